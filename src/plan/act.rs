@@ -1,0 +1,180 @@
+//! One step of a plan: what init does between its birth and the start of the app.
+
+use serde::{Deserialize, Serialize};
+
+/// The phases of uWSGI's start-up that a step can belong to, in the order in which they happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// Our own preparations, before anything the user asked for.
+    Birth,
+    /// `as-vassal-before-drop`: privileged, in the new namespaces.
+    AsVassalBeforeDrop,
+    /// `as-vassal`: just before uWSGI would exec the vassal.
+    AsVassal,
+    /// `asap`: as soon as the configuration is parsed.
+    Asap,
+    /// `pre-jail`: before the root changes.
+    PreJail,
+    /// `in-jail`: after the namespaces are made.
+    InJail,
+    /// `post-jail`: after `unshare`.
+    PostJail,
+    /// `chroot`, `pivot_root`.
+    Jail,
+    /// `wait-for-*`.
+    WaitFor,
+    /// `as-root`: in the new root, still root.
+    AsRoot,
+    /// `as-user`: after the identity was dropped.
+    AsUser,
+    /// `as-user-atexit`: when the vassal ends.
+    AsUserAtexit,
+}
+
+impl Phase {
+    /// uWSGI's name of the phase, as in `hook-NAME`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Birth => "birth",
+            Self::AsVassalBeforeDrop => "as-vassal-before-drop",
+            Self::AsVassal => "as-vassal",
+            Self::Asap => "asap",
+            Self::PreJail => "pre-jail",
+            Self::InJail => "in-jail",
+            Self::PostJail => "post-jail",
+            Self::Jail => "jail",
+            Self::WaitFor => "wait-for",
+            Self::AsRoot => "as-root",
+            Self::AsUser => "as-user",
+            Self::AsUserAtexit => "as-user-atexit",
+        }
+    }
+}
+
+/// One step. Its number is its index in the list it stands in; a failure is reported by that number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When in uWSGI's start-up this happens.
+    pub phase: Phase,
+    /// What is done.
+    pub act: Act,
+    /// Done in a child that wears the vassal's identity, not by init itself.
+    pub as_user: bool,
+    /// A failure ends the vassal. False for `safeexec` and the like: logged, then on with the next step.
+    pub fatal: bool,
+}
+
+/// What a step does. One variant, one dumb call in init.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Act {
+    /// `mount(none, /, MS_REC|MS_SLAVE)`: nothing mounted here reaches the host.
+    CutPropagation,
+    /// `mount(none, /, MS_REC|MS_PRIVATE)`: what `pivot_root` wants.
+    MakePrivate,
+    /// A fresh `/proc` that shows the new pid namespace.
+    MountProc,
+    /// `sethostname`.
+    Hostname(String),
+    /// `/bin/sh -c COMMAND`, waited for. An exit code other than 0, or a signal, is a failure.
+    Exec(String),
+    /// `mount(2)`.
+    Mount(Mount),
+    /// `umount2(2)`.
+    Umount(Umount),
+    /// `chdir(2)`; lasts for all later steps and the app.
+    Chdir(String),
+    /// `mkdir(2)`, mode 0777 less the umask; one that exists is a failure, as in uWSGI.
+    Mkdir(String),
+    /// `chmod(2)`: path, mode.
+    Chmod(String, u32),
+    /// `chown(2)`: path, uid, gid.
+    Chown(String, u32, u32),
+    /// `open(O_CREAT|O_TRUNC)` of an empty file.
+    Create(String),
+    /// Write a text to a file.
+    Write {
+        /// The file.
+        path: String,
+        /// What is written.
+        text: String,
+        /// Appended to what is there, else the file is truncated.
+        append: bool,
+    },
+    /// Write to a fifo if somebody reads from it; else nothing.
+    WriteFifo(String, String),
+    /// `unlink(2)`.
+    Unlink(String),
+    /// Put `NAME=VALUE` into the environment of all later steps and of the app.
+    Putenv(String),
+    /// Print a line to the vassal's output.
+    Print(String),
+    /// End the vassal with this status.
+    Exit(u8),
+    /// Wait until something is there.
+    WaitFor(Wait),
+    /// `pivot_root(2)`: the new root, the place of the old one as seen from outside (`/ufs/.old_root`). Then `chdir /`.
+    PivotRoot {
+        /// The new root, a mount point.
+        new: String,
+        /// Where the old root goes, below `new`.
+        old: String,
+    },
+    /// `chroot(2)`, then `chdir /`.
+    Chroot(String),
+}
+
+/// Arguments of `mount(2)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// The type; empty where the flags need none (bind, remount, propagation).
+    pub fstype: String,
+    /// The source.
+    pub source: String,
+    /// The mount point.
+    pub target: String,
+    /// The flags.
+    pub flags: MountFlags,
+    /// File-system data, as after `-o`.
+    pub data: String,
+}
+
+/// The `MS_*` bits of `mount(2)`, by value (they are kernel ABI).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountFlags(pub u64);
+
+/// Arguments of `umount2(2)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Umount {
+    /// The mount point.
+    pub target: String,
+    /// `MNT_DETACH`.
+    pub detach: bool,
+    /// `MNT_FORCE`.
+    pub force: bool,
+    /// Everything below it first, deepest first.
+    pub recursive: bool,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wait {
+    /// Anything at this path.
+    Fs(String),
+    /// A regular file.
+    File(String),
+    /// A directory.
+    Dir(String),
+    /// A unix socket that accepts connections.
+    Socket(String),
+    /// A mount point: its device differs from its parent's.
+    Mountpoint(String),
+}
+
+impl Act {
+    /// Whether the act may last (it runs a program or waits), so that init announces it before it begins.
+    #[must_use]
+    pub fn may_last(&self) -> bool {
+        matches!(self, Self::Exec(_) | Self::WaitFor(_) | Self::Mount(_) | Self::Umount(_))
+    }
+}

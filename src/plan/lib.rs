@@ -1,0 +1,22 @@
+//! The treaty between host and init.
+//!
+//! Only what stands here crosses the process border of a vassal: a [`Plan`] and the messages both ways, in one codec and
+//! under one protocol version. Host and init come from one build (init is pinned by fd when the daemon starts), yet a
+//! daemon may one day adopt vassals of an older build: the version says so before anything else is read.
+//!
+//! Deliberately not here: any decision. The order of the steps is the core's, how a step is done is init's.
+
+mod act;
+mod app;
+mod codec;
+mod message;
+mod text;
+
+pub use act::{Act, Mount, MountFlags, Phase, Step, Umount, Wait};
+pub use app::{App, Exit, Identity, Limits, Program, Uwsgi};
+pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
+pub use message::{AppWord, FromInit, Place, Plan, Reload, ToInit};
+pub use text::describe_act;
+
+/// The version of everything in this room. Raised whenever the meaning or the order of a field changes.
+pub const VERSION: u16 = 1;

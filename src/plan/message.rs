@@ -1,0 +1,153 @@
+//! What host and init say to each other, and the plan itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Act, App, Exit, Identity, Limits, Phase, Step};
+
+/// Everything init needs to bring one vassal up. Nothing in it is decided later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`crate::VERSION`] of the host that made it.
+    pub version: u16,
+    /// The vassal's name.
+    pub vassal: String,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// The identity of the steps that run as the user.
+    pub identity: Option<Identity>,
+    /// Where steps and app start: the directory of the vassal's file, as under uWSGI's Emperor.
+    pub directory: Option<String>,
+    /// What runs when all steps are done.
+    pub app: App,
+    /// The steps of the vassal's end. None of them is fatal; each has `at_exit_timeout_ms`.
+    pub at_exit: Vec<Step>,
+    /// Milliseconds each step of the end may take.
+    pub at_exit_timeout_ms: u64,
+    /// Limits for hooks and app.
+    pub limits: Limits,
+    /// Init is pid 1 of its own namespace; else it is a subreaper and kills its descendants itself.
+    pub own_pid_namespace: bool,
+}
+
+/// Replace the app inside the kept namespaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// The steps that a reload runs (phases that uWSGI repeats), in order.
+    pub steps: Vec<Step>,
+    /// The new app.
+    pub app: App,
+    /// The new steps of the end.
+    pub at_exit: Vec<Step>,
+}
+
+/// From the host to init.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToInit {
+    /// The green light: the host has registered the child, walk the plan. Always the first message.
+    Walk(Box<Plan>),
+    /// Replace the app.
+    Reload(Box<Reload>),
+    /// Ask the app to end; init ends with it.
+    Stop,
+}
+
+/// From init to the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromInit {
+    /// A step that may last begins (its index); the host times it.
+    Entered {
+        /// Index into the steps (of the plan, or of the reload under way).
+        step: u32,
+    },
+    /// Something failed. After a fatal failure of the first walk init ends with status 1; after one of a reload it ends too.
+    Failed {
+        /// Where.
+        at: Place,
+        /// The error number; 0 where none fits (a program that exited with a status).
+        errno: i32,
+        /// What the program or the call said beyond the errno, as a short phrase: `exited with status 3`, `killed by SIGKILL`.
+        detail: String,
+        /// False: logged only, the walk goes on.
+        fatal: bool,
+    },
+    /// The app's exec succeeded: first start, or replaced by a reload. For uwsgi reloading by itself: it asked for its new configuration.
+    Started {
+        /// The app's pid in its own pid namespace.
+        pid: i32,
+    },
+    /// A byte of uwsgi's emperor protocol.
+    Said(AppWord),
+    /// The app ended. Init runs the steps of the end and leaves.
+    AppExited {
+        /// How.
+        exit: Exit,
+    },
+    /// A process nobody waited for died: a daemon of the vassal, perhaps the one of a mount.
+    OrphanDied {
+        /// Its pid in the vassal's namespace.
+        pid: i32,
+        /// How.
+        exit: Exit,
+    },
+}
+
+/// The place of a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// A step of the plan or of the reload: its index.
+    Step(u32),
+    /// A step of the end: its index.
+    AtExit(u32),
+    /// The identity of the app could not be taken.
+    AppIdentity,
+    /// The app's directory could not be entered.
+    AppChdir,
+    /// The app's program could not be executed.
+    AppExec,
+    /// The channel, a pipe, a fork: init itself.
+    Init,
+}
+
+/// uwsgi's emperor bytes, from the vassal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppWord {
+    /// 1: spawned, ready.
+    Ready,
+    /// 2: it wants its configuration again (init has pushed it).
+    WantsConfig,
+    /// 5: its first worker accepts.
+    Accepting,
+    /// 17: loyal, it has served a request.
+    Loyal,
+    /// 22: it leaves by itself.
+    Leaving,
+    /// 26: heartbeat.
+    Heartbeat,
+    /// 30: it asks for reinforcements.
+    Sos,
+    /// Any other byte.
+    Unknown(u8),
+}
+
+impl From<u8> for AppWord {
+    fn from(byte: u8) -> Self {
+        match byte {
+            1 => Self::Ready,
+            2 => Self::WantsConfig,
+            5 => Self::Accepting,
+            17 => Self::Loyal,
+            22 => Self::Leaving,
+            26 => Self::Heartbeat,
+            30 => Self::Sos,
+            other => Self::Unknown(other),
+        }
+    }
+}
+
+impl Step {
+    /// A fatal step done by init itself.
+    #[must_use]
+    pub fn root(phase: Phase, act: Act) -> Self {
+        Self { phase, act, as_user: false, fatal: true }
+    }
+}

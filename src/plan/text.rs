@@ -1,0 +1,44 @@
+//! A step in words: `--plan`, logs and error messages all say it the same way.
+
+use crate::{Act, Wait};
+
+/// The act in the words of the configuration, short enough for one line.
+#[must_use]
+pub fn describe_act(act: &Act) -> String {
+    match act {
+        Act::CutPropagation => "make / recursively slave".into(),
+        Act::MakePrivate => "make / recursively private".into(),
+        Act::MountProc => "mount a fresh /proc".into(),
+        Act::Hostname(name) => format!("set the host name to {name}"),
+        Act::Exec(command) => format!("exec {command}"),
+        Act::Mount(m) => {
+            let kind = if m.fstype.is_empty() { "none" } else { &m.fstype };
+            format!("mount {} {} on {} (flags {:#x})", kind, m.source, m.target, m.flags.0)
+        }
+        Act::Umount(u) => {
+            let words: Vec<_> =
+                [(u.recursive, "rec"), (u.detach, "detach"), (u.force, "force")].iter().filter(|w| w.0).map(|w| w.1).collect();
+            format!("umount {} {}", u.target, words.join(",")).trim_end().to_owned()
+        }
+        Act::Chdir(path) => format!("chdir {path}"),
+        Act::Mkdir(path) => format!("mkdir {path}"),
+        Act::Chmod(path, mode) => format!("chmod {path} {mode:o}"),
+        Act::Chown(path, uid, gid) => format!("chown {path} {uid} {gid}"),
+        Act::Create(path) => format!("create {path}"),
+        Act::Write { path, append, .. } => format!("{} {path}", if *append { "append" } else { "write" }),
+        Act::WriteFifo(path, _) => format!("writefifo {path}"),
+        Act::Unlink(path) => format!("unlink {path}"),
+        Act::Putenv(pair) => format!("putenv {pair}"),
+        Act::Print(text) => format!("print {text}"),
+        Act::Exit(status) => format!("exit {status}"),
+        Act::WaitFor(wait) => match wait {
+            Wait::Fs(path) => format!("wait for {path}"),
+            Wait::File(path) => format!("wait for file {path}"),
+            Wait::Dir(path) => format!("wait for directory {path}"),
+            Wait::Socket(path) => format!("wait for socket {path}"),
+            Wait::Mountpoint(path) => format!("wait for mountpoint {path}"),
+        },
+        Act::PivotRoot { new, old } => format!("pivot_root {new} {old}"),
+        Act::Chroot(path) => format!("chroot {path}"),
+    }
+}

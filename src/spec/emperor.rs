@@ -1,0 +1,70 @@
+//! What the emperor's file means.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Asked;
+
+/// The daemon as its file and flags wish it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmperorSpec {
+    /// `emperor = DIR|GLOB`, in order; uWSGI's `dir://` and `glob://` prefixes are taken off.
+    pub monitors: Vec<Asked<String>>,
+    /// `emperor-use-clone`: the namespaces every vassal gets anew.
+    pub namespaces: Namespaces,
+    /// `emperor-freq` (3 s): the rescan that catches what inotify missed.
+    pub freq: Duration,
+    /// `emperor-throttle` (1000 ms): the first delay after a second failure in a row; doubled each time.
+    pub throttle: Duration,
+    /// `emperor-max-throttle` (180000 ms): the longest delay.
+    pub max_throttle: Duration,
+    /// `emperor-required-heartbeat` (30 s): longest silence of a vassal that has sent one heartbeat.
+    pub required_heartbeat: Duration,
+    /// `emperor-curse-tolerance` (30 s): accepted for uWSGI's sake; the default of `stop-timeout`.
+    pub curse_tolerance: Option<Duration>,
+    /// `emperor-graceful-shutdown`: uwsgi vassals are stopped by byte 2 instead of 0.
+    pub graceful_stop: bool,
+    /// `emperor-nofollow`: a symbolic link's own times count, not its target's.
+    pub nofollow: bool,
+    /// `emperor-extra-extension`: further suffixes a vassal's file may have, with their dot.
+    pub extra_extensions: Vec<String>,
+    /// `emperor-pidfile`
+    pub pidfile: Option<String>,
+    /// `emperor-state-dir` (`/run/liege`)
+    pub state_dir: String,
+    /// `emperor-control` (`control.sock` in the state directory)
+    pub control: String,
+    /// `emperor-health-log` (15 s); None: off.
+    pub health_log: Option<Duration>,
+    /// `emperor-death`
+    pub death: EmperorDeath,
+    /// `emperor-max-starts`; None: twice the processors.
+    pub max_starts: Option<usize>,
+    /// `vassal-set`, `vassals-set = KEY=VALUE`: appended to every vassal's options.
+    pub vassal_set: Vec<(String, String)>,
+}
+
+/// What init does when it loses the emperor without a shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EmperorDeath {
+    /// End the vassal.
+    Kill,
+}
+
+/// Which namespaces are new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespaces {
+    /// `fs`, `ns`, `mount`, `mnt`
+    pub mount: bool,
+    /// `pid`
+    pub pid: bool,
+    /// `ipc`
+    pub ipc: bool,
+    /// `uts`
+    pub uts: bool,
+    /// `net`
+    pub net: bool,
+    /// `cgroup`
+    pub cgroup: bool,
+}

@@ -1,0 +1,57 @@
+//! What the dialect asks of the world. The host answers for real, tests answer from a table.
+
+use crate::Identity;
+
+/// What is found at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// Anything else.
+    Other,
+}
+
+/// The world as the dialect may see it. Every method may block: it is called off the loop, with a deadline.
+pub trait Lookup {
+    /// The content of a file or of any scheme uWSGI reads a configuration from (`exec://`, `http://`: the host decides which).
+    ///
+    /// # Errors
+    /// Why it cannot be had, as a phrase: `No such file or directory`.
+    fn read(&self, source: &str) -> Result<Vec<u8>, String>;
+    /// What is at a path, symbolic links followed.
+    fn kind(&self, path: &str) -> Option<Kind>;
+    /// The paths that match a pattern, sorted.
+    fn glob(&self, pattern: &str) -> Vec<String>;
+    /// An environment variable of the daemon.
+    fn env(&self, name: &str) -> Option<String>;
+    /// The host name.
+    fn hostname(&self) -> String;
+    /// Seconds since the epoch (`%t`).
+    fn now(&self) -> u64;
+    /// The current directory of the one who reads (`%o`-like magic, relative paths).
+    fn directory(&self) -> String;
+    /// The daemon's own identity (`%u %U %g %G`): uid, user name, gid, group name.
+    fn own_identity(&self) -> (u32, String, u32, String);
+    /// Number of processors (`%k`).
+    fn processors(&self) -> usize;
+    /// A user by name or number: uid, primary gid, name. None where there is no such user *name*; a number always answers
+    /// (gid None-like: equal to the uid's primary group, or the number itself where the user is unknown).
+    fn user(&self, name_or_number: &str) -> Option<(u32, u32, String)>;
+    /// A group by name or number.
+    fn group(&self, name_or_number: &str) -> Option<u32>;
+    /// All supplementary groups of a user, as `initgroups(3)` would set them.
+    fn groups_of(&self, user: &str, gid: u32) -> Vec<u32>;
+    /// The whole identity for the `uid`, `gid`, `add-gid`, `no-initgroups` options of a vassal.
+    fn identity(&self, uid: u32, gid: u32, user: Option<&str>, no_initgroups: bool, more: &[u32]) -> Identity {
+        let mut groups = match user {
+            Some(user) if !no_initgroups => self.groups_of(user, gid),
+            _ => Vec::new(),
+        };
+        groups.extend_from_slice(more);
+        groups.sort_unstable();
+        groups.dedup();
+        Identity { uid, gid, groups }
+    }
+}
