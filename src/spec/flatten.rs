@@ -66,7 +66,8 @@ pub(crate) fn flatten_into(
     if let Some(source) = source {
         // uWSGI sees its own `--ini FILE` as an option: `%(ini)` and `if-opt = ini` find it.
         reading.push(b"ini", source.path.as_bytes(), Arc::default(), Mark::Hidden);
-        reading.read_text(source.path, None, source.text, false);
+        reading.magic.enter(source.path, None, false, lookup);
+        reading.read_text(source.path, None, source.text);
     }
     for (key, value) in flags {
         reading.append(key.as_bytes(), value.as_bytes(), &Arc::new(Place::command_line(key)));
@@ -145,9 +146,8 @@ impl Facts for Flattener<'_> {
 }
 
 impl Flattener<'_> {
-    /// Reads a text as a file: magic, lines, and each pair of the asked section appended.
-    fn read_text(&mut self, path: &str, section: Option<&str>, text: &[u8], template: bool) {
-        self.magic.enter(path, section, template, self.lookup);
+    /// Reads a text as a file: magic, lines, and each pair of the asked section appended. The magic table is filled already.
+    fn read_text(&mut self, path: &str, section: Option<&str>, text: &[u8]) {
         self.last_file = Some(path.to_owned());
         let substituted = self.magic.substitute(text);
         let shown = match section {
@@ -342,6 +342,7 @@ impl Flattener<'_> {
     fn load(&mut self, name: &[u8], place: &Arc<Place>, template: bool) {
         let name = String::from_utf8_lossy(name).into_owned();
         let (path, section) = paths::split_section(&name);
+        let named = path.to_owned();
         let path = match (path, &self.last_file) {
             // `ini = :section`: the same file again, another section.
             ("", Some(last)) if section.is_some() => last.clone(),
@@ -355,7 +356,8 @@ impl Flattener<'_> {
         match self.lookup.read(&paths::absolute(&path, &self.lookup.directory())) {
             Ok(text) => {
                 self.depth += 1;
-                self.read_text(&path, section, &text, template);
+                self.magic.enter(&named, section, template, self.lookup);
+                self.read_text(&path, section, &text);
                 self.depth -= 1;
             }
             Err(why) => self.report.push(place.at_value(Severity::Error, format!("cannot read {path}: {why}"))),
@@ -402,10 +404,10 @@ impl Flattener<'_> {
                 found
             });
             if outcome.is_err() {
-                self.report.push(place.at_value(Severity::Error, "grows without end: it refers to itself"));
-            } else {
-                self.options[at].value = value;
+                // Whoever asks for it grows as well: one such mistake is enough, and each costs time.
+                return self.report.push(place.at_value(Severity::Error, "grows without end: it refers to itself"));
             }
+            self.options[at].value = value;
             for mistake in mistakes {
                 self.report.push(mistake);
             }
