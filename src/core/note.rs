@@ -22,6 +22,7 @@ pub enum Level {
 
 /// Something worth telling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields of a sentence are explained by the sentence")]
 pub enum Note {
     /// A new file.
     Added { vassal: Name },
@@ -54,7 +55,7 @@ pub enum Note {
     /// A daemon of the vassal died.
     OrphanDied { vassal: Name, pid: i32, how: String },
     /// A watched mount changed its state.
-    Mount { vassal: Name, path: String, state: &'static str, detail: String },
+    Mount { vassal: Name, path: String, state: String, detail: String },
     /// A file has mistakes; what runs goes on.
     BadConfig { vassal: Name, runs_on: bool, diagnostics: Vec<Diagnostic> },
     /// Everything is being taken down.
