@@ -1,6 +1,8 @@
 //! Random life stories in virtual time. The named invariants hold after every event of every story, and for each of them a core
 //! that was broken on purpose is caught.
 
+#![allow(unreachable_pub, reason = "a module of a test is seen by nobody else")]
+
 mod world;
 
 use liege_core::Emperor;
