@@ -20,7 +20,7 @@ mod view;
 
 pub use action::{Action, Check};
 pub use cause::Cause;
-pub use compile::{Compiled, CompileError, compile, compile_reload};
+pub use compile::{CompileError, Compiled, Source, Surroundings, compile, compile_reload};
 pub use emperor::Emperor;
 pub use event::{Event, Health, Name, Request};
 pub use note::{Level, Note};

@@ -53,8 +53,12 @@ impl std::fmt::Display for Diagnostic {
         } else {
             write!(f, "{}:{}:{}: {kind}: {}", self.file, self.line, self.column, self.message)?;
             // Tabs stay tabs in the caret line, so the caret stands under its character whatever the tab width.
-            let lead: String =
-                self.text.chars().take(self.column.saturating_sub(1) as usize).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let lead: String = self
+                .text
+                .chars()
+                .take(self.column.saturating_sub(1) as usize)
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
             write!(f, "\n  | {}\n  | {lead}{}", self.text, "^".repeat(self.width.max(1) as usize))?;
         }
         if let Some(hint) = &self.hint {

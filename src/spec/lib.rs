@@ -18,5 +18,6 @@ pub use emperor::{EmperorDeath, EmperorSpec, Namespaces};
 pub use lookup::{Kind, Lookup};
 pub use origin::{Asked, Origin};
 pub use vassal::{
-    AppSpec, Attributes, Hook, HookPhase, Identity, Jail, MountpointCheck, PivotRoot, ProgramSpec, Timeouts, VassalConfig, VassalSpec, Verb,
+    AppSpec, Attributes, Hook, HookPhase, Identity, Jail, MountpointCheck, PivotRoot, ProgramSpec, Timeouts, VassalConfig,
+    VassalSpec, Verb,
 };
