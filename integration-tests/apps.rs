@@ -8,6 +8,7 @@ use nix::unistd::{Gid, Group, Uid, User, chown};
 
 use crate::http::free_port;
 use crate::story::Host;
+use crate::wait::{SHORT, wait_for};
 
 /// The account vassals run as: one that every Debian has, so that nothing must be created.
 pub const USER: &str = "www-data";
@@ -63,9 +64,10 @@ impl ZipApp {
     /// When packing fails.
     pub fn pack(&self, source: &Path, text: &str) {
         fs::create_dir_all(source).expect("mkdir in our own directory");
-        fs::write(source.join("myapp.pl"), psgi(text)).expect("write in our own directory");
+        fs::write(source.join("myapp.pl"), PSGI).expect("write in our own directory");
+        fs::write(source.join("page.txt"), text).expect("write in our own directory");
         let _ = fs::remove_file(&self.zip); // zip would add to it
-        let status = Command::new("zip").arg("-q").arg(&self.zip).arg("myapp.pl").current_dir(source).status();
+        let status = Command::new("zip").arg("-q").arg(&self.zip).args(["myapp.pl", "page.txt"]).current_dir(source).status();
         assert!(status.expect("zip is installed: make deps").success(), "zip failed");
     }
 
@@ -91,10 +93,65 @@ impl ZipApp {
     }
 }
 
-/// A PSGI app that answers `text`.
-#[must_use]
-pub fn psgi(text: &str) -> String {
-    format!("my $app = sub {{ return [200, ['Content-Type' => 'text/plain'], [\"{text}\\n\"]]; }};\n")
+/// A PSGI app that reads its page from the mount for every request: a dead mount is a 503, never a page from memory.
+const PSGI: &str = r#"my ($dir) = __FILE__ =~ m{(.*)/};
+my $app = sub {
+    open(my $file, '<', "$dir/page.txt") or return [503, ['Content-Type' => 'text/plain'], ["$dir/page.txt: $!\n"]];
+    my $page = do { local $/; <$file> };
+    return [defined $page ? 200 : 503, ['Content-Type' => 'text/plain'], [$page // "$dir/page.txt: $!\n"]];
+};
+"#;
+
+/// A vassal whose command writes down in what state it was started, each time.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    /// One line of JSON for each start.
+    pub file: PathBuf,
+    program: PathBuf,
+}
+
+impl Reporter {
+    /// One whose reports are kept apart by `name`, a word that also stands in its command line.
+    #[must_use]
+    pub fn new(host: &Host, name: &str) -> Self {
+        Self { file: host.open_dir("reports").join(name), program: host.helper("report") }
+    }
+
+    /// Its vassal file: the command as root, and `more` lines.
+    #[must_use]
+    pub fn vassal(&self, more: &str) -> String {
+        format!("[vassal]\ncommand = {}\n{more}", self.command())
+    }
+
+    /// The command line.
+    #[must_use]
+    pub fn command(&self) -> String {
+        format!("{} {}", self.program.display(), self.file.display())
+    }
+
+    /// All starts so far.
+    ///
+    /// # Panics
+    /// When a line is no JSON.
+    #[must_use]
+    pub fn starts(&self) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(&self.file).unwrap_or_default();
+        text.split_inclusive('\n')
+            .filter(|l| l.ends_with('\n'))
+            .map(|l| serde_json::from_str(l).expect("a report is JSON"))
+            .collect()
+    }
+
+    /// Waits until there are at least `count` starts; the newest.
+    ///
+    /// # Panics
+    /// When there are not in time.
+    #[track_caller]
+    #[must_use]
+    pub fn started(&self, count: usize) -> serde_json::Value {
+        let what = format!("start number {count} of {}", self.file.display());
+        wait_for(&what, SHORT, || self.starts().into_iter().nth(count - 1))
+    }
 }
 
 /// Uid and gid of [`USER`].

@@ -109,7 +109,13 @@ impl<'h> Launch<'h> {
             command.arg("--emperor-state-dir").arg(&state).arg("--emperor-control").arg(&control);
         }
         command.args(&self.arguments).current_dir(self.host.dir());
-        command.env_clear().env("PATH", tools::PATH).env("NO_COLOR", "1").env("LANG", "C.UTF-8").envs(self.environment);
+        command
+            .env_clear()
+            .env("PATH", tools::PATH)
+            .env("NO_COLOR", "1")
+            .env("LANG", "C.UTF-8")
+            .env("UWSGI_AUTOLOAD", "1")
+            .envs(self.environment);
         // One pipe for both, so that the lines keep their order.
         let (reader, writer) = std::io::pipe().expect("a pipe");
         command.stdin(Stdio::null()).stdout(writer.try_clone().expect("a descriptor")).stderr(writer);
@@ -168,6 +174,11 @@ impl Emperor {
     /// When it is not there.
     pub fn remove(&self, name: &str) {
         fs::remove_file(self.file(name)).unwrap_or_else(|e| panic!("remove {name}: {e}"));
+    }
+
+    /// Takes a vassal's file away if it is there.
+    pub fn remove_if_there(&self, name: &str) {
+        let _ = fs::remove_file(self.file(name)); // gone is as good
     }
 
     /// `touch`.
@@ -249,6 +260,15 @@ impl Emperor {
             Some(line) => line,
             None => panic!("the daemon never said {patterns:?}"),
         }
+    }
+
+    /// Waits until the log says that this vassal's life ended, and by which cause (a word of the closed list).
+    ///
+    /// # Panics
+    /// When it does not in time.
+    #[track_caller]
+    pub fn wait_cause(&self, mark: usize, vassal: &str, cause: &str) -> String {
+        self.wait_log_from(mark, &[vassal, &format!("cause={cause}")])
     }
 
     /// Waits for the daemon's end.
