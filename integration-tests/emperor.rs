@@ -31,6 +31,7 @@ pub struct Launch<'h> {
     defaults: bool,
     namespaces: Option<String>,
     environment: Vec<(String, String)>,
+    wrapper: Vec<OsString>,
 }
 
 impl<'h> Launch<'h> {
@@ -42,6 +43,7 @@ impl<'h> Launch<'h> {
             defaults: true,
             namespaces: Some("fs,pid".into()),
             environment: Vec::new(),
+            wrapper: Vec::new(),
         }
     }
 
@@ -74,6 +76,13 @@ impl<'h> Launch<'h> {
         self
     }
 
+    /// A program, with arguments, that executes the daemon's command line behind it: `prlimit`, `env`.
+    #[must_use]
+    pub fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(OsString::from).collect();
+        self
+    }
+
     /// Starts it and waits until it watches.
     ///
     /// # Panics
@@ -98,8 +107,10 @@ impl<'h> Launch<'h> {
     #[must_use]
     pub fn start_unheard(self) -> Rc<Emperor> {
         let (state, control) = (self.host.path("state"), self.host.path("control.sock"));
-        let mut command = Command::new(tools::liege());
-        command.arg("run");
+        let mut words = self.wrapper.clone();
+        words.extend([tools::liege().into_os_string(), "run".into()]);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         if self.defaults {
             fs::create_dir_all(&self.watched).expect("mkdir in our own directory");
             command.arg("--emperor").arg(&self.watched);
@@ -296,7 +307,7 @@ impl Emperor {
 
     /// The end of every story: all files go, everything of them must go, the daemon must be what it was at its start, and
     /// then end with 0 and leave its state directory empty. One that has ended by itself is only looked after.
-    pub(crate) fn put_to_rest(&self) {
+    pub fn put_to_rest(&self) {
         if self.ended().is_none() {
             self.empty_watched();
             wait_until("all vassals to be gone after their files", LONG, || self.vassals().is_empty());

@@ -21,6 +21,18 @@ pub fn liege() -> PathBuf {
     fs::canonicalize(&found).expect("an existing file has a canonical path")
 }
 
+/// Runs `liege` with these arguments in an ordinary environment; its status, and what it said on both channels.
+///
+/// # Panics
+/// When it cannot be executed or is killed.
+#[must_use]
+pub fn run_liege<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> (i32, String) {
+    let output = std::process::Command::new(liege()).args(arguments).env_clear().env("PATH", PATH).env("NO_COLOR", "1").output();
+    let output = output.expect("liege can be executed");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap_or_else(|| panic!("liege was killed: {}\n{said}", output.status)), said)
+}
+
 /// A helper of `bin/`, copied to `into`, so that a user who may not enter the build directory can execute it.
 ///
 /// # Panics
