@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use liege_sys::pidfd;
 use nix::sys::signal::Signal;
-use nix::unistd::Pid;
 
 /// One line of the process table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +83,13 @@ impl Process {
     /// When it is gone already: a story that kills wants something alive to kill.
     #[track_caller]
     pub fn kill(&self, signal: Signal) {
-        assert!(self.lives(), "{} ({}) was to be killed, but is gone", self.name, self.pid);
-        nix::sys::signal::kill(Pid::from_raw(self.pid), signal).unwrap_or_else(|e| panic!("kill {}: {e}", self.pid));
+        let gone = |why: &str| -> ! { panic!("{} ({}) was to be killed: {why}", self.name, self.pid) };
+        let Ok(pidfd) = pidfd::open(self.pid) else { gone("it is gone") };
+        // Looked at after the descriptor was opened: from here on nobody else can be meant.
+        if !self.lives() {
+            gone("it is gone already");
+        }
+        pidfd::signal(&pidfd, signal as i32).unwrap_or_else(|e| gone(e.desc()));
     }
 }
 

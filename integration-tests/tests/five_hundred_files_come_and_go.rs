@@ -15,7 +15,7 @@ fn five_hundred_files_come_and_go() {
         for name in &names {
             emperor.write(name, "[vassal]\ncommand = /bin/sleep 100000\n");
         }
-        let running = || emperor.vassals().iter().filter(|v| v.processes().iter().any(|p| p.name == "sleep")).count();
+        let running = || procs::descendants(emperor.pid).iter().filter(|process| process.name == "sleep").count();
         wait_until("five hundred running vassals", LONG, || running() == FILES);
         assert_eq!(emperor.vassals().len(), FILES, "exactly the directory's state");
         let fds = emperor.gauge().fds.len();
