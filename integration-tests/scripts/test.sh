@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 [ $# -gt 0 ] || set -- --workspace
 
 if cargo nextest --version >/dev/null 2>&1; then
-  exec cargo nextest run --no-fail-fast "$@" # its summary is the closing line
+  exec cargo nextest run --config-file integration-tests/nextest.toml --no-fail-fast "$@" # its summary is the closing line
 fi
 
 log=$(mktemp)
