@@ -5,7 +5,7 @@ use std::fs;
 
 use liege_integration_tests::apps::ZipApp;
 use liege_integration_tests::{LONG, served, story};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MsFlags, mount, umount};
 
 const SEED: &str = "\
 [uwsgi]
@@ -16,7 +16,10 @@ emperor-use-clone = fs,pid
 #[test]
 fn the_seed_emperor_file_runs_verbatim() {
     story(|host| {
-        let (upper, work) = (host.path("etc.upper"), host.path("etc.work"));
+        // On a tmpfs: the machine's own root may be an overlay already, which cannot be written through twice.
+        let own = host.open_dir("own");
+        mount(Some("own"), &own, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs");
+        let (upper, work) = (own.join("upper"), own.join("work"));
         for dir in [&upper, &work] {
             fs::create_dir(dir).unwrap();
         }
@@ -33,6 +36,7 @@ fn the_seed_emperor_file_runs_verbatim() {
         assert!(emperor.vassal("app001.ini").mount(&app.mount).is_some());
         assert!(!host.mountinfo().contains("fuse-zip"), "{}", host.mountinfo());
         emperor.put_to_rest();
-        nix::mount::umount("/etc").expect("nobody holds the story's /etc");
+        umount("/etc").expect("nobody holds the story's /etc");
+        umount(&own).expect("nobody holds what was below it");
     });
 }
