@@ -64,14 +64,25 @@ mod tests {
             (ids, caps::get(), securebits())
         };
         let before = state();
-        let within = worn_by(54_321, 54_322, || (ids(libc::SYS_getresuid), ids(libc::SYS_getresgid), caps::get()));
-        assert_eq!(within, Ok((Ok([54_321; 3]), Ok([54_322; 3]), before.1)), "ids change, capabilities stay");
+        let within = worn_by(54_321, 54_322, || {
+            (
+                ids(libc::SYS_getresuid),
+                ids(libc::SYS_getresgid),
+                caps::get(),
+            )
+        });
+        assert_eq!(
+            within,
+            Ok((Ok([54_321; 3]), Ok([54_322; 3]), before.1)),
+            "ids change, capabilities stay"
+        );
         assert_eq!(state(), before);
     }
 
     #[test]
     fn other_threads_keep_their_identity() {
-        let elsewhere = || std::thread::scope(|s| s.spawn(|| ids(libc::SYS_getresuid)).join().unwrap());
+        let elsewhere =
+            || std::thread::scope(|s| s.spawn(|| ids(libc::SYS_getresuid)).join().unwrap());
         let before = elsewhere();
         let (come, go) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
         std::thread::scope(|s| {

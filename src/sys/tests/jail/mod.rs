@@ -35,13 +35,19 @@ pub struct Jail {
 impl Jail {
     /// A shell in its own namespaces, with a fresh /proc and a /dev/fuse everybody may open.
     pub fn new(dir: &Dir) -> Self {
-        let mut jail = Self::bare(Namespaces { mount: true, pid: true, ..Namespaces::default() });
+        let mut jail = Self::bare(Namespaces {
+            mount: true,
+            pid: true,
+            ..Namespaces::default()
+        });
         let node = dir.path("dev-fuse");
         jail.does("mount --make-rslave / && mount -t proc proc /proc");
         // fusermount wants a name for its user.
         let passwd = dir.path("passwd");
         jail.does(&format!("(cat /etc/passwd; echo tenant:x:{TENANT}:{TENANT}::/:/bin/sh) > {passwd} && mount --bind {passwd} /etc/passwd"));
-        jail.does(&format!("mknod {node} c 10 229 && chmod 666 {node} && mount --bind {node} /dev/fuse"));
+        jail.does(&format!(
+            "mknod {node} c 10 229 && chmod 666 {node} && mount --bind {node} /dev/fuse"
+        ));
         jail
     }
 
@@ -55,10 +61,17 @@ impl Jail {
             program: program.as_fd(),
             argv: &Strings::new(["sh"]).unwrap(),
             env: &Strings::new(["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]).unwrap(),
-            fds: &[(theirs.as_fd(), 0), (theirs.as_fd(), 1), (theirs.as_fd(), 2)],
+            fds: &[
+                (theirs.as_fd(), 0),
+                (theirs.as_fd(), 1),
+                (theirs.as_fd(), 2),
+            ],
         })
         .unwrap();
-        Self { child, lines: BufReader::new(ours) }
+        Self {
+            child,
+            lines: BufReader::new(ours),
+        }
     }
 
     pub fn says(&mut self) -> String {
@@ -73,7 +86,9 @@ impl Jail {
 
     /// Runs a command and waits until it has succeeded.
     pub fn does(&mut self, command: &str) {
-        self.told(&format!("if {{ {command}; }}; then echo done; else echo failed; fi"));
+        self.told(&format!(
+            "if {{ {command}; }}; then echo done; else echo failed; fi"
+        ));
         let answer = self.says();
         assert_eq!(answer, "done", "{command}: {answer}");
     }
@@ -81,9 +96,13 @@ impl Jail {
     /// A zip served by a real fuse-zip of the tenant, without allow_other. Gives the daemon's pid as we see it.
     pub fn mounts_zip(&mut self, zip: &str, at: &str) -> i32 {
         let before = descendants::children_of(self.child.pid);
-        self.does(&format!("setpriv --reuid {TENANT} --regid {TENANT} --clear-groups fuse-zip -r {zip} {at}"));
+        self.does(&format!(
+            "setpriv --reuid {TENANT} --regid {TENANT} --clear-groups fuse-zip -r {zip} {at}"
+        ));
         let now = descendants::children_of(self.child.pid);
-        *now.iter().find(|pid| !before.contains(pid)).expect("fuse-zip runs below pid 1")
+        *now.iter()
+            .find(|pid| !before.contains(pid))
+            .expect("fuse-zip runs below pid 1")
     }
 }
 
@@ -98,7 +117,17 @@ impl Drop for Jail {
 pub fn kill_and_wait(pid: i32) {
     let fd = pidfd::open(pid).unwrap();
     pidfd::signal(&fd, 9).unwrap();
-    assert_eq!(poll(&[Interest { fd: fd.as_fd(), write: false }], Some(PATIENCE)).unwrap(), [true]);
+    assert_eq!(
+        poll(
+            &[Interest {
+                fd: fd.as_fd(),
+                write: false
+            }],
+            Some(PATIENCE)
+        )
+        .unwrap(),
+        [true]
+    );
 }
 
 /// A directory of the tenant's that goes away with its test.
@@ -128,7 +157,10 @@ impl Dir {
     pub fn zip(&self) -> String {
         let (file, zip) = (self.path("hello"), self.path("app.zip"));
         std::fs::write(&file, "hello").unwrap();
-        let made = Command::new("zip").args(["-qj", &zip, &file]).status().expect("zip: apt-get install zip");
+        let made = Command::new("zip")
+            .args(["-qj", &zip, &file])
+            .status()
+            .expect("zip: apt-get install zip");
         assert!(made.success());
         std::fs::set_permissions(&zip, PermissionsExt::from_mode(0o644)).unwrap();
         zip
