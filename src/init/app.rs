@@ -15,7 +15,7 @@ use crate::{
     init::{End, Init},
     relay::{Order, Relay},
     spawn::{Recipe, UWSGI_FDS},
-    walk::end_group,
+    walk::{end_group, end_rest_of_group},
 };
 
 /// An app between its fork and the moment its end has been dealt with.
@@ -76,10 +76,15 @@ impl Init {
     /// # Errors
     /// It could not be started, which was told; or the host's end.
     pub(crate) fn start_app(&mut self, plan: App) -> Result<Started, End> {
-        let recipe = match Recipe::of(&plan, &self.env) {
-            Ok(recipe) => recipe,
-            Err(why) => return Err(self.fail(Place::AppExec, 0, why)),
-        };
+        let recipe = self.recipe(&plan)?;
+        self.start(plan, recipe)
+    }
+
+    fn recipe(&mut self, plan: &App) -> Result<Recipe, End> {
+        Recipe::of(plan, &self.env).map_err(|why| self.fail(Place::AppExec, 0, why))
+    }
+
+    fn start(&mut self, plan: App, recipe: Recipe) -> Result<Started, End> {
         self.launch(plan, recipe)?;
         loop {
             let Some(app) = &mut self.app else {
@@ -142,10 +147,7 @@ impl Init {
     /// # Errors
     /// The new one could not be started; or the host's end.
     pub(crate) fn reload_app(&mut self, plan: App) -> Result<(), End> {
-        let recipe = match Recipe::of(&plan, &self.env) {
-            Ok(recipe) => recipe,
-            Err(why) => return Err(self.fail(Place::AppExec, 0, why)),
-        };
+        let recipe = self.recipe(&plan)?;
         let Some(app) = self.app.as_mut().filter(|app| app.recipe == recipe) else {
             return self.replace_app(plan, recipe);
         };
@@ -186,13 +188,12 @@ impl Init {
             self.turn(if killed { None } else { Some(deadline) })?;
         }
         // Children it left behind would keep its sockets.
-        end_group(pid);
+        end_rest_of_group(pid);
         if self.stop {
             return Ok(()); // the old one's end is the end
         }
         self.app = None;
-        drop(recipe);
-        self.start_app(plan).map(drop)
+        self.start(plan, recipe).map(drop)
     }
 }
 

@@ -5,12 +5,11 @@
 
 use std::time::Duration;
 
-use liege_plan::{Exit, Place};
+use liege_plan::{Exit, FromInit, Place};
 use liege_sys::{descendants, process, wait};
 
 use crate::{
     init::{End, Init},
-    life,
     walk::Patience,
 };
 
@@ -18,7 +17,7 @@ use crate::{
 pub(crate) fn leave(init: &mut Init, end: End) -> ! {
     let status = match end {
         End::App(exit) => {
-            life::tell_end(init, exit);
+            init.say(&FromInit::AppExited { exit });
             last_steps(init);
             status_of(exit)
         }

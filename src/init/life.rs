@@ -5,7 +5,7 @@
 //! ```
 //! A Stop is heard at any time. Before the app runs it ends the walk; afterwards the app is asked, and its end is ours.
 
-use liege_plan::{FromInit, Place, Plan, Reload, Step, ToInit, VERSION};
+use liege_plan::{Place, Plan, Reload, Step, ToInit, VERSION};
 use liege_sys::{limits, poll::poll};
 
 use crate::{
@@ -26,14 +26,10 @@ pub(crate) struct Later {
 
 /// Lives until there is a reason to leave.
 pub(crate) fn live(init: &mut Init) -> End {
-    let end = match green_light(init) {
+    match green_light(init).and_then(|plan| rise(init, *plan)) {
         Err(end) => end,
-        Ok(plan) => match rise(init, *plan) {
-            Err(end) => end,
-            Ok(()) => reign(init),
-        },
-    };
-    end
+        Ok(()) => reign(init),
+    }
 }
 
 /// Waits for the plan. Before it, the host's end is no trouble: it changed its mind.
@@ -82,12 +78,11 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
         return Err(End::Stopped);
     }
     drop(plan.steps);
+    // Before the first start and not after it, so that a later start finds nothing other than the first one did.
+    rights::trim(needed);
     match init.start_app(plan.app)? {
         Started::Interrupted => Err(End::Stopped),
-        Started::Yes => {
-            rights::trim(needed);
-            Ok(())
-        }
+        Started::Yes => Ok(()),
     }
 }
 
@@ -131,9 +126,4 @@ fn reload_app(init: &mut Init, reload: Reload) -> Result<(), End> {
     }
     init.later.at_exit = at_exit;
     init.reload_app(app)
-}
-
-/// The app has ended: told once.
-pub(crate) fn tell_end(init: &mut Init, exit: liege_plan::Exit) {
-    init.say(&FromInit::AppExited { exit });
 }

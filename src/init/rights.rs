@@ -1,4 +1,4 @@
-//! What init may still do once the app runs: as little as its later duties need.
+//! What init may still do once the steps are done: as little as its later duties need.
 //!
 //! Only effective and permitted shrink. The bounding set stays whole, so whatever init executes as root (uwsgi, a hook)
 //! gets all rights back by exec, and setuid fusermount still mounts for a user.

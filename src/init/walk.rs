@@ -161,7 +161,7 @@ impl Init {
             }
             if self.is_interrupted(patience) {
                 end_group(pid);
-                return Ok(None); // its end is reaped as an orphan's
+                return Ok(None);
             }
             let late = deadline.is_some_and(|d| Instant::now() >= d);
             if late && !killed {
@@ -183,8 +183,13 @@ impl Init {
     }
 }
 
-/// SIGKILL to a child and to all of its group; it may not have made its group yet.
+/// SIGKILL to a child that was not reaped yet and to all of its group; it may not have made its group yet.
 pub(crate) fn end_group(pid: i32) {
-    let _ = kill(-pid, signals::SIGKILL);
+    end_rest_of_group(pid);
     let _ = kill(pid, signals::SIGKILL);
+}
+
+/// SIGKILL to those a reaped leader left behind. While one of them lives the kernel gives the number to nobody else.
+pub(crate) fn end_rest_of_group(pid: i32) {
+    let _ = kill(-pid, signals::SIGKILL);
 }

@@ -10,6 +10,7 @@
 use std::{
     fmt, fs,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
 };
 
 use nix::{
@@ -82,11 +83,13 @@ impl std::error::Error for ProbeError {}
 pub fn probe(pid: i32, path: &str) -> Result<Seen, ProbeError> {
     let at = |stage| move |errno| ProbeError { stage, errno };
     let root = root_of(pid).map_err(at(ProbeStage::Root))?;
-    let target = inside(root.as_fd(), path).map_err(at(ProbeStage::Path))?;
+    let target = match inside(root.as_fd(), path) {
+        Err(Errno::EACCES) => inside_as_owner(pid, root.as_fd(), path)?,
+        answer => answer.map_err(at(ProbeStage::Path))?,
+    };
     drop(root);
     let (classic, is_mountpoint) = which_mount(target.as_fd()).map_err(at(ProbeStage::Stat))?;
-    let list = fs::read(format!("/proc/{pid}/mountinfo"))
-        .map_err(|e| at(ProbeStage::Mountinfo)(e.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
+    let list = list_of(pid)?;
     let mount = mountinfo::find(&list, classic).ok_or(Errno::ENOENT).map_err(at(ProbeStage::Mountinfo))?;
     drop(list);
     let ask = || fstatfs(&target).map(|_| unique_id(target.as_fd()));
@@ -114,6 +117,23 @@ fn inside(root: BorrowedFd<'_>, path: &str) -> nix::Result<OwnedFd> {
         }
     }
     Err(Errno::EAGAIN)
+}
+
+/// The way leads through a FUSE mount that lets only its owner pass: followed as the owner of the last one on the way.
+fn inside_as_owner(pid: i32, root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, ProbeError> {
+    let at = |stage| move |errno| ProbeError { stage, errno };
+    let on_the_way = |m: &mountinfo::Mount| Path::new(path).starts_with(&m.mount_point);
+    let mounts = mountinfo::parse(&list_of(pid)?);
+    let last = mounts.iter().filter(|m| m.is_fuse() && on_the_way(m)).max_by_key(|m| m.mount_point.len());
+    let (uid, gid) = last.and_then(mountinfo::Mount::fuse_owner).ok_or_else(|| at(ProbeStage::Path)(Errno::EACCES))?;
+    switch::worn_by(uid, gid, || inside(root, path)).map_err(at(ProbeStage::Identity))?.map_err(at(ProbeStage::Path))
+}
+
+fn list_of(pid: i32) -> Result<Vec<u8>, ProbeError> {
+    fs::read(format!("/proc/{pid}/mountinfo")).map_err(|error| ProbeError {
+        stage: ProbeStage::Mountinfo,
+        errno: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
+    })
 }
 
 /// The classic mount id, and whether this is the mount's root; without asking the daemon. Nothing is asked for by name,

@@ -56,9 +56,11 @@ fn waitid(kind: libc::idtype_t, id: libc::id_t, options: i32) -> Result<Option<(
             Err(errno) => return Err(errno),
             Ok(_) => {
                 // SAFETY: waitid filled the child's part of the union, or left it zero (WNOHANG and nobody ended).
-                let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-                return Ok((pid != 0)
-                    .then(|| (pid, if info.si_code == libc::CLD_EXITED { Ended::Code(status) } else { Ended::Signal(status) })));
+                let pid = unsafe { info.si_pid() };
+                // SAFETY: as above.
+                let status = unsafe { info.si_status() };
+                let ended = if info.si_code == libc::CLD_EXITED { Ended::Code(status) } else { Ended::Signal(status) };
+                return Ok((pid != 0).then_some((pid, ended)));
             }
         }
     }

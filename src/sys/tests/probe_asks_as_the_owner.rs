@@ -6,6 +6,7 @@ mod jail;
 use jail::{Dir, Jail, kill_and_wait};
 use liege_sys::{
     Errno,
+    descendants::kill,
     probe::{ProbeError, ProbeStage, probe},
 };
 use nix::sys::statfs::statfs;
@@ -48,6 +49,45 @@ fn a_daemon_that_ended_cleanly_leaves_another_mount() {
     let second = probe(jail.child.pid, &app).unwrap();
     assert!(second.is_mountpoint);
     assert_ne!(second.mount_id, first.mount_id, "a mount id is never given twice");
+}
+
+#[test]
+fn a_path_below_the_mount_is_followed_as_its_owner() {
+    let dir = Dir::new("below");
+    let (zip, app) = (dir.zip(), dir.dir("app"));
+    let mut jail = Jail::new(&dir);
+    let daemon = jail.mounts_zip(&zip, &app);
+    let (pid, below) = (jail.child.pid, format!("{app}/hello"));
+    let seen = probe(pid, &below).unwrap();
+    assert!(!seen.is_mountpoint);
+    assert_eq!(seen.mount_id, probe(pid, &app).unwrap().mount_id);
+    kill_and_wait(daemon);
+    // On the way or at its end: what the kernel still remembers of the path decides.
+    assert_eq!(probe(pid, &below).unwrap_err().errno, Errno::ENOTCONN);
+}
+
+#[test]
+fn a_daemon_that_is_stopped_is_waited_for() {
+    let dir = Dir::new("stopped");
+    let (zip, app) = (dir.zip(), dir.dir("app"));
+    let mut jail = Jail::new(&dir);
+    let daemon = jail.mounts_zip(&zip, &app);
+    let pid = jail.child.pid;
+    let seen = probe(pid, &app).unwrap();
+    let waiting = dir.path("connections");
+    std::fs::create_dir(&waiting).unwrap();
+    jail.does(&format!("mount -t fusectl none {waiting}"));
+    let waiting = format!("/proc/{pid}/root{waiting}/{}/waiting", seen.device.1);
+    kill(daemon, libc::SIGSTOP).unwrap();
+    std::thread::scope(|s| {
+        let probing = s.spawn(|| probe(pid, &app));
+        while std::fs::read_to_string(&waiting).unwrap().trim() == "0" {
+            std::thread::yield_now();
+        }
+        assert!(!probing.is_finished());
+        kill(daemon, libc::SIGCONT).unwrap();
+        assert_eq!(probing.join().unwrap(), Ok(seen));
+    });
 }
 
 #[test]
