@@ -105,9 +105,7 @@ fn root_of(pid: i32) -> nix::Result<OwnedFd> {
 
 /// The path as the process would follow it: absolute symlinks and `..` stay below its root.
 fn inside(root: BorrowedFd<'_>, path: &str) -> nix::Result<OwnedFd> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
     // EAGAIN: a rename somewhere raced with the `..` of this walk. It is nobody's fault and soon over.
     for _ in 0..8 {
         match openat2(root, path, how) {

@@ -24,12 +24,9 @@ pub(crate) fn worn_by<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> Result
     let bits = securebits()?;
     set_securebits(bits | libc::SECBIT_NO_SETUID_FIXUP)?;
     // The group first, as on every way down; nothing is lost on the way here, but it reads the same everywhere.
-    let there =
-        set(libc::SYS_setresgid, [gid; 3]).and_then(|()| set(libc::SYS_setresuid, [uid; 3]));
+    let there = set(libc::SYS_setresgid, [gid; 3]).and_then(|()| set(libc::SYS_setresuid, [uid; 3]));
     let result = there.map(|()| work());
-    let back = set(libc::SYS_setresuid, uids)
-        .and_then(|()| set(libc::SYS_setresgid, gids))
-        .and_then(|()| set_securebits(bits));
+    let back = set(libc::SYS_setresuid, uids).and_then(|()| set(libc::SYS_setresgid, gids)).and_then(|()| set_securebits(bits));
     if back.is_err() {
         std::process::abort();
     }
@@ -48,8 +45,7 @@ fn securebits() -> Result<i32, Errno> {
 
 fn set_securebits(bits: i32) -> Result<(), Errno> {
     // SAFETY: numbers only; changes the calling thread alone.
-    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits as libc::c_ulong, 0, 0, 0) })
-        .map(drop)
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits as libc::c_ulong, 0, 0, 0) }).map(drop)
 }
 
 #[cfg(test)]

@@ -40,7 +40,9 @@ impl Jail {
         jail.does("mount --make-rslave / && mount -t proc proc /proc");
         // fusermount wants a name for its user.
         let passwd = dir.path("passwd");
-        jail.does(&format!("(cat /etc/passwd; echo tenant:x:{TENANT}:{TENANT}::/:/bin/sh) > {passwd} && mount --bind {passwd} /etc/passwd"));
+        jail.does(&format!(
+            "(cat /etc/passwd; echo tenant:x:{TENANT}:{TENANT}::/:/bin/sh) > {passwd} && mount --bind {passwd} /etc/passwd"
+        ));
         jail.does(&format!("mknod {node} c 10 229 && chmod 666 {node} && mount --bind {node} /dev/fuse"));
         jail
     }
