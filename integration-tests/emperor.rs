@@ -267,7 +267,7 @@ impl Emperor {
     /// When it does not come in time.
     #[track_caller]
     pub fn wait_log_from(&self, mark: usize, patterns: &[&str]) -> String {
-        match self.log.find(mark, patterns, LONG) {
+        match self.log.find(mark, LONG, |line| patterns.iter().all(|pattern| line.contains(pattern))) {
             Some(line) => line,
             None => panic!("the daemon never said {patterns:?}"),
         }
@@ -279,7 +279,14 @@ impl Emperor {
     /// When it does not in time.
     #[track_caller]
     pub fn wait_cause(&self, mark: usize, vassal: &str, cause: &str) -> String {
-        self.wait_log_from(mark, &[vassal, &format!("cause={cause}")])
+        // Quoted or not, as the format has it; the word ends there.
+        let fits = |line: &str| {
+            line.contains(vassal) && line.replace('"', "").split(' ').any(|word| word.strip_prefix("cause=") == Some(cause))
+        };
+        match self.log.find(mark, LONG, fits) {
+            Some(line) => line,
+            None => panic!("the daemon never said that {vassal} ended by {cause}"),
+        }
     }
 
     /// Waits for the daemon's end.
@@ -403,12 +410,11 @@ impl Log {
         }
     }
 
-    fn find(&self, mark: usize, patterns: &[&str], limit: Duration) -> Option<String> {
+    fn find(&self, mark: usize, limit: Duration, fits: impl Fn(&str) -> bool) -> Option<String> {
         let deadline = Instant::now() + limit;
         let mut lines = self.lines.lock().expect("nobody panics with it");
         loop {
-            let fits = |line: &&String| patterns.iter().all(|pattern| line.contains(pattern));
-            if let Some(line) = lines.iter().skip(mark).find(fits) {
+            if let Some(line) = lines.iter().skip(mark).find(|line| fits(line)) {
                 return Some(line.clone());
             }
             let left = deadline.checked_duration_since(Instant::now())?;

@@ -1,6 +1,6 @@
 //! What every story stands on.
 //!
-//! A story is a function given to [`story`]: it runs in a thread with a mount namespace of its own whose `/` is recursively
+//! A story is a function given to [`story()`]: it runs in a thread with a mount namespace of its own whose `/` is recursively
 //! *shared*, as on every systemd host, so a mount that leaks out of a vassal is seen. The same thread's process is a
 //! subreaper, so whatever a vassal leaves behind comes back here. When the story ends, the leak guard ([`leaks`]) compares
 //! the world with what it was, and when it fails, everything it started is killed before the next story begins.
