@@ -143,7 +143,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-fn exit_of(ended: Ended) -> Exit {
+pub(crate) fn exit_of(ended: Ended) -> Exit {
     match ended {
         Ended::Code(code) => Exit::Code(code),
         Ended::Signal(signal) => Exit::Signal(signal),

@@ -7,7 +7,7 @@
 
 use std::{io, process::ExitCode, sync::Arc, time::Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use liege_core::Health;
 use liege_plan::{FrameReader, encode};
 use liege_sys::{
@@ -39,7 +39,7 @@ pub fn serve() -> anyhow::Result<ExitCode> {
         .thread_name("probe")
         .build()
         .context("make the prober's runtime")?;
-    let socket = liege_sys::fds::inherited(SOCKET).context("`prober` is started by the daemon, not by hand")?;
+    let socket = liege_sys::fds::inherited(SOCKET).ok_or_else(|| anyhow!("`prober` is started by the daemon, not by hand"))?;
     let result = runtime.block_on(async {
         let socket = std::os::unix::net::UnixStream::from(socket);
         socket.set_nonblocking(true)?;
