@@ -1,23 +1,61 @@
 //! Text to meaning.
 //!
-//! A file goes through four doors, each a room of its own: [`lines`] (bytes to logical lines with spans, rust-ini the reader),
-//! [`logic`] (if/for), [`expand`] (`$(ENV)`, `@(file)`, `%(name)`), and the *raising* of flat pairs to a typed
-//! [`VassalSpec`] or [`EmperorSpec`]. Parsing never fails: it returns what it understood, and every mistake at once.
+//! A file goes through five doors, each a file of its own:
+//! 1. `magic`: `%d`, `%n` and the like are replaced in its raw bytes, each byte remembering where it came from;
+//! 2. `lines`: bytes to pairs with their places, rust-ini the reader, `armor` what brings uWSGI's lines past it unharmed;
+//! 3. `logic`: if and for, line by line, driven by `flatten`, which also follows includes;
+//! 4. `placeholder`: `$(ENV)`, `@(file)`, `%(name)`;
+//! 5. the *raising* of flat pairs to a typed [`VassalSpec`] (`vassal_file`, `hooks`, `program`, `identity`) or [`EmperorSpec`]
+//!    (`emperor_file`).
+//!
+//! Parsing never fails: it returns what it understood, and every mistake at once. The same text under the same [`Lookup`]
+//! gives the same spec.
 //!
 //! Deliberately not here: the file system, the environment, the clock, the user database. All of them are asked through a
-//! [`Lookup`], so a test is a text and a table.
+//! [`Lookup`], so a test is a text and a table. Nor any order between the steps of a start: that is the core's.
 
+mod armor;
+mod declared;
 mod diagnostic;
 mod emperor;
+mod emperor_file;
+mod flatten;
+mod hooks;
+mod identity;
+mod known;
+mod lines;
+mod logic;
 mod lookup;
+mod magic;
+mod mount;
+mod options;
 mod origin;
+mod pair;
+mod paths;
+mod place;
+mod placeholder;
+mod program;
+mod report;
+mod source;
+pub mod testing;
+mod traps;
+mod values;
 mod vassal;
+mod vassal_file;
+mod verb;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use emperor::{EmperorDeath, EmperorSpec, Namespaces};
+pub use emperor_file::read_emperor;
+pub use flatten::flatten;
+pub use known::{KNOWN_OPTIONS, nearest_option};
 pub use lookup::{Kind, Lookup};
 pub use origin::{Asked, Origin};
+pub use pair::{Pair, show_config};
+pub use report::Reading;
+pub use source::Source;
 pub use vassal::{
     AppSpec, Attributes, Hook, HookPhase, Identity, Jail, MountpointCheck, PivotRoot, ProgramSpec, Timeouts, VassalConfig,
     VassalSpec, Verb,
 };
+pub use vassal_file::read_vassal;

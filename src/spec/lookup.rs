@@ -43,6 +43,23 @@ pub trait Lookup {
     fn group(&self, name_or_number: &str) -> Option<u32>;
     /// All supplementary groups of a user, as `initgroups(3)` would set them.
     fn groups_of(&self, user: &str, gid: u32) -> Vec<u32>;
+    /// The full path of a file, as `%p` shows it: links resolved, except where the file itself is one.
+    fn full_path(&self, path: &str) -> String {
+        crate::paths::absolute(path, &self.directory())
+    }
+    /// The inode of a file (`%i`).
+    fn inode(&self, path: &str) -> Option<u64> {
+        let _ = path;
+        None
+    }
+    /// Where the uwsgi program lies (`%b`).
+    fn uwsgi_binary(&self) -> String {
+        "/usr/bin/uwsgi".into()
+    }
+    /// Which version it has (`%V`).
+    fn uwsgi_version(&self) -> String {
+        "2.0.21".into()
+    }
     /// The whole identity for the `uid`, `gid`, `add-gid`, `no-initgroups` options of a vassal.
     fn identity(&self, uid: u32, gid: u32, user: Option<&str>, no_initgroups: bool, more: &[u32]) -> Identity {
         let mut groups = match user {

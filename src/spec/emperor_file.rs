@@ -1,0 +1,215 @@
+//! The emperor's file and flags to its typed spec.
+
+use std::time::Duration;
+
+use crate::known::{self, nearest};
+use crate::logic::Logic;
+use crate::options::Options;
+use crate::pair::Pair;
+use crate::report::{Reading, Report};
+use crate::{Asked, EmperorDeath, EmperorSpec, Lookup, Namespaces, Source, flatten, traps, values};
+
+/// Sections whose pairs are the emperor's options.
+pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "liege"];
+
+/// Options this file may hold.
+const OWN: [&str; 22] = [
+    "emperor",
+    "emperor-control",
+    "emperor-curse-tolerance",
+    "emperor-death",
+    "emperor-extra-ext",
+    "emperor-extra-extension",
+    "emperor-freq",
+    "emperor-graceful-shutdown",
+    "emperor-health-log",
+    "emperor-max-starts",
+    "emperor-max-throttle",
+    "emperor-nofollow",
+    "emperor-pidfile",
+    "emperor-required-heartbeat",
+    "emperor-state-dir",
+    "emperor-throttle",
+    "emperor-use-clone",
+    "pidfile",
+    "vassal-set",
+    "vassals-set",
+    "set-placeholder",
+    "set-ph",
+];
+
+/// Understands the emperor's file, if there is one, and its flags: any `--KEY VALUE`, which count after the file.
+#[must_use]
+pub fn read_emperor(source: Option<&Source<'_>>, flags: &[(String, String)], lookup: &dyn Lookup) -> Reading<EmperorSpec> {
+    let mut report = Report::default();
+    let pairs = flatten::flatten_into(source, flags, &SECTIONS, false, lookup, &mut report);
+    traps::pairs(&pairs, &mut report);
+    refuse_the_rest(&pairs, &mut report);
+    let spec = raise(&Options::new(&pairs), source.map_or("command line", |source| source.path), &mut report);
+    report.close(spec)
+}
+
+fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec {
+    let milliseconds = |value: &str| values::integer(value).map(Duration::from_millis);
+    let state_dir = options.text("emperor-state-dir").unwrap_or_else(|| "/run/liege".into());
+    EmperorSpec {
+        monitors: monitors(options, file, report),
+        namespaces: namespaces(options, report),
+        freq: options.duration("emperor-freq", Duration::from_secs(3), report),
+        throttle: options.checked("emperor-throttle", report, milliseconds).unwrap_or(Duration::from_secs(1)),
+        max_throttle: options.checked("emperor-max-throttle", report, milliseconds).unwrap_or(Duration::from_secs(180)),
+        required_heartbeat: options.duration("emperor-required-heartbeat", Duration::from_secs(30), report),
+        curse_tolerance: options.checked("emperor-curse-tolerance", report, values::positive_seconds),
+        graceful_stop: options.boolean("emperor-graceful-shutdown", false),
+        nofollow: options.boolean("emperor-nofollow", false),
+        extra_extensions: options
+            .all(&["emperor-extra-extension", "emperor-extra-ext"])
+            .map(|line| dotted(&line.value))
+            .collect(),
+        pidfile: options.all(&["emperor-pidfile", "pidfile"]).last().map(|line| line.value.clone()),
+        control: options.text("emperor-control").unwrap_or_else(|| format!("{}/control.sock", state_dir.trim_end_matches('/'))),
+        state_dir,
+        health_log: match options.checked("emperor-health-log", report, values::seconds) {
+            Some(Duration::ZERO) => None,
+            other => Some(other.unwrap_or(Duration::from_secs(15))),
+        },
+        death: death(options, report),
+        max_starts: max_starts(options, report),
+        vassal_set: vassal_set(options, report),
+    }
+}
+
+fn monitors(options: &Options<'_>, file: &str, report: &mut Report) -> Vec<Asked<String>> {
+    let mut monitors = Vec::new();
+    for line in options.all(&["emperor"]) {
+        let value = line.value.strip_prefix("dir://").or_else(|| line.value.strip_prefix("glob://")).unwrap_or(&line.value);
+        if value.is_empty() {
+            report.push(line.error("needs a directory or a pattern"));
+        } else if let Some((scheme, _)) = value.split_once("://") {
+            report.push(line.error(format!("the monitor {scheme}:// is not supported yet: a directory or a pattern is")));
+        } else {
+            monitors.push(Asked::new(value.to_owned(), line.origin.clone()));
+        }
+    }
+    if monitors.is_empty() && options.last("emperor").is_none() {
+        let hint = "add emperor = /etc/uwsgi/vassals, or --emperor DIR".to_owned();
+        report.whole_file(crate::Severity::Error, file, "names no vassals: there is no emperor = DIR", Some(hint));
+    }
+    monitors
+}
+
+fn namespaces(options: &Options<'_>, report: &mut Report) -> Namespaces {
+    const WORDS: [&str; 9] = ["fs", "ns", "mount", "mnt", "pid", "ipc", "uts", "net", "cgroup"];
+    const NOT_YET: [&str; 5] = ["user", "files", "io", "parent", "sysvsem"];
+    let mut namespaces = Namespaces::default();
+    let Some(line) = options.last("emperor-use-clone") else { return namespaces };
+    for word in line.value.split(',').filter(|word| !word.is_empty()) {
+        match word {
+            "fs" | "ns" | "mount" | "mnt" => namespaces.mount = true,
+            "pid" => namespaces.pid = true,
+            "ipc" => namespaces.ipc = true,
+            "uts" => namespaces.uts = true,
+            "net" => namespaces.net = true,
+            "cgroup" => namespaces.cgroup = true,
+            _ if NOT_YET.contains(&word) => {
+                report.push(line.error_at(word, format!("the namespace \"{word}\" is not supported yet")))
+            }
+            _ => {
+                let unknown = line.error_at(word, format!("there is no namespace \"{word}\""));
+                let hint = match nearest(word.trim(), WORDS.into_iter()) {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => format!("known: {}; a comma between them, no blank", WORDS.join(" ")),
+                };
+                report.push(unknown.with_hint(hint));
+            }
+        }
+    }
+    namespaces
+}
+
+fn dotted(extension: &str) -> String {
+    if extension.starts_with('.') { extension.to_owned() } else { format!(".{extension}") }
+}
+
+fn death(options: &Options<'_>, report: &mut Report) -> EmperorDeath {
+    if let Some(line) = options.last("emperor-death") {
+        match line.value.as_str() {
+            "kill" => {}
+            "survive" => report.push(line.error("vassals that outlive their emperor are not supported yet: only kill is")),
+            other => report.push(line.error(format!("\"{other}\" is neither kill nor survive"))),
+        }
+    }
+    EmperorDeath::Kill
+}
+
+fn max_starts(options: &Options<'_>, report: &mut Report) -> Option<usize> {
+    let check = |value: &str| match values::integer(value)? {
+        0 => Err("must be at least 1".to_owned()),
+        number => usize::try_from(number).map_err(|_| "is too large".to_owned()),
+    };
+    options.checked("emperor-max-starts", report, check)
+}
+
+fn vassal_set(options: &Options<'_>, report: &mut Report) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for line in options.all(&["vassal-set", "vassals-set"]) {
+        match line.value.split_once('=') {
+            Some((key, value)) if !key.is_empty() => pairs.push((key.to_owned(), value.to_owned())),
+            _ => report.push(line.error("is written KEY=VALUE")),
+        }
+    }
+    pairs
+}
+
+/// Everything else. What would change how vassals are governed is refused; what belongs to uWSGI's own process has no meaning.
+fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
+    let read = |pair: &Pair| {
+        let key = pair.key.as_bytes();
+        let done = ["set", "include", "ini", "inherit", "blacklist", "end-blacklist", "whitelist", "end-whitelist", "strict"];
+        done.contains(&pair.key.as_str()) || Logic::closes(key) || key == b"else" || Logic::parse(key, b"").is_some()
+    };
+    for pair in pairs.iter().filter(|pair| !pair.placeholder && !OWN.contains(&pair.key.as_str()) && !read(pair)) {
+        let key = pair.key.as_str();
+        if governs(key) {
+            let near = nearest(key, OWN.into_iter());
+            let mut refused = pair.error_at_key(if known::is_uwsgi_option(key) || known::KNOWN_OPTIONS.contains(&key) {
+                format!("{key} is not supported yet")
+            } else {
+                format!("{key} is no option of an emperor")
+            });
+            refused.hint = near.map(|near| format!("did you mean {near}?"));
+            report.push(refused);
+        } else if key == "uid" || key == "gid" {
+            let refused =
+                pair.error_at_key("an emperor that drops its own rights is not supported: it needs them to start vassals");
+            report.push(refused.with_hint("uid and gid belong into the vassal's file"));
+        } else if key == "daemonize" || key == "daemonize2" {
+            report.push(
+                pair.error_at_key("not supported: liege runs in the foreground").with_hint("see the systemd unit in config/"),
+            );
+        } else if of_vassals(key) {
+            report.push(pair.error_at_key(format!("{key} belongs into a vassal's file")));
+        } else if known::is_uwsgi_option(key) {
+            report.push(pair.warning(format!("{key} is an option of uWSGI's own process and means nothing to liege's emperor")));
+        } else if !pair.asked_for {
+            let mut unknown = pair.warning(format!("{key} is no option, and nothing asks for it"));
+            unknown.hint = nearest(key, OWN.into_iter()).map(|near| format!("did you mean {near}?"));
+            report.push(unknown);
+        }
+    }
+}
+
+/// Options that say how vassals are kept.
+fn governs(key: &str) -> bool {
+    let hooks_of_the_emperor = ["hook-", "exec-", "mount-", "umount-", "call-"].iter().any(|family| key.starts_with(family));
+    key.starts_with("emperor")
+        || key.starts_with("vassal")
+        || key == "early-emperor"
+        || hooks_of_the_emperor && key.contains("emperor")
+        || hooks_of_the_emperor && key.contains("vassal")
+}
+
+/// Options that shape a vassal, not the emperor.
+fn of_vassals(key: &str) -> bool {
+    crate::vassal_file::is_carried(key)
+}

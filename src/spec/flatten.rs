@@ -1,0 +1,521 @@
+//! The reading of a file from its bytes to flat pairs: uWSGI's list of exported options, built in uWSGI's order.
+//!
+//! Lines are appended one by one. Some act the moment they are appended (`include`, `set-placeholder`, the logic lines) and
+//! are then done: the three passes leave them alone. When everything is appended the passes expand the rest, and `inherit`
+//! comes last of all, which is why nothing in an inherited file is expanded but its magic variables.
+//!
+//! Mistakes at which uWSGI would exit are recorded and stepped over, so that one reading finds all of them.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::known;
+use crate::lines;
+use crate::logic::{Facts, Logic, Test};
+use crate::magic::Magic;
+use crate::pair::Pair;
+use crate::paths;
+use crate::place::Place;
+use crate::placeholder;
+use crate::report::Report;
+use crate::{Diagnostic, Lookup, Severity, Source};
+
+/// Files within files; uWSGI would include itself until its stack ends.
+const DEPTH: usize = 32;
+/// More options than this come from a `for` gone wild.
+const OPTIONS: usize = 200_000;
+
+/// Flattens a file: what uWSGI's `--show-config` would print, pair by pair, and the mistakes met on the way.
+///
+/// `sections` are the names of the sections that count; `reload` makes `if-reload` true.
+#[must_use]
+pub fn flatten(source: &Source<'_>, sections: &[&str], reload: bool, lookup: &dyn Lookup) -> (Vec<Pair>, Vec<Diagnostic>) {
+    let mut report = Report::default();
+    let pairs = flatten_into(Some(source), &[], sections, reload, lookup, &mut report);
+    (pairs, report.into_sorted())
+}
+
+/// The same, with pairs of the command line after the file, into a report that others fill too.
+pub(crate) fn flatten_into(
+    source: Option<&Source<'_>>,
+    flags: &[(String, String)],
+    sections: &[&str],
+    reload: bool,
+    lookup: &dyn Lookup,
+    report: &mut Report,
+) -> Vec<Pair> {
+    let mut reading = Flattener {
+        lookup,
+        report,
+        sections,
+        reload,
+        magic: Magic::new(lookup),
+        options: Vec::new(),
+        asked_for: RefCell::default(),
+        logic: None,
+        logic_running: false,
+        forbidden: None,
+        allowed: None,
+        last_file: None,
+        depth: 0,
+    };
+    for (key, value) in source.map_or(&[][..], |source| source.set) {
+        reading.append(key.as_bytes(), value.as_bytes(), &Arc::new(Place::command_line(key)));
+    }
+    if let Some(source) = source {
+        // uWSGI sees its own `--ini FILE` as an option: `%(ini)` and `if-opt = ini` find it.
+        reading.push(b"ini", source.path.as_bytes(), Arc::default(), Mark::Hidden);
+        reading.read_text(source.path, None, source.text, false);
+    }
+    for (key, value) in flags {
+        reading.append(key.as_bytes(), value.as_bytes(), &Arc::new(Place::command_line(key)));
+    }
+    reading.finish()
+}
+
+/// One exported option.
+struct Exported {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    place: Arc<Place>,
+    mark: Mark,
+}
+
+/// How an option is treated after it was appended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// Goes through the passes.
+    Plain,
+    /// Acted at once; the passes leave it alone.
+    Done,
+    /// A placeholder only.
+    Placeholder,
+    /// Known to lookups, not shown.
+    Hidden,
+}
+
+struct Flattener<'a> {
+    lookup: &'a dyn Lookup,
+    report: &'a mut Report,
+    sections: &'a [&'a str],
+    reload: bool,
+    magic: Magic,
+    options: Vec<Exported>,
+    /// Names that placeholders and conditions asked for.
+    asked_for: RefCell<HashSet<Vec<u8>>>,
+    /// The running logic and the line that started it.
+    logic: Option<(Logic, Arc<Place>)>,
+    /// A line is being handed to the logic: what it appends passes by the logic.
+    logic_running: bool,
+    forbidden: Option<Vec<u8>>,
+    allowed: Option<Vec<u8>>,
+    last_file: Option<String>,
+    depth: usize,
+}
+
+impl Facts for Flattener<'_> {
+    fn lookup(&self) -> &dyn Lookup {
+        self.lookup
+    }
+
+    fn is_reload(&self) -> bool {
+        self.reload
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        match name {
+            // uWSGI counts its reloads there itself, from 0.
+            "UWSGI_RELOADS" => Some(if self.reload { "1" } else { "0" }.into()),
+            _ => self.lookup.env(name),
+        }
+    }
+
+    fn option(&self, name: &[u8]) -> Option<Vec<u8>> {
+        self.asked_for.borrow_mut().insert(name.to_vec());
+        self.options.iter().find(|option| option.key == name).map(|option| option.value.clone())
+    }
+
+    fn has_plugin(&self, name: &[u8]) -> bool {
+        let loads = |key: &[u8]| matches!(key, b"plugin" | b"plugins" | b"need-plugin" | b"need-plugins");
+        self.options
+            .iter()
+            .any(|option| loads(&option.key) && option.value.split(|byte| *byte == b',').any(|plugin| plugin == name))
+    }
+}
+
+impl Flattener<'_> {
+    /// Reads a text as a file: magic, lines, and each pair of the asked section appended.
+    fn read_text(&mut self, path: &str, section: Option<&str>, text: &[u8], template: bool) {
+        self.magic.enter(path, section, template, self.lookup);
+        self.last_file = Some(path.to_owned());
+        let substituted = self.magic.substitute(text);
+        let shown = match section {
+            Some(section) if !section.is_empty() => format!("{path}:{section}"),
+            _ => path.to_owned(),
+        };
+        let map = lines::Map::new(text, path);
+        self.report_eaten(text, &substituted.eaten, &map);
+        let lines = lines::read(text, path, &substituted);
+        let asked: Vec<&str> = match section {
+            Some(section) if !section.is_empty() => vec![section],
+            _ => self.sections.to_vec(),
+        };
+        let mut found = false;
+        for line in &lines.pairs {
+            if line.section.as_ref().is_some_and(|section| asked.iter().any(|name| name.as_bytes() == section)) {
+                found = true;
+                self.append(&line.key, &line.value, &line.place);
+            }
+        }
+        if !found {
+            let names: Vec<String> = asked.iter().map(|name| format!("[{name}]")).collect();
+            let hint = lines
+                .headers
+                .first()
+                .map(|(name, place)| format!("line {} starts a section named \"{}\"", place.line, String::from_utf8_lossy(name)));
+            self.report.whole_file(Severity::Warning, &shown, format!("has no option in a section {}", names.join(" or ")), hint);
+        }
+        crate::traps::headers(&lines.headers, &asked, self.report);
+    }
+
+    fn report_eaten(&mut self, text: &[u8], eaten: &[usize], map: &lines::Map<'_>) {
+        for at in eaten {
+            let name = text.get(at + 1).copied();
+            let shown = match name {
+                Some(b'\n' | b'\r') | None => "% at the end of a line".to_owned(),
+                Some(byte) if byte.is_ascii_graphic() => format!("%{}", char::from(byte)),
+                Some(_) => "% and the byte after it".to_owned(),
+            };
+            let place = map.span(*at, at + 2, "");
+            // In a comment it harms nothing, unless it draws the next line into the comment.
+            if place.is_comment() && name != Some(b'\n') {
+                continue;
+            }
+            let means = place.at_key(Severity::Warning, format!("{shown} is no magic variable: it vanishes"));
+            self.report.push(means.with_hint("a % that is meant as such is written %%"));
+        }
+    }
+
+    /// Appends one option: contexts, closers and the running logic first.
+    fn append(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
+        self.check_contexts(key, place);
+        if !self.logic_running {
+            if Logic::closes(key) {
+                if self.logic.take().is_none() {
+                    self.report.push(place.at_key(Severity::Warning, "closes nothing: no if or for is open here"));
+                }
+            } else if key == b"else" {
+                self.turn_to_else(place);
+                return self.push(key, value, Arc::clone(place), Mark::Done);
+            } else if let Some((logic, _)) = self.logic.clone() {
+                return self.hand_to_logic(&logic, key, value, place);
+            }
+        }
+        self.act(key, value, place);
+    }
+
+    /// `else`: the lines until the closer are taken if those before it were not. A `for` has no else.
+    fn turn_to_else(&mut self, place: &Arc<Place>) {
+        let taken = match self.logic.take() {
+            None => {
+                self.report.push(place.at_key(Severity::Warning, "else without an if: the lines after it are skipped"));
+                false
+            }
+            Some((logic, _)) => !logic.holds(self),
+        };
+        self.logic = Some((Logic { test: Test::Else(taken), negated: false, argument: Vec::new() }, Arc::clone(place)));
+    }
+
+    fn hand_to_logic(&mut self, logic: &Logic, key: &[u8], value: &[u8], place: &Arc<Place>) {
+        match logic.rounds(self) {
+            Ok(rounds) => {
+                self.logic_running = true;
+                for round in rounds {
+                    let value = match round {
+                        Some(tested) => replace_all(value, b"%(_)", &tested),
+                        None => value.to_vec(),
+                    };
+                    self.append(key, &value, place);
+                }
+                self.logic_running = false;
+            }
+            Err(why) => {
+                if let Some((_, started)) = self.logic.clone() {
+                    self.report.push(started.at_value(Severity::Warning, format!("{why}: the lines below are skipped")));
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, key: &[u8], value: &[u8], place: Arc<Place>, mark: Mark) {
+        if self.options.len() == OPTIONS {
+            self.report.push(place.at_key(Severity::Error, format!("more than {OPTIONS} options")));
+        }
+        if self.options.len() < OPTIONS + 1 {
+            self.options.push(Exported { key: key.to_vec(), value: value.to_vec(), place, mark });
+        }
+    }
+
+    /// Appends for good, and does at once what is done at once.
+    fn act(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
+        let mark = if known::is_immediate(key) { Mark::Done } else { Mark::Plain };
+        self.push(key, value, Arc::clone(place), mark);
+        if let Some(logic) = Logic::parse(key, value) {
+            return self.start_logic(logic, place);
+        }
+        match key {
+            b"set" => self.set(value, place, Mark::Plain),
+            b"set-placeholder" | b"set-ph" => self.set(value, place, Mark::Placeholder),
+            b"include" if value.ends_with(b".ini") => self.load(value, place, true),
+            b"ini" => self.load(value, place, false),
+            b"blacklist" => self.forbidden = Some(value.to_vec()),
+            b"end-blacklist" => self.forbidden = None,
+            b"whitelist" => self.allowed = Some(value.to_vec()),
+            b"end-whitelist" => self.allowed = None,
+            b"include" => self.refuse(place, "includes only files whose name ends in .ini"),
+            b"config" | b"xml" | b"xmlconfig" | b"yaml" | b"yml" | b"json" | b"js" => {
+                self.refuse(place, "liege reads configurations in INI form only");
+            }
+            b"inject-before" | b"inject-after" => self.refuse(place, "not supported: include the file instead"),
+            b"resolve" => self.refuse(place, "not supported: a configuration asks no name server; put the address there"),
+            b"if-hostname-match" | b"if-not-hostname-match" => {
+                self.refuse(place, "not supported: compare the whole name with if-hostname");
+            }
+            _ => {}
+        }
+    }
+
+    fn refuse(&mut self, place: &Place, why: &str) {
+        self.report.push(place.at_key(Severity::Error, why));
+    }
+
+    fn start_logic(&mut self, logic: Logic, place: &Arc<Place>) {
+        if let Some((_, outer)) = &self.logic {
+            let line = outer.line;
+            let inner = place.at_key(Severity::Error, "logic inside logic: uWSGI stops here");
+            self.report.push(inner.with_hint(format!(
+                "close the {} of line {line} with {} first",
+                outer.name,
+                closer(&outer.name)
+            )));
+        } else {
+            self.logic = Some((logic, Arc::clone(place)));
+        }
+    }
+
+    /// `set = KEY=VALUE`: no blanks are trimmed around the `=`, as uWSGI does not.
+    fn set(&mut self, value: &[u8], place: &Arc<Place>, mark: Mark) {
+        let Some(equal) = value.iter().position(|byte| *byte == b'=') else {
+            return self.report.push(place.at_value(Severity::Error, "is no NAME=VALUE"));
+        };
+        let (key, rest) = (&value[..equal], &value[equal + 1..]);
+        self.check_contexts(key, place);
+        if mark == Mark::Plain {
+            return self.set_option(key, rest, place);
+        }
+        if known::is_uwsgi_option(&String::from_utf8_lossy(key)) {
+            let name = String::from_utf8_lossy(key);
+            self.report.push(place.at_value(Severity::Error, format!("{name} is an option, so it cannot be a placeholder")));
+        }
+        self.push(key, rest, Arc::clone(place), Mark::Placeholder);
+    }
+
+    /// The logic is asked for what `set` appends, too.
+    fn set_option(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
+        let mut named = (**place).clone();
+        named.name = String::from_utf8_lossy(key).into();
+        self.append(key, value, &Arc::new(named));
+    }
+
+    fn check_contexts(&mut self, key: &[u8], place: &Place) {
+        let lists = |list: &[u8]| list.split(|byte| *byte == b' ').any(|word| word.eq_ignore_ascii_case(key));
+        if self.forbidden.as_deref().is_some_and(lists) {
+            self.report.push(place.at_key(Severity::Error, "is forbidden here by a blacklist"));
+        }
+        if self.allowed.as_deref().is_some_and(|list| !lists(list)) {
+            self.report.push(place.at_key(Severity::Error, "is forbidden here: it is not on the whitelist"));
+        }
+    }
+
+    /// Reads another file at this point.
+    fn load(&mut self, name: &[u8], place: &Arc<Place>, template: bool) {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let (path, section) = paths::split_section(&name);
+        let path = match (path, &self.last_file) {
+            // `ini = :section`: the same file again, another section.
+            ("", Some(last)) if section.is_some() => last.clone(),
+            _ => path.to_owned(),
+        };
+        if self.depth >= DEPTH {
+            return self.report.push(
+                place.at_value(Severity::Error, format!("more than {DEPTH} files within files: {path} seems to include itself")),
+            );
+        }
+        match self.lookup.read(&paths::absolute(&path, &self.lookup.directory())) {
+            Ok(text) => {
+                self.depth += 1;
+                self.read_text(&path, section, &text, template);
+                self.depth -= 1;
+            }
+            Err(why) => self.report.push(place.at_value(Severity::Error, format!("cannot read {path}: {why}"))),
+        }
+    }
+
+    /// The passes, then what `inherit` brings.
+    fn finish(mut self) -> Vec<Pair> {
+        self.expand_environment();
+        self.expand_files();
+        self.expand_placeholders();
+        let mut at = 0;
+        while at < self.options.len() {
+            if self.options[at].key == b"inherit" && self.options[at].mark == Mark::Plain {
+                self.options[at].mark = Mark::Done;
+                let (value, place) = (self.options[at].value.clone(), Arc::clone(&self.options[at].place));
+                if value.ends_with(b".ini") {
+                    self.load(&value, &place, true);
+                } else {
+                    self.refuse(&place, "inherits only files whose name ends in .ini");
+                }
+            }
+            at += 1;
+        }
+        if let Some((_, started)) = &self.logic {
+            let open = started.at_key(Severity::Warning, "is never closed: it rules all lines to the end");
+            self.report.push(open.with_hint(format!("end it with {} =", closer(&started.name))));
+        }
+        self.into_pairs()
+    }
+
+    fn pass(&mut self, symbol: u8, resolve: impl Fn(&Self, &[u8], &Place) -> (Option<Vec<u8>>, Option<Diagnostic>)) {
+        for at in 0..self.options.len() {
+            if self.options[at].mark != Mark::Plain {
+                continue;
+            }
+            let mut value = self.options[at].value.clone();
+            let place = Arc::clone(&self.options[at].place);
+            let mut mistakes = Vec::new();
+            // The option under expansion is itself still found with its old value, as in uWSGI.
+            let outcome = placeholder::expand(&mut value, symbol, |name| {
+                let (found, mistake) = resolve(self, name, &place);
+                mistakes.extend(mistake);
+                found
+            });
+            if outcome.is_err() {
+                self.report.push(place.at_value(Severity::Error, "grows without end: it refers to itself"));
+            } else {
+                self.options[at].value = value;
+            }
+            for mistake in mistakes {
+                self.report.push(mistake);
+            }
+        }
+    }
+
+    fn expand_environment(&mut self) {
+        self.pass(b'$', |this, name, _| {
+            let name = String::from_utf8_lossy(name);
+            (environment(&name, &|name| this.env(name)).map(String::into_bytes), None)
+        });
+    }
+
+    fn expand_files(&mut self) {
+        self.pass(b'@', |this, name, place| {
+            let name = String::from_utf8_lossy(name).into_owned();
+            match this.lookup.read(&paths::absolute(&name, &this.lookup.directory())) {
+                Ok(mut content) => {
+                    if let [.., b'\n' | b'\r'] = content[..] {
+                        content.pop();
+                    }
+                    let end = content.iter().position(|byte| *byte == 0).unwrap_or(content.len());
+                    content.truncate(end);
+                    (Some(content), None)
+                }
+                Err(why) => {
+                    (None, Some(place.at_word(Severity::Error, &format!("@({name})"), format!("cannot read {name}: {why}"))))
+                }
+            }
+        });
+    }
+
+    fn expand_placeholders(&mut self) {
+        self.pass(b'%', |this, name, place| {
+            let found = placeholder::pipeline(name, |name| this.option(name));
+            let typo = if found.is_none() { this.mistyped(name, place) } else { None };
+            (found, typo)
+        });
+    }
+
+    /// An unknown `%(name)` stays as it is, and has to: log formats are full of them. Only a near miss is worth a warning.
+    fn mistyped(&self, name: &[u8], place: &Place) -> Option<Diagnostic> {
+        let name = std::str::from_utf8(name).ok()?;
+        let keys = self.options.iter().filter_map(|option| std::str::from_utf8(&option.key).ok());
+        let near = known::nearest(name, keys)?;
+        let unknown =
+            place.at_word(Severity::Warning, &format!("%({name})"), format!("nothing is named {name}: %({name}) stays as it is"));
+        Some(unknown.with_hint(format!("did you mean %({near})?")))
+    }
+
+    fn into_pairs(self) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        let asked_for = self.asked_for.into_inner();
+        for option in self.options {
+            if option.mark == Mark::Hidden {
+                continue;
+            }
+            let asked_for = asked_for.contains(&option.key);
+            let text = |bytes: Vec<u8>| match String::from_utf8(bytes) {
+                Ok(text) => (text, true),
+                Err(bytes) => (String::from_utf8_lossy(bytes.as_bytes()).into_owned(), false),
+            };
+            let (key, key_is_text) = text(option.key);
+            let (value, value_is_text) = text(option.value);
+            if !(key_is_text && value_is_text) {
+                let strange = option.place.at_value(Severity::Error, "holds bytes that are no UTF-8");
+                self.report.push(strange.with_hint("save the file as UTF-8"));
+            }
+            let origin = option.place.origin();
+            pairs.push(Pair {
+                key,
+                value,
+                origin,
+                place: option.place,
+                placeholder: option.mark == Mark::Placeholder,
+                asked_for,
+            });
+        }
+        pairs
+    }
+}
+
+/// `NAME`, and the later uWSGI's `NAME-default` (where unset) and `NAME:-default` (where unset or empty). A default goes on
+/// to the end of the parenthesis; uWSGI's own reader of defaults breaks at the first `-` or `:` inside it.
+fn environment(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    if let Some(value) = env(name) {
+        return Some(value);
+    }
+    if let Some((name, default)) = name.split_once(":-") {
+        return Some(env(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned()));
+    }
+    name.split_once('-').map(|(name, default)| env(name).unwrap_or_else(|| default.to_owned()))
+}
+
+/// The closer that reads best for a logic line.
+fn closer(name: &str) -> &'static str {
+    if name.starts_with("for") { "endfor" } else { "endif" }
+}
+
+fn replace_all(text: &[u8], what: &[u8], with: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        if text[at..].starts_with(what) {
+            replaced.extend_from_slice(with);
+            at += what.len();
+        } else {
+            replaced.push(text[at]);
+            at += 1;
+        }
+    }
+    replaced
+}

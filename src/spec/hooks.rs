@@ -1,0 +1,71 @@
+//! The hook lines of a vassal: which phase, which family, in which order.
+
+use crate::known;
+use crate::pair::Pair;
+use crate::report::Report;
+use crate::{Asked, Hook, HookPhase, Lookup, Verb, mount, verb};
+
+/// The phases and how options call them, in the order in which they happen.
+const PHASES: [(HookPhase, &str); 9] = [
+    (HookPhase::AsVassalBeforeDrop, "as-vassal-before-drop"),
+    (HookPhase::AsVassal, "as-vassal"),
+    (HookPhase::Asap, "asap"),
+    (HookPhase::PreJail, "pre-jail"),
+    (HookPhase::InJail, "in-jail"),
+    (HookPhase::PostJail, "post-jail"),
+    (HookPhase::AsRoot, "as-root"),
+    (HookPhase::AsUser, "as-user"),
+    (HookPhase::AsUserAtexit, "as-user-atexit"),
+];
+
+/// The families of one phase, in uWSGI's order.
+const FAMILIES: [&str; 5] = ["hook", "mount", "umount", "exec", "call"];
+
+/// Whether an option is a hook that liege carries out. uWSGI has not every family in every phase (nothing mounts as the user);
+/// what it does not have is no hook here either.
+pub(crate) fn is_hook(key: &str) -> bool {
+    known::is_uwsgi_option(key) && split(key).is_some()
+}
+
+fn split(key: &str) -> Option<(&str, HookPhase)> {
+    let (family, phase) = key.split_once('-')?;
+    let phase = phase.strip_suffix(['1', '3']).filter(|_| family == "call").unwrap_or(phase);
+    let phase = PHASES.iter().find(|(_, name)| *name == phase)?.0;
+    FAMILIES.contains(&family).then_some((family, phase))
+}
+
+/// All hooks, phase by phase, family by family, line by line.
+pub(crate) fn raise(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
+    let mut hooks = Vec::new();
+    for (phase, _) in PHASES {
+        for family in FAMILIES {
+            for pair in pairs.iter().filter(|pair| is_hook(&pair.key) && split(&pair.key) == Some((family, phase))) {
+                hooks.extend(hook(family, phase, pair, lookup, report));
+            }
+        }
+    }
+    hooks
+}
+
+fn hook(family: &str, phase: HookPhase, pair: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<Hook> {
+    let parsed = match family {
+        "mount" => mount::mount(&pair.value).map(|verb| (verb, false)),
+        "umount" => mount::umount(&pair.value).map(|verb| (verb, false)),
+        "exec" if pair.value.trim().is_empty() => Err(mount::Wrong::new("", "the command is empty")),
+        "exec" => Ok((Verb::Exec(pair.value.clone()), false)),
+        "call" => {
+            let why = format!("{} calls a C function inside uWSGI, which liege cannot", pair.key);
+            Err(mount::Wrong::new(&pair.value, why).hint("say it with a hook verb, or a command"))
+        }
+        _ => verb::parse(&pair.value, lookup),
+    };
+    match parsed {
+        Ok((verb, hidden)) => Some(Hook { phase, verb: Asked::new(verb, pair.origin.clone()), hidden }),
+        Err(wrong) => {
+            let mut mistake = pair.error_at(&wrong.word, wrong.message);
+            mistake.hint = wrong.hint;
+            report.push(mistake);
+            None
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The logic lines: `if-env`, `for`, `endif` and their family.
+//!
+//! uWSGI has no blocks. A logic line becomes *the* running logic until any closer ends it, and each following line is handed
+//! to it on its own: an `if` tests its condition anew for every line, a `for` repeats every line by itself. `%(_)` in a line's
+//! value is the tested value. A logic line inside a running one whose condition holds is refused ("recursive logic"); where it
+//! does not hold the inner line is skipped, and its `endif` closes the outer.
+
+use crate::paths;
+use crate::{Kind, Lookup};
+
+/// What a logic line does with the lines after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Logic {
+    pub(crate) test: Test,
+    /// `if-not-...`
+    pub(crate) negated: bool,
+    pub(crate) argument: Vec<u8>,
+}
+
+/// The kinds of logic lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    For,
+    ForGlob,
+    ForTimes,
+    ForReadline,
+    Env,
+    Exists,
+    File,
+    Dir,
+    Opt,
+    Reload,
+    Plugin,
+    Hostname,
+    /// The lines after `else`; whether they are taken was decided when it was met.
+    Else(bool),
+}
+
+/// What logic may ask of the reading so far.
+pub(crate) trait Facts {
+    fn lookup(&self) -> &dyn Lookup;
+    /// `if-reload`
+    fn is_reload(&self) -> bool;
+    fn env(&self, name: &str) -> Option<String>;
+    /// The first value of an option.
+    fn option(&self, name: &[u8]) -> Option<Vec<u8>>;
+    /// Whether a plugin was asked for above.
+    fn has_plugin(&self, name: &[u8]) -> bool;
+}
+
+/// Most rounds of one `for`: enough for any configuration, small enough for a slip of the pen.
+const ROUNDS: i64 = 10_000;
+
+impl Logic {
+    /// Understands a key as a logic line. None: it is none.
+    pub(crate) fn parse(key: &[u8], argument: &[u8]) -> Option<Self> {
+        let key = std::str::from_utf8(key).ok()?;
+        let (negated, test) = match key {
+            "for" => (false, Test::For),
+            "for-glob" => (false, Test::ForGlob),
+            "for-times" => (false, Test::ForTimes),
+            "for-readline" => (false, Test::ForReadline),
+            "ifenv" => (false, Test::Env),
+            "ifexists" => (false, Test::Exists),
+            "ifdir" | "if-directory" => (false, Test::Dir),
+            "ifplugin" => (false, Test::Plugin),
+            _ => {
+                let rest = key.strip_prefix("if-")?;
+                let (negated, name) = rest.strip_prefix("not-").map_or((false, rest), |name| (true, name));
+                let test = match name {
+                    "env" => Test::Env,
+                    "exists" => Test::Exists,
+                    "file" => Test::File,
+                    "dir" => Test::Dir,
+                    "opt" => Test::Opt,
+                    "reload" => Test::Reload,
+                    "plugin" => Test::Plugin,
+                    "hostname" => Test::Hostname,
+                    _ => return None,
+                };
+                (negated, test)
+            }
+        };
+        Some(Self { test, negated, argument: argument.to_vec() })
+    }
+
+    /// Whether a key ends the running logic.
+    pub(crate) fn closes(key: &[u8]) -> bool {
+        matches!(key, b"end" | b"endif" | b"end-if" | b"endfor" | b"end-for")
+    }
+
+    /// For how many rounds, and with which `%(_)`, the next line is taken. An empty list: not at all; a round without a value
+    /// leaves `%(_)` as it is.
+    ///
+    /// # Errors
+    /// A phrase that says what was wrong with the argument; uWSGI logs it and takes no line.
+    pub(crate) fn rounds(&self, facts: &dyn Facts) -> Result<Vec<Option<Vec<u8>>>, String> {
+        let lookup = facts.lookup();
+        let text = String::from_utf8_lossy(&self.argument).into_owned();
+        let path = paths::absolute(&text, &lookup.directory());
+        let values = match self.test {
+            Test::For => self.argument.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect(),
+            Test::ForGlob => glob(&text, lookup),
+            Test::ForTimes => {
+                let times = crate::placeholder::number(&self.argument);
+                if times > ROUNDS {
+                    return Err(format!("{times} rounds are more than the {ROUNDS} liege allows"));
+                }
+                (1..=times).map(|round| round.to_string().into_bytes()).collect()
+            }
+            Test::ForReadline => read_lines(&lookup.read(&path).map_err(|why| format!("cannot read {text}: {why}"))?),
+            _ => return Ok(if self.holds(facts) { vec![self.tested(facts)] } else { Vec::new() }),
+        };
+        Ok(values.into_iter().map(Some).collect())
+    }
+
+    /// Whether the condition of an `if` holds; a `for` has none and counts as holding.
+    pub(crate) fn holds(&self, facts: &dyn Facts) -> bool {
+        let lookup = facts.lookup();
+        let text = String::from_utf8_lossy(&self.argument);
+        let kind = || lookup.kind(&paths::absolute(&text, &lookup.directory()));
+        let plain = match self.test {
+            Test::For | Test::ForGlob | Test::ForTimes | Test::ForReadline => return true,
+            Test::Else(taken) => return taken,
+            Test::Env | Test::Opt => return self.found_and_equal(facts).0 != self.negated,
+            Test::Exists => kind().is_some(),
+            Test::File => kind() == Some(Kind::File),
+            Test::Dir => kind() == Some(Kind::Directory),
+            Test::Reload => facts.is_reload(),
+            Test::Plugin => facts.has_plugin(&self.argument),
+            Test::Hostname => lookup.hostname() == text,
+        };
+        plain != self.negated
+    }
+
+    /// `%(_)` of an `if`.
+    fn tested(&self, facts: &dyn Facts) -> Option<Vec<u8>> {
+        match self.test {
+            Test::Env | Test::Opt => self.found_and_equal(facts).1,
+            Test::Reload | Test::Else(_) => None,
+            _ => Some(self.argument.clone()),
+        }
+    }
+
+    /// `NAME` or `NAME=VALUE`: whether it is so, and what the variable or option really holds.
+    fn found_and_equal(&self, facts: &dyn Facts) -> (bool, Option<Vec<u8>>) {
+        let equal = self.argument.iter().position(|byte| *byte == b'=');
+        let name = &self.argument[..equal.unwrap_or(self.argument.len())];
+        let found = match self.test {
+            Test::Opt => facts.option(name),
+            _ => facts.env(&String::from_utf8_lossy(name)).map(String::into_bytes),
+        };
+        let is_so = match (&found, equal) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(found), Some(equal)) => *found == self.argument[equal + 1..],
+        };
+        (is_so, found)
+    }
+}
+
+/// As `glob(3)` with `GLOB_MARK | GLOB_NOCHECK`: directories end in a slash, no match is the pattern itself.
+fn glob(pattern: &str, lookup: &dyn Lookup) -> Vec<Vec<u8>> {
+    let directory = lookup.directory();
+    let absolute = paths::absolute(pattern, &directory);
+    let found = lookup.glob(&absolute);
+    if found.is_empty() {
+        return vec![pattern.as_bytes().to_vec()];
+    }
+    let shown = |path: String| {
+        let slash = !path.ends_with('/') && lookup.kind(&path) == Some(Kind::Directory);
+        // A relative pattern gives relative paths.
+        let prefix = format!("{}/", directory.trim_end_matches('/'));
+        let named = if absolute == pattern { path } else { path.strip_prefix(&prefix).unwrap_or(&path).to_owned() };
+        if slash { format!("{named}/") } else { named }.into_bytes()
+    };
+    found.into_iter().map(shown).collect()
+}
+
+/// As `fgets` with its buffer of 1024 cuts them; line ends taken off.
+fn read_lines(content: &[u8]) -> Vec<Vec<u8>> {
+    let mut lines = Vec::new();
+    for line in content.split_inclusive(|byte| *byte == b'\n') {
+        for piece in line.chunks(1023) {
+            let mut piece = piece;
+            while let [rest @ .., b'\n' | b'\r'] = piece {
+                piece = rest;
+            }
+            let end = piece.iter().position(|byte| *byte == 0).unwrap_or(piece.len());
+            lines.push(piece[..end].to_vec());
+        }
+    }
+    lines
+}

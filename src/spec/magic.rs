@@ -1,0 +1,173 @@
+//! Magic variables: `%d`, `%n`, `%%` and the like, replaced in the raw bytes of a file before anything else looks at them.
+//!
+//! uWSGI's table has an entry for each of the 256 byte values, and all that have no meaning are *empty*: `%Y` vanishes, and a `%`
+//! at the end of a line eats the line break. `%(` alone stays, for the placeholders. Every byte of the result remembers which
+//! byte of the file it came from, so that columns in messages are those of the file.
+//!
+//! Lower-case names speak of the file being read, upper-case ones of the first file that was read.
+
+use crate::Lookup;
+use crate::paths;
+
+/// The table of one reading. It lives across includes, as uWSGI's does: `ini = :section` keeps the last file's entries.
+#[derive(Clone, Debug)]
+pub(crate) struct Magic {
+    table: Vec<Vec<u8>>,
+    first_file_seen: bool,
+}
+
+/// A text after substitution.
+#[derive(Debug)]
+pub(crate) struct Substituted {
+    /// The bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// For each of them, its offset in the file.
+    pub(crate) from: Vec<usize>,
+    /// Offsets in the file of `%c` pairs that mean nothing and vanished.
+    pub(crate) eaten: Vec<usize>,
+}
+
+/// Names that mean something, whatever their value is just now.
+const KNOWN: &[u8] = b"%(vVhoOpPsSdDeEnNcCtTxXiI0123456789[kuUgGjJb";
+
+impl Magic {
+    pub(crate) fn new(lookup: &dyn Lookup) -> Self {
+        let mut magic = Self { table: vec![Vec::new(); 256], first_file_seen: false };
+        let (uid, user, gid, group) = lookup.own_identity();
+        magic.set(b'%', "%");
+        magic.set(b'(', "%(");
+        magic.set(b'[', "\u{1b}");
+        magic.set(b'v', lookup.directory());
+        magic.set(b'h', lookup.hostname());
+        magic.set(b't', lookup.now().to_string());
+        magic.set(b'T', lookup.now().saturating_mul(1_000_000).to_string());
+        magic.set(b'V', lookup.uwsgi_version());
+        magic.set(b'k', lookup.processors().to_string());
+        magic.set(b'u', uid.to_string());
+        magic.set(b'U', user);
+        magic.set(b'g', gid.to_string());
+        magic.set(b'G', group);
+        magic
+    }
+
+    fn set(&mut self, name: u8, value: impl Into<Vec<u8>>) {
+        self.table[name as usize] = value.into();
+    }
+
+    fn get(&self, name: u8) -> Vec<u8> {
+        self.table[name as usize].clone()
+    }
+
+    /// Fills in the entries of a file: `path` without its section, `section` as asked for. `template`: an included or inherited
+    /// file, which never becomes the *first* one.
+    pub(crate) fn enter(&mut self, path: &str, section: Option<&str>, template: bool, lookup: &dyn Lookup) {
+        if paths::has_scheme(path) || path == "-" {
+            self.set(b'o', path);
+            return;
+        }
+        if path.is_empty() {
+            self.set(b'o', "");
+        } else {
+            self.enter_file(path, lookup);
+        }
+        self.set(b'x', section.unwrap_or_default());
+        if !self.first_file_seen && !template {
+            for name in *b"odspcenxij" {
+                let value = self.get(name);
+                self.set(name.to_ascii_uppercase(), value);
+            }
+            self.first_file_seen = true;
+        }
+    }
+
+    fn enter_file(&mut self, path: &str, lookup: &dyn Lookup) {
+        let full = lookup.full_path(path);
+        let split = full.rfind('/').map_or(0, |at| at + 1);
+        let (directory, name) = full.split_at(split);
+        let parent = directory.trim_end_matches('/');
+        self.set(b'o', path);
+        self.set(b'b', lookup.uwsgi_binary());
+        self.set(b'p', full.as_str());
+        self.set(b'j', paths::hash_in_hex(full.as_bytes()));
+        self.set(b'i', lookup.inode(&full).map(|inode| (inode as i32).to_string()).unwrap_or_default());
+        self.set(b's', name);
+        self.set(b'd', directory);
+        self.set(b'c', parent.rsplit('/').next().unwrap_or_default());
+        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+        self.set(b'n', stem);
+        self.set(b'e', extension);
+        let mut parts = directory.split('/').filter(|part| !part.is_empty());
+        for digit in b'0'..=b'9' {
+            self.set(digit, parts.next().unwrap_or_default());
+        }
+    }
+
+    /// Replaces every `%c` in a file's bytes.
+    pub(crate) fn substitute(&self, text: &[u8]) -> Substituted {
+        let mut out =
+            Substituted { bytes: Vec::with_capacity(text.len()), from: Vec::with_capacity(text.len()), eaten: Vec::new() };
+        let mut at = 0;
+        while at < text.len() {
+            if text[at] == b'%' {
+                // A `%` as the very last byte meets uWSGI's closing zero byte, which means nothing either.
+                let name = text.get(at + 1).copied().unwrap_or(0);
+                if !KNOWN.contains(&name) {
+                    out.eaten.push(at);
+                }
+                for byte in &self.table[name as usize] {
+                    out.bytes.push(*byte);
+                    out.from.push(at);
+                }
+                // `%(` keeps two columns apart: the value of a placeholder starts where it stands.
+                if name == b'(' {
+                    *out.from.last_mut().unwrap_or(&mut 0) = at + 1;
+                }
+                at += 2;
+            } else {
+                out.bytes.push(text[at]);
+                out.from.push(at);
+                at += 1;
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TableLookup;
+
+    fn substituted(text: &str) -> String {
+        let lookup = TableLookup::default();
+        let mut magic = Magic::new(&lookup);
+        magic.enter("/etc/vassals/shop.v2.ini", None, false, &lookup);
+        String::from_utf8(magic.substitute(text.as_bytes()).bytes).unwrap()
+    }
+
+    #[test]
+    fn the_table() {
+        for (text, meant) in [
+            ("%d|%s|%n|%e|%c", "/etc/vassals/|shop.v2.ini|shop.v2|ini|vassals"),
+            ("%0 %1 %2", "etc vassals "),
+            ("100%%", "100%"),
+            ("%(x)", "%(x)"),
+            ("%%(x)", "%(x)"),
+            ("%Y-%m", "-"),
+            ("a %\nb", "a b"),
+            ("end%", "end"),
+            ("%P", "/etc/vassals/shop.v2.ini"),
+        ] {
+            assert_eq!(substituted(text), meant, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_byte_knows_where_it_came_from() {
+        let lookup = TableLookup::default();
+        let out = Magic::new(&lookup).substitute(b"%%a%(b)%Yc");
+        assert_eq!(out.bytes, b"%a%(b)c");
+        assert_eq!(out.from, [0, 2, 3, 4, 5, 6, 9]);
+        assert_eq!(out.eaten, [7]);
+    }
+}

@@ -1,0 +1,54 @@
+//! A flat pair: what is left of a file when all logic ran and everything is expanded.
+
+use std::sync::Arc;
+
+use crate::place::Place;
+use crate::{Diagnostic, Origin, Severity};
+
+/// One option, in the order in which uWSGI would apply it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The option's name.
+    pub key: String,
+    /// Its value, expanded; `""` where the line had none.
+    pub value: String,
+    /// The line it came from.
+    pub origin: Origin,
+    pub(crate) place: Arc<Place>,
+    /// Made by `set-placeholder`: never an option, only a name for `%(...)`.
+    pub(crate) placeholder: bool,
+    /// Some `%(...)` or `if-opt` of the file asked for it: a name of the user's own, not a mistyped option.
+    pub(crate) asked_for: bool,
+}
+
+impl Pair {
+    pub(crate) fn error(&self, message: impl Into<String>) -> Diagnostic {
+        self.place.at_value(Severity::Error, message)
+    }
+
+    pub(crate) fn error_at_key(&self, message: impl Into<String>) -> Diagnostic {
+        self.place.at_key(Severity::Error, message)
+    }
+
+    pub(crate) fn error_at(&self, word: &str, message: impl Into<String>) -> Diagnostic {
+        self.place.at_word(Severity::Error, word, message)
+    }
+
+    pub(crate) fn warning(&self, message: impl Into<String>) -> Diagnostic {
+        self.place.at_key(Severity::Warning, message)
+    }
+
+    pub(crate) fn warning_at(&self, word: &str, message: impl Into<String>) -> Diagnostic {
+        self.place.at_word(Severity::Warning, word, message)
+    }
+}
+
+/// What `--show-config` prints: uWSGI's form, so that the two can be compared line by line.
+#[must_use]
+pub fn show_config(pairs: &[Pair]) -> String {
+    let mut shown = String::from("[uwsgi]\n");
+    for pair in pairs {
+        shown.push_str(&format!("{} = {}\n", pair.key, pair.value));
+    }
+    shown
+}

@@ -1,0 +1,165 @@
+//! What runs as the app, and what it is given: everything liege does not carry out itself.
+
+use crate::known::{self, nearest_option};
+use crate::logic::Logic;
+use crate::options::Options;
+use crate::pair::Pair;
+use crate::report::Report;
+use crate::vassal_file::{has_checks, is_carried};
+use crate::{AppSpec, Asked, Lookup, ProgramSpec, values};
+
+/// Lines that did their work while the file was read; uwsgi must not do it again.
+const READ: [&str; 9] =
+    ["set", "include", "ini", "inherit", "declare-option", "blacklist", "end-blacklist", "whitelist", "end-whitelist"];
+
+/// Options of `command` vassals that liege takes from uWSGI's vocabulary.
+const OF_COMMANDS: [&str; 4] = ["chdir", "env", "umask", "unenv"];
+
+/// Options that stay with uwsgi, and that liege needs to know as well.
+const SHARED: [&str; 4] = ["uid", "gid", "add-gid", "no-initgroups"];
+
+/// What shapes or limits a process, and nobody would carry out for a program that is not uwsgi.
+const NOT_YET: [&str; 26] = [
+    "attach-control-daemon",
+    "attach-daemon",
+    "attach-daemon2",
+    "cap",
+    "cgroup",
+    "cgroup-opt",
+    "cpu-affinity",
+    "drop-after-apps",
+    "drop-after-init",
+    "exec-post-app",
+    "exec-pre-app",
+    "hook-post-app",
+    "hook-pre-app",
+    "jailed",
+    "limit-as",
+    "limit-nproc",
+    "listen",
+    "max-fd",
+    "namespace",
+    "namespace-keep-mount",
+    "prio",
+    "setns",
+    "smart-attach-daemon",
+    "smart-attach-daemon2",
+    "unshare",
+    "unshare2",
+];
+
+/// The app of a vassal.
+pub(crate) fn raise(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> AppSpec {
+    let _ = lookup;
+    let options = Options::new(pairs);
+    let own = own_program(&options, report);
+    listen(&options, report);
+    let is_command = own.is_some();
+    let program = match own {
+        Some(program) => {
+            warn_of_uwsgi_only(pairs, report);
+            program
+        }
+        None => uwsgi(pairs, &options, report),
+    };
+    let stop_signal = options.checked("stop-signal", report, values::signal);
+    let reload_signal = options.checked("reload-signal", report, values::signal);
+    if !is_command {
+        for line in options.all(&["stop-signal", "reload-signal"]) {
+            report.push(line.warning("has no effect: uwsgi is asked over its emperor protocol, not by a signal"));
+        }
+    }
+    AppSpec {
+        program,
+        chdir: options.last("chdir").filter(|_| is_command).map(|line| Asked::new(line.value.clone(), line.origin.clone())),
+        env: if is_command { environment(&options, report) } else { Vec::new() },
+        unenv: if is_command { options.all(&["unenv"]).map(|line| line.value.clone()).collect() } else { Vec::new() },
+        umask: if is_command { options.checked("umask", report, values::octal) } else { None },
+        no_new_privs: options.boolean("no-new-privs", false),
+        stop_signal: stop_signal.unwrap_or(15),
+        reload_signal,
+    }
+}
+
+/// The command of its own, if the vassal has one.
+fn own_program(options: &Options<'_>, report: &mut Report) -> Option<ProgramSpec> {
+    const KINDS: [&str; 3] = ["command", "unprivileged-binary-patch-arg", "privileged-binary-patch-arg"];
+    let line = KINDS.iter().find_map(|kind| options.last(kind))?;
+    for other in options.all(&KINDS).filter(|other| other.key != line.key) {
+        let hint = format!("{} of line {} says it too", line.key, line.origin.line);
+        report.push(other.error_at_key("a vassal has one command").with_hint(hint));
+    }
+    if line.value.trim().is_empty() {
+        report.push(line.error("the command is empty"));
+    }
+    let asked = || Asked::new(line.value.clone(), line.origin.clone());
+    Some(match line.key.as_str() {
+        "command" => {
+            let words = values::shell_words(&line.value).unwrap_or_else(|why| {
+                report.push(line.error(why));
+                Vec::new()
+            });
+            ProgramSpec::Command(Asked::new(words, line.origin.clone()))
+        }
+        "unprivileged-binary-patch-arg" => ProgramSpec::Shell(asked()),
+        _ => ProgramSpec::PrivilegedShell(asked()),
+    })
+}
+
+/// `listen` is two things: uwsgi's backlog (a number), and a socket the emperor holds.
+fn listen(options: &Options<'_>, report: &mut Report) {
+    for line in options.all(&["listen"]) {
+        if line.value.is_empty() || !line.value.bytes().all(|byte| byte.is_ascii_digit()) {
+            report.push(line.error("sockets held by the emperor are not supported yet"));
+        }
+    }
+}
+
+fn environment(options: &Options<'_>, report: &mut Report) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for line in options.all(&["env"]) {
+        match line.value.split_once('=') {
+            Some((name, value)) if !name.is_empty() => pairs.push((name.to_owned(), value.to_owned())),
+            _ => report.push(line.error("an environment variable is written NAME=VALUE")),
+        }
+    }
+    pairs
+}
+
+/// A real uwsgi, given all that is left, in the order of the file.
+fn uwsgi(pairs: &[Pair], options: &Options<'_>, report: &mut Report) -> ProgramSpec {
+    let mut left = Vec::new();
+    for pair in pairs.iter().filter(|pair| !pair.placeholder && !is_carried(&pair.key) && !did_its_work(pair)) {
+        if pair.key.contains('\n') || pair.value.contains('\n') {
+            let long = pair.error("holds a line break, which uWSGI's configuration cannot carry");
+            report.push(long.with_hint("let the application read the file itself"));
+        }
+        left.push((pair.key.clone(), pair.value.clone()));
+    }
+    // In uWSGI a mount-point check is the master's work and switches it on; the check is liege's now, the master is still wanted.
+    if has_checks(pairs) && options.last("master").is_none() {
+        left.push(("master".into(), "true".into()));
+    }
+    ProgramSpec::Uwsgi { binary: options.text("binary-path").unwrap_or_else(|| "uwsgi".into()), options: left }
+}
+
+fn did_its_work(pair: &Pair) -> bool {
+    let key = pair.key.as_bytes();
+    READ.contains(&pair.key.as_str()) || Logic::closes(key) || key == b"else" || Logic::parse(key, b"").is_some()
+}
+
+/// In a vassal with a command of its own, options for uwsgi reach nobody.
+fn warn_of_uwsgi_only(pairs: &[Pair], report: &mut Report) {
+    let mine = |key: &str| is_carried(key) || OF_COMMANDS.contains(&key) || SHARED.contains(&key) || key.starts_with("set-p");
+    for pair in pairs.iter().filter(|pair| !pair.placeholder && !mine(&pair.key) && !did_its_work(pair)) {
+        if NOT_YET.contains(&pair.key.as_str()) {
+            report.push(pair.error_at_key(format!("{} is not supported yet for a vassal with a command of its own", pair.key)));
+        } else if known::is_uwsgi_option(&pair.key) {
+            report.push(pair.warning(format!("{} goes to uwsgi, but this vassal has a command of its own", pair.key)));
+        } else if !pair.asked_for {
+            let mut unknown = pair.warning(format!("{} is no option, and nothing asks for it", pair.key));
+            unknown.hint = nearest_option(&pair.key).map(|near| format!("did you mean {near}?"));
+            report.push(unknown);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What is read: a text, its name, and what was said besides.
+
+/// A configuration file, already read.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The path as the user named it: it appears in messages and feeds the magic variables.
+    pub path: &'a str,
+    /// The content, byte by byte.
+    pub text: &'a [u8],
+    /// Pairs given outside of the file (`vassal-set` of the emperor). As in uWSGI they come *before* the file: a scalar of the
+    /// file wins over them, a placeholder of theirs wins over the file's.
+    pub set: &'a [(String, String)],
+}
+
+impl<'a> Source<'a> {
+    /// A source without further pairs.
+    #[must_use]
+    pub fn new(path: &'a str, text: &'a [u8]) -> Self {
+        Self { path, text, set: &[] }
+    }
+}

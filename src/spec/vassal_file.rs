@@ -1,0 +1,165 @@
+//! A vassal's file to its typed spec: what of its pairs is the jail, what the app, what only a duration.
+
+use std::time::Duration;
+
+use crate::hooks;
+use crate::identity;
+use crate::lines;
+use crate::magic::Substituted;
+use crate::options::Options;
+use crate::pair::Pair;
+use crate::program;
+use crate::report::{Reading, Report};
+use crate::{Asked, Attributes, Jail, Lookup, MountpointCheck, PivotRoot, Source, Timeouts, VassalConfig, VassalSpec, Verb};
+use crate::{declared, flatten, traps, values};
+
+/// Sections whose pairs are a vassal's options.
+pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "vassal"];
+
+/// The aliases of `mountpoint-check`.
+const CHECKS: [&str; 4] = ["mountpoint-check", "check-mountpoint", "check-mount", "mount-check"];
+
+const WAITS: [&str; 5] = ["wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-socket", "wait-for-mountpoint"];
+
+/// Options of a vassal that liege carries out itself, so that uwsgi never sees them (hooks besides).
+const CARRIED: [&str; 17] = [
+    "binary-path",
+    "chroot",
+    "command",
+    "hook-timeout",
+    "mountpoint-check-interval",
+    "mountpoint-check-timeout",
+    "mountpoint-check-tolerance",
+    "no-new-privs",
+    "pivot-root",
+    "pivot_root",
+    "privileged-binary-patch-arg",
+    "ready-timeout",
+    "reload-signal",
+    "stop-signal",
+    "stop-timeout",
+    "unprivileged-binary-patch-arg",
+    "vassal-proc",
+];
+
+/// Understands a vassal's file, once as for a first start and once as for a reload.
+#[must_use]
+pub fn read_vassal(source: &Source<'_>, lookup: &dyn Lookup) -> Reading<VassalConfig> {
+    let mut report = Report::default();
+    let fresh = read_once(source, false, lookup, &mut report);
+    let again = read_once(source, true, lookup, &mut report);
+    let config = VassalConfig { fresh, again };
+    traps::unmounted_on_reload(source, &config, &mut report);
+    report.close(config)
+}
+
+fn read_once(source: &Source<'_>, reload: bool, lookup: &dyn Lookup, report: &mut Report) -> VassalSpec {
+    let pairs = declared::open(flatten::flatten_into(Some(source), &[], &SECTIONS, reload, lookup, report));
+    traps::pairs(&pairs, report);
+    raise(&pairs, attributes(source), lookup, report)
+}
+
+/// Whether liege carries the option out itself.
+pub(crate) fn is_carried(key: &str) -> bool {
+    CARRIED.contains(&key) || CHECKS.contains(&key) || key.starts_with("wait-for-") || hooks::is_hook(key)
+}
+
+fn raise(pairs: &[Pair], attributes: Attributes, lookup: &dyn Lookup, report: &mut Report) -> VassalSpec {
+    let options = Options::new(pairs);
+    let jail = Jail {
+        identity: identity::raise(&options, lookup, report),
+        hooks: hooks::raise(pairs, lookup, report),
+        pivot_root: pivot_root(&options, report),
+        chroot: chroot(&options, report),
+        wait_for: wait_for(&options, report),
+        fresh_proc: options.boolean("vassal-proc", true),
+    };
+    let timeouts = timeouts(&options, report);
+    VassalSpec { jail, app: program::raise(pairs, lookup, report), checks: checks(&options, report), timeouts, attributes }
+}
+
+fn pivot_root(options: &Options<'_>, report: &mut Report) -> Option<Asked<PivotRoot>> {
+    let line = options.all(&["pivot_root", "pivot-root"]).last()?;
+    let words: Vec<&str> = line.value.split(' ').filter(|word| !word.is_empty()).collect();
+    let [new, old] = words[..] else {
+        report.push(line.error("pivot_root needs NEW OLD: the new root, and where in it the old one goes"));
+        return None;
+    };
+    Some(Asked::new(PivotRoot { new: new.to_owned(), old: old.to_owned() }, line.origin.clone()))
+}
+
+fn chroot(options: &Options<'_>, report: &mut Report) -> Option<Asked<String>> {
+    let line = options.last("chroot")?;
+    if line.value.is_empty() {
+        report.push(line.error("chroot needs a directory"));
+        return None;
+    }
+    Some(Asked::new(line.value.clone(), line.origin.clone()))
+}
+
+fn wait_for(options: &Options<'_>, report: &mut Report) -> Vec<Asked<Verb>> {
+    for line in options.all(&["wait-for-interface", "wait-for-iface"]) {
+        report.push(line.error_at_key("not supported yet: liege waits for files, sockets and mount points only"));
+    }
+    let timeouts = ["wait-for-fs-timeout", "wait-for-socket-timeout", "wait-for-interface-timeout", "wait-for-iface-timeout"];
+    for line in options.all(&timeouts) {
+        report.push(line.warning("has no effect: every step that waits has the time of hook-timeout"));
+    }
+    let verb = |line: &Pair| {
+        let path = line.value.clone();
+        match line.key.as_str() {
+            "wait-for-fs" => Verb::WaitForFs(path),
+            "wait-for-file" => Verb::WaitForFile(path),
+            "wait-for-dir" => Verb::WaitForDir(path),
+            "wait-for-socket" => Verb::WaitForSocket(path),
+            _ => Verb::WaitForMountpoint(path),
+        }
+    };
+    options.all(&WAITS).map(|line| Asked::new(verb(line), line.origin.clone())).collect()
+}
+
+fn checks(options: &Options<'_>, report: &mut Report) -> Vec<MountpointCheck> {
+    let interval = options.duration("mountpoint-check-interval", Duration::from_secs(1), report);
+    let timeout = options.duration("mountpoint-check-timeout", Duration::from_secs(5), report);
+    let tolerance = |value: &str| values::integer(value).and_then(|n| u32::try_from(n).map_err(|_| "is too large".to_owned()));
+    let tolerance = options.checked("mountpoint-check-tolerance", report, tolerance).unwrap_or(1);
+    let mut checks: Vec<MountpointCheck> = Vec::new();
+    for line in options.all(&CHECKS) {
+        if line.value.is_empty() {
+            report.push(line.error("needs the path of a mount point"));
+        } else if checks.iter().any(|check| check.path.value == line.value) {
+            report.push(line.warning(format!("{} is checked already", line.value)));
+        } else {
+            checks.push(MountpointCheck {
+                path: Asked::new(line.value.clone(), line.origin.clone()),
+                interval,
+                timeout,
+                tolerance,
+            });
+        }
+    }
+    checks
+}
+
+fn timeouts(options: &Options<'_>, report: &mut Report) -> Timeouts {
+    let default = Timeouts::default();
+    Timeouts {
+        hook: options.duration("hook-timeout", default.hook, report),
+        ready: options.duration("ready-timeout", default.ready, report),
+        stop: options.duration("stop-timeout", default.stop, report),
+    }
+}
+
+/// The pairs of `[emperor]`. uWSGI reads them from the raw file: no magic, no placeholders, no logic.
+fn attributes(source: &Source<'_>) -> Attributes {
+    let raw = Substituted { bytes: source.text.to_vec(), from: (0..source.text.len()).collect(), eaten: Vec::new() };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let lines = lines::read(source.text, source.path, &raw).pairs;
+    let of_emperor = lines.iter().filter(|line| line.section.as_deref() == Some(b"emperor"));
+    of_emperor.map(|line| (text(&line.key), text(&line.value))).collect()
+}
+
+/// Whether one of the aliases of `mountpoint-check` stands in a file.
+pub(crate) fn has_checks(pairs: &[Pair]) -> bool {
+    pairs.iter().any(|pair| !pair.placeholder && CHECKS.contains(&pair.key.as_str()))
+}

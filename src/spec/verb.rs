@@ -1,0 +1,214 @@
+//! Hook actions: `[!]verb:argument`.
+//!
+//! uWSGI's `call` family looks a C function up by name in its own process. There is no such process here; the functions its
+//! documentation uses are carried out as what they mean, any other is refused with its place.
+
+use crate::known::nearest;
+use crate::mount::{self, Wrong};
+use crate::{Lookup, Verb, values};
+
+/// Verbs liege carries out.
+const VERBS: [&str; 30] = [
+    "append",
+    "appendn",
+    "call",
+    "callint",
+    "callintret",
+    "callret",
+    "cd",
+    "chdir",
+    "chmod",
+    "chown",
+    "chown2",
+    "creat",
+    "create",
+    "exec",
+    "exit",
+    "hostname",
+    "log",
+    "mkdir",
+    "mount",
+    "print",
+    "putenv",
+    "safeexec",
+    "sticky",
+    "umount",
+    "unlink",
+    "wait_for_dir",
+    "wait_for_file",
+    "wait_for_fs",
+    "wait_for_socket",
+    "write",
+];
+
+/// Parses `[!]verb:argument`; the flag says whether the argument is to be hidden from logs.
+pub(crate) fn parse(text: &str, lookup: &dyn Lookup) -> Result<(Verb, bool), Wrong> {
+    let (hidden, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+    let Some((name, argument)) = text.split_once(':') else {
+        let wrong = Wrong::new(text, "a hook is written VERB:ARGUMENT");
+        return Err(wrong.hint(format!("for a command: exec:{text}")));
+    };
+    action(name, argument, lookup).map(|verb| (verb, hidden))
+}
+
+fn action(name: &str, argument: &str, lookup: &dyn Lookup) -> Result<Verb, Wrong> {
+    let own = || argument.to_owned();
+    Ok(match name {
+        "exec" => Verb::Exec(command(argument)?),
+        "safeexec" => Verb::SafeExec(command(argument)?),
+        "mount" => mount::mount(argument)?,
+        "umount" => mount::umount(argument)?,
+        "cd" | "chdir" => Verb::Chdir(own()),
+        "mkdir" => Verb::Mkdir(own()),
+        "chmod" => {
+            let (path, mode) = two(name, argument, "PATH MODE")?;
+            Verb::Chmod(path.to_owned(), values::octal(mode).map_err(|why| Wrong::new(mode, why))?)
+        }
+        "chown" | "chown2" => chown(name, argument, lookup)?,
+        "sticky" => Verb::Sticky(own()),
+        "create" | "creat" => Verb::Create(own()),
+        "write" | "append" => {
+            let (path, text) = two(name, argument, "PATH TEXT")?;
+            Verb::Write { path: path.to_owned(), text: text.to_owned(), append: name == "append" }
+        }
+        // appendn without a text appends a newline alone; so does writen here, where uWSGI gives up.
+        "writen" | "appendn" => {
+            let (path, text) = argument.split_once(' ').unwrap_or((argument, ""));
+            Verb::Write { path: path.to_owned(), text: format!("{text}\n"), append: name == "appendn" }
+        }
+        "writefifo" => {
+            let (path, text) = two(name, argument, "PATH TEXT")?;
+            Verb::WriteFifo(path.to_owned(), text.to_owned())
+        }
+        "unlink" => Verb::Unlink(own()),
+        "hostname" => Verb::Hostname(own()),
+        "putenv" => putenv(argument)?,
+        "print" | "log" => Verb::Print(own()),
+        "exit" if argument.is_empty() => Verb::Exit(0),
+        "exit" => Verb::Exit(argument.parse().map_err(|_| Wrong::new(argument, "an exit status is a number from 0 to 255"))?),
+        "wait_for_fs" => Verb::WaitForFs(own()),
+        "wait_for_file" => Verb::WaitForFile(own()),
+        "wait_for_dir" => Verb::WaitForDir(own()),
+        "wait_for_socket" => Verb::WaitForSocket(own()),
+        "call" | "callret" | "callint" | "callintret" => call(name, argument)?,
+        "rpc" | "retryrpc" => return Err(refused(name, "there is no uWSGI process here to call")),
+        "unix_signal" => return Err(refused(name, "it installs a C function of uWSGI as a signal handler")),
+        "spinningfifo" => return Err(refused(name, "it retries for ever").hint("wait_for_file:PATH, then writefifo:PATH TEXT")),
+        "alarm" => return Err(refused(name, "alarms are a part of uWSGI's own process")),
+        _ => {
+            let wrong = Wrong::new(name, format!("unknown hook verb \"{name}\""));
+            return Err(match nearest(name, VERBS.into_iter()) {
+                Some(near) => wrong.hint(format!("did you mean {near}?")),
+                None => wrong.hint(format!("for a command: exec:{name}:{argument}")),
+            });
+        }
+    })
+}
+
+/// The functions uWSGI's documentation calls by name, and what they do.
+fn call(name: &str, argument: &str) -> Result<Verb, Wrong> {
+    let (function, rest) = argument.split_once(' ').unwrap_or((argument, ""));
+    match (function, rest) {
+        ("chdir", path) if !path.is_empty() => Ok(Verb::Chdir(path.to_owned())),
+        ("putenv", pair) if !pair.is_empty() => putenv(pair),
+        ("unlink", path) if !path.is_empty() => Ok(Verb::Unlink(path.to_owned())),
+        ("umount", path) if !path.is_empty() => mount::umount(path),
+        ("uwsgi_log", text) => Ok(Verb::Print(text.to_owned())),
+        _ => {
+            let why = format!(
+                "{name}:{function} calls a C function inside uWSGI; liege knows chdir, putenv, unlink, umount, uwsgi_log"
+            );
+            Err(Wrong::new(function, why).hint("say it with a verb of its own, or exec:"))
+        }
+    }
+}
+
+fn command(line: &str) -> Result<String, Wrong> {
+    if line.trim().is_empty() { Err(Wrong::new(line, "the command is empty")) } else { Ok(line.to_owned()) }
+}
+
+fn putenv(pair: &str) -> Result<Verb, Wrong> {
+    match pair.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(Verb::Putenv(pair.to_owned())),
+        _ => Err(Wrong::new(pair, "an environment variable is written NAME=VALUE")),
+    }
+}
+
+fn two<'a>(name: &str, argument: &'a str, form: &str) -> Result<(&'a str, &'a str), Wrong> {
+    argument.split_once(' ').ok_or_else(|| Wrong::new(argument, format!("{name} needs {form}")))
+}
+
+/// `chown` takes names (numbers too, here), `chown2` numbers.
+fn chown(name: &str, argument: &str, lookup: &dyn Lookup) -> Result<Verb, Wrong> {
+    let needs = || Wrong::new(argument, format!("{name} needs PATH USER GROUP"));
+    let (path, ids) = argument.split_once(' ').ok_or_else(needs)?;
+    let (user, group) = ids.split_once(' ').ok_or_else(needs)?;
+    if name == "chown2" {
+        let number = |text: &str| {
+            text.parse::<u32>().map_err(|_| Wrong::new(text, format!("\"{text}\" is no number (chown takes names)")))
+        };
+        return Ok(Verb::Chown(path.to_owned(), number(user)?, number(group)?));
+    }
+    let (uid, _, _) = lookup.user(user).ok_or_else(|| Wrong::new(user, format!("there is no user \"{user}\"")))?;
+    let gid = lookup.group(group).ok_or_else(|| Wrong::new(group, format!("there is no group \"{group}\"")))?;
+    Ok(Verb::Chown(path.to_owned(), uid, gid))
+}
+
+fn refused(name: &str, why: &str) -> Wrong {
+    Wrong::new(name, format!("{name} is not supported: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TableLookup;
+
+    #[test]
+    fn verbs() {
+        let lookup = TableLookup::default().with_user("shop", 1001, 1002);
+        for (line, meant) in [
+            ("exec:a b", Verb::Exec("a b".into())),
+            ("safeexec:a", Verb::SafeExec("a".into())),
+            ("callret:chdir /", Verb::Chdir("/".into())),
+            ("cd:/x", Verb::Chdir("/x".into())),
+            ("callint:putenv A=b c", Verb::Putenv("A=b c".into())),
+            ("call:uwsgi_log hello there", Verb::Print("hello there".into())),
+            ("chmod:/x 0755", Verb::Chmod("/x".into(), 0o755)),
+            ("chown:/x shop shop", Verb::Chown("/x".into(), 1001, 1002)),
+            ("chown2:/x 5 6", Verb::Chown("/x".into(), 5, 6)),
+            ("write:/x a b", Verb::Write { path: "/x".into(), text: "a b".into(), append: false }),
+            ("appendn:/x", Verb::Write { path: "/x".into(), text: "\n".into(), append: true }),
+            ("writefifo:/x r", Verb::WriteFifo("/x".into(), "r".into())),
+            ("exit:", Verb::Exit(0)),
+            ("exit:7", Verb::Exit(7)),
+            ("print:", Verb::Print(String::new())),
+            ("wait_for_socket:/s", Verb::WaitForSocket("/s".into())),
+        ] {
+            assert_eq!(parse(line, &lookup), Ok((meant, false)), "{line}");
+        }
+        assert_eq!(parse("!exec:a", &lookup), Ok((Verb::Exec("a".into()), true)));
+    }
+
+    #[test]
+    fn refusals_name_the_word() {
+        let lookup = TableLookup::default();
+        for (line, word, message) in [
+            ("ls -l", "ls -l", "VERB:ARGUMENT"),
+            ("exce:ls", "exce", "unknown hook verb"),
+            ("call:fork", "fork", "C function"),
+            ("call:chdir", "chdir", "C function"),
+            ("rpc:x", "rpc", "not supported"),
+            ("unix_signal:1 f", "unix_signal", "not supported"),
+            ("spinningfifo:/x y", "spinningfifo", "not supported"),
+            ("alarm:x y", "alarm", "not supported"),
+            ("chown:/x nobodyknows root", "nobodyknows", "no user"),
+            ("chmod:/x 9", "9", "octal"),
+            ("exit:300", "300", "0 to 255"),
+            ("exec:  ", "  ", "empty"),
+        ] {
+            let wrong = parse(line, &lookup).unwrap_err();
+            assert_eq!(wrong.word, word, "{line}");
+            assert!(wrong.message.contains(message), "{}", wrong.message);
+        }
+    }
+}
