@@ -41,6 +41,7 @@ struct Register {
     /// Ends nobody claimed while births were under way.
     unclaimed: HashMap<i32, Exit>,
     under_way: usize,
+    killed: bool,
 }
 
 impl Children {
@@ -92,6 +93,21 @@ impl Children {
                 ended.push(pid);
             }
         }
+    }
+
+    /// Whether no registered child lives.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.register().known.is_empty()
+    }
+
+    /// SIGKILL to all registered children; at the daemon's end only. True when that was done before.
+    pub(crate) fn kill_all(&self) -> bool {
+        let mut register = self.register();
+        // Not reaped yet, so their numbers are still theirs.
+        for &pid in register.known.keys() {
+            descendants::kill(pid, nix::libc::SIGKILL).ok();
+        }
+        std::mem::replace(&mut register.killed, true)
     }
 
     fn begin(&self) -> UnderWay<'_> {

@@ -11,7 +11,7 @@ use std::{io, os::unix::net::UnixStream as StdStream, sync::Arc};
 
 use liege_core::{Event, Name};
 use liege_spec::Namespaces;
-use liege_sys::clone::BirthError;
+use liege_sys::clone::{BirthError, BirthStage};
 use tokio::{net::UnixStream, sync::mpsc, task::spawn_blocking};
 
 use crate::{
@@ -52,7 +52,7 @@ impl Nursery {
         let (child, ending) = match clone {
             Ok(Ok(born)) => born,
             Ok(Err(BirthError { stage, errno })) => {
-                return post.event(Event::SpawnFailed { vassal, birth, stage: stage.to_string(), errno: errno as i32 }).await;
+                return post.event(Event::SpawnFailed { vassal, birth, stage: words(stage).to_owned(), errno: errno as i32 }).await;
             }
             Err(_) => return, // the runtime is ending
         };
@@ -71,4 +71,14 @@ fn pair() -> io::Result<(UnixStream, StdStream)> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     Ok((UnixStream::from_std(ours)?, theirs))
+}
+
+/// The stage in words; the core adds the error.
+fn words(stage: BirthStage) -> &'static str {
+    match stage {
+        BirthStage::Pipe => "make the pipe for its report",
+        BirthStage::Clone => "clone into new namespaces",
+        BirthStage::Fds => "hand over its fds",
+        BirthStage::Exec => "execute liege-init",
+    }
 }

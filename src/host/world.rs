@@ -50,8 +50,15 @@ impl World {
     /// For a program whose children nobody else reaps (`liege check`); relative paths start in the current directory.
     #[must_use]
     pub fn alone() -> Self {
-        let directory = std::env::current_dir().map_or_else(|_| "/".to_owned(), |d| d.to_string_lossy().into_owned());
-        Self { directory, reaper: None }
+        Self::alone_in(Path::new(""))
+    }
+
+    /// As [`Self::alone`], with relative paths starting in `directory`.
+    #[must_use]
+    pub fn alone_in(directory: &Path) -> Self {
+        let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        let directory: PathBuf = cwd.join(directory).components().collect();
+        Self { directory: directory.to_string_lossy().into_owned(), reaper: None }
     }
 
     /// For the daemon, whose loop reaps. Relative paths start in `directory`.
@@ -224,6 +231,11 @@ impl Lookup for World {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
+    fn inode(&self, path: &str) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        Some(fs::metadata(self.at(path)).ok()?.ino())
+    }
+
     fn user(&self, name_or_number: &str) -> Option<(u32, u32, String)> {
         if let Ok(uid) = name_or_number.parse::<u32>() {
             let known = User::from_uid(Uid::from_raw(uid)).ok().flatten();
@@ -251,7 +263,7 @@ mod tests {
     use super::*;
 
     fn world(directory: &Path) -> World {
-        World { directory: directory.to_str().unwrap().to_owned(), reaper: None }
+        World::alone_in(directory)
     }
 
     #[test]

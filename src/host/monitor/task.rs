@@ -38,6 +38,15 @@ const SCANS_APART: Duration = Duration::from_millis(50);
 /// A base that is gone may be on its way back (replaced by rename): it is believed at the second scan.
 const SECOND_SCAN: Duration = Duration::from_millis(200);
 
+/// What is said once, not at every scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Complaint {
+    Unwatched,
+    Unreadable,
+    Format,
+    NameTaken,
+}
+
 struct Monitor {
     place: Arc<Place>,
     naming: Naming,
@@ -48,7 +57,7 @@ struct Monitor {
     /// The names of this monitor that the core has heard of.
     told: HashSet<Name>,
     /// What was complained about already.
-    complaints: HashSet<PathBuf>,
+    complaints: HashSet<(Complaint, PathBuf)>,
     scans: Scans,
     looks: mpsc::UnboundedSender<(Arc<Path>, Look)>,
 }
@@ -180,7 +189,7 @@ impl Monitor {
         let now = Instant::now();
         self.watch.set(std::mem::take(&mut listing.watched));
         if let Some((directory, error)) = listing.unwatched.take()
-            && self.complaints.insert(directory.join("inotify"))
+            && self.complaints.insert((Complaint::Unwatched, directory.clone()))
         {
             tracing::warn!(
                 target: "emperor", "inotify cannot watch {}: {}; changes are found by the rescans only", directory.display(), phrase(&error)
@@ -188,12 +197,12 @@ impl Monitor {
         }
         let complete = listing.unreadable.is_empty();
         for (path, error) in &listing.unreadable {
-            if self.complaints.insert(path.clone()) {
+            if self.complaints.insert((Complaint::Unreadable, path.clone())) {
                 tracing::warn!(target: "emperor", "{} cannot be listed: {}; what runs goes on", path.display(), phrase(error));
             }
         }
         if complete {
-            self.complaints.retain(|path| path.extension().is_some() || path.ends_with("inotify"));
+            self.complaints.retain(|(complaint, _)| *complaint != Complaint::Unreadable);
         }
         listing.files.retain(|path, _| match self.naming.judge(path) {
             Verdict::Vassal(_) => true,
@@ -215,7 +224,7 @@ impl Monitor {
     }
 
     fn complain_of_format(&mut self, path: &Path) {
-        if self.complaints.insert(path.to_owned()) {
+        if self.complaints.insert((Complaint::Format, path.to_owned())) {
             tracing::warn!(target: "emperor", "{}: vassals are written in INI; this format is not read", path.display());
         }
     }
@@ -248,7 +257,7 @@ impl Monitor {
             self.told.insert(vassal.clone());
             return true;
         }
-        if self.complaints.insert(PathBuf::from(&**vassal)) {
+        if self.complaints.insert((Complaint::NameTaken, PathBuf::from(&**vassal))) {
             tracing::warn!(target: "emperor", vassal = &**vassal, monitor = %self.place, "another monitor has this file already");
         }
         false

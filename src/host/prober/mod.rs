@@ -10,5 +10,4 @@ mod protocol;
 mod server;
 
 pub(crate) use client::Prober;
-pub(crate) use protocol::Probed;
 pub use server::serve;
