@@ -42,10 +42,7 @@ pub(crate) enum Started {
 impl RunningApp {
     pub(crate) fn interests<'a>(&'a self, all: &mut Vec<Interest<'a>>) {
         if let Some(report) = &self.report {
-            all.push(Interest {
-                fd: std::os::fd::AsFd::as_fd(report),
-                write: false,
-            });
+            all.push(Interest { fd: std::os::fd::AsFd::as_fd(report), write: false });
         }
         if let Some(relay) = &self.relay {
             relay.interests(all);
@@ -66,13 +63,7 @@ impl RunningApp {
 
     fn ask_to_end(&mut self) {
         match (&mut self.relay, &self.plan.program) {
-            (
-                Some(relay),
-                Program::Uwsgi(Uwsgi {
-                    graceful_stop: true,
-                    ..
-                }),
-            ) => relay.order(Order::StopGracefully),
+            (Some(relay), Program::Uwsgi(Uwsgi { graceful_stop: true, .. })) => relay.order(Order::StopGracefully),
             (Some(relay), _) => relay.order(Order::Stop),
             (None, _) => drop(kill(self.pid, self.plan.stop_signal)),
         }
@@ -119,11 +110,7 @@ impl Init {
             Program::Uwsgi(uwsgi) => match Relay::new(uwsgi) {
                 Ok((relay, theirs)) => Some((relay, theirs)),
                 Err(errno) => {
-                    return Err(self.fail(
-                        Place::Init,
-                        errno as i32,
-                        "make uwsgi's emperor sockets",
-                    ));
+                    return Err(self.fail(Place::Init, errno as i32, "make uwsgi's emperor sockets"));
                 }
             },
             Program::Command(_) | Program::Shell(_) => None,
@@ -131,22 +118,11 @@ impl Init {
         let (relay, theirs) = ends.unzip();
         let fds = theirs.as_ref().map(|ends| {
             use std::os::fd::AsFd;
-            [
-                (ends.words.as_fd(), UWSGI_FDS[0]),
-                (ends.config.as_fd(), UWSGI_FDS[1]),
-            ]
+            [(ends.words.as_fd(), UWSGI_FDS[0]), (ends.config.as_fd(), UWSGI_FDS[1])]
         });
         match recipe.launch(fds.as_ref().map_or(&[], |fds| &fds[..])) {
             Ok((pid, report)) => {
-                self.app = Some(RunningApp {
-                    pid,
-                    ended: None,
-                    recipe,
-                    plan,
-                    report: Some(report),
-                    failed: None,
-                    relay,
-                });
+                self.app = Some(RunningApp { pid, ended: None, recipe, plan, report: Some(report), failed: None, relay });
                 Ok(())
             }
             Err(errno) => Err(self.fail(Place::Init, errno as i32, "fork for the app")),
@@ -198,10 +174,7 @@ impl Init {
         let Some(app) = &mut self.app else {
             return Ok(());
         };
-        let (pid, deadline) = (
-            app.pid,
-            Instant::now() + Duration::from_millis(app.plan.stop_timeout_ms),
-        );
+        let (pid, deadline) = (app.pid, Instant::now() + Duration::from_millis(app.plan.stop_timeout_ms));
         app.ask_to_end();
         let mut killed = false;
         while self.app.as_ref().is_some_and(|app| app.ended.is_none()) {
@@ -225,7 +198,5 @@ impl Init {
 
 fn too_long(uwsgi: &Uwsgi) -> String {
     let (is, most) = (uwsgi.config.len(), Uwsgi::MAX_CONFIG);
-    format!(
-        "the configuration for uwsgi has {is} bytes, its config pipe takes {most}; move a part into a file and include it"
-    )
+    format!("the configuration for uwsgi has {is} bytes, its config pipe takes {most}; move a part into a file and include it")
 }

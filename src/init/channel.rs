@@ -41,11 +41,7 @@ pub(crate) enum News {
 
 impl Channel {
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self {
-            socket,
-            reader: FrameReader::default(),
-            outbox: Outbox::default(),
-        }
+        Self { socket, reader: FrameReader::default(), outbox: Outbox::default() }
     }
 
     /// Says something to the host. What cannot be said because the host is gone is noticed by reading.
@@ -60,19 +56,8 @@ impl Channel {
     }
 
     /// Says that something failed.
-    pub(crate) fn say_failed(
-        &mut self,
-        at: Place,
-        errno: i32,
-        detail: impl Into<String>,
-        fatal: bool,
-    ) {
-        self.say(&FromInit::Failed {
-            at,
-            errno,
-            detail: detail.into(),
-            fatal,
-        });
+    pub(crate) fn say_failed(&mut self, at: Place, errno: i32, detail: impl Into<String>, fatal: bool) {
+        self.say(&FromInit::Failed { at, errno, detail: detail.into(), fatal });
     }
 
     /// The next message, without waiting.
@@ -113,10 +98,7 @@ impl Channel {
     }
 
     pub(crate) fn interest(&self) -> Interest<'_> {
-        Interest {
-            fd: self.as_fd(),
-            write: self.has_words(),
-        }
+        Interest { fd: self.as_fd(), write: self.has_words() }
     }
 
     fn has_words(&self) -> bool {

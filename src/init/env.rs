@@ -19,9 +19,7 @@ impl Env {
             pair.extend(value.into_vec());
             pair
         };
-        Self {
-            pairs: std::env::vars_os().map(pair).collect(),
-        }
+        Self { pairs: std::env::vars_os().map(pair).collect() }
     }
 
     /// Puts a pair in; takes the place of an older one of this name. Without `=` the name is taken out, as `putenv(3)` does.

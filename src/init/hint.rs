@@ -6,21 +6,13 @@ use liege_sys::Errno;
 /// What a person would look at first.
 pub(crate) fn hint(act: &Act, errno: Errno) -> &'static str {
     match (act, errno) {
-        (Act::PivotRoot { .. }, Errno::EINVAL) => {
-            "the new root must be a mount point and the old one's place below it"
-        }
-        (Act::PivotRoot { .. } | Act::Chroot(_), Errno::ENOENT) => {
-            "the new root or the old one's place is missing"
-        }
-        (Act::PivotRoot { .. }, Errno::ENOTCONN) => {
-            "the file system of the new root is dead: its daemon ended"
-        }
+        (Act::PivotRoot { .. }, Errno::EINVAL) => "the new root must be a mount point and the old one's place below it",
+        (Act::PivotRoot { .. } | Act::Chroot(_), Errno::ENOENT) => "the new root or the old one's place is missing",
+        (Act::PivotRoot { .. }, Errno::ENOTCONN) => "the file system of the new root is dead: its daemon ended",
         (Act::PivotRoot { .. } | Act::Chroot(_), Errno::EACCES) => "a FUSE root needs allow_other",
         (Act::Mount(_), Errno::ENODEV) => "the kernel does not know this type of file system",
         (Act::Mount(_), Errno::ENOENT) => "the source or the mount point is missing",
-        (Act::Mount(_) | Act::Umount(_) | Act::MountProc, Errno::EPERM) => {
-            "init may not mount here (CAP_SYS_ADMIN)"
-        }
+        (Act::Mount(_) | Act::Umount(_) | Act::MountProc, Errno::EPERM) => "init may not mount here (CAP_SYS_ADMIN)",
         (Act::MountProc, Errno::ENOENT) => "this root has no /proc",
         (Act::Umount(_), Errno::EINVAL) => "nothing is mounted there",
         (Act::Umount(_), Errno::EBUSY) => "it is in use (detach would take it away all the same)",

@@ -79,16 +79,7 @@ impl Init {
             subreaper::enable().ok()?;
         }
         let env = Env::inherited();
-        Some(Self {
-            channel,
-            signals,
-            env,
-            job: None,
-            app: None,
-            stop: false,
-            reload: None,
-            later: Later::default(),
-        })
+        Some(Self { channel, signals, env, job: None, app: None, stop: false, reload: None, later: Later::default() })
     }
 
     /// Waits until something happens, at most until the deadline, and notes it.
@@ -97,13 +88,7 @@ impl Init {
     /// [`End::HostGone`], found here and nowhere else.
     pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), End> {
         let timeout = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-        let mut interests = vec![
-            self.channel.interest(),
-            Interest {
-                fd: self.signals.as_fd(),
-                write: false,
-            },
-        ];
+        let mut interests = vec![self.channel.interest(), Interest { fd: self.signals.as_fd(), write: false }];
         if let Some(app) = &self.app {
             app.interests(&mut interests);
         }

@@ -42,10 +42,7 @@ fn green_light(init: &mut Init) -> Result<Box<Plan>, End> {
         match init.channel.next() {
             News::Message(ToInit::Walk(plan)) if plan.version == VERSION => return Ok(plan),
             News::Message(ToInit::Walk(plan)) => {
-                let detail = format!(
-                    "the host speaks version {}, init speaks {VERSION}: they are of two builds",
-                    plan.version
-                );
+                let detail = format!("the host speaks version {}, init speaks {VERSION}: they are of two builds", plan.version);
                 return Err(init.fail(Place::Init, 0, detail));
             }
             News::Message(ToInit::Stop) | News::HostGone => return Err(End::Stopped),
@@ -70,26 +67,17 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     let (soft, hard) = plan.limits.nofile;
     if let Err(errno) = limits::set_nofile(soft, hard) {
         let detail = format!("restore the limit of open files ({soft}, {hard})");
-        init.channel
-            .say_failed(Place::Init, errno as i32, detail, false);
+        init.channel.say_failed(Place::Init, errno as i32, detail, false);
     }
     restore_oom_score(init, plan.limits.oom_score_adj);
     if let Some(directory) = &plan.directory
         && let Err(error) = std::env::set_current_dir(directory)
     {
         let errno = error.raw_os_error().unwrap_or(0);
-        return Err(init.fail(
-            Place::Init,
-            errno,
-            format!("chdir {directory}: the directory of the vassal's file"),
-        ));
+        return Err(init.fail(Place::Init, errno, format!("chdir {directory}: the directory of the vassal's file")));
     }
     let needed = rights::needed(plan.steps.iter().chain(&plan.at_exit));
-    init.later = Later {
-        identity: plan.identity,
-        at_exit: plan.at_exit,
-        at_exit_timeout_ms: plan.at_exit_timeout_ms,
-    };
+    init.later = Later { identity: plan.identity, at_exit: plan.at_exit, at_exit_timeout_ms: plan.at_exit_timeout_ms };
     if init.walk(&plan.steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
         return Err(End::Stopped);
     }
@@ -110,12 +98,7 @@ fn restore_oom_score(init: &mut Init, score: i16) {
     }
     if let Err(error) = limits::set_oom_score_adj(score) {
         let errno = error.raw_os_error().unwrap_or(0);
-        init.channel.say_failed(
-            Place::Init,
-            errno,
-            format!("restore oom_score_adj {score}"),
-            false,
-        );
+        init.channel.say_failed(Place::Init, errno, format!("restore oom_score_adj {score}"), false);
     }
 }
 
@@ -142,11 +125,7 @@ fn reign(init: &mut Init) -> End {
 }
 
 fn reload_app(init: &mut Init, reload: Reload) -> Result<(), End> {
-    let Reload {
-        steps,
-        app,
-        at_exit,
-    } = reload;
+    let Reload { steps, app, at_exit } = reload;
     if init.walk(&steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
         return Ok(()); // the stop, or the app's own end, is what comes next
     }

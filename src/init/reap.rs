@@ -16,8 +16,7 @@ impl Init {
             match signal {
                 SIGCHLD => self.reap(),
                 // Ours alone: a broken pipe of our own, job control without a terminal, our own faults.
-                SIGPIPE | SIGTTIN | SIGTTOU | SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGTRAP
-                | SIGSYS | SIGABRT => {}
+                SIGPIPE | SIGTTIN | SIGTTOU | SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGTRAP | SIGSYS | SIGABRT => {}
                 _ => self.pass_on(signal),
             }
         }
@@ -27,17 +26,9 @@ impl Init {
     pub(crate) fn reap(&mut self) {
         while let Some((pid, ended)) = wait::reap_any() {
             let exit = exit_of(ended);
-            if let Some(job) = self
-                .job
-                .as_mut()
-                .filter(|job| job.pid == pid && job.ended.is_none())
-            {
+            if let Some(job) = self.job.as_mut().filter(|job| job.pid == pid && job.ended.is_none()) {
                 job.ended = Some(exit);
-            } else if let Some(app) = self
-                .app
-                .as_mut()
-                .filter(|app| app.pid == pid && app.ended.is_none())
-            {
+            } else if let Some(app) = self.app.as_mut().filter(|app| app.pid == pid && app.ended.is_none()) {
                 // Its last words may still lie in the sockets.
                 app.listen(&mut self.channel);
                 app.ended = Some(exit);
@@ -67,6 +58,5 @@ pub(crate) fn exit_of(ended: Ended) -> Exit {
 }
 
 use liege_sys::signals::{
-    SIGABRT, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGINT, SIGPIPE, SIGQUIT, SIGSEGV, SIGSYS, SIGTERM,
-    SIGTRAP, SIGTTIN, SIGTTOU,
+    SIGABRT, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGINT, SIGPIPE, SIGQUIT, SIGSEGV, SIGSYS, SIGTERM, SIGTRAP, SIGTTIN, SIGTTOU,
 };

@@ -65,13 +65,7 @@ impl Relay {
             reloading: false,
         };
         relay.push_config();
-        Ok((
-            relay,
-            TheirEnds {
-                words: their_words,
-                config: their_config,
-            },
-        ))
+        Ok((relay, TheirEnds { words: their_words, config: their_config }))
     }
 
     /// Says one byte.
@@ -113,15 +107,9 @@ impl Relay {
 
     pub(crate) fn interests<'a>(&'a self, all: &mut Vec<Interest<'a>>) {
         if self.open {
-            all.push(Interest {
-                fd: self.words.as_fd(),
-                write: self.words_out.len() > 0,
-            });
+            all.push(Interest { fd: self.words.as_fd(), write: self.words_out.len() > 0 });
             if self.config_out.len() > 0 {
-                all.push(Interest {
-                    fd: self.config.as_fd(),
-                    write: true,
-                });
+                all.push(Interest { fd: self.config.as_fd(), write: true });
             }
         }
     }

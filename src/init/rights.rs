@@ -11,9 +11,7 @@ const ALWAYS: u64 = caps::KILL | caps::SETUID | caps::SETGID | caps::DAC_READ_SE
 
 /// What steps like these need when init does them itself. A reload repeats steps of the first walk, so those count.
 pub(crate) fn needed<'a>(steps: impl Iterator<Item = &'a Step>) -> u64 {
-    steps
-        .filter(|step| !step.as_user)
-        .fold(ALWAYS, |all, step| all | needed_by(&step.act))
+    steps.filter(|step| !step.as_user).fold(ALWAYS, |all, step| all | needed_by(&step.act))
 }
 
 /// Gives the rest up. A refusal is impossible (less is always allowed) and would leave us as we were.
@@ -26,18 +24,11 @@ fn needed_by(act: &Act) -> u64 {
         Act::Mount(_) | Act::Umount(_) | Act::Hostname(_) => caps::SYS_ADMIN | caps::DAC_OVERRIDE,
         Act::Chown(..) => caps::CHOWN | caps::DAC_OVERRIDE,
         Act::Chmod(..) => caps::FOWNER | caps::DAC_OVERRIDE,
-        Act::Mkdir(_)
-        | Act::Create(_)
-        | Act::Write { .. }
-        | Act::WriteFifo(..)
-        | Act::Unlink(_)
-        | Act::WaitFor(_) => caps::DAC_OVERRIDE,
+        Act::Mkdir(_) | Act::Create(_) | Act::Write { .. } | Act::WriteFifo(..) | Act::Unlink(_) | Act::WaitFor(_) => {
+            caps::DAC_OVERRIDE
+        }
         // Done once, before the trim: no reload repeats them.
-        Act::CutPropagation
-        | Act::MakePrivate
-        | Act::MountProc
-        | Act::PivotRoot { .. }
-        | Act::Chroot(_) => 0,
+        Act::CutPropagation | Act::MakePrivate | Act::MountProc | Act::PivotRoot { .. } | Act::Chroot(_) => 0,
         // Programs get their rights back by exec; the others need none.
         Act::Exec(_) | Act::Chdir(_) | Act::Putenv(_) | Act::Print(_) | Act::Exit(_) => 0,
     }

@@ -41,26 +41,14 @@ impl Recipe {
     pub(crate) fn of(app: &App, env: &Env) -> Result<Self, &'static str> {
         let mut env = env.clone();
         app.unenv.iter().for_each(|name| env.remove(name));
-        app.env
-            .iter()
-            .for_each(|(name, value)| env.put(&format!("{name}={value}")));
+        app.env.iter().for_each(|(name, value)| env.put(&format!("{name}={value}")));
         let (name, argv) = match &app.program {
             Program::Command(words) => (words.first().cloned().unwrap_or_default(), words.clone()),
-            Program::Shell(command) => (
-                "/bin/sh".into(),
-                vec!["/bin/sh".into(), "-c".into(), command.clone()],
-            ),
+            Program::Shell(command) => ("/bin/sh".into(), vec!["/bin/sh".into(), "-c".into(), command.clone()]),
             Program::Uwsgi(uwsgi) => {
                 env.put(&format!("UWSGI_EMPEROR_FD={}", UWSGI_FDS[0]));
                 env.put(&format!("UWSGI_EMPEROR_FD_CONFIG={}", UWSGI_FDS[1]));
-                (
-                    uwsgi.binary.clone(),
-                    vec![
-                        uwsgi.binary.clone(),
-                        "--ini".into(),
-                        format!("emperor://{}", uwsgi.name),
-                    ],
-                )
+                (uwsgi.binary.clone(), vec![uwsgi.binary.clone(), "--ini".into(), format!("emperor://{}", uwsgi.name)])
             }
         };
         let lay_out = || {
@@ -102,10 +90,7 @@ impl Recipe {
                 (Place::AppIdentity, format!("become uid {uid} gid {gid}"))
             }
             LaunchStage::Chdir => {
-                let directory = self
-                    .chdir
-                    .as_ref()
-                    .map_or_else(String::new, |c| c.to_string_lossy().into_owned());
+                let directory = self.chdir.as_ref().map_or_else(String::new, |c| c.to_string_lossy().into_owned());
                 (Place::AppChdir, directory)
             }
             LaunchStage::Exec => (Place::AppExec, self.explain_exec(errno)),
@@ -113,49 +98,30 @@ impl Recipe {
     }
 
     fn explain_exec(&self, errno: Errno) -> String {
-        let there = self
-            .programs
-            .as_slice()
-            .iter()
-            .map(|p| p.to_string_lossy())
-            .find(|p| std::fs::exists(p.as_ref()).unwrap_or(false));
+        let there =
+            self.programs.as_slice().iter().map(|p| p.to_string_lossy()).find(|p| std::fs::exists(p.as_ref()).unwrap_or(false));
         match (errno, there) {
-            (Errno::ENOENT, Some(path)) => format!(
-                "{path} is there, but its interpreter or loader is missing in the vassal's root"
-            ),
+            (Errno::ENOENT, Some(path)) => {
+                format!("{path} is there, but its interpreter or loader is missing in the vassal's root")
+            }
             (Errno::ENOENT, None) if self.is_uwsgi && !self.name.contains('/') => {
-                format!(
-                    "no {} in the PATH of the vassal's root; set binary-path or command",
-                    self.name
-                )
+                format!("no {} in the PATH of the vassal's root; set binary-path or command", self.name)
             }
             (Errno::ENOENT, None) if self.name.contains('/') => {
                 format!("no {} in the vassal's root", self.name)
             }
             (Errno::ENOENT, None) => format!("no {} in the PATH of the vassal's root", self.name),
             (Errno::EACCES, _) => format!("{} may not be executed by this identity", self.name),
-            (Errno::ENOEXEC, _) => format!(
-                "{} is no program of this machine (a script needs a #! line)",
-                self.name
-            ),
+            (Errno::ENOEXEC, _) => format!("{} is no program of this machine (a script needs a #! line)", self.name),
             _ => self.name.clone(),
         }
     }
 }
 
 /// `/bin/sh -c` for a hook. The error: errno and a phrase.
-pub(crate) fn shell(
-    command: &str,
-    env: &Env,
-    identity: Option<&Identity>,
-) -> Result<(i32, Report), (i32, String)> {
-    let strings = || {
-        Ok::<_, std::ffi::NulError>((
-            Strings::new(["/bin/sh"])?,
-            Strings::new(["/bin/sh", "-c", command])?,
-            env.strings()?,
-        ))
-    };
+pub(crate) fn shell(command: &str, env: &Env, identity: Option<&Identity>) -> Result<(i32, Report), (i32, String)> {
+    let strings =
+        || Ok::<_, std::ffi::NulError>((Strings::new(["/bin/sh"])?, Strings::new(["/bin/sh", "-c", command])?, env.strings()?));
     let (programs, argv, env) = strings().map_err(|_| (0, ZERO_BYTE.to_owned()))?;
     let launch = Launch {
         programs: &programs,
@@ -186,11 +152,7 @@ pub(crate) fn take(identity: Option<&Identity>) -> Result<(), Errno> {
 }
 
 fn borrowed(identity: &Identity) -> identity::Identity<'_> {
-    identity::Identity {
-        uid: identity.uid,
-        gid: identity.gid,
-        groups: &identity.groups,
-    }
+    identity::Identity { uid: identity.uid, gid: identity.gid, groups: &identity.groups }
 }
 
 /// Where a program may be: itself if it names a place, else in each directory of the PATH. An empty entry would mean the
@@ -201,10 +163,7 @@ fn candidates(name: &str, path: Option<&[u8]>) -> Vec<Vec<u8>> {
     }
     let path = path.filter(|p| !p.is_empty()).unwrap_or(PATH.as_bytes());
     let place = |directory: &[u8]| [directory, b"/", name.as_bytes()].concat();
-    path.split(|&b| b == b':')
-        .filter(|d| !d.is_empty())
-        .map(place)
-        .collect()
+    path.split(|&b| b == b':').filter(|d| !d.is_empty()).map(place).collect()
 }
 
 #[cfg(test)]

@@ -34,19 +34,11 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
         Act::Chown(path, uid, gid) => io(chown(path, Some(*uid), Some(*gid))),
         Act::Create(path) => io(File::create(path)),
         Act::Write { path, text, append } => {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .append(*append)
-                .truncate(!append)
-                .open(path);
+            let file = OpenOptions::new().write(true).create(true).append(*append).truncate(!append).open(path);
             io(file.and_then(|mut file| file.write_all(text.as_bytes())))
         }
         Act::WriteFifo(path, text) => {
-            let fifo = OpenOptions::new()
-                .write(true)
-                .custom_flags(O_NONBLOCK)
-                .open(path);
+            let fifo = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path);
             match io(fifo.and_then(|mut fifo| fifo.write_all(text.as_bytes()))) {
                 Err(Errno::ENXIO | Errno::ENODEV) => Ok(()), // nobody reads
                 answer => answer,

@@ -33,20 +33,12 @@ pub(crate) struct Patience {
 impl Patience {
     /// The host times the steps; a stop ends the walk.
     pub(crate) fn until_stopped(place: fn(u32) -> Place) -> Self {
-        Self {
-            place,
-            each: None,
-            stoppable: true,
-        }
+        Self { place, each: None, stoppable: true }
     }
 
     /// Each step has so long, no failure is fatal, and nothing but the host's end stops the walk.
     pub(crate) fn at_most(each: Duration, place: fn(u32) -> Place) -> Self {
-        Self {
-            place,
-            each: Some(each),
-            stoppable: false,
-        }
+        Self { place, each: Some(each), stoppable: false }
     }
 }
 
@@ -75,24 +67,18 @@ impl Init {
                 Outcome::Interrupted => return Ok(Walked::Interrupted),
                 Outcome::Failed { errno, detail } => {
                     let fatal = step.fatal && patience.stoppable;
-                    self.channel
-                        .say_failed((patience.place)(index), errno, detail, fatal);
+                    self.channel.say_failed((patience.place)(index), errno, detail, fatal);
                     if fatal {
                         return Err(End::Failed);
                     }
                 }
             }
         }
-        Ok(if self.is_interrupted(patience) {
-            Walked::Interrupted
-        } else {
-            Walked::Done
-        })
+        Ok(if self.is_interrupted(patience) { Walked::Interrupted } else { Walked::Done })
     }
 
     fn is_interrupted(&self, patience: &Patience) -> bool {
-        patience.stoppable
-            && (self.stop || self.app.as_ref().is_some_and(|app| app.ended.is_some()))
+        patience.stoppable && (self.stop || self.app.as_ref().is_some_and(|app| app.ended.is_some()))
     }
 
     fn step(&mut self, step: &Step, patience: &Patience) -> Result<Outcome, End> {
@@ -120,10 +106,7 @@ impl Init {
         }
         Ok(match steps::perform(&step.act) {
             Ok(()) => Outcome::Fine,
-            Err(errno) => Outcome::Failed {
-                errno: errno as i32,
-                detail: hint(&step.act, errno).into(),
-            },
+            Err(errno) => Outcome::Failed { errno: errno as i32, detail: hint(&step.act, errno).into() },
         })
     }
 
@@ -138,25 +121,14 @@ impl Init {
             return Ok(Outcome::Interrupted);
         };
         Ok(match (report.read(), exit) {
-            (Some((stage, errno)), _) => Outcome::Failed {
-                errno: errno as i32,
-                detail: spawn::shell_failure(stage).into(),
-            },
+            (Some((stage, errno)), _) => Outcome::Failed { errno: errno as i32, detail: spawn::shell_failure(stage).into() },
             (None, Exit::Code(0)) => Outcome::Fine,
-            (None, exit) => Outcome::Failed {
-                errno: 0,
-                detail: self.describe(exit, patience),
-            },
+            (None, exit) => Outcome::Failed { errno: 0, detail: self.describe(exit, patience) },
         })
     }
 
     /// A forked child that does one act, as the user or as root; its status is the errno.
-    fn helper(
-        &mut self,
-        as_user: bool,
-        patience: &Patience,
-        act: impl FnOnce() -> i32,
-    ) -> Result<Outcome, End> {
+    fn helper(&mut self, as_user: bool, patience: &Patience, act: impl FnOnce() -> i32) -> Result<Outcome, End> {
         let identity = self.later.identity.clone().filter(|_| as_user);
         let work = || match spawn::take(identity.as_ref()) {
             Ok(()) => act(),
@@ -165,23 +137,14 @@ impl Init {
         let pid = match liege_sys::process::fork(work) {
             Ok(pid) => pid,
             Err(errno) => {
-                return Ok(Outcome::Failed {
-                    errno: errno as i32,
-                    detail: "fork".into(),
-                });
+                return Ok(Outcome::Failed { errno: errno as i32, detail: "fork".into() });
             }
         };
         Ok(match self.wait_for_job(pid, patience)? {
             None => Outcome::Interrupted,
             Some(Exit::Code(0)) => Outcome::Fine,
-            Some(Exit::Code(errno)) => Outcome::Failed {
-                errno,
-                detail: String::new(),
-            },
-            Some(exit) => Outcome::Failed {
-                errno: 0,
-                detail: self.describe(exit, patience),
-            },
+            Some(Exit::Code(errno)) => Outcome::Failed { errno, detail: String::new() },
+            Some(exit) => Outcome::Failed { errno: 0, detail: self.describe(exit, patience) },
         })
     }
 

@@ -50,19 +50,12 @@ type Words = [u32; 6];
 /// # Errors
 /// None that the kernel documents for ourselves.
 pub fn get() -> nix::Result<Caps> {
-    let mut header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
+    let mut header = Header { version: VERSION_3, pid: 0 };
     let mut words: Words = [0; 6];
     // SAFETY: header and six words are the layout of version 3; both outlive the call.
     Errno::result(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, words.as_mut_ptr()) })?;
     let both = |low: usize| u64::from(words[low]) | u64::from(words[low + 3]) << 32;
-    Ok(Caps {
-        effective: both(0),
-        permitted: both(1),
-        inheritable: both(2),
-    })
+    Ok(Caps { effective: both(0), permitted: both(1), inheritable: both(2) })
 }
 
 /// Sets the calling thread's sets. What leaves the permitted set comes back only by exec.
@@ -70,28 +63,13 @@ pub fn get() -> nix::Result<Caps> {
 /// # Errors
 /// EPERM for anything not permitted before.
 pub fn set(caps: &Caps) -> nix::Result<()> {
-    let mut header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
-    let Caps {
-        effective,
-        permitted,
-        inheritable,
-    } = *caps;
+    let mut header = Header { version: VERSION_3, pid: 0 };
+    let Caps { effective, permitted, inheritable } = *caps;
     let low = |set: u64| set as u32;
     let high = |set: u64| (set >> 32) as u32;
-    let words: Words = [
-        low(effective),
-        low(permitted),
-        low(inheritable),
-        high(effective),
-        high(permitted),
-        high(inheritable),
-    ];
+    let words: Words = [low(effective), low(permitted), low(inheritable), high(effective), high(permitted), high(inheritable)];
     // SAFETY: as in `get`; the words are only read.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, words.as_ptr()) })
-        .map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, words.as_ptr()) }).map(drop)
 }
 
 /// Keeps of effective and permitted only these, and empties inheritable and ambient.
@@ -101,11 +79,7 @@ pub fn set(caps: &Caps) -> nix::Result<()> {
 pub fn keep(wanted: u64) -> nix::Result<()> {
     clear_ambient()?;
     let now = get()?;
-    set(&Caps {
-        effective: now.effective & wanted,
-        permitted: now.permitted & wanted,
-        inheritable: 0,
-    })
+    set(&Caps { effective: now.effective & wanted, permitted: now.permitted & wanted, inheritable: 0 })
 }
 
 /// Empties the ambient set.
@@ -114,16 +88,7 @@ pub fn keep(wanted: u64) -> nix::Result<()> {
 /// EINVAL before Linux 4.3.
 pub fn clear_ambient() -> nix::Result<()> {
     // SAFETY: numbers only.
-    Errno::result(unsafe {
-        libc::prctl(
-            libc::PR_CAP_AMBIENT,
-            libc::PR_CAP_AMBIENT_CLEAR_ALL,
-            0,
-            0,
-            0,
-        )
-    })
-    .map(drop)
+    Errno::result(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) }).map(drop)
 }
 
 #[cfg(test)]
@@ -139,35 +104,15 @@ mod tests {
     fn what_is_kept_is_all_there_is() {
         on_a_thread(|| {
             keep(KILL | SETUID).unwrap();
-            assert_eq!(
-                get().unwrap(),
-                Caps {
-                    effective: KILL | SETUID,
-                    permitted: KILL | SETUID,
-                    inheritable: 0
-                }
-            );
-            assert_eq!(
-                set(&Caps {
-                    effective: SYS_ADMIN,
-                    permitted: SYS_ADMIN,
-                    inheritable: 0
-                }),
-                Err(Errno::EPERM)
-            );
+            assert_eq!(get().unwrap(), Caps { effective: KILL | SETUID, permitted: KILL | SETUID, inheritable: 0 });
+            assert_eq!(set(&Caps { effective: SYS_ADMIN, permitted: SYS_ADMIN, inheritable: 0 }), Err(Errno::EPERM));
         });
     }
 
     #[test]
     fn the_numbers_are_the_kernels() {
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-        let line = status
-            .lines()
-            .find_map(|l| l.strip_prefix("CapEff:\t"))
-            .unwrap();
-        assert_eq!(
-            u64::from_str_radix(line, 16).unwrap(),
-            get().unwrap().effective
-        );
+        let line = status.lines().find_map(|l| l.strip_prefix("CapEff:\t")).unwrap();
+        assert_eq!(u64::from_str_radix(line, 16).unwrap(), get().unwrap().effective);
     }
 }

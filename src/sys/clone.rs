@@ -139,12 +139,7 @@ pub fn spawn(birth: &Birth<'_>) -> Result<Child, BirthError> {
             raw::leave(keep[0], BirthStage::FDS, errno);
         }
         raw::clear_mask();
-        let errno = raw::exec(
-            keep[1],
-            c"".as_ptr(),
-            birth.argv.as_ptr(),
-            birth.env.as_ptr(),
-        );
+        let errno = raw::exec(keep[1], c"".as_ptr(), birth.argv.as_ptr(), birth.env.as_ptr());
         raw::leave(keep[0], BirthStage::EXEC, errno);
     }
     drop(blocked);
@@ -158,15 +153,8 @@ pub fn spawn(birth: &Birth<'_>) -> Result<Child, BirthError> {
                 None => Ok(Child { pid, pidfd }),
                 Some((stage, errno)) => {
                     wait::reap_blocking(pid);
-                    let stage = if stage == BirthStage::FDS {
-                        BirthStage::Fds
-                    } else {
-                        BirthStage::Exec
-                    };
-                    Err(BirthError {
-                        stage,
-                        errno: Errno::from_raw(errno),
-                    })
+                    let stage = if stage == BirthStage::FDS { BirthStage::Fds } else { BirthStage::Exec };
+                    Err(BirthError { stage, errno: Errno::from_raw(errno) })
                 }
             }
         }

@@ -18,10 +18,7 @@ pub fn children_of(pid: i32) -> Vec<i32> {
     let mut children = Vec::new();
     for task in tasks.flatten() {
         match fs::read_to_string(task.path().join("children")) {
-            Ok(line) => children.extend(
-                line.split_ascii_whitespace()
-                    .filter_map(|n| n.parse::<i32>().ok()),
-            ),
+            Ok(line) => children.extend(line.split_ascii_whitespace().filter_map(|n| n.parse::<i32>().ok())),
             // The file needs CONFIG_PROC_CHILDREN; without it everybody is asked for its parent.
             Err(_) if !has_children_file() => return children_by_parent(pid),
             Err(_) => {} // the thread is gone
@@ -34,10 +31,7 @@ pub fn children_of(pid: i32) -> Vec<i32> {
 #[must_use]
 pub fn tree(roots: &[i32]) -> Vec<i32> {
     let mut found: Vec<i32> = Vec::new();
-    let mut next = roots
-        .iter()
-        .flat_map(|&root| children_of(root))
-        .collect::<Vec<_>>();
+    let mut next = roots.iter().flat_map(|&root| children_of(root)).collect::<Vec<_>>();
     while let Some(pid) = next.pop() {
         // A pid can be seen twice when its parent dies during the walk.
         if !found.contains(&pid) {
@@ -84,10 +78,5 @@ fn children_by_parent(pid: i32) -> Vec<i32> {
 fn parent_of(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, also spaces and parentheses; after the last one come state and parent.
-    stat.rsplit_once(')')?
-        .1
-        .split_ascii_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }

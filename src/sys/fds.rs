@@ -13,12 +13,7 @@ use nix::{
 /// # Errors
 /// EMFILE, ENFILE.
 pub fn socketpair() -> nix::Result<(OwnedFd, OwnedFd)> {
-    nix::sys::socket::socketpair(
-        AddressFamily::Unix,
-        SockType::Stream,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )
+    nix::sys::socket::socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
 }
 
 /// Sets close-on-exec on one fd.
@@ -35,14 +30,7 @@ pub fn cloexec(fd: &impl AsFd) -> nix::Result<()> {
 /// ENOSYS or EINVAL before Linux 5.11.
 pub fn cloexec_from(first: u32) -> nix::Result<()> {
     // SAFETY: numbers only; the flag closes nothing now.
-    let answer = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
+    let answer = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     Errno::result(answer).map(drop)
 }
 

@@ -23,22 +23,12 @@ pub struct Identity<'a> {
 pub fn take(identity: &Identity<'_>) -> nix::Result<()> {
     let (uid, gid) = (identity.uid, identity.gid);
     // SAFETY: the slice is as long as we say and outlives the call, which only reads it.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_setgroups,
-            identity.groups.len(),
-            identity.groups.as_ptr(),
-        )
-    })?;
+    check(unsafe { libc::syscall(libc::SYS_setgroups, identity.groups.len(), identity.groups.as_ptr()) })?;
     // SAFETY: numbers only.
     check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
     // SAFETY: numbers only.
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })?;
-    if ids(libc::SYS_getresuid)? == [uid; 3] && ids(libc::SYS_getresgid)? == [gid; 3] {
-        Ok(())
-    } else {
-        Err(Errno::EACCES)
-    }
+    if ids(libc::SYS_getresuid)? == [uid; 3] && ids(libc::SYS_getresgid)? == [gid; 3] { Ok(()) } else { Err(Errno::EACCES) }
 }
 
 /// Real, effective and saved id of the calling thread, by `getresuid` or `getresgid`.

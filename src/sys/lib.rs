@@ -5,14 +5,8 @@
 //! words for people are found higher up, where the file and the line that asked are known.
 //!
 //! Deliberately not here: any decision, any thread, any runtime, and any look-up of names (NSS).
-#![allow(
-    unsafe_code,
-    reason = "this is the one room that talks to the kernel by hand"
-)]
-#![warn(
-    clippy::undocumented_unsafe_blocks,
-    clippy::multiple_unsafe_ops_per_block
-)]
+#![allow(unsafe_code, reason = "this is the one room that talks to the kernel by hand")]
+#![warn(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
 mod raw;
 mod strings;

@@ -38,9 +38,7 @@ pub fn raise_nofile() -> nix::Result<(u64, u64)> {
 /// No `/proc`.
 pub fn oom_score_adj() -> io::Result<i16> {
     let text = fs::read_to_string("/proc/self/oom_score_adj")?;
-    text.trim()
-        .parse()
-        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+    text.trim().parse().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
 /// Sets `oom_score_adj` of this process; children inherit it. Lower than ever before needs `CAP_SYS_RESOURCE`.

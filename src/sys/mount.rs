@@ -41,13 +41,7 @@ pub fn propagate(propagation: Propagation) -> nix::Result<()> {
         Propagation::Private => MsFlags::MS_PRIVATE,
         Propagation::Slave => MsFlags::MS_SLAVE,
     };
-    nix::mount::mount(
-        None::<&str>,
-        "/",
-        None::<&str>,
-        MsFlags::MS_REC | kind,
-        None::<&str>,
-    )
+    nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | kind, None::<&str>)
 }
 
 /// `umount2(2)`.
@@ -67,12 +61,8 @@ pub fn umount_below(target: &str, detach: bool, force: bool) -> nix::Result<()> 
     let target = target.trim_end_matches('/').as_bytes();
     let mut any = false;
     loop {
-        let mounts =
-            mountinfo::own().map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
-        let below = |path: &[u8]| {
-            path.strip_prefix(target)
-                .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-        };
+        let mounts = mountinfo::own().map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+        let below = |path: &[u8]| path.strip_prefix(target).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
         // The list is in the order of mounting: the last of the deepest is the topmost.
         let deepest = mounts
             .iter()
@@ -103,10 +93,7 @@ fn flags(detach: bool, force: bool) -> MntFlags {
 pub fn pivot_root(new: &str, old: &str) -> nix::Result<()> {
     unistd::chdir(new)?;
     // uWSGI enters the new root first and takes the old place relative to it, so a FUSE root is asked as little as possible.
-    let inside = old
-        .strip_prefix(new.trim_end_matches('/'))
-        .unwrap_or(old)
-        .trim_start_matches('/');
+    let inside = old.strip_prefix(new.trim_end_matches('/')).unwrap_or(old).trim_start_matches('/');
     unistd::pivot_root(".", if inside.is_empty() { "." } else { inside })?;
     unistd::chdir("/")
 }

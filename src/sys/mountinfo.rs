@@ -39,9 +39,7 @@ impl Mount {
     #[must_use]
     pub fn fuse_owner(&self) -> Option<(u32, u32)> {
         let number = |name: &str| {
-            self.super_options
-                .split(',')
-                .find_map(|option| option.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+            self.super_options.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
         };
         Some((number("user_id")?, number("group_id")?))
     }
@@ -72,10 +70,7 @@ pub fn parse(text: &[u8]) -> Vec<Mount> {
 /// The line of this classic mount id, without parsing the others.
 pub(crate) fn find(text: &[u8], id: u64) -> Option<Mount> {
     let head = format!("{id} ");
-    line(
-        text.split(|&b| b == b'\n')
-            .find(|l| l.starts_with(head.as_bytes()))?,
-    )
+    line(text.split(|&b| b == b'\n').find(|l| l.starts_with(head.as_bytes()))?)
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`; any number of fields before the dash.
@@ -95,17 +90,7 @@ fn line(line: &[u8]) -> Option<Mount> {
     let fstype = unescape(fields.next()?).into_string().ok()?;
     let source = unescape(fields.next()?);
     let super_options = String::from_utf8_lossy(fields.next().unwrap_or_default()).into_owned();
-    Some(Mount {
-        id,
-        parent,
-        device,
-        root,
-        mount_point,
-        options,
-        fstype,
-        source,
-        super_options,
-    })
+    Some(Mount { id, parent, device, root, mount_point, options, fstype, source, super_options })
 }
 
 /// Space, tab, newline, backslash and hash come as a backslash and three octal digits.
@@ -134,9 +119,7 @@ mod tests {
     #[test]
     fn a_fuse_mount_names_its_owner_and_connection() {
         let text = b"620 28 0:69 / /app ro,nosuid,nodev,relatime shared:7 master:1 - fuse.fuse-zip fuse-zip ro,user_id=1001,group_id=1002\n";
-        let [mount] = &parse(text)[..] else {
-            panic!("one line")
-        };
+        let [mount] = &parse(text)[..] else { panic!("one line") };
         assert!(mount.is_fuse());
         assert_eq!(mount.fuse_owner(), Some((1001, 1002)));
         assert_eq!((mount.id, mount.parent, mount.device), (620, 28, (0, 69)));
@@ -146,9 +129,7 @@ mod tests {
     #[test]
     fn escapes_are_undone_once() {
         let text = br"1 0 0:1 / /a\040b\011c\134040 rw - fuse\043x none rw";
-        let [mount] = &parse(text)[..] else {
-            panic!("one line")
-        };
+        let [mount] = &parse(text)[..] else { panic!("one line") };
         assert_eq!(mount.mount_point, "/a b\tc\\040");
         assert_eq!(mount.fstype, "fuse#x");
     }
@@ -161,10 +142,7 @@ mod tests {
     #[test]
     fn the_control_file_system_is_no_fuse_mount() {
         let mounts = parse(b"1 0 0:1 / /c rw - fusectl none rw\n2 0 0:2 / /b rw - fuseblk /dev/sdb rw,user_id=0,group_id=0\n");
-        assert_eq!(
-            mounts.iter().map(Mount::is_fuse).collect::<Vec<_>>(),
-            [false, true]
-        );
+        assert_eq!(mounts.iter().map(Mount::is_fuse).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]

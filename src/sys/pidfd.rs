@@ -11,15 +11,7 @@ use nix::errno::Errno;
 pub fn signal(pidfd: &impl AsFd, signal: i32) -> nix::Result<()> {
     let fd = pidfd.as_fd().as_raw_fd();
     // SAFETY: numbers only; no siginfo is passed, so the kernel makes its own.
-    let answer = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            fd,
-            signal,
-            std::ptr::null::<libc::siginfo_t>(),
-            0,
-        )
-    };
+    let answer = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, std::ptr::null::<libc::siginfo_t>(), 0) };
     Errno::result(answer).map(drop)
 }
 

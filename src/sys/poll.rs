@@ -24,16 +24,7 @@ pub struct Interest<'a> {
 pub fn poll(interests: &[Interest<'_>], timeout: Option<Duration>) -> nix::Result<Vec<bool>> {
     let mut fds: Vec<_> = interests
         .iter()
-        .map(|i| {
-            PollFd::new(
-                i.fd,
-                if i.write {
-                    PollFlags::POLLIN | PollFlags::POLLOUT
-                } else {
-                    PollFlags::POLLIN
-                },
-            )
-        })
+        .map(|i| PollFd::new(i.fd, if i.write { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN }))
         .collect();
     // Rounded up: a deadline that is reached a little early would be waited for again and again, without pause.
     let timeout = match timeout {

@@ -60,10 +60,7 @@ impl Report {
     /// Whether the answer is there.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let interest = Interest {
-            fd: self.0.as_fd(),
-            write: false,
-        };
+        let interest = Interest { fd: self.0.as_fd(), write: false };
         poll(&[interest], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
     }
 
@@ -115,11 +112,7 @@ pub fn launch(launch: &Launch<'_>) -> nix::Result<(i32, Report)> {
 }
 
 /// In the child: comes back only to say what failed.
-fn child(
-    launch: &Launch<'_>,
-    moves: &mut [raw::Move],
-    keep: &mut [RawFd; 1],
-) -> (raw::Stage, Errno) {
+fn child(launch: &Launch<'_>, moves: &mut [raw::Move], keep: &mut [RawFd; 1]) -> (raw::Stage, Errno) {
     if let Err(errno) = raw::arrange(moves, keep) {
         return (SETUP, errno);
     }
@@ -150,12 +143,7 @@ fn child(
     // As execvp: a place where it is not is passed over, one that forbids is remembered, any other trouble ends the search.
     let mut answer = Errno::ENOENT;
     for program in launch.programs.as_slice() {
-        match raw::exec(
-            libc::AT_FDCWD,
-            program.as_ptr(),
-            launch.argv.as_ptr(),
-            launch.env.as_ptr(),
-        ) {
+        match raw::exec(libc::AT_FDCWD, program.as_ptr(), launch.argv.as_ptr(), launch.env.as_ptr()) {
             Errno::ENOENT | Errno::ENOTDIR => {}
             Errno::EACCES => answer = Errno::EACCES,
             errno => return (EXEC, errno),

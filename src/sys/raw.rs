@@ -34,16 +34,12 @@ pub(crate) enum Side {
 pub(crate) unsafe fn clone3(flags: u64) -> Result<Side, Errno> {
     // SAFETY: the caller's promise, handed on.
     match unsafe { clone3_once(flags | CLONE_CLEAR_SIGHAND) } {
-        Ok(None) => Ok(Side::Child {
-            handlers_are_clear: true,
-        }),
+        Ok(None) => Ok(Side::Child { handlers_are_clear: true }),
         Ok(Some((pid, pidfd))) => Ok(Side::Parent { pid, pidfd }),
         // EINVAL is also the answer to flags that contradict each other; the second try then says so again.
         // SAFETY: the caller's promise, handed on.
         Err(Errno::EINVAL) => match unsafe { clone3_once(flags) }? {
-            None => Ok(Side::Child {
-                handlers_are_clear: false,
-            }),
+            None => Ok(Side::Child { handlers_are_clear: false }),
             Some((pid, pidfd)) => Ok(Side::Parent { pid, pidfd }),
         },
         Err(errno) => Err(errno),
@@ -85,10 +81,7 @@ pub(crate) fn read_report(pipe: BorrowedFd<'_>) -> Option<(Stage, i32)> {
         }
     }
     let [a, b, c, d, e, f, g, h] = bytes;
-    Some((
-        u32::from_ne_bytes([a, b, c, d]),
-        i32::from_ne_bytes([e, f, g, h]),
-    ))
+    Some((u32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h])))
 }
 
 /// In the child: says where it failed and ends.
@@ -102,11 +95,7 @@ pub(crate) fn leave(pipe: RawFd, stage: Stage, errno: Errno) -> ! {
 
 /// A raw call whose -1 means errno.
 pub(crate) fn check(answer: c_long) -> Result<c_long, Errno> {
-    if answer == -1 {
-        Err(Errno::last())
-    } else {
-        Ok(answer)
-    }
+    if answer == -1 { Err(Errno::last()) } else { Ok(answer) }
 }
 
 /// In the child: puts each fd where it belongs and marks all others close-on-exec. Sources and targets may overlap: every
@@ -116,20 +105,11 @@ pub(crate) fn arrange(moves: &mut [Move], keep: &mut [RawFd]) -> Result<(), Errn
     for fd in moves.iter_mut().map(|m| &mut m.0).chain(keep) {
         if *fd < floor {
             // SAFETY: numbers only; a new fd is made, none is closed.
-            *fd = check(unsafe {
-                libc::syscall(libc::SYS_fcntl, *fd, libc::F_DUPFD_CLOEXEC, floor)
-            })? as RawFd;
+            *fd = check(unsafe { libc::syscall(libc::SYS_fcntl, *fd, libc::F_DUPFD_CLOEXEC, floor) })? as RawFd;
         }
     }
     // SAFETY: numbers only. The flag closes nothing yet, so a failure can still be reported.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            0,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    })?;
+    check(unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })?;
     for &(from, to) in &*moves {
         // SAFETY: numbers only; what is closed under `to` is the child's own copy, lifted before if it was needed.
         check(unsafe { libc::syscall(libc::SYS_dup3, from, to, 0) })?;
@@ -142,15 +122,7 @@ pub(crate) fn default_handlers() {
     let default = [0u64; 4]; // struct sigaction of the kernel: SIG_DFL, no flags, no restorer, empty mask
     for signal in 1..=64 {
         // SAFETY: the block is as long as the kernel reads; KILL and STOP answer EINVAL, which is as well.
-        unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                signal,
-                default.as_ptr(),
-                ptr::null::<u8>(),
-                8,
-            )
-        };
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), ptr::null::<u8>(), 8) };
     }
 }
 
@@ -158,29 +130,12 @@ pub(crate) fn default_handlers() {
 pub(crate) fn clear_mask() {
     let none = 0u64;
     // SAFETY: eight bytes, as long as the kernel's set; nothing is written back.
-    unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            &raw const none,
-            ptr::null::<u8>(),
-            8,
-        )
-    };
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, ptr::null::<u8>(), 8) };
 }
 
 /// `execveat` of an open file, or of a path where `fd` is `AT_FDCWD`. Comes back only to say why not.
-pub(crate) fn exec(
-    fd: RawFd,
-    path: *const c_char,
-    argv: *const *const c_char,
-    env: *const *const c_char,
-) -> Errno {
-    let flags: c_int = if fd == libc::AT_FDCWD {
-        0
-    } else {
-        libc::AT_EMPTY_PATH
-    };
+pub(crate) fn exec(fd: RawFd, path: *const c_char, argv: *const *const c_char, env: *const *const c_char) -> Errno {
+    let flags: c_int = if fd == libc::AT_FDCWD { 0 } else { libc::AT_EMPTY_PATH };
     // SAFETY: callers pass the terminated strings and vectors of `Strings` or `CStr`s, which outlive the call.
     unsafe { libc::syscall(libc::SYS_execveat, fd, path, argv, env, flags) };
     Errno::last()

@@ -25,15 +25,8 @@ impl Drop for Blocked {
 /// Blocks all signals in the calling thread until the guard is dropped.
 pub(crate) fn block_all_in_thread() -> Blocked {
     let mut before = SigSet::empty();
-    let _ = pthread_sigmask(
-        SigmaskHow::SIG_SETMASK,
-        Some(&SigSet::all()),
-        Some(&mut before),
-    );
-    Blocked {
-        before,
-        _here: PhantomData,
-    }
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before));
+    Blocked { before, _here: PhantomData }
 }
 
 /// One signal read from a [`Signals`].
@@ -66,10 +59,7 @@ impl Signals {
     #[must_use]
     pub fn next(&self) -> Option<Received> {
         let info = self.0.read_signal().ok().flatten()?;
-        Some(Received {
-            signal: info.ssi_signo as i32,
-            sender: info.ssi_pid as i32,
-        })
+        Some(Received { signal: info.ssi_signo as i32, sender: info.ssi_pid as i32 })
     }
 }
 
@@ -82,11 +72,10 @@ impl std::os::fd::AsFd for Signals {
 /// `SIGKILL`, or the number of a signal that has no name of its own.
 #[must_use]
 pub fn name(signal: i32) -> String {
-    nix::sys::signal::Signal::try_from(signal)
-        .map_or_else(|_| format!("signal {signal}"), |s| s.as_str().to_owned())
+    nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.as_str().to_owned())
 }
 
 pub use libc::{
-    SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT,
-    SIGSEGV, SIGSTOP, SIGSYS, SIGTERM, SIGTRAP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH,
+    SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV, SIGSTOP, SIGSYS,
+    SIGTERM, SIGTRAP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH,
 };

@@ -34,11 +34,7 @@ pub fn read(socket: &impl AsFd, buffer: &mut [u8]) -> Read {
 /// Writes what fits now; gives how much. None: the other side is gone.
 pub fn write(socket: &impl AsFd, bytes: &[u8]) -> Option<usize> {
     loop {
-        match send(
-            socket.as_fd().as_raw_fd(),
-            bytes,
-            MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
-        ) {
+        match send(socket.as_fd().as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
             Ok(n) => return Some(n),
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => return Some(0),

@@ -25,15 +25,8 @@ impl Strings {
     /// # Errors
     /// A string with a zero byte inside: the kernel would cut it there.
     pub fn new<T: Into<Vec<u8>>>(strings: impl IntoIterator<Item = T>) -> Result<Self, NulError> {
-        let strings = strings
-            .into_iter()
-            .map(CString::new)
-            .collect::<Result<Vec<_>, _>>()?;
-        let pointers = strings
-            .iter()
-            .map(|s| s.as_ptr())
-            .chain([ptr::null()])
-            .collect();
+        let strings = strings.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        let pointers = strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
         Ok(Self { strings, pointers })
     }
 

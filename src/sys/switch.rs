@@ -24,12 +24,9 @@ pub(crate) fn worn_by<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> Result
     let bits = securebits()?;
     set_securebits(bits | libc::SECBIT_NO_SETUID_FIXUP)?;
     // The group first, as on every way down; nothing is lost on the way here, but it reads the same everywhere.
-    let there =
-        set(libc::SYS_setresgid, [gid; 3]).and_then(|()| set(libc::SYS_setresuid, [uid; 3]));
+    let there = set(libc::SYS_setresgid, [gid; 3]).and_then(|()| set(libc::SYS_setresuid, [uid; 3]));
     let result = there.map(|()| work());
-    let back = set(libc::SYS_setresuid, uids)
-        .and_then(|()| set(libc::SYS_setresgid, gids))
-        .and_then(|()| set_securebits(bits));
+    let back = set(libc::SYS_setresuid, uids).and_then(|()| set(libc::SYS_setresgid, gids)).and_then(|()| set_securebits(bits));
     if back.is_err() {
         std::process::abort();
     }
@@ -48,6 +45,41 @@ fn securebits() -> Result<i32, Errno> {
 
 fn set_securebits(bits: i32) -> Result<(), Errno> {
     // SAFETY: numbers only; changes the calling thread alone.
-    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits as libc::c_ulong, 0, 0, 0) })
-        .map(drop)
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits as libc::c_ulong, 0, 0, 0) }).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caps;
+
+    #[test]
+    fn the_thread_wears_all_three_ids_and_comes_back_as_it_was() {
+        let state = || {
+            let ids = (ids(libc::SYS_getresuid), ids(libc::SYS_getresgid));
+            (ids, caps::get(), securebits())
+        };
+        let before = state();
+        let within = worn_by(54_321, 54_322, || (ids(libc::SYS_getresuid), ids(libc::SYS_getresgid), caps::get()));
+        assert_eq!(within, Ok((Ok([54_321; 3]), Ok([54_322; 3]), before.1)), "ids change, capabilities stay");
+        assert_eq!(state(), before);
+    }
+
+    #[test]
+    fn other_threads_keep_their_identity() {
+        let elsewhere = || std::thread::scope(|s| s.spawn(|| ids(libc::SYS_getresuid)).join().unwrap());
+        let before = elsewhere();
+        let (come, go) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                worn_by(54_321, 54_322, || {
+                    come.wait();
+                    go.wait();
+                })
+            });
+            come.wait();
+            assert_eq!(ids(libc::SYS_getresuid), before);
+            go.wait();
+        });
+    }
 }

@@ -17,32 +17,20 @@ pub enum Ended {
 /// The pid of some child that has ended and was not reaped yet. It stays reapable. The same one is named until it is reaped.
 #[must_use]
 pub fn peek() -> Option<i32> {
-    waitid(
-        libc::P_ALL,
-        0,
-        libc::WEXITED | libc::WNOHANG | libc::WNOWAIT,
-    )
-    .ok()
-    .flatten()
-    .map(|end| end.0)
+    waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).ok().flatten().map(|end| end.0)
 }
 
 /// Reaps this child if it has ended. None: it lives, or is no child of ours (any more).
 #[must_use]
 pub fn reap(pid: i32) -> Option<Ended> {
     let id = libc::id_t::try_from(pid).ok()?;
-    waitid(libc::P_PID, id, libc::WEXITED | libc::WNOHANG)
-        .ok()
-        .flatten()
-        .map(|end| end.1)
+    waitid(libc::P_PID, id, libc::WEXITED | libc::WNOHANG).ok().flatten().map(|end| end.1)
 }
 
 /// Reaps some child that has ended, whoever it is: for an init, which inherits children it never made.
 #[must_use]
 pub fn reap_any() -> Option<(i32, Ended)> {
-    waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG)
-        .ok()
-        .flatten()
+    waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG).ok().flatten()
 }
 
 /// Waits until some child ends and reaps it. None: there is no child left.
@@ -53,18 +41,11 @@ pub fn reap_any_blocking() -> Option<(i32, Ended)> {
 /// Waits for this child's end and reaps it. None: it is no child of ours.
 pub fn reap_blocking(pid: i32) -> Option<Ended> {
     let id = libc::id_t::try_from(pid).ok()?;
-    waitid(libc::P_PID, id, libc::WEXITED)
-        .ok()
-        .flatten()
-        .map(|end| end.1)
+    waitid(libc::P_PID, id, libc::WEXITED).ok().flatten().map(|end| end.1)
 }
 
 /// `waitid` in numbers, because signals beyond the named ones (real-time) end processes too.
-fn waitid(
-    kind: libc::idtype_t,
-    id: libc::id_t,
-    options: i32,
-) -> Result<Option<(i32, Ended)>, Errno> {
+fn waitid(kind: libc::idtype_t, id: libc::id_t, options: i32) -> Result<Option<(i32, Ended)>, Errno> {
     loop {
         // SAFETY: all zeroes is a value of this plain C struct.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -76,16 +57,8 @@ fn waitid(
             Ok(_) => {
                 // SAFETY: waitid filled the child's part of the union, or left it zero (WNOHANG and nobody ended).
                 let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-                return Ok((pid != 0).then(|| {
-                    (
-                        pid,
-                        if info.si_code == libc::CLD_EXITED {
-                            Ended::Code(status)
-                        } else {
-                            Ended::Signal(status)
-                        },
-                    )
-                }));
+                return Ok((pid != 0)
+                    .then(|| (pid, if info.si_code == libc::CLD_EXITED { Ended::Code(status) } else { Ended::Signal(status) })));
             }
         }
     }

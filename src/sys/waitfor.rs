@@ -34,8 +34,7 @@ pub fn socket(path: &str) -> bool {
 /// same file system is none.
 #[must_use]
 pub fn mountpoint(path: &str) -> bool {
-    let (Ok(here), Ok(above)) = (fs::metadata(path), fs::metadata(Path::new(path).join("..")))
-    else {
+    let (Ok(here), Ok(above)) = (fs::metadata(path), fs::metadata(Path::new(path).join(".."))) else {
         return false;
     };
     here.is_dir() && (here.dev() != above.dev() || here.ino() == above.ino())

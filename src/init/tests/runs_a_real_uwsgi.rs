@@ -13,12 +13,7 @@ fn uwsgi(dir: &Dir, extra: &str) -> App {
         "[uwsgi]\nmaster = true\nworkers = 1\nsocket = {socket}\nuid = {NOBODY}\ngid = {NOBODY}\nneed-app = false\n{extra}\n"
     );
     let name = "test.ini".into();
-    app(Program::Uwsgi(Uwsgi {
-        binary: "uwsgi".into(),
-        name,
-        config,
-        graceful_stop: false,
-    }))
+    app(Program::Uwsgi(Uwsgi { binary: "uwsgi".into(), name, config, graceful_stop: false }))
 }
 
 fn open_dir(name: &str) -> Dir {
@@ -38,21 +33,14 @@ fn it_gets_ready_reloads_in_its_own_process_and_stops() {
     let pid = vassal.started();
     said(&mut vassal, AppWord::Accepting);
     let touched = dir.file("reloaded");
-    vassal.reload(
-        vec![],
-        uwsgi(&dir, &format!("hook-accepting1 = create:{touched}")),
-    );
+    vassal.reload(vec![], uwsgi(&dir, &format!("hook-accepting1 = create:{touched}")));
     said(&mut vassal, AppWord::WantsConfig);
     assert_eq!(vassal.started(), pid);
     said(&mut vassal, AppWord::Accepting);
     vassal.tell(&liege_plan::ToInit::Stop);
     assert_eq!(vassal.app_exited(), Exit::Code(0));
     assert_eq!(vassal.ends(), Ended::Code(0));
-    assert!(
-        std::fs::exists(touched).unwrap(),
-        "the new configuration was not used:\n{}",
-        vassal.printed()
-    );
+    assert!(std::fs::exists(touched).unwrap(), "the new configuration was not used:\n{}", vassal.printed());
 }
 
 #[test]
@@ -75,28 +63,13 @@ fn a_root_without_uwsgi_is_told_what_to_set() {
     app.env.push(("PATH".into(), "/nowhere".into()));
     let mut vassal = Vassal::start(plan(app));
     let detail = "no uwsgi in the PATH of the vassal's root; set binary-path or command".to_owned();
-    assert_eq!(
-        vassal.failed(),
-        FromInit::Failed {
-            at: Place::AppExec,
-            errno: 2,
-            detail,
-            fatal: true
-        }
-    );
+    assert_eq!(vassal.failed(), FromInit::Failed { at: Place::AppExec, errno: 2, detail, fatal: true });
 }
 
 #[test]
 fn a_configuration_over_the_packets_length_is_refused_in_words() {
     let dir = open_dir("uwsgi-long");
     let mut vassal = Vassal::start(plan(uwsgi(&dir, &"; x".repeat(30_000))));
-    let FromInit::Failed {
-        at: Place::AppExec,
-        detail,
-        ..
-    } = vassal.failed()
-    else {
-        panic!()
-    };
+    let FromInit::Failed { at: Place::AppExec, detail, .. } = vassal.failed() else { panic!() };
     assert!(detail.contains("config pipe takes 65535"), "{detail}");
 }

@@ -39,12 +39,7 @@ fn a_fatal_failure_ends_the_walk_with_status_one() {
     let mut plan = plan(idle());
     plan.steps.extend([exec("exit 3"), exec("echo never")]);
     let mut vassal = Vassal::start(plan);
-    let expected = FromInit::Failed {
-        at: Place::Step(2),
-        errno: 0,
-        detail: "exited with status 3".into(),
-        fatal: true,
-    };
+    let expected = FromInit::Failed { at: Place::Step(2), errno: 0, detail: "exited with status 3".into(), fatal: true };
     assert_eq!(vassal.failed(), expected);
     assert_eq!(vassal.hears(), None);
     assert_eq!(vassal.ends(), Ended::Code(1));
@@ -54,17 +49,9 @@ fn a_fatal_failure_ends_the_walk_with_status_one() {
 #[test]
 fn a_failure_that_is_not_fatal_is_told_and_the_walk_goes_on() {
     let mut plan = plan(idle());
-    plan.steps.push(Step {
-        fatal: false,
-        ..exec("kill -9 $$")
-    });
+    plan.steps.push(Step { fatal: false, ..exec("kill -9 $$") });
     let mut vassal = Vassal::start(plan);
-    let expected = FromInit::Failed {
-        at: Place::Step(2),
-        errno: 0,
-        detail: "killed by SIGKILL".into(),
-        fatal: false,
-    };
+    let expected = FromInit::Failed { at: Place::Step(2), errno: 0, detail: "killed by SIGKILL".into(), fatal: false };
     assert_eq!(vassal.failed(), expected);
     vassal.started();
 }
@@ -72,9 +59,7 @@ fn a_failure_that_is_not_fatal_is_told_and_the_walk_goes_on() {
 #[test]
 fn a_mount_of_the_vassal_is_not_the_hosts() {
     let dir = Dir::new("mount");
-    let mut plan = plan(shell(
-        "grep -c liege-init-[0-9]*-mount /proc/self/mountinfo",
-    ));
+    let mut plan = plan(shell("grep -c liege-init-[0-9]*-mount /proc/self/mountinfo"));
     let mount = Mount {
         fstype: "tmpfs".into(),
         source: "none".into(),
@@ -82,32 +67,18 @@ fn a_mount_of_the_vassal_is_not_the_hosts() {
         flags: MountFlags(0),
         data: "size=64k".into(),
     };
-    plan.steps
-        .push(Step::root(Phase::AsRoot, Act::Mount(mount)));
+    plan.steps.push(Step::root(Phase::AsRoot, Act::Mount(mount)));
     let mut vassal = Vassal::start(plan);
     vassal.started();
     assert_eq!(vassal.line(), "1");
-    assert!(
-        !liege_sys::mountinfo::own()
-            .unwrap()
-            .iter()
-            .any(|m| m.mount_point == dir.0)
-    );
+    assert!(!liege_sys::mountinfo::own().unwrap().iter().any(|m| m.mount_point == dir.0));
 }
 
 #[test]
 fn a_program_that_is_not_there_is_told_as_such() {
     let mut vassal = Vassal::start(plan(command(&["no-such-program", "x"])));
     let detail = "no no-such-program in the PATH of the vassal's root".to_owned();
-    assert_eq!(
-        vassal.failed(),
-        FromInit::Failed {
-            at: Place::AppExec,
-            errno: 2,
-            detail,
-            fatal: true
-        }
-    );
+    assert_eq!(vassal.failed(), FromInit::Failed { at: Place::AppExec, errno: 2, detail, fatal: true });
     assert_eq!(vassal.ends(), Ended::Code(1));
 }
 
@@ -121,15 +92,7 @@ fn a_directory_the_user_may_not_enter_is_told_as_such() {
     app.chdir = Some(dir.0.to_str().unwrap().into());
     let detail = app.chdir.clone().unwrap();
     let mut vassal = Vassal::start(plan(app));
-    assert_eq!(
-        vassal.failed(),
-        FromInit::Failed {
-            at: Place::AppChdir,
-            errno: 13,
-            detail,
-            fatal: true
-        }
-    );
+    assert_eq!(vassal.failed(), FromInit::Failed { at: Place::AppChdir, errno: 13, detail, fatal: true });
 }
 
 #[test]
@@ -138,15 +101,7 @@ fn a_plan_of_another_version_is_refused() {
     let mut plan = plan(idle());
     plan.version += 1;
     vassal.tell(&ToInit::Walk(Box::new(plan)));
-    let FromInit::Failed {
-        at: Place::Init,
-        detail,
-        fatal: true,
-        ..
-    } = vassal.failed()
-    else {
-        panic!()
-    };
+    let FromInit::Failed { at: Place::Init, detail, fatal: true, .. } = vassal.failed() else { panic!() };
     assert!(detail.contains("two builds"), "{detail}");
     assert_eq!(vassal.ends(), Ended::Code(1));
 }

@@ -12,10 +12,7 @@ use std::{
     time::Duration,
 };
 
-use liege_plan::{
-    Act, App, Exit, FrameReader, FromInit, Identity, Limits, Phase, Plan, Program, Reload, Step,
-    ToInit, encode,
-};
+use liege_plan::{Act, App, Exit, FrameReader, FromInit, Identity, Limits, Phase, Plan, Program, Reload, Step, ToInit, encode};
 use liege_sys::{
     Strings,
     clone::{Birth, Child, Namespaces, spawn},
@@ -42,29 +39,19 @@ pub fn plan(app: App) -> Plan {
     Plan {
         version: liege_plan::VERSION,
         vassal: "test.ini".into(),
-        steps: vec![
-            Step::root(Phase::Birth, Act::CutPropagation),
-            Step::root(Phase::Birth, Act::MountProc),
-        ],
+        steps: vec![Step::root(Phase::Birth, Act::CutPropagation), Step::root(Phase::Birth, Act::MountProc)],
         identity: Some(nobody()),
         directory: Some("/".into()),
         app,
         at_exit: Vec::new(),
         at_exit_timeout_ms: 5_000,
-        limits: Limits {
-            nofile: limits::nofile().unwrap(),
-            oom_score_adj: limits::oom_score_adj().unwrap(),
-        },
+        limits: Limits { nofile: limits::nofile().unwrap(), oom_score_adj: limits::oom_score_adj().unwrap() },
         own_pid_namespace: true,
     }
 }
 
 pub fn nobody() -> Identity {
-    Identity {
-        uid: NOBODY,
-        gid: NOBODY,
-        groups: vec![NOBODY],
-    }
+    Identity { uid: NOBODY, gid: NOBODY, groups: vec![NOBODY] }
 }
 
 pub fn app(program: Program) -> App {
@@ -83,9 +70,7 @@ pub fn app(program: Program) -> App {
 }
 
 pub fn command(words: &[&str]) -> App {
-    app(Program::Command(
-        words.iter().map(|&w| w.to_owned()).collect(),
-    ))
+    app(Program::Command(words.iter().map(|&w| w.to_owned()).collect()))
 }
 
 pub fn shell(script: &str) -> App {
@@ -102,20 +87,10 @@ pub fn exec(command: &str) -> Step {
 }
 
 pub fn exec_as_user(command: &str) -> Step {
-    Step {
-        as_user: true,
-        ..exec(command)
-    }
+    Step { as_user: true, ..exec(command) }
 }
 
-pub const OWN: Namespaces = Namespaces {
-    mount: true,
-    pid: true,
-    ipc: false,
-    uts: false,
-    net: false,
-    cgroup: false,
-};
+pub const OWN: Namespaces = Namespaces { mount: true, pid: true, ipc: false, uts: false, net: false, cgroup: false };
 
 impl Vassal {
     /// Clones init into namespaces of its own and gives no light yet.
@@ -134,36 +109,16 @@ impl Vassal {
             namespaces,
             program: program.as_fd(),
             argv: &Strings::new(["liege-init", "test.ini"]).unwrap(),
-            env: &Strings::new(
-                ["PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
-                    .iter()
-                    .chain(env)
-                    .copied(),
-            )
-            .unwrap(),
-            fds: &[
-                (null.as_fd(), 0),
-                (their_output.as_fd(), 1),
-                (their_output.as_fd(), 2),
-                (theirs.as_fd(), 3),
-            ],
+            env: &Strings::new(["PATH=/usr/bin:/bin:/usr/sbin:/sbin"].iter().chain(env).copied()).unwrap(),
+            fds: &[(null.as_fd(), 0), (their_output.as_fd(), 1), (their_output.as_fd(), 2), (theirs.as_fd(), 3)],
         })
         .unwrap();
-        Self {
-            child,
-            channel: Some(channel),
-            reader: FrameReader::default(),
-            output,
-            reaped: false,
-        }
+        Self { child, channel: Some(channel), reader: FrameReader::default(), output, reaped: false }
     }
 
     /// Clones init and lets it walk.
     pub fn start(plan: Plan) -> Self {
-        let namespaces = Namespaces {
-            pid: plan.own_pid_namespace,
-            ..OWN
-        };
+        let namespaces = Namespaces { pid: plan.own_pid_namespace, ..OWN };
         let mut vassal = Self::unlit(namespaces);
         vassal.tell(&ToInit::Walk(Box::new(plan)));
         vassal
@@ -174,11 +129,7 @@ impl Vassal {
     }
 
     pub fn reload(&mut self, steps: Vec<Step>, app: App) {
-        self.tell(&ToInit::Reload(Box::new(Reload {
-            steps,
-            app,
-            at_exit: Vec::new(),
-        })));
+        self.tell(&ToInit::Reload(Box::new(Reload { steps, app, at_exit: Vec::new() })));
     }
 
     pub fn raw(&mut self, bytes: &[u8]) {
@@ -197,13 +148,7 @@ impl Vassal {
             if let Some(message) = self.reader.next().unwrap() {
                 return Some(message);
             }
-            match self
-                .channel
-                .as_mut()
-                .unwrap()
-                .read(&mut bytes)
-                .expect("init says nothing")
-            {
+            match self.channel.as_mut().unwrap().read(&mut bytes).expect("init says nothing") {
                 0 => return None,
                 n => self.reader.push(&bytes[..n]),
             }
@@ -219,10 +164,7 @@ impl Vassal {
                     Some(found) => return found,
                     None => others.push(message),
                 },
-                None => panic!(
-                    "init left without saying it; it said {others:?} and printed {:?}",
-                    self.printed()
-                ),
+                None => panic!("init left without saying it; it said {others:?} and printed {:?}", self.printed()),
             }
         }
     }
@@ -256,13 +198,7 @@ impl Vassal {
     pub fn line(&mut self) -> String {
         let mut line = Vec::new();
         let mut byte = [0];
-        while self
-            .output
-            .read(&mut byte)
-            .expect("the vassal prints nothing")
-            == 1
-            && byte[0] != b'\n'
-        {
+        while self.output.read(&mut byte).expect("the vassal prints nothing") == 1 && byte[0] != b'\n' {
             line.push(byte[0]);
         }
         String::from_utf8(line).unwrap()
@@ -322,15 +258,8 @@ impl Drop for Dir {
 /// Waits until this pid of ours has ended; it need not be our child.
 pub fn until_gone(pid: i32) {
     if let Ok(fd) = pidfd::open(pid) {
-        let interest = liege_sys::poll::Interest {
-            fd: fd.as_fd(),
-            write: false,
-        };
-        assert_eq!(
-            liege_sys::poll::poll(&[interest], Some(PATIENCE)).unwrap(),
-            [true],
-            "pid {pid} lives on"
-        );
+        let interest = liege_sys::poll::Interest { fd: fd.as_fd(), write: false };
+        assert_eq!(liege_sys::poll::poll(&[interest], Some(PATIENCE)).unwrap(), [true], "pid {pid} lives on");
     }
 }
 
