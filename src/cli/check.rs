@@ -63,7 +63,8 @@ fn namespaces(list: &str) -> anyhow::Result<Namespaces> {
 
 fn check_one(file: &PathBuf, arguments: &Check, namespaces: Namespaces) -> Checked {
     let shown = file.to_string_lossy().into_owned();
-    let mut checked = Checked { file: shown.clone(), kind: "vassal", diagnostics: Vec::new(), config: None, shown: None, plan: None };
+    let mut checked =
+        Checked { file: shown.clone(), kind: "vassal", diagnostics: Vec::new(), config: None, shown: None, plan: None };
     let text = match std::fs::read(file) {
         Ok(text) => text,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path};
 
-use liege_core::{Compiled, CompileError, Source, Surroundings};
+use liege_core::{CompileError, Compiled, Source, Surroundings};
 use liege_plan::{App, Limits, Program, Step, describe_act};
 use liege_spec::{Namespaces, VassalConfig};
 use serde::Serialize;
@@ -69,7 +69,9 @@ fn show(step: &Step, source: &Source) -> Shown {
 fn describe(app: &App) -> String {
     let who = app.identity.as_ref().map_or_else(String::new, |id| format!(" as {}:{}", id.uid, id.gid));
     match &app.program {
-        Program::Uwsgi(uwsgi) => format!("{} under the emperor protocol, {} bytes of configuration{who}", uwsgi.binary, uwsgi.config.len()),
+        Program::Uwsgi(uwsgi) => {
+            format!("{} under the emperor protocol, {} bytes of configuration{who}", uwsgi.binary, uwsgi.config.len())
+        }
         Program::Command(words) => format!("{}{who}", words.join(" ")),
         Program::Shell(line) => format!("/bin/sh -c {line}{who}"),
     }

@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn an_option_of_the_emperor_is_taken_in_all_its_forms() {
-        let (kept, pairs) = split(&["--emperor-freq", "5", "--ini", "e.ini", "--emperor-pidfile=/p=q", "--emperor-nofollow", "--ini=x"]);
+        let (kept, pairs) =
+            split(&["--emperor-freq", "5", "--ini", "e.ini", "--emperor-pidfile=/p=q", "--emperor-nofollow", "--ini=x"]);
         assert_eq!(kept, ["--ini", "e.ini", "--ini=x"]);
         assert_eq!(pairs, [pair("emperor-freq", "5"), pair("emperor-pidfile", "/p=q"), pair("emperor-nofollow", "")]);
     }

@@ -29,8 +29,9 @@ impl Client {
     /// [`Failure::NoSuchVassal`] for the first name nobody has, and what any request may meet.
     pub fn vassals(&self, names: &[String]) -> Result<View, Failure> {
         let body = self.ask("GET", "/v1/vassals", None)?;
-        let mut view: View = serde_json::from_slice(&body)
-            .map_err(|e| Failure::Broken { why: format!("no snapshot of this version ({e}): is the daemon of another version?") })?;
+        let mut view: View = serde_json::from_slice(&body).map_err(|e| Failure::Broken {
+            why: format!("no snapshot of this version ({e}): is the daemon of another version?"),
+        })?;
         if !names.is_empty() {
             let all = std::mem::take(&mut view.vassals);
             for name in names {

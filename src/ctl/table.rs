@@ -107,9 +107,13 @@ fn colour(vassal: &VassalView) -> Option<&'static str> {
         Phase::Running if vassal.config_error.is_some() => Some("33"),
         Phase::Running => None,
         Phase::Waiting if vassal.failures > 0 => Some("31"),
-        Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Reloading | Phase::Stopping | Phase::Killing | Phase::Gone => {
-            Some("33")
-        }
+        Phase::Waiting
+        | Phase::Spawning
+        | Phase::Preparing
+        | Phase::Reloading
+        | Phase::Stopping
+        | Phase::Killing
+        | Phase::Gone => Some("33"),
     }
 }
 

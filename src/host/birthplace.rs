@@ -119,7 +119,10 @@ fn pin_init() -> anyhow::Result<OwnedFd> {
         }
     }
     let looked: Vec<_> = places.iter().map(|p| p.display().to_string()).collect();
-    bail!("liege-init, the program that becomes pid 1 of a vassal, is neither {}: was only half of liege installed?", looked.join(" nor "))
+    bail!(
+        "liege-init, the program that becomes pid 1 of a vassal, is neither {}: was only half of liege installed?",
+        looked.join(" nor ")
+    )
 }
 
 /// Where init may be, seen from the daemon's own program.

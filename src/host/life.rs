@@ -52,7 +52,9 @@ impl Nursery {
         let (child, ending) = match clone {
             Ok(Ok(born)) => born,
             Ok(Err(BirthError { stage, errno })) => {
-                return post.event(Event::SpawnFailed { vassal, birth, stage: words(stage).to_owned(), errno: errno as i32 }).await;
+                return post
+                    .event(Event::SpawnFailed { vassal, birth, stage: words(stage).to_owned(), errno: errno as i32 })
+                    .await;
             }
             Err(_) => return, // the runtime is ending
         };

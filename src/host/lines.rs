@@ -157,6 +157,9 @@ mod tests {
         drop(Flush(lines));
         let all: Vec<u8> = written.try_iter().flatten().collect();
         let end = String::from_utf8_lossy(&all[all.len() - 100..]).into_owned();
-        assert!(end.ends_with(&format!("... {dropped} log lines were lost: whoever reads this log is too slow\nlast\n")), "{end}");
+        assert!(
+            end.ends_with(&format!("... {dropped} log lines were lost: whoever reads this log is too slow\nlast\n")),
+            "{end}"
+        );
     }
 }

@@ -40,14 +40,14 @@ pub fn replay(path: &Path) -> anyhow::Result<Replayed> {
     let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
     let mut lines = BufReader::new(file).lines().enumerate();
     let Some((_, first)) = lines.next() else { bail!("{} is empty", path.display()) };
-    let header: Header =
-        serde_json::from_str(&first?).with_context(|| format!("{}:1 is not the head of a trace of this version", path.display()))?;
+    let header: Header = serde_json::from_str(&first?)
+        .with_context(|| format!("{}:1 is not the head of a trace of this version", path.display()))?;
     let mut core = Emperor::new(&header.spec, header.processors, header.limits);
     let mut turns = 0;
     for (index, line) in lines {
         let line = line.with_context(|| format!("read {}", path.display()))?;
-        let turn: Turn<Event, Vec<Action>> =
-            serde_json::from_str(&line).with_context(|| format!("{}:{} is not a turn of this version", path.display(), index + 1))?;
+        let turn: Turn<Event, Vec<Action>> = serde_json::from_str(&line)
+            .with_context(|| format!("{}:{} is not a turn of this version", path.display(), index + 1))?;
         let event = serde_json::to_string(&turn.event)?;
         let actions = core.handle(turn.at, turn.event);
         if actions != turn.actions {

@@ -15,16 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    checks::Means,
-    children::Children,
-    clock::Clock,
-    inbox::Mail,
-    life::Nursery,
-    lives::Lives,
-    monitor::Monitors,
-    notes,
-    signals::Told,
-    trace::Trace,
+    checks::Means, children::Children, clock::Clock, inbox::Mail, life::Nursery, lives::Lives, monitor::Monitors, notes,
+    signals::Told, trace::Trace,
 };
 
 /// Everything a turn touches.

@@ -172,7 +172,8 @@ impl Lookup for World {
             None => source,
         };
         // Not blocked by a fifo nobody writes to.
-        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(self.at(path)).map_err(|e| phrase(&e))?;
+        let file =
+            OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(self.at(path)).map_err(|e| phrase(&e))?;
         let kind = file.metadata().map_err(|e| phrase(&e))?.file_type();
         if kind.is_dir() || kind.is_fifo() || kind.is_socket() {
             return Err("not a regular file".to_owned());

@@ -7,17 +7,18 @@
 //!   child marks whatever it finds;
 //! * the pid could be reused, so the child comes with its pidfd.
 //!
-//! The calling thread sleeps until the child has executed its program or failed (`CLONE_VFORK`), so it is called from a
-//! thread that may block. Deliberately not here: a user namespace, whose maps need a dialogue.
+//! The calling thread sleeps until the child has executed its program or failed (see `vfork`), so it is called from a
+//! thread that may block. The child's failure comes back in the memory both share meanwhile. Deliberately not here: a user namespace, whose maps need a dialogue.
 
 use std::{
+    ffi::c_void,
     fmt,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 use nix::errno::Errno;
 
-use crate::{Strings, raw, signals, wait};
+use crate::{Strings, raw, signals, vfork, wait};
 
 /// Which namespaces of its own the child gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,19 +80,12 @@ pub struct Child {
 /// How far a child came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BirthStage {
-    /// The pipe for its failure could not be made.
-    Pipe,
     /// `clone3` refused.
     Clone,
     /// An fd could not be put in its place.
     Fds,
     /// The program could not be executed.
     Exec,
-}
-
-impl BirthStage {
-    const FDS: raw::Stage = 1;
-    const EXEC: raw::Stage = 2;
 }
 
 /// A child that was not born, or died before it ran its program. Nothing is left of it.
@@ -106,7 +100,6 @@ pub struct BirthError {
 impl fmt::Display for BirthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
-            BirthStage::Pipe => "make the pipe for the child's report",
             BirthStage::Clone => "clone into new namespaces",
             BirthStage::Fds => "hand the fds to the child",
             BirthStage::Exec => "execute the program",
@@ -122,41 +115,50 @@ impl std::error::Error for BirthError {}
 /// # Errors
 /// The stage that failed and its errno; the dead child has been reaped then.
 pub fn spawn(birth: &Birth<'_>) -> Result<Child, BirthError> {
-    let at = |stage| move |errno| BirthError { stage, errno };
-    let (report, tell) = raw::report_pipe().map_err(at(BirthStage::Pipe))?;
-    let mut moves = raw::moves(birth.fds);
-    let mut keep = [tell.as_raw_fd(), birth.program.as_raw_fd()];
-    let flags = birth.namespaces.flags() | (libc::CLONE_PIDFD | libc::CLONE_VFORK) as u64;
-
+    let mut errand = Errand { birth, moves: raw::moves(birth.fds), program: [birth.program.as_raw_fd()], failed: None };
     let blocked = signals::block_all_in_thread();
-    // SAFETY: the child's branch below makes raw calls only and ends in exec or `leave`.
-    let side = unsafe { raw::clone3(flags) };
-    if let Ok(raw::Side::Child { handlers_are_clear }) = side {
-        if !handlers_are_clear {
-            raw::default_handlers();
-        }
-        if let Err(errno) = raw::arrange(&mut moves, &mut keep) {
-            raw::leave(keep[0], BirthStage::FDS, errno);
-        }
-        raw::clear_mask();
-        let errno = raw::exec(keep[1], c"".as_ptr(), birth.argv.as_ptr(), birth.env.as_ptr());
-        raw::leave(keep[0], BirthStage::EXEC, errno);
-    }
+    // SAFETY: all signals are blocked; `child` makes raw calls only and never returns, and the errand is what it takes.
+    let made = unsafe { vfork::spawn(birth.namespaces.flags(), child, (&raw mut errand).cast()) };
     drop(blocked);
-    drop(tell);
-    match side.map_err(at(BirthStage::Clone))? {
-        raw::Side::Child { .. } => unreachable!("the child has left above"),
-        raw::Side::Parent { pid, pidfd } => {
-            // SAFETY: the kernel has just made this fd for us, close-on-exec, and nobody else knows it.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            match raw::read_report(report.as_fd()) {
-                None => Ok(Child { pid, pidfd }),
-                Some((stage, errno)) => {
-                    wait::reap_blocking(pid);
-                    let stage = if stage == BirthStage::FDS { BirthStage::Fds } else { BirthStage::Exec };
-                    Err(BirthError { stage, errno: Errno::from_raw(errno) })
-                }
-            }
+    let (pid, pidfd) = made.map_err(|errno| BirthError { stage: BirthStage::Clone, errno })?;
+    // SAFETY: the kernel has just made this fd for us, close-on-exec, and nobody else knows it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    match errand.failed {
+        None => Ok(Child { pid, pidfd }),
+        Some(error) => {
+            wait::reap_blocking(pid);
+            Err(error)
         }
     }
+}
+
+/// What the child needs, in memory it shares with the parent, which sleeps.
+struct Errand<'a> {
+    birth: &'a Birth<'a>,
+    moves: Vec<raw::Move>,
+    program: [RawFd; 1],
+    failed: Option<BirthError>,
+}
+
+/// The child's way to its program.
+///
+/// # Safety
+/// `data` is an [`Errand`] that outlives the child's use of it.
+unsafe extern "C" fn child(data: *mut c_void, handlers_are_clear: bool) -> ! {
+    // SAFETY: the caller's promise; the parent's thread, the only other one that knows it, sleeps.
+    let errand = unsafe { &mut *data.cast::<Errand<'_>>() };
+    if !handlers_are_clear {
+        raw::default_handlers();
+    }
+    let (stage, errno) = match raw::arrange(&mut errand.moves, &mut errand.program) {
+        Err(errno) => (BirthStage::Fds, errno),
+        Ok(()) => {
+            raw::clear_mask();
+            let Birth { argv, env, .. } = errand.birth;
+            (BirthStage::Exec, raw::exec(errand.program[0], c"".as_ptr(), argv.as_ptr(), env.as_ptr()))
+        }
+    };
+    errand.failed = Some(BirthError { stage, errno });
+    // SAFETY: ends the child without running anything of the parent's.
+    unsafe { libc::_exit(127) }
 }

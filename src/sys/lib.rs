@@ -11,6 +11,7 @@
 mod raw;
 mod strings;
 mod switch;
+mod vfork;
 
 pub mod caps;
 pub mod clone;

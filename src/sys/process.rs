@@ -1,4 +1,4 @@
-//! Fork and exec for an init of one thread: the child takes its identity, its place and its limits, then its program.
+//! Fork and exec for an init of one thread that has no handlers, only blocked signals: the child takes its identity, its place and its limits, then its program.
 //!
 //! The parent does not wait: exec may block (a program on a file system that hangs), so the answer comes through a pipe
 //! that the parent polls. End of file means the program runs; a stage and an errno mean the child has ended.
@@ -99,12 +99,9 @@ pub fn launch(launch: &Launch<'_>) -> nix::Result<(i32, Report)> {
     moves.extend(raw::moves(launch.fds));
     let mut keep = [tell.as_raw_fd()];
     // SAFETY: the child's branch makes raw calls only and ends in exec or `leave`.
-    match unsafe { raw::clone3(0) }? {
-        raw::Side::Parent { pid, .. } => Ok((pid, Report(report))),
-        raw::Side::Child { handlers_are_clear } => {
-            if !handlers_are_clear {
-                raw::default_handlers();
-            }
+    match unsafe { raw::fork() }? {
+        raw::Side::Parent(pid) => Ok((pid, Report(report))),
+        raw::Side::Child => {
             let (stage, errno) = child(launch, &mut moves, &mut keep);
             raw::leave(keep[0], stage, errno)
         }

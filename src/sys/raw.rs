@@ -13,7 +13,7 @@ use std::{
 use nix::{errno::Errno, fcntl::OFlag, unistd::pipe2};
 
 /// Not in every libc header; kernel ABI since Linux 5.5.
-const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+pub(crate) const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 
 /// Where the child is in its short life before exec.
 pub(crate) type Stage = u32;
@@ -21,47 +21,28 @@ pub(crate) type Stage = u32;
 /// One fd on its way into the child: where it is now, where it goes.
 pub(crate) type Move = (RawFd, RawFd);
 
-/// The child's half of a fork: given back in the parent, or in the child, never both.
+/// The two sides of a fork.
 pub(crate) enum Side {
-    Parent { pid: i32, pidfd: RawFd },
-    Child { handlers_are_clear: bool },
+    /// Here is the child's pid.
+    Parent(i32),
+    /// Make raw calls only.
+    Child,
 }
 
-/// `clone3` without shared memory. Asks for cleared signal handlers and goes without where the kernel is too old.
+/// A fork past libc: nothing of its bookkeeping runs in the child.
 ///
 /// # Safety
 /// On [`Side::Child`] the caller makes raw calls only, and leaves by exec or [`leave`].
-pub(crate) unsafe fn clone3(flags: u64) -> Result<Side, Errno> {
-    // SAFETY: the caller's promise, handed on.
-    match unsafe { clone3_once(flags | CLONE_CLEAR_SIGHAND) } {
-        Ok(None) => Ok(Side::Child { handlers_are_clear: true }),
-        Ok(Some((pid, pidfd))) => Ok(Side::Parent { pid, pidfd }),
-        // EINVAL is also the answer to flags that contradict each other; the second try then says so again.
-        // SAFETY: the caller's promise, handed on.
-        Err(Errno::EINVAL) => match unsafe { clone3_once(flags) }? {
-            None => Ok(Side::Child { handlers_are_clear: false }),
-            Some((pid, pidfd)) => Ok(Side::Parent { pid, pidfd }),
-        },
-        Err(errno) => Err(errno),
-    }
-}
-
-/// # Safety
-/// As [`clone3`].
-unsafe fn clone3_once(flags: u64) -> Result<Option<(i32, RawFd)>, Errno> {
-    let mut pidfd: RawFd = -1;
+pub(crate) unsafe fn fork() -> Result<Side, Errno> {
     // struct clone_args, first version: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls
     let mut args = [0u64; 8];
-    args[0] = flags;
-    args[1] = ptr::from_mut(&mut pidfd) as u64;
     args[4] = libc::SIGCHLD as u64;
     // SAFETY: the block is as long as we say and outlives the call; no stack and no CLONE_VM, so the child goes on here in
     // its own copy of everything, and the caller promised to make raw calls only.
-    let answer = unsafe { libc::syscall(libc::SYS_clone3, args.as_ptr(), size_of_val(&args)) };
-    match answer {
+    match unsafe { libc::syscall(libc::SYS_clone3, args.as_ptr(), size_of_val(&args)) } {
         -1 => Err(Errno::last()),
-        0 => Ok(None),
-        pid => Ok(Some((pid as i32, pidfd))),
+        0 => Ok(Side::Child),
+        pid => Ok(Side::Parent(pid as i32)),
     }
 }
 

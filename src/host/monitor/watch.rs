@@ -3,11 +3,7 @@
 //! A scan (re)makes the watches, so an event may belong to a directory the scan has not reported yet, or to one that is watched
 //! no more. Neither is known here: such an event only asks for another scan.
 
-use std::{
-    collections::HashMap,
-    io,
-    path::PathBuf,
-};
+use std::{collections::HashMap, io, path::PathBuf};
 
 use futures::StreamExt;
 use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, Watches};

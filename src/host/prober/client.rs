@@ -92,7 +92,11 @@ async fn keep(children: Arc<Children>, mut requests: mpsc::UnboundedReceiver<Req
             }
             Err(_) => return, // the runtime is ending
         }
-        delay = if started.elapsed() > SETTLED { Duration::ZERO } else { (delay * 2).clamp(Duration::from_millis(50), LONGEST_DELAY) };
+        delay = if started.elapsed() > SETTLED {
+            Duration::ZERO
+        } else {
+            (delay * 2).clamp(Duration::from_millis(50), LONGEST_DELAY)
+        };
         sleep(delay).await;
     }
 }
