@@ -6,8 +6,9 @@ use liege_sys::Errno;
 /// What a person would look at first.
 pub(crate) fn hint(act: &Act, errno: Errno) -> &'static str {
     match (act, errno) {
+        (Act::PivotRoot { .. }, Errno::EBUSY) => "the new root must be a mount of its own",
         (Act::PivotRoot { .. }, Errno::EINVAL) => {
-            "the new root must be a mount point and the old one's place below it"
+            "the old root's place must be below the new root, and / not shared"
         }
         (Act::PivotRoot { .. } | Act::Chroot(_), Errno::ENOENT) => {
             "the new root or the old one's place is missing"

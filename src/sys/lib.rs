@@ -15,6 +15,7 @@
 )]
 
 mod raw;
+mod statx;
 mod strings;
 mod switch;
 mod vfork;
