@@ -71,7 +71,7 @@ fn mounts_below_a_plain_directory_go_too() {
         tmpfs(&dir.join("plain/two"));
         tmpfs(&dir.join("plain/two")); // detaching it once would uncover another
         mount::umount_below(dir.join("plain").to_str().unwrap(), true, false).unwrap();
-        assert_eq!(below(dir), [PathBuf::new(); 0]);
+        assert!(below(dir).is_empty());
     });
 }
 
