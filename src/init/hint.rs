@@ -6,7 +6,8 @@ use liege_sys::Errno;
 /// What a person would look at first.
 pub(crate) fn hint(act: &Act, errno: Errno) -> &'static str {
     match (act, errno) {
-        (Act::PivotRoot { .. }, Errno::EINVAL) => "the new root must be a mount point and the old one's place below it",
+        (Act::PivotRoot { .. }, Errno::EBUSY) => "the new root must be a mount of its own",
+        (Act::PivotRoot { .. }, Errno::EINVAL) => "the old root's place must be below the new root, and / not shared",
         (Act::PivotRoot { .. } | Act::Chroot(_), Errno::ENOENT) => "the new root or the old one's place is missing",
         (Act::PivotRoot { .. }, Errno::ENOTCONN) => "the file system of the new root is dead: its daemon ended",
         (Act::PivotRoot { .. } | Act::Chroot(_), Errno::EACCES) => "a FUSE root needs allow_other",

@@ -5,7 +5,7 @@
 //! the number just read from its living parent; to be someone else's by then, the whole number space must have turned
 //! around within microseconds.
 
-use std::fs;
+use std::{collections::HashSet, fs};
 
 use nix::errno::Errno;
 
@@ -30,11 +30,11 @@ pub fn children_of(pid: i32) -> Vec<i32> {
 /// All descendants, parents before their children.
 #[must_use]
 pub fn tree(roots: &[i32]) -> Vec<i32> {
-    let mut found: Vec<i32> = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
     let mut next = roots.iter().flat_map(|&root| children_of(root)).collect::<Vec<_>>();
     while let Some(pid) = next.pop() {
         // A pid can be seen twice when its parent dies during the walk.
-        if !found.contains(&pid) {
+        if seen.insert(pid) {
             found.push(pid);
             next.extend(children_of(pid));
         }

@@ -35,20 +35,18 @@ pub fn cloexec_from(first: u32) -> nix::Result<()> {
 }
 
 /// Takes an fd that this program was started with, under a number both sides agreed on. None: nothing is open there, or
-/// somebody has taken it before.
+/// it was opened or taken by this program: only an fd that came through exec lacks close-on-exec, and it gets that here.
 #[must_use]
 pub fn inherited(number: RawFd) -> Option<OwnedFd> {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static TAKEN: AtomicU64 = AtomicU64::new(0);
-    let bit = 1u64.checked_shl(u32::try_from(number).ok()?)?;
     // SAFETY: numbers only; asks for the flags of an fd, open or not.
-    Errno::result(unsafe { libc::fcntl(number, libc::F_GETFD) }).ok()?;
-    if TAKEN.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+    let flags = Errno::result(unsafe { libc::fcntl(number, libc::F_GETFD) }).ok()?;
+    if flags & libc::FD_CLOEXEC != 0 {
         return None;
     }
-    // SAFETY: it is open, and no second owner of this number is made here. Numbers 0 to 2 are refused by no one, so the
-    // callers are in `main`, before any other fd is opened.
-    Some(unsafe { OwnedFd::from_raw_fd(number) })
+    // SAFETY: it is open, and nobody in this program owns it: whatever is opened here is close-on-exec from its birth.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    cloexec(&fd).ok()?;
+    Some(fd)
 }
 
 pub use libc::O_NONBLOCK;

@@ -9,6 +9,7 @@
 #![warn(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
 mod raw;
+mod statx;
 mod strings;
 mod switch;
 mod vfork;

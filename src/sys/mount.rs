@@ -1,6 +1,6 @@
 //! Mounts, their propagation, and the change of the root.
 
-use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::{
     errno::Errno,
@@ -52,29 +52,38 @@ pub fn umount(target: &str, detach: bool, force: bool) -> nix::Result<()> {
     umount2(target, flags(detach, force))
 }
 
-/// Unmounts the target and everything below it, deepest first. The list is read again until nothing is left, because
-/// mounts may stand one upon the other and detaching one uncovers the next.
+/// Unmounts the target and everything below it. Detaching takes a whole tree at a time. Else the leaves of the tree go
+/// first, the latest mounted before the others, since it may cover them; the list is read again each time, for what the
+/// last unmount uncovered.
 ///
 /// # Errors
-/// EINVAL where nothing is mounted at all, ENOENT without `/proc`, else the kernel's for the first mount that stays.
+/// EINVAL where nothing is mounted at all; else the kernel's answer for the first mount that stays.
 pub fn umount_below(target: &str, detach: bool, force: bool) -> nix::Result<()> {
-    let target = target.trim_end_matches('/').as_bytes();
     let mut any = false;
+    while detach && umount2(target, flags(detach, force)).is_ok() {
+        any = true;
+    }
     loop {
         let mounts = mountinfo::own().map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
-        let below = |path: &[u8]| path.strip_prefix(target).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
-        // The list is in the order of mounting: the last of the deepest is the topmost.
-        let deepest = mounts
-            .iter()
-            .map(|m| m.mount_point.as_bytes())
-            .filter(|path| below(path))
-            .max_by_key(|path| path.iter().filter(|&&b| b == b'/').count());
-        match deepest {
-            Some(path) => umount2(path, flags(detach, force))?,
+        let is_leaf = |m: &&mountinfo::Mount| !mounts.iter().any(|above| above.parent == m.id && above.id != m.id);
+        let below = |m: &&mountinfo::Mount| Path::new(&m.mount_point).starts_with(target);
+        // A path from the list is real; a link that takes its place meanwhile is not followed.
+        let flags = flags(detach, force) | MntFlags::UMOUNT_NOFOLLOW;
+        let mut first_error = None;
+        let mut leaves = mounts.iter().rev().filter(below).filter(is_leaf);
+        let gone = leaves.any(|leaf| match umount2(leaf.mount_point.as_os_str(), flags) {
+            Ok(()) => true,
+            Err(errno) => {
+                first_error.get_or_insert(errno);
+                false
+            }
+        });
+        match first_error {
+            _ if gone => any = true,
+            Some(errno) => return Err(errno),
             None if any => return Ok(()),
             None => return Err(Errno::EINVAL),
         }
-        any = true;
     }
 }
 
@@ -89,7 +98,7 @@ fn flags(detach: bool, force: bool) -> MntFlags {
 /// working directory is the new `/`.
 ///
 /// # Errors
-/// EINVAL: `new` is no mount point, the root is shared, or `old` is not below `new`. ENOENT: one of them is not there.
+/// EBUSY: `new` is no mount of its own. EINVAL: the root is shared, or `old` is not below `new`. ENOENT: one is not there.
 pub fn pivot_root(new: &str, old: &str) -> nix::Result<()> {
     unistd::chdir(new)?;
     // uWSGI enters the new root first and takes the old place relative to it, so a FUSE root is asked as little as possible.

@@ -53,12 +53,12 @@ pub fn of(pid: i32) -> io::Result<Vec<Mount>> {
     Ok(parse(&std::fs::read(format!("/proc/{pid}/mountinfo"))?))
 }
 
-/// The mounts of this process.
+/// The mounts as the calling thread sees them.
 ///
 /// # Errors
 /// No `/proc`.
 pub fn own() -> io::Result<Vec<Mount>> {
-    Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
+    Ok(parse(&std::fs::read("/proc/thread-self/mountinfo")?))
 }
 
 /// Parses a whole list. A line of a shape we do not know is left out.

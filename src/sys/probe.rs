@@ -9,7 +9,7 @@
 
 use std::{
     fmt, fs,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -19,7 +19,7 @@ use nix::{
     sys::{stat::Mode, statfs::fstatfs},
 };
 
-use crate::{mountinfo, switch};
+use crate::{mountinfo, statx, switch};
 
 /// What was seen of a mount that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,25 +136,17 @@ fn list_of(pid: i32) -> Result<Vec<u8>, ProbeError> {
     })
 }
 
-/// The classic mount id, and whether this is the mount's root; without asking the daemon. Nothing is asked for by name,
-/// because FUSE refuses any named question of a stranger; these two are filled in all the same (Linux 5.8).
+/// The classic mount id, and whether this is the mount's root; without asking the daemon.
 fn which_mount(fd: BorrowedFd<'_>) -> nix::Result<(u64, bool)> {
-    let stat = statx(fd, 0)?;
-    let is_root = stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0;
-    if stat.stx_mask & libc::STATX_MNT_ID == 0 { Err(Errno::ENOSYS) } else { Ok((stat.stx_mnt_id, is_root)) }
+    let stat = statx::of_fd(fd, 0)?;
+    if stat.stx_mask & libc::STATX_MNT_ID == 0 {
+        return Err(Errno::ENOSYS);
+    }
+    Ok((stat.stx_mnt_id, statx::is_mount_root(&stat)))
 }
 
 /// The mount id that is never reused, where the kernel has one. It must be asked for by name, so as the owner.
 fn unique_id(fd: BorrowedFd<'_>) -> Option<u64> {
-    let stat = statx(fd, libc::STATX_MNT_ID_UNIQUE).ok()?;
+    let stat = statx::of_fd(fd, libc::STATX_MNT_ID_UNIQUE).ok()?;
     (stat.stx_mask & libc::STATX_MNT_ID_UNIQUE != 0).then_some(stat.stx_mnt_id)
-}
-
-fn statx(fd: BorrowedFd<'_>, mask: u32) -> nix::Result<libc::statx> {
-    // SAFETY: all zeroes is a value of this plain C struct.
-    let mut out: libc::statx = unsafe { std::mem::zeroed() };
-    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
-    // SAFETY: the empty path is terminated and the struct outlives the call, which fills it.
-    Errno::result(unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags, mask, &raw mut out) })?;
-    Ok(out)
 }

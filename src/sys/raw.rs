@@ -83,7 +83,8 @@ pub(crate) fn check(answer: c_long) -> Result<c_long, Errno> {
 /// source (and each of `keep`, which has no target) is first lifted above all targets. `moves` and `keep` are written to.
 pub(crate) fn arrange(moves: &mut [Move], keep: &mut [RawFd]) -> Result<(), Errno> {
     let floor = moves.iter().map(|m| m.1).max().unwrap_or(-1) + 1;
-    for fd in moves.iter_mut().map(|m| &mut m.0).chain(keep) {
+    let wander = moves.iter_mut().filter(|m| m.0 != m.1).map(|m| &mut m.0);
+    for fd in wander.chain(keep) {
         if *fd < floor {
             // SAFETY: numbers only; a new fd is made, none is closed.
             *fd = check(unsafe { libc::syscall(libc::SYS_fcntl, *fd, libc::F_DUPFD_CLOEXEC, floor) })? as RawFd;
@@ -92,8 +93,13 @@ pub(crate) fn arrange(moves: &mut [Move], keep: &mut [RawFd]) -> Result<(), Errn
     // SAFETY: numbers only. The flag closes nothing yet, so a failure can still be reported.
     check(unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })?;
     for &(from, to) in &*moves {
-        // SAFETY: numbers only; what is closed under `to` is the child's own copy, lifted before if it was needed.
-        check(unsafe { libc::syscall(libc::SYS_dup3, from, to, 0) })?;
+        if from == to {
+            // SAFETY: numbers only.
+            check(unsafe { libc::syscall(libc::SYS_fcntl, to, libc::F_SETFD, 0) })?;
+        } else {
+            // SAFETY: numbers only; what is closed under `to` is the child's own copy, lifted before if it was needed.
+            check(unsafe { libc::syscall(libc::SYS_dup3, from, to, 0) })?;
+        }
     }
     Ok(())
 }

@@ -1,10 +1,8 @@
 //! `wait-for-*`: looks whether something is there. One look; whoever waits looks again.
 
-use std::{
-    fs,
-    os::unix::{fs::MetadataExt, net::UnixStream},
-    path::Path,
-};
+use std::{ffi::CString, fs, os::unix::net::UnixStream};
+
+use crate::statx;
 
 /// Anything at this path.
 #[must_use]
@@ -30,12 +28,30 @@ pub fn socket(path: &str) -> bool {
     UnixStream::connect(path).is_ok()
 }
 
-/// A mount point: its device differs from its parent's, or it is its own parent. As uWSGI looks, so a bind mount of the
-/// same file system is none.
+/// The root of a mount. uWSGI compares devices by `stat`, which a user's FUSE mount refuses even root; this asks the kernel
+/// alone, so such a mount is seen, and a bind mount too.
 #[must_use]
 pub fn mountpoint(path: &str) -> bool {
-    let (Ok(here), Ok(above)) = (fs::metadata(path), fs::metadata(Path::new(path).join(".."))) else {
+    let Ok(path) = CString::new(path) else {
         return false;
     };
-    here.is_dir() && (here.dev() != above.dev() || here.ino() == above.ino())
+    statx::of_path(&path).is_ok_and(|stat| statx::is_mount_root(&stat))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_told_from_a_directory() {
+        assert!(mountpoint("/") && mountpoint("/proc"));
+        assert!(!mountpoint("/proc/self") && !mountpoint("/no/such/path"));
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        assert!(file("/etc/passwd") && !dir("/etc/passwd") && fs("/etc/passwd"));
+        assert!(dir("/etc") && !file("/etc") && fs("/etc") && !fs("/no/such/path"));
+        assert!(!socket("/etc/passwd"));
+    }
 }

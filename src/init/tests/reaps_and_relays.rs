@@ -159,3 +159,30 @@ fn nonsense_on_the_channel_is_told_and_ends_the_vassal() {
     let FromInit::Failed { at: Place::Init, fatal: true, .. } = vassal.failed() else { panic!() };
     assert_eq!(vassal.ends(), Ended::Code(1));
 }
+
+#[test]
+fn the_hosts_end_without_a_pid_namespace_leaves_nobody() {
+    let mut plan = plan(shell("setsid sh -c 'trap \"\" TERM; sleep infinity & echo there; wait' & wait"));
+    plan.own_pid_namespace = false;
+    plan.steps.truncate(1);
+    let mut vassal = Vassal::start(plan);
+    vassal.started();
+    assert_eq!(vassal.line(), "there");
+    let below = descendants::tree(&[vassal.child.pid]);
+    assert!(below.len() >= 3, "{below:?}");
+    vassal.hang_up();
+    assert_eq!(vassal.ends(), Ended::Code(1));
+    below.into_iter().for_each(until_gone);
+}
+
+#[test]
+fn a_host_that_does_not_listen_stops_nobody_from_being_reaped() {
+    // Many more deaths than the channel holds; the host reads only afterwards.
+    let script = "i=0; while [ $i -lt 2000 ]; do ( : & ); i=$((i+1)); done; echo done; sleep infinity";
+    let mut vassal = Vassal::start(plan(shell(script)));
+    assert_eq!(vassal.line(), "done");
+    for _ in 0..2000 {
+        assert_eq!(vassal.orphan_died().1, Exit::Code(0));
+    }
+    assert_eq!(descendants::children_of(vassal.child.pid).len(), 1, "the app, and no zombie");
+}

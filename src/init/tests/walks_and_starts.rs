@@ -96,6 +96,16 @@ fn a_directory_the_user_may_not_enter_is_told_as_such() {
 }
 
 #[test]
+fn an_identity_the_kernel_refuses_is_told_as_such() {
+    let mut app = idle();
+    let groups = vec![NOBODY; 70_000]; // more than the kernel's NGROUPS_MAX
+    app.identity = Some(liege_plan::Identity { groups, ..nobody() });
+    let mut vassal = Vassal::start(plan(app));
+    let detail = format!("become uid {NOBODY} gid {NOBODY}");
+    assert_eq!(vassal.failed(), FromInit::Failed { at: Place::AppIdentity, errno: 22, detail, fatal: true });
+}
+
+#[test]
 fn a_plan_of_another_version_is_refused() {
     let mut vassal = Vassal::unlit(OWN);
     let mut plan = plan(idle());
