@@ -78,7 +78,6 @@ fn pair() -> io::Result<(UnixStream, StdStream)> {
 /// The stage in words; the core adds the error.
 fn words(stage: BirthStage) -> &'static str {
     match stage {
-        BirthStage::Pipe => "make the pipe for its report",
         BirthStage::Clone => "clone into new namespaces",
         BirthStage::Fds => "hand over its fds",
         BirthStage::Exec => "execute liege-init",
