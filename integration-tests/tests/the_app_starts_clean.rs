@@ -58,7 +58,7 @@ fn the_app_starts_clean() {
         assert_eq!(files[..2], ["777", "4000"], "the limits the daemon was started with");
         let tail = &seen[seen.find("Max realtime timeout").expect("limits")..];
         let mut lines = tail.lines().skip(1);
-        assert_eq!(lines.next(), Some("0077"), "the umask of the daemon");
+        assert_eq!(lines.next(), Some("0022"), "an ordinary umask");
         assert_eq!(lines.next(), Some("123"), "the oom score the daemon was started with");
         let fds: Vec<&str> = tail.lines().filter(|line| line.contains(" -> ")).collect();
         // The script's own file stands behind one number of the shell's choosing.
