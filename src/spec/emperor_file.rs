@@ -102,8 +102,10 @@ fn namespaces(options: &Options<'_>, report: &mut Report) -> Namespaces {
     const WORDS: [&str; 9] = ["fs", "ns", "mount", "mnt", "pid", "ipc", "uts", "net", "cgroup"];
     const NOT_YET: [&str; 5] = ["user", "files", "io", "parent", "sysvsem"];
     let mut namespaces = Namespaces::default();
-    let Some(line) = options.last("emperor-use-clone") else { return namespaces };
-    for word in line.value.split(',').filter(|word| !word.is_empty()) {
+    // As in uWSGI, every line adds its namespaces.
+    let lines = options.all(&["emperor-use-clone"]);
+    for (line, word) in lines.flat_map(|line| line.value.split(',').filter(|word| !word.is_empty()).map(move |word| (line, word)))
+    {
         match word {
             "fs" | "ns" | "mount" | "mnt" => namespaces.mount = true,
             "pid" => namespaces.pid = true,
@@ -116,7 +118,8 @@ fn namespaces(options: &Options<'_>, report: &mut Report) -> Namespaces {
             }
             _ => {
                 let unknown = line.error_at(word, format!("there is no namespace \"{word}\""));
-                let hint = match nearest(word.trim(), WORDS.into_iter()) {
+                let exact = WORDS.into_iter().find(|known| *known == word.trim());
+                let hint = match exact.or_else(|| nearest(word.trim(), WORDS.into_iter())) {
                     Some(near) => format!("did you mean {near}?"),
                     None => format!("known: {}; a comma between them, no blank", WORDS.join(" ")),
                 };

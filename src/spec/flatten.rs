@@ -6,23 +6,22 @@
 //!
 //! Mistakes at which uWSGI would exit are recorded and stepped over, so that one reading finds all of them.
 
+mod load;
+mod passes;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::known;
-use crate::lines;
 use crate::logic::{Facts, Logic, Test};
 use crate::magic::Magic;
 use crate::pair::Pair;
-use crate::paths;
 use crate::place::Place;
-use crate::placeholder;
 use crate::report::Report;
+use crate::values;
 use crate::{Diagnostic, Lookup, Severity, Source};
 
-/// Files within files; uWSGI would include itself until its stack ends.
-const DEPTH: usize = 32;
 /// More options than this come from a `for` gone wild.
 const OPTIONS: usize = 200_000;
 
@@ -55,6 +54,7 @@ pub(crate) fn flatten_into(
         asked_for: RefCell::default(),
         logic: None,
         logic_running: false,
+        strict: false,
         forbidden: None,
         allowed: None,
         last_file: None,
@@ -66,7 +66,11 @@ pub(crate) fn flatten_into(
     if let Some(source) = source {
         // uWSGI sees its own `--ini FILE` as an option: `%(ini)` and `if-opt = ini` find it.
         reading.push(b"ini", source.path.as_bytes(), Arc::default(), Mark::Hidden);
-        reading.read_text(source.path, None, source.text, false);
+        reading.magic.enter(source.path, None, false, lookup);
+        reading.read_text(source.path, None, source.text);
+    }
+    if !flags.is_empty() {
+        reading.close_logic();
     }
     for (key, value) in flags {
         reading.append(key.as_bytes(), value.as_bytes(), &Arc::new(Place::command_line(key)));
@@ -108,6 +112,8 @@ struct Flattener<'a> {
     logic: Option<(Logic, Arc<Place>)>,
     /// A line is being handed to the logic: what it appends passes by the logic.
     logic_running: bool,
+    /// Unknown options are refused from here on.
+    strict: bool,
     forbidden: Option<Vec<u8>>,
     allowed: Option<Vec<u8>>,
     last_file: Option<String>,
@@ -145,58 +151,6 @@ impl Facts for Flattener<'_> {
 }
 
 impl Flattener<'_> {
-    /// Reads a text as a file: magic, lines, and each pair of the asked section appended.
-    fn read_text(&mut self, path: &str, section: Option<&str>, text: &[u8], template: bool) {
-        self.magic.enter(path, section, template, self.lookup);
-        self.last_file = Some(path.to_owned());
-        let substituted = self.magic.substitute(text);
-        let shown = match section {
-            Some(section) if !section.is_empty() => format!("{path}:{section}"),
-            _ => path.to_owned(),
-        };
-        let map = lines::Map::new(text, path);
-        self.report_eaten(text, &substituted.eaten, &map);
-        let lines = lines::read(text, path, &substituted);
-        let asked: Vec<&str> = match section {
-            Some(section) if !section.is_empty() => vec![section],
-            _ => self.sections.to_vec(),
-        };
-        let mut found = false;
-        for line in &lines.pairs {
-            if line.section.as_ref().is_some_and(|section| asked.iter().any(|name| name.as_bytes() == section)) {
-                found = true;
-                self.append(&line.key, &line.value, &line.place);
-            }
-        }
-        if !found {
-            let names: Vec<String> = asked.iter().map(|name| format!("[{name}]")).collect();
-            let hint = lines
-                .headers
-                .first()
-                .map(|(name, place)| format!("line {} starts a section named \"{}\"", place.line, String::from_utf8_lossy(name)));
-            self.report.whole_file(Severity::Warning, &shown, format!("has no option in a section {}", names.join(" or ")), hint);
-        }
-        crate::traps::headers(&lines.headers, &asked, self.report);
-    }
-
-    fn report_eaten(&mut self, text: &[u8], eaten: &[usize], map: &lines::Map<'_>) {
-        for at in eaten {
-            let name = text.get(at + 1).copied();
-            let shown = match name {
-                Some(b'\n' | b'\r') | None => "% at the end of a line".to_owned(),
-                Some(byte) if byte.is_ascii_graphic() => format!("%{}", char::from(byte)),
-                Some(_) => "% and the byte after it".to_owned(),
-            };
-            let place = map.span(*at, at + 2, "");
-            // In a comment it harms nothing, unless it draws the next line into the comment.
-            if place.is_comment() && name != Some(b'\n') {
-                continue;
-            }
-            let means = place.at_key(Severity::Warning, format!("{shown} is no magic variable: it vanishes"));
-            self.report.push(means.with_hint("a % that is meant as such is written %%"));
-        }
-    }
-
     /// Appends one option: contexts, closers and the running logic first.
     fn append(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
         self.check_contexts(key, place);
@@ -259,6 +213,9 @@ impl Flattener<'_> {
 
     /// Appends for good, and does at once what is done at once.
     fn act(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
+        if self.strict && !known::is_known(key) {
+            self.refuse(place, "is no option, and strict is set above");
+        }
         let mark = if known::is_immediate(key) { Mark::Done } else { Mark::Plain };
         self.push(key, value, Arc::clone(place), mark);
         if let Some(logic) = Logic::parse(key, value) {
@@ -269,6 +226,7 @@ impl Flattener<'_> {
             b"set-placeholder" | b"set-ph" => self.set(value, place, Mark::Placeholder),
             b"include" if value.ends_with(b".ini") => self.load(value, place, true),
             b"ini" => self.load(value, place, false),
+            b"strict" => self.strict = values::boolean(&String::from_utf8_lossy(value)),
             b"blacklist" => self.forbidden = Some(value.to_vec()),
             b"end-blacklist" => self.forbidden = None,
             b"whitelist" => self.allowed = Some(value.to_vec()),
@@ -288,6 +246,14 @@ impl Flattener<'_> {
 
     fn refuse(&mut self, place: &Place, why: &str) {
         self.report.push(place.at_key(Severity::Error, why));
+    }
+
+    /// At the end of what a logic line may rule.
+    fn close_logic(&mut self) {
+        if let Some((_, started)) = self.logic.take() {
+            let open = started.at_key(Severity::Warning, "is never closed: it rules all lines to the end");
+            self.report.push(open.with_hint(format!("end it with {} =", closer(&started.name))));
+        }
     }
 
     fn start_logic(&mut self, logic: Logic, place: &Arc<Place>) {
@@ -337,167 +303,6 @@ impl Flattener<'_> {
             self.report.push(place.at_key(Severity::Error, "is forbidden here: it is not on the whitelist"));
         }
     }
-
-    /// Reads another file at this point.
-    fn load(&mut self, name: &[u8], place: &Arc<Place>, template: bool) {
-        let name = String::from_utf8_lossy(name).into_owned();
-        let (path, section) = paths::split_section(&name);
-        let path = match (path, &self.last_file) {
-            // `ini = :section`: the same file again, another section.
-            ("", Some(last)) if section.is_some() => last.clone(),
-            _ => path.to_owned(),
-        };
-        if self.depth >= DEPTH {
-            return self.report.push(
-                place.at_value(Severity::Error, format!("more than {DEPTH} files within files: {path} seems to include itself")),
-            );
-        }
-        match self.lookup.read(&paths::absolute(&path, &self.lookup.directory())) {
-            Ok(text) => {
-                self.depth += 1;
-                self.read_text(&path, section, &text, template);
-                self.depth -= 1;
-            }
-            Err(why) => self.report.push(place.at_value(Severity::Error, format!("cannot read {path}: {why}"))),
-        }
-    }
-
-    /// The passes, then what `inherit` brings.
-    fn finish(mut self) -> Vec<Pair> {
-        self.expand_environment();
-        self.expand_files();
-        self.expand_placeholders();
-        let mut at = 0;
-        while at < self.options.len() {
-            if self.options[at].key == b"inherit" && self.options[at].mark == Mark::Plain {
-                self.options[at].mark = Mark::Done;
-                let (value, place) = (self.options[at].value.clone(), Arc::clone(&self.options[at].place));
-                if value.ends_with(b".ini") {
-                    self.load(&value, &place, true);
-                } else {
-                    self.refuse(&place, "inherits only files whose name ends in .ini");
-                }
-            }
-            at += 1;
-        }
-        if let Some((_, started)) = &self.logic {
-            let open = started.at_key(Severity::Warning, "is never closed: it rules all lines to the end");
-            self.report.push(open.with_hint(format!("end it with {} =", closer(&started.name))));
-        }
-        self.into_pairs()
-    }
-
-    fn pass(&mut self, symbol: u8, resolve: impl Fn(&Self, &[u8], &Place) -> (Option<Vec<u8>>, Option<Diagnostic>)) {
-        for at in 0..self.options.len() {
-            if self.options[at].mark != Mark::Plain {
-                continue;
-            }
-            let mut value = self.options[at].value.clone();
-            let place = Arc::clone(&self.options[at].place);
-            let mut mistakes = Vec::new();
-            // The option under expansion is itself still found with its old value, as in uWSGI.
-            let outcome = placeholder::expand(&mut value, symbol, |name| {
-                let (found, mistake) = resolve(self, name, &place);
-                mistakes.extend(mistake);
-                found
-            });
-            if outcome.is_err() {
-                self.report.push(place.at_value(Severity::Error, "grows without end: it refers to itself"));
-            } else {
-                self.options[at].value = value;
-            }
-            for mistake in mistakes {
-                self.report.push(mistake);
-            }
-        }
-    }
-
-    fn expand_environment(&mut self) {
-        self.pass(b'$', |this, name, _| {
-            let name = String::from_utf8_lossy(name);
-            (environment(&name, &|name| this.env(name)).map(String::into_bytes), None)
-        });
-    }
-
-    fn expand_files(&mut self) {
-        self.pass(b'@', |this, name, place| {
-            let name = String::from_utf8_lossy(name).into_owned();
-            match this.lookup.read(&paths::absolute(&name, &this.lookup.directory())) {
-                Ok(mut content) => {
-                    if let [.., b'\n' | b'\r'] = content[..] {
-                        content.pop();
-                    }
-                    let end = content.iter().position(|byte| *byte == 0).unwrap_or(content.len());
-                    content.truncate(end);
-                    (Some(content), None)
-                }
-                Err(why) => {
-                    (None, Some(place.at_word(Severity::Error, &format!("@({name})"), format!("cannot read {name}: {why}"))))
-                }
-            }
-        });
-    }
-
-    fn expand_placeholders(&mut self) {
-        self.pass(b'%', |this, name, place| {
-            let found = placeholder::pipeline(name, |name| this.option(name));
-            let typo = if found.is_none() { this.mistyped(name, place) } else { None };
-            (found, typo)
-        });
-    }
-
-    /// An unknown `%(name)` stays as it is, and has to: log formats are full of them. Only a near miss is worth a warning.
-    fn mistyped(&self, name: &[u8], place: &Place) -> Option<Diagnostic> {
-        let name = std::str::from_utf8(name).ok()?;
-        let keys = self.options.iter().filter_map(|option| std::str::from_utf8(&option.key).ok());
-        let near = known::nearest(name, keys)?;
-        let unknown =
-            place.at_word(Severity::Warning, &format!("%({name})"), format!("nothing is named {name}: %({name}) stays as it is"));
-        Some(unknown.with_hint(format!("did you mean %({near})?")))
-    }
-
-    fn into_pairs(self) -> Vec<Pair> {
-        let mut pairs = Vec::new();
-        let asked_for = self.asked_for.into_inner();
-        for option in self.options {
-            if option.mark == Mark::Hidden {
-                continue;
-            }
-            let asked_for = asked_for.contains(&option.key);
-            let text = |bytes: Vec<u8>| match String::from_utf8(bytes) {
-                Ok(text) => (text, true),
-                Err(bytes) => (String::from_utf8_lossy(bytes.as_bytes()).into_owned(), false),
-            };
-            let (key, key_is_text) = text(option.key);
-            let (value, value_is_text) = text(option.value);
-            if !(key_is_text && value_is_text) {
-                let strange = option.place.at_value(Severity::Error, "holds bytes that are no UTF-8");
-                self.report.push(strange.with_hint("save the file as UTF-8"));
-            }
-            let origin = option.place.origin();
-            pairs.push(Pair {
-                key,
-                value,
-                origin,
-                place: option.place,
-                placeholder: option.mark == Mark::Placeholder,
-                asked_for,
-            });
-        }
-        pairs
-    }
-}
-
-/// `NAME`, and the later uWSGI's `NAME-default` (where unset) and `NAME:-default` (where unset or empty). A default goes on
-/// to the end of the parenthesis; uWSGI's own reader of defaults breaks at the first `-` or `:` inside it.
-fn environment(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    if let Some(value) = env(name) {
-        return Some(value);
-    }
-    if let Some((name, default)) = name.split_once(":-") {
-        return Some(env(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned()));
-    }
-    name.split_once('-').map(|(name, default)| env(name).unwrap_or_else(|| default.to_owned()))
 }
 
 /// The closer that reads best for a logic line.

@@ -38,13 +38,35 @@ fn split(key: &str) -> Option<(&str, HookPhase)> {
 pub(crate) fn raise(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
     let mut hooks = Vec::new();
     for (phase, _) in PHASES {
+        if phase == HookPhase::Asap {
+            hooks.extend(environment(pairs));
+        }
         for family in FAMILIES {
-            for pair in pairs.iter().filter(|pair| is_hook(&pair.key) && split(&pair.key) == Some((family, phase))) {
+            for pair in
+                pairs.iter().filter(|pair| !pair.placeholder && is_hook(&pair.key) && split(&pair.key) == Some((family, phase)))
+            {
                 hooks.extend(hook(family, phase, pair, lookup, report));
             }
         }
     }
     hooks
+}
+
+/// uWSGI sets `env` when it has read its configuration, so every command from then on sees it. Only where there are commands:
+/// in a jail without them, another environment is no other jail.
+fn environment(pairs: &[Pair]) -> Vec<Hook> {
+    let lines = || pairs.iter().filter(|pair| !pair.placeholder);
+    let runs = |pair: &Pair| is_hook(&pair.key) && (pair.key.starts_with("exec-") || pair.value.contains("exec:"));
+    if !lines().any(runs) {
+        return Vec::new();
+    }
+    let set = lines().filter(|pair| pair.key == "env" && pair.value.contains('='));
+    let hook = |pair: &Pair| Hook {
+        phase: HookPhase::Asap,
+        verb: Asked::new(Verb::Putenv(pair.value.clone()), pair.origin.clone()),
+        hidden: false,
+    };
+    set.map(hook).collect()
 }
 
 fn hook(family: &str, phase: HookPhase, pair: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<Hook> {

@@ -72,6 +72,11 @@ pub(crate) fn is_uwsgi_option(name: &str) -> bool {
     UWSGI.contains_key(name)
 }
 
+/// Whether uWSGI or liege knows an option of this name.
+pub(crate) fn is_known(name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_ok_and(|name| is_uwsgi_option(name) || KNOWN_OPTIONS.contains(&name))
+}
+
 /// Whether an option of this name acts when it is read.
 pub(crate) fn is_immediate(name: &[u8]) -> bool {
     std::str::from_utf8(name).is_ok_and(|name| UWSGI.get(name).copied().unwrap_or(false))

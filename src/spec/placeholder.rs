@@ -6,8 +6,10 @@
 
 /// More replacements than this in one value mean that it refers to itself; uWSGI would grow it until memory ends.
 const REPLACEMENTS: usize = 4096;
-/// And so does a value longer than this.
-const LENGTH: usize = 4 << 20;
+/// And so does a value longer than this,
+const LENGTH: usize = 1 << 20;
+/// or one that took this many steps: each replacement starts the scan again.
+const STEPS: usize = 16 << 20;
 
 /// The value grows without end.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,7 +23,9 @@ pub(crate) fn expand(value: &mut Vec<u8>, symbol: u8, mut resolve: impl FnMut(&[
     let mut name_at = 0usize;
     let mut replaced = 0usize;
     let mut at = 0usize;
+    let mut steps = 0usize;
     while at < value.len() {
+        steps += 1;
         let byte = value[at];
         if byte == symbol {
             state = 1;
@@ -41,7 +45,7 @@ pub(crate) fn expand(value: &mut Vec<u8>, symbol: u8, mut resolve: impl FnMut(&[
                     if let Some(found) = found {
                         value.splice(name_at - 2..name_at + state - 1, found);
                         replaced += 1;
-                        if replaced > REPLACEMENTS || value.len() > LENGTH {
+                        if replaced > REPLACEMENTS || value.len() > LENGTH || steps > STEPS {
                             return Err(Endless);
                         }
                         at = 0;

@@ -6,7 +6,7 @@ use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::Report;
 use crate::vassal_file::{has_checks, is_carried};
-use crate::{AppSpec, Asked, Lookup, ProgramSpec, values};
+use crate::{AppSpec, Asked, ProgramSpec, values};
 
 /// Lines that did their work while the file was read; uwsgi must not do it again.
 const READ: [&str; 9] =
@@ -49,8 +49,7 @@ const NOT_YET: [&str; 26] = [
 ];
 
 /// The app of a vassal.
-pub(crate) fn raise(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> AppSpec {
-    let _ = lookup;
+pub(crate) fn raise(pairs: &[Pair], report: &mut Report) -> AppSpec {
     let options = Options::new(pairs);
     let own = own_program(&options, report);
     listen(&options, report);

@@ -70,8 +70,7 @@ fn inline_remark(pair: &Pair, report: &mut Report) {
 }
 
 fn mistyped_option(pair: &Pair, report: &mut Report) {
-    let known = known::is_uwsgi_option(&pair.key) || known::KNOWN_OPTIONS.contains(&pair.key.as_str());
-    if known || pair.asked_for || pair.key == "end" || pair.key == "else" {
+    if known::is_known(pair.key.as_bytes()) || pair.asked_for || pair.key == "end" || pair.key == "else" {
         return;
     }
     if let Some(near) = known::nearest_option(&pair.key) {

@@ -11,7 +11,7 @@ use crate::pair::Pair;
 use crate::program;
 use crate::report::{Reading, Report};
 use crate::{Asked, Attributes, Jail, Lookup, MountpointCheck, PivotRoot, Source, Timeouts, VassalConfig, VassalSpec, Verb};
-use crate::{declared, flatten, traps, values};
+use crate::{declared, flatten, paths, traps, values};
 
 /// Sections whose pairs are a vassal's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "vassal"];
@@ -75,7 +75,7 @@ fn raise(pairs: &[Pair], attributes: Attributes, lookup: &dyn Lookup, report: &m
         fresh_proc: options.boolean("vassal-proc", true),
     };
     let timeouts = timeouts(&options, report);
-    VassalSpec { jail, app: program::raise(pairs, lookup, report), checks: checks(&options, report), timeouts, attributes }
+    VassalSpec { jail, app: program::raise(pairs, report), checks: checks(&options, lookup, report), timeouts, attributes }
 }
 
 fn pivot_root(options: &Options<'_>, report: &mut Report) -> Option<Asked<PivotRoot>> {
@@ -118,24 +118,24 @@ fn wait_for(options: &Options<'_>, report: &mut Report) -> Vec<Asked<Verb>> {
     options.all(&WAITS).map(|line| Asked::new(verb(line), line.origin.clone())).collect()
 }
 
-fn checks(options: &Options<'_>, report: &mut Report) -> Vec<MountpointCheck> {
+fn checks(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Vec<MountpointCheck> {
     let interval = options.duration("mountpoint-check-interval", Duration::from_secs(1), report);
     let timeout = options.duration("mountpoint-check-timeout", Duration::from_secs(5), report);
     let tolerance = |value: &str| values::integer(value).and_then(|n| u32::try_from(n).map_err(|_| "is too large".to_owned()));
     let tolerance = options.checked("mountpoint-check-tolerance", report, tolerance).unwrap_or(1);
     let mut checks: Vec<MountpointCheck> = Vec::new();
     for line in options.all(&CHECKS) {
+        let path = paths::absolute(&line.value, &lookup.directory());
         if line.value.is_empty() {
             report.push(line.error("needs the path of a mount point"));
-        } else if checks.iter().any(|check| check.path.value == line.value) {
-            report.push(line.warning(format!("{} is checked already", line.value)));
+        } else if checks.iter().any(|check| check.path.value == path) {
+            report.push(line.warning(format!("{path} is checked already")));
         } else {
-            checks.push(MountpointCheck {
-                path: Asked::new(line.value.clone(), line.origin.clone()),
-                interval,
-                timeout,
-                tolerance,
-            });
+            if path != line.value {
+                let relative = line.warning_at(&line.value, format!("is relative: {path} in the vassal's root is checked"));
+                report.push(relative.with_hint("write the whole path"));
+            }
+            checks.push(MountpointCheck { path: Asked::new(path, line.origin.clone()), interval, timeout, tolerance });
         }
     }
     checks

@@ -1,0 +1,91 @@
+//! Files within the reading: the first one, `include`, `ini`, and later `inherit`.
+
+use std::sync::Arc;
+
+use super::Flattener;
+use crate::lines;
+use crate::paths;
+use crate::place::Place;
+use crate::{Severity, traps};
+
+/// Files within files; uWSGI would include itself until its stack ends.
+const DEPTH: usize = 32;
+
+impl Flattener<'_> {
+    /// Reads a text as a file: magic, lines, and each pair of the asked section appended. The magic table is filled already.
+    pub(super) fn read_text(&mut self, path: &str, section: Option<&str>, text: &[u8]) {
+        self.last_file = Some(path.to_owned());
+        let substituted = self.magic.substitute(text);
+        let shown = match section {
+            Some(section) if !section.is_empty() => format!("{path}:{section}"),
+            _ => path.to_owned(),
+        };
+        let map = lines::Map::new(text, path);
+        self.report_eaten(text, &substituted.eaten, &map);
+        let lines = lines::read(text, path, &substituted);
+        let asked: Vec<&str> = match section {
+            Some(section) if !section.is_empty() => vec![section],
+            _ => self.sections.to_vec(),
+        };
+        let mut found = false;
+        for line in &lines.pairs {
+            if line.section.as_ref().is_some_and(|section| asked.iter().any(|name| name.as_bytes() == section)) {
+                found = true;
+                self.append(&line.key, &line.value, &line.place);
+            }
+        }
+        if !found {
+            let names: Vec<String> = asked.iter().map(|name| format!("[{name}]")).collect();
+            let hint = lines
+                .headers
+                .first()
+                .map(|(name, place)| format!("line {} starts a section named \"{}\"", place.line, String::from_utf8_lossy(name)));
+            self.report.whole_file(Severity::Warning, &shown, format!("has no option in a section {}", names.join(" or ")), hint);
+        }
+        traps::headers(&lines.headers, &asked, self.report);
+    }
+
+    fn report_eaten(&mut self, text: &[u8], eaten: &[usize], map: &lines::Map<'_>) {
+        for at in eaten {
+            let name = text.get(at + 1).copied();
+            let shown = match name {
+                Some(b'\n' | b'\r') | None => "% at the end of a line".to_owned(),
+                Some(byte) if byte.is_ascii_graphic() => format!("%{}", char::from(byte)),
+                Some(_) => "% and the byte after it".to_owned(),
+            };
+            let place = map.span(*at, at + 2, "");
+            // In a comment it harms nothing, unless it draws the next line into the comment.
+            if place.is_comment() && name != Some(b'\n') {
+                continue;
+            }
+            let means = place.at_key(Severity::Warning, format!("{shown} is no magic variable: it vanishes"));
+            self.report.push(means.with_hint("a % that is meant as such is written %%"));
+        }
+    }
+
+    /// Reads another file at this point.
+    pub(super) fn load(&mut self, name: &[u8], place: &Arc<Place>, template: bool) {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let (path, section) = paths::split_section(&name);
+        let named = path.to_owned();
+        let path = match (path, &self.last_file) {
+            // `ini = :section`: the same file again, another section.
+            ("", Some(last)) if section.is_some() => last.clone(),
+            _ => path.to_owned(),
+        };
+        if self.depth >= DEPTH {
+            return self.report.push(
+                place.at_value(Severity::Error, format!("more than {DEPTH} files within files: {path} seems to include itself")),
+            );
+        }
+        match self.lookup.read(&paths::absolute(&path, &self.lookup.directory())) {
+            Ok(text) => {
+                self.depth += 1;
+                self.magic.enter(&named, section, template, self.lookup);
+                self.read_text(&path, section, &text);
+                self.depth -= 1;
+            }
+            Err(why) => self.report.push(place.at_value(Severity::Error, format!("cannot read {path}: {why}"))),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! When everything is appended: the three passes, then what `inherit` brings, then text.
+
+use std::sync::Arc;
+
+use super::{Flattener, Mark};
+use crate::known;
+use crate::logic::Facts;
+use crate::pair::Pair;
+use crate::paths;
+use crate::place::Place;
+use crate::placeholder;
+use crate::{Diagnostic, Severity};
+
+impl Flattener<'_> {
+    /// The passes, then what `inherit` brings.
+    pub(super) fn finish(mut self) -> Vec<Pair> {
+        self.expand_environment();
+        self.expand_files();
+        self.expand_placeholders();
+        let mut at = 0;
+        while at < self.options.len() {
+            if self.options[at].key == b"inherit" && self.options[at].mark == Mark::Plain {
+                self.options[at].mark = Mark::Done;
+                let (value, place) = (self.options[at].value.clone(), Arc::clone(&self.options[at].place));
+                if value.ends_with(b".ini") {
+                    self.load(&value, &place, true);
+                } else {
+                    self.refuse(&place, "inherits only files whose name ends in .ini");
+                }
+            }
+            at += 1;
+        }
+        self.close_logic();
+        self.into_pairs()
+    }
+
+    fn pass(&mut self, symbol: u8, resolve: impl Fn(&Self, &[u8], &Place) -> (Option<Vec<u8>>, Option<Diagnostic>)) {
+        for at in 0..self.options.len() {
+            if self.options[at].mark != Mark::Plain {
+                continue;
+            }
+            let mut value = self.options[at].value.clone();
+            let place = Arc::clone(&self.options[at].place);
+            let mut mistakes = Vec::new();
+            // The option under expansion is itself still found with its old value, as in uWSGI.
+            let outcome = placeholder::expand(&mut value, symbol, |name| {
+                let (found, mistake) = resolve(self, name, &place);
+                mistakes.extend(mistake);
+                found
+            });
+            if outcome.is_err() {
+                // Whoever asks for it grows as well: one such mistake is enough, and each costs time.
+                return self.report.push(place.at_value(Severity::Error, "grows without end: it refers to itself"));
+            }
+            self.options[at].value = value;
+            for mistake in mistakes {
+                self.report.push(mistake);
+            }
+        }
+    }
+
+    fn expand_environment(&mut self) {
+        self.pass(b'$', |this, name, _| {
+            let name = String::from_utf8_lossy(name);
+            (environment(&name, &|name| this.env(name)).map(String::into_bytes), None)
+        });
+    }
+
+    fn expand_files(&mut self) {
+        self.pass(b'@', |this, name, place| {
+            let name = String::from_utf8_lossy(name).into_owned();
+            match this.lookup.read(&paths::absolute(&name, &this.lookup.directory())) {
+                Ok(mut content) => {
+                    if let [.., b'\n' | b'\r'] = content[..] {
+                        content.pop();
+                    }
+                    let end = content.iter().position(|byte| *byte == 0).unwrap_or(content.len());
+                    content.truncate(end);
+                    (Some(content), None)
+                }
+                Err(why) => {
+                    (None, Some(place.at_word(Severity::Error, &format!("@({name})"), format!("cannot read {name}: {why}"))))
+                }
+            }
+        });
+    }
+
+    fn expand_placeholders(&mut self) {
+        self.pass(b'%', |this, name, place| {
+            let found = placeholder::pipeline(name, |name| this.option(name));
+            let typo = if found.is_none() { this.mistyped(name, place) } else { None };
+            (found, typo)
+        });
+    }
+
+    /// An unknown `%(name)` stays as it is, and has to: log formats are full of them. Only a near miss is worth a warning.
+    fn mistyped(&self, name: &[u8], place: &Place) -> Option<Diagnostic> {
+        let name = std::str::from_utf8(name).ok()?;
+        let keys = self.options.iter().filter_map(|option| std::str::from_utf8(&option.key).ok());
+        let near = known::nearest(name, keys)?;
+        let unknown =
+            place.at_word(Severity::Warning, &format!("%({name})"), format!("nothing is named {name}: %({name}) stays as it is"));
+        Some(unknown.with_hint(format!("did you mean %({near})?")))
+    }
+
+    fn into_pairs(self) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        let asked_for = self.asked_for.into_inner();
+        for option in self.options {
+            if option.mark == Mark::Hidden {
+                continue;
+            }
+            let asked_for = asked_for.contains(&option.key);
+            let text = |bytes: Vec<u8>| match String::from_utf8(bytes) {
+                Ok(text) => (text, true),
+                Err(bytes) => (String::from_utf8_lossy(bytes.as_bytes()).into_owned(), false),
+            };
+            let (key, key_is_text) = text(option.key);
+            let (value, value_is_text) = text(option.value);
+            if !(key_is_text && value_is_text) {
+                let strange = option.place.at_value(Severity::Error, "holds bytes that are no UTF-8");
+                self.report.push(strange.with_hint("save the file as UTF-8"));
+            }
+            let origin = option.place.origin();
+            pairs.push(Pair {
+                key,
+                value,
+                origin,
+                place: option.place,
+                placeholder: option.mark == Mark::Placeholder,
+                asked_for,
+            });
+        }
+        pairs
+    }
+}
+
+/// `NAME`, and the later uWSGI's `NAME-default` (where unset) and `NAME:-default` (where unset or empty). A default goes on
+/// to the end of the parenthesis; uWSGI's own reader of defaults breaks at the first `-` or `:` inside it.
+fn environment(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    if let Some(value) = env(name) {
+        return Some(value);
+    }
+    if let Some((name, default)) = name.split_once(":-") {
+        return Some(env(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned()));
+    }
+    name.split_once('-').map(|(name, default)| env(name).unwrap_or_else(|| default.to_owned()))
+}

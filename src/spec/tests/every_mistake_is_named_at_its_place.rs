@@ -1,0 +1,191 @@
+//! Mistakes of a vassal's and an emperor's file: the place, the sentence, the hint.
+
+use liege_spec::testing::TableLookup;
+use liege_spec::{Diagnostic, Reading, Severity, Source, VassalConfig, read_emperor, read_vassal};
+
+fn world() -> TableLookup {
+    TableLookup::default().with_user("shop", 1001, 1001).with_file("/etc/vassals/extra.ini", "[uwsgi]\nuid = nobodyknows\n")
+}
+
+fn vassal(text: &str) -> Reading<VassalConfig> {
+    let reading = read_vassal(&Source::new("shop.ini", text.as_bytes()), &world());
+    assert_eq!(reading.value.is_none(), reading.diagnostics.iter().any(Diagnostic::is_error), "{text}");
+    reading
+}
+
+fn short(found: &[Diagnostic]) -> Vec<String> {
+    let letter = |d: &Diagnostic| if d.severity == Severity::Error { 'E' } else { 'W' };
+    found.iter().map(|d| format!("{} {}:{}+{}", letter(d), d.line, d.column, d.width)).collect()
+}
+
+/// One line in `[uwsgi]` (line 2 of the file), where it is marked, what is said, what the hint says.
+const LINES: &[(&str, &str, &str, &str)] = &[
+    ("uid = nobodyknows\ngid = 5", "E 2:7+11", "there is no user \"nobodyknows\"", "useradd"),
+    ("\tuid\t= nobodyknows\ngid = 5", "E 2:8+11", "no user", ""),
+    ("gid = nogroupatall", "E 2:7+12", "there is no group", "groupadd"),
+    ("add-gid = nope\ngid=5", "E 2:11+4", "there is no group", ""),
+    ("uid = shop", "W 2:1+3", "the group stays 0", "add gid = shop"),
+    ("hook-as-root = mount:none /a /b bnd", "E 2:33+3", "unknown mount flag \"bnd\"", "did you mean bind?"),
+    ("hook-as-root = umount:/x nosuid", "E 2:26+6", "is a flag of mount", ""),
+    ("mount-as-root = proc /proc", "E 2:17+10", "needs FS SRC DST", ""),
+    ("hook-as-user = exce:ls", "E 2:16+4", "unknown hook verb", "did you mean exec?"),
+    ("hook-as-user = ls -l", "E 2:16+5", "VERB:ARGUMENT", "exec:ls -l"),
+    ("hook-as-user = call:fork", "E 2:21+4", "C function", "exec:"),
+    ("call-as-root = setup", "E 2:16+5", "C function", ""),
+    ("hook-as-root = alarm:a b", "E 2:16+5", "not supported", ""),
+    ("exec-as-user =", "E 2:13+1", "the command is empty", ""),
+    ("pivot_root = /new", "E 2:14+4", "NEW OLD", ""),
+    ("mountpoint-check-interval = 0", "E 2:29+1", "more than 0 seconds", ""),
+    ("mountpoint-check-timeout = 5s", "E 2:28+2", "no number of seconds", ""),
+    ("mountpoint-check = app", "W 2:20+3", "is relative", "whole path"),
+    ("mountpoint-check = /app ; the zip", "W 2:25+9", "part of the value", "line above"),
+    ("mountpoint-chek = /app", "W 2:1+15", "is no option", "did you mean mountpoint-check?"),
+    ("log-date = %Y", "W 2:12+2", "%Y is no magic variable", "%%"),
+    ("command = 'a", "E 2:11+2", "never closed", ""),
+    ("command =", "E 2:8+1", "empty", ""),
+    ("command = a\nunprivileged-binary-patch-arg = b", "E 3:1+29", "one command", "line 2"),
+    ("command = a\nstop-signal = TRM", "E 3:15+3", "is no signal", ""),
+    ("command = a\numask = 99", "E 3:9+2", "octal", ""),
+    ("command = a\nenv = X", "E 3:7+1", "NAME=VALUE", ""),
+    ("command = a\nhttp-socket = :80", "W 3:1+11", "goes to uwsgi, but", ""),
+    ("command = a\nattach-daemon = b", "E 3:1+13", "not supported yet", ""),
+    ("command = a\nlimit-as = 5", "E 3:1+8", "not supported yet", ""),
+    ("command = a\nmyname = b", "W 3:1+6", "nothing asks for it", ""),
+    ("stop-signal = INT", "W 2:1+11", "no effect", ""),
+    ("listen = 127.0.0.1:80", "E 2:10+12", "not supported yet", ""),
+    ("wait-for-interface = eth0", "E 2:1+18", "not supported yet", ""),
+    ("env = A=@(/missing)", "E 2:9+11", "cannot read /missing", ""),
+    ("a = x%(a)", "E 2:5+5", "refers to itself", ""),
+    ("socket-name = x\nb = %(socket-nmae)", "W 3:5+14", "nothing is named socket-nmae", "did you mean %(socket-name)?"),
+    ("include = nope.ini", "E 2:11+8", "cannot read nope.ini", ""),
+    ("include = nope.xml", "E 2:1+7", "ends in .ini", ""),
+    ("yaml = nope.yml", "E 2:1+4", "INI form only", ""),
+    ("include = extra.ini\ngid=5", "E 2:7+11", "no user", ""),
+    ("if-env = HOME\na = b", "W 2:1+6", "never closed", "endif ="),
+    ("endif =", "W 2:1+5", "closes nothing", ""),
+    (
+        "if-not-reload =\nif-env = X\nendif =",
+        "E 3:1+6",
+        "logic inside logic",
+        "close the if-not-reload of line 2 with endif first",
+    ),
+    ("set-placeholder = x", "E 2:19+1", "NAME=VALUE", ""),
+    ("blacklist = uid\nuid = shop", "E 3:1+3", "forbidden here by a blacklist", ""),
+    ("strict =\nfoo = bar", "E 3:1+3", "strict", ""),
+    ("a = \u{1}\u{e9}", "", "", ""),
+];
+
+#[test]
+fn one_line_each() {
+    for (line, place, message, hint) in LINES {
+        let found = vassal(&format!("[uwsgi]\n{line}\n")).diagnostics;
+        if place.is_empty() {
+            assert_eq!(found, [], "{line}");
+            continue;
+        }
+        let Some(at) = short(&found).iter().position(|short| short == place) else { panic!("{line}: {found:#?}") };
+        assert!(found[at].message.contains(message), "{line}: {}", found[at]);
+        assert!(found[at].hint.as_deref().unwrap_or_default().contains(hint), "{line}: {}", found[at]);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    let reading = read_vassal(&Source::new("shop.ini", b"[uwsgi]\na = \xff\n; \xff\n"), &world());
+    assert_eq!(short(&reading.diagnostics), ["E 2:5+1"]);
+}
+
+#[test]
+fn all_at_once_and_in_order() {
+    let text =
+        "[uwsgi]\nuid = nobodyknows\ngid = nogroupatall\nhook-as-root = mount:a b c bnd\nexec-as-user =\nstop-timeout = x\n";
+    assert_eq!(short(&vassal(text).diagnostics), ["E 2:7+11", "E 3:7+12", "E 4:28+3", "E 5:13+1", "E 6:16+1"]);
+}
+
+#[test]
+fn what_only_a_reload_meets_is_found_too() {
+    let found = vassal("[uwsgi]\nif-reload =\n  exec-as-user =\nendif =\n").diagnostics;
+    assert_eq!(short(&found), ["E 3:15+1"]);
+}
+
+#[test]
+fn sections() {
+    for (text, said) in [
+        ("[uwsgi] ; the shop\na = b\n", "nothing may follow the bracket"),
+        ("[uwsig]\na = b\n", "no option in a section [uwsgi] or [vassal]"),
+        ("[ uwsgi ]\na = b\n", "with its blanks"),
+        ("a = b\n", "no option in a section"),
+    ] {
+        let reading = vassal(text);
+        assert!(reading.value.is_some());
+        assert!(reading.diagnostics.iter().any(|d| d.message.contains(said)), "{text}: {:#?}", reading.diagnostics);
+    }
+}
+
+#[test]
+fn a_mistake_as_a_reader_sees_it() {
+    let shown = vassal("[uwsgi]\n\tuid = nobodyknows\n").diagnostics[0].to_string();
+    let meant = "shop.ini:2:8: error: there is no user \"nobodyknows\"\n  | \tuid = nobodyknows\n  | \t      ^^^^^^^^^^^\n  = hint: create it";
+    assert!(shown.starts_with(meant), "{shown}");
+}
+
+#[test]
+fn an_at_exit_unmount_is_pointed_out() {
+    let text = "[uwsgi]\nif-not-reload =\nexec-as-user = fuse-zip a /app\nendif =\nexec-as-user-atexit = fusermount -u /app\n";
+    let reading = vassal(text);
+    assert!(reading.value.is_some());
+    assert_eq!(short(&reading.diagnostics), ["W 5:1+19"]);
+    assert_eq!(vassal(&text.replace("if-not-reload =", "if-env = X").replace("fuse-zip", "x")).diagnostics, []);
+}
+
+#[test]
+fn the_emperor() {
+    let whole = ["emperor = /etc/vassals"];
+    for (lines, place, message, hint) in [
+        (&["emperor-use-clone = fs,pdi"][..], "E 3:24+3", "no namespace \"pdi\"", "did you mean pid?"),
+        (&["emperor-use-clone = fs,user"], "E 3:24+4", "not supported yet", ""),
+        (&["emperor-use-clone = fs, pid"], "E 3:24+4", "no namespace", "did you mean pid?"),
+        (&["emperor-tyrant = true"], "E 3:1+14", "not supported yet", ""),
+        (&["emperor-cap = x"], "E 3:1+11", "not supported yet", ""),
+        (&["emperor-stats = :1"], "E 3:1+13", "not supported yet", ""),
+        (&["emperor-frq = 1"], "E 3:1+11", "no option of an emperor", "did you mean emperor-freq?"),
+        (&["emperor-freq = 0"], "E 3:16+1", "more than 0", ""),
+        (&["emperor-death = survive"], "E 3:17+7", "not supported yet", ""),
+        (&["emperor = pg://x;y"], "E 3:11+8", "not supported yet", ""),
+        (&["emperor-max-starts = 0"], "E 3:22+1", "at least 1", ""),
+        (&["vassal-set = x"], "E 3:14+1", "KEY=VALUE", ""),
+        (&["uid = shop"], "E 3:1+3", "drops its own rights", "vassal"),
+        (&["daemonize = /x"], "E 3:1+9", "foreground", "systemd"),
+        (&["mountpoint-check = /x"], "E 3:1+16", "belongs into a vassal's file", ""),
+        (&["hook-as-emperor = exec:x"], "E 3:1+15", "not supported yet", ""),
+        (&["master = true"], "W 3:1+6", "means nothing", ""),
+        (&["vassals-include = x.ini"], "E 3:1+15", "not supported yet", ""),
+    ] {
+        let text = format!("[uwsgi]\n{}\n{}\n", whole[0], lines.join("\n"));
+        let reading = read_emperor(Some(&Source::new("emperor.ini", text.as_bytes())), &[], &world());
+        let found = reading.diagnostics;
+        assert_eq!(short(&found), [place], "{text}{found:#?}");
+        assert!(found[0].message.contains(message), "{}", found[0]);
+        assert!(found[0].hint.as_deref().unwrap_or_default().contains(hint), "{}", found[0]);
+    }
+}
+
+#[test]
+fn flags_are_named_as_flags() {
+    let flags = [("emperor".to_owned(), "/x".to_owned()), ("emperor-freq".to_owned(), "soon".to_owned())];
+    let reading = read_emperor(None, &flags, &world());
+    assert_eq!(reading.diagnostics[0].to_string(), "command line: error: --emperor-freq: \"soon\" is no number of seconds");
+    let none = read_emperor(None, &[], &world());
+    assert!(none.value.is_none() && none.diagnostics[0].message.contains("names no vassals"));
+}
+
+#[test]
+fn flags_count_after_the_file() {
+    let text = b"[liege]\nemperor = /a\nemperor-freq = 5\nemperor-use-clone = fs\n";
+    let flags = [("emperor-freq", "1.5"), ("emperor", "glob:///b/*.ini"), ("emperor-use-clone", "pid")];
+    let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let spec = read_emperor(Some(&Source::new("e.ini", text)), &flags, &world()).value.unwrap();
+    assert_eq!(spec.freq.as_millis(), 1500);
+    assert_eq!(spec.monitors.iter().map(|m| m.value.as_str()).collect::<Vec<_>>(), ["/a", "/b/*.ini"]);
+    assert!(spec.namespaces.mount && spec.namespaces.pid);
+}
