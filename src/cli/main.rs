@@ -1,1 +1,15 @@
-fn main() {}
+//! `liege`: the front door.
+
+mod arguments;
+mod check;
+mod emperor;
+mod plan;
+mod presplit;
+mod remote;
+mod verbs;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    verbs::main(std::env::args_os().collect())
+}

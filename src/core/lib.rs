@@ -1,1 +1,29 @@
-//! placeholder
+//! Events to actions: the pure machine.
+//!
+//! [`Emperor::handle`] takes what happened and the time it happened at, and answers what is to be done. It decides and never
+//! acts: no clock, no I/O, no randomness, no async. The shell performs the actions and feeds back what came of them.
+//!
+//! Start reading at [`Event`] and [`Action`], then `vassal/` (one file per kind of event, each a total match over the
+//! phases), then `compile.rs` (a spec becomes the ordered steps of a plan).
+
+mod action;
+mod backoff;
+mod cause;
+mod compile;
+mod emperor;
+mod event;
+mod note;
+mod time;
+mod timers;
+mod vassal;
+mod view;
+
+pub use action::{Action, Check};
+pub use cause::Cause;
+pub use compile::{CompileError, Compiled, Source, Surroundings, compile, compile_reload};
+pub use emperor::Emperor;
+pub use event::{Event, Health, Name, Request};
+pub use note::{Level, Note};
+pub use time::Time;
+pub use vassal::Phase;
+pub use view::{MountView, VassalView, View};

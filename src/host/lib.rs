@@ -1,1 +1,41 @@
-//! placeholder
+//! The async shell: waits, names, lets the core decide, and does what it says.
+//!
+//! Start reading at `turn.rs`, the one loop. Around it, each in a file: who wakes it (`signals.rs`, `inbox.rs`), who is born
+//! (`birthplace.rs`, `life.rs`, `channel.rs`), who dies (`children.rs`), what is wished (`monitor/`), how the mounts are
+//! (`checks.rs`, `prober/`), and what is told to people (`notes.rs`, `health.rs`, `metrics.rs`, `logs.rs`, `control/`).
+//!
+//! Deliberately not here: decisions. A file of this room that asks "should it?" belongs in the core.
+
+mod birthplace;
+mod channel;
+mod checks;
+mod children;
+mod clock;
+mod control;
+mod health;
+mod inbox;
+mod life;
+mod lines;
+mod lives;
+mod logs;
+mod metrics;
+mod monitor;
+mod notes;
+mod prober;
+mod replay;
+mod run;
+mod signals;
+mod state_dir;
+mod trace;
+mod turn;
+mod world;
+
+pub use lines::Flush;
+pub use logs::{Format, start as start_logs};
+pub use prober::serve as serve_prober;
+pub use replay::{Replayed, replay};
+pub use run::{Options, run};
+pub use world::World;
+
+/// Threads that may block at once. Half of them may be stuck in dead file systems before a birth has to wait.
+const THREADS: usize = 1024;

@@ -1,1 +1,28 @@
-fn main() {}
+//! `liege-init`: pid 1 of a vassal. It is born, lives by its plan, and leaves; whatever it knows of the world it was told
+//! over one socket (fd 3), and whatever it says goes back the same way.
+//!
+//! One thread, one `poll`, no name service, no decision: the order of the steps came with the plan. It never relies on
+//! `PDEATHSIG` (which fires when a *thread* ends); it sees its host's end as the end of the socket.
+
+mod app;
+mod channel;
+mod env;
+mod hint;
+mod init;
+mod leave;
+mod life;
+mod outbox;
+mod reap;
+mod relay;
+mod rights;
+mod spawn;
+mod steps;
+mod walk;
+
+fn main() {
+    let Some(mut init) = init::Init::born() else {
+        return;
+    };
+    let end = life::live(&mut init);
+    leave::leave(&mut init, end)
+}

@@ -59,6 +59,7 @@ impl FrameReader {
     ///
     /// # Errors
     /// A frame too long or malformed; the stream cannot be trusted any more after that.
+    #[allow(clippy::should_implement_trait, reason = "each call may ask for another type")]
     pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, CodecError> {
         let Some(head) = self.buffer.first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_le_bytes(*head) as usize;

@@ -1,1 +1,36 @@
-//! placeholder
+//! The kernel room: every system call that has no safe name elsewhere, one concept to a file.
+//!
+//! The only room with `unsafe` in it. What goes out is safe and typed: numbers, fds with owners, borrowed strings that
+//! were terminated before they came here. Errors are the kernel's own errno together with the stage that met it; the
+//! words for people are found higher up, where the file and the line that asked are known.
+//!
+//! Deliberately not here: any decision, any thread, any runtime, and any look-up of names (NSS).
+#![allow(unsafe_code, reason = "this is the one room that talks to the kernel by hand")]
+#![warn(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
+
+mod raw;
+mod statx;
+mod strings;
+mod switch;
+mod vfork;
+
+pub mod caps;
+pub mod clone;
+pub mod descendants;
+pub mod fds;
+pub mod identity;
+pub mod limits;
+pub mod mount;
+pub mod mountinfo;
+pub mod pidfd;
+pub mod poll;
+pub mod probe;
+pub mod process;
+pub mod signals;
+pub mod stream;
+pub mod subreaper;
+pub mod wait;
+pub mod waitfor;
+
+pub use nix::errno::Errno;
+pub use strings::Strings;

@@ -1,0 +1,68 @@
+# liege: build, install, check, test, demo, bench. `make help` lists them.
+# Everything that makes namespaces and mounts needs root and says so; CARGO_TARGET_DIR, PREFIX and DESTDIR are honoured.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+CARGO   ?= cargo
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# Absolute, because scripts and stories run in other directories.
+export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+BIN     := $(CARGO_TARGET_DIR)/release
+# The binary that demo, stories and bench drive; liege-init lies beside it.
+export LIEGE ?= $(BIN)/liege
+
+.PHONY: help build install check fmt lint doc borders test stories demo bench deps deps-build root
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 14
+
+build: deps-build ## the daemon, and its static pid 1, in release
+	$(CARGO) build --release -p liege-cli
+	# Static: it must run in a root that has no libc, or another one.
+	$(CARGO) rustc --release -p liege-init --bin liege-init -- -C target-feature=+crt-static
+
+install: build ## into DESTDIR/PREFIX: bin/liege, libexec/liege/liege-init, the unit, the samples
+	install -D -m 0755 $(BIN)/liege $(DESTDIR)$(PREFIX)/bin/liege
+	install -D -m 0755 $(BIN)/liege-init $(DESTDIR)$(PREFIX)/libexec/liege/liege-init
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/liege/vassals
+	sed 's|/usr/local|$(PREFIX)|g' config/liege.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/liege.service
+	install -m 0644 config/emperor.ini $(DESTDIR)$(PREFIX)/share/doc/liege/
+	install -m 0644 config/vassals/*.ini $(DESTDIR)$(PREFIX)/share/doc/liege/vassals/
+
+check: fmt lint doc borders ## formatting, lints and docs with warnings as errors, borders between the rooms
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint: deps-build
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc: deps-build
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+borders:
+	integration-tests/scripts/borders.sh
+
+test: root deps build ## unit, property and parity tests, and the stories with the real programs
+	integration-tests/scripts/test.sh
+
+stories: root deps build ## the stories alone; ONLY=word picks some
+	integration-tests/scripts/test.sh -p liege-integration-tests $(ONLY)
+
+demo: root deps build ## the zip tutorial, live: the page, the kill, the page again, nothing left
+	integration-tests/scripts/demo.sh
+
+bench: root deps build ## recovery beside the real Emperor, and start-up beside peers
+	integration-tests/scripts/bench.sh
+
+deps: root ## install what is missing (Debian, Ubuntu)
+	integration-tests/scripts/deps.sh all
+
+deps-build:
+	@integration-tests/scripts/deps.sh build
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "This needs root: it makes namespaces and FUSE mounts and runs processes as other users. Try: sudo -E make ..." >&2; exit 1; }

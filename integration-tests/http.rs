@@ -1,0 +1,119 @@
+//! The client: one request, one answer, and one that never stops asking.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::wait::{breathe, wait_for};
+
+/// A port of the loopback interface that was free a moment ago.
+///
+/// # Panics
+/// When the machine has none left.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("no free port on the loopback interface");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// `GET path`, its status and body.
+///
+/// # Errors
+/// The connection's: refused, reset, timed out (5 s); an answer that is not HTTP is `InvalidData`.
+pub fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let parsed = answer.split_once("\r\n\r\n").and_then(|(head, body)| {
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, body.to_owned()))
+    });
+    parsed.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("no HTTP answer: {answer:?}")))
+}
+
+/// The body of a 200, else None.
+#[must_use]
+pub fn get_ok(port: u16, path: &str) -> Option<String> {
+    get(port, path).ok().filter(|(status, _)| *status == 200).map(|(_, body)| body)
+}
+
+/// Waits until `GET /` answers 200 with a body that contains `text`; the body.
+///
+/// # Panics
+/// When it does not within `limit`.
+#[track_caller]
+pub fn served(port: u16, text: &str, limit: Duration) -> String {
+    wait_for(&format!("port {port} to answer with {text:?}"), limit, || get_ok(port, "/").filter(|body| body.contains(text)))
+}
+
+/// What a client that never stopped asking has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Answers with 200.
+    pub ok: usize,
+    /// Everything else, in words.
+    pub errors: Vec<String>,
+    /// The distinct bodies, in the order in which they were first seen.
+    pub bodies: Vec<String>,
+    /// The longest answer took this long.
+    pub slowest: Duration,
+}
+
+/// A client that asks every `pace`.
+#[derive(Debug)]
+pub struct Client {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Tally>>,
+}
+
+impl Client {
+    /// Starts asking.
+    #[must_use]
+    pub fn start(port: u16, pace: Duration) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut tally = Tally::default();
+            while !told.load(Ordering::Relaxed) {
+                let start = Instant::now();
+                match get(port, "/") {
+                    Ok((200, body)) => {
+                        tally.ok += 1;
+                        if !tally.bodies.contains(&body) {
+                            tally.bodies.push(body);
+                        }
+                    }
+                    Ok((status, body)) => tally.errors.push(format!("{status}: {body}")),
+                    Err(error) => tally.errors.push(error.to_string()),
+                }
+                tally.slowest = tally.slowest.max(start.elapsed());
+                breathe(pace.saturating_sub(start.elapsed()));
+            }
+            tally
+        });
+        Self { stop, thread: Some(thread) }
+    }
+
+    /// Stops asking; what was seen.
+    ///
+    /// # Panics
+    /// When the client itself panicked.
+    #[must_use]
+    pub fn stop(mut self) -> Tally {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().expect("stopped once").join().expect("the client panicked")
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed); // a failed story does not wait for it
+    }
+}

@@ -1,0 +1,169 @@
+//! The leak guard: what the machine looked like before a story, what of it is different afterwards, and the broom.
+//!
+//! Processes are found by descent, not by name: the story's process is a subreaper, so nothing a vassal starts can get out of
+//! its tree. Mounts are those of the story's own mount namespace. FUSE connections are the machine's: one that is new is not
+//! counted when a process that does not descend from us has it mounted (another story, another user of the machine).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+use crate::procs::{self, Process};
+use crate::story::FUSECTL;
+use crate::wait::breathe;
+
+/// The kernel takes a FUSE connection down in its own time; nothing else may take any.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What is compared.
+#[derive(Debug)]
+pub struct Snapshot {
+    mounts: BTreeSet<String>,
+    connections: BTreeSet<String>,
+    cgroups: BTreeSet<String>,
+    processes: Vec<Process>,
+}
+
+impl Snapshot {
+    /// The world as it is now.
+    #[must_use]
+    pub fn take() -> Self {
+        Self {
+            mounts: mountinfo().lines().map(str::to_owned).collect(),
+            connections: names(FUSECTL),
+            cgroups: cgroups(),
+            processes: procs::descendants(own_pid()),
+        }
+    }
+
+    /// Waits a little for the last to leave, then fails with everything that is different.
+    ///
+    /// # Panics
+    /// When something is.
+    pub fn assert_restored(&self) {
+        let start = std::time::Instant::now();
+        loop {
+            reap_strangers();
+            let differences = self.differences();
+            if differences.is_empty() {
+                return;
+            }
+            assert!(start.elapsed() < GRACE, "the story left something behind:\n{}", differences.join("\n"));
+            breathe(Duration::from_millis(5));
+        }
+    }
+
+    fn differences(&self) -> Vec<String> {
+        let now = Self::take();
+        let mut found = Vec::new();
+        let new: Vec<Process> = now.processes.into_iter().filter(|p| !self.processes.contains(p) && p.state != 'X').collect();
+        if !new.is_empty() {
+            found.push(format!("processes:\n{}", procs::describe(&new)));
+        }
+        let mut compare = |what: &str, before: &BTreeSet<String>, after: &BTreeSet<String>| {
+            found.extend(after.difference(before).map(|item| format!("new {what}: {item}")));
+            found.extend(before.difference(after).map(|item| format!("lost {what}: {item}")));
+        };
+        compare("mount on the host", &self.mounts, &now.mounts);
+        compare("cgroup", &self.cgroups, &now.cgroups);
+        let foreign = |minor: &&String| !mounted_by_strangers(minor);
+        found.extend(
+            now.connections.difference(&self.connections).filter(foreign).map(|minor| format!("new FUSE connection: {minor}")),
+        );
+        found
+    }
+}
+
+/// The mount table of the calling thread's namespace.
+#[must_use]
+pub fn mountinfo() -> String {
+    fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table")
+}
+
+/// The broom after a failed story: SIGKILL to everything that descends from us, until there is nothing.
+pub fn kill_everything() {
+    for round in 0..1000 {
+        let left = procs::descendants(own_pid());
+        if left.is_empty() {
+            return;
+        }
+        for process in &left {
+            let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL); // it may be gone by itself
+        }
+        if round == 200 {
+            abort_connections(&left); // a task that waits for its own dead mount does not hear SIGKILL
+        }
+        reap(&left);
+        breathe(Duration::from_millis(5));
+    }
+    eprintln!("could not be killed:\n{}", procs::describe(&procs::descendants(own_pid())));
+}
+
+/// The pid of the story's process.
+fn own_pid() -> i32 {
+    nix::unistd::getpid().as_raw()
+}
+
+/// Buries what was left to us by parents that died first, as pid 1 of a host does. Zombies with a living parent stay: they are
+/// that parent's fault and are reported.
+fn reap_strangers() {
+    reap(&procs::descendants(own_pid()));
+}
+
+fn reap(processes: &[Process]) {
+    for process in processes.iter().filter(|process| process.parent == own_pid() && process.state == 'Z') {
+        let _ = waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG)); // somebody may have been faster
+    }
+}
+
+/// Whether a process that does not descend from us has the FUSE connection mounted.
+fn mounted_by_strangers(minor: &str) -> bool {
+    let ours: Vec<i32> = procs::descendants(own_pid()).iter().map(|process| process.pid).collect();
+    let device = format!("0:{minor}");
+    procs::all().iter().filter(|process| process.pid != own_pid() && !ours.contains(&process.pid)).any(|process| {
+        let mounts = process.mountinfo();
+        mounts.lines().any(|line| line.split(' ').nth(2) == Some(&device))
+    })
+}
+
+/// Ends every FUSE connection that some of these processes have mounted and the host has not.
+fn abort_connections(processes: &[Process]) {
+    let host = mountinfo();
+    for process in processes {
+        for line in process.mountinfo().lines().filter(|line| line.contains(" - fuse") && !host.contains(*line)) {
+            let minor = line.split(' ').nth(2).and_then(|device| device.strip_prefix("0:"));
+            if let Some(minor) = minor {
+                let _ = fs::write(Path::new(FUSECTL).join(minor).join("abort"), "1"); // gone is as good
+            }
+        }
+    }
+}
+
+fn names(dir: &str) -> BTreeSet<String> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Control groups with our name in them, wherever cgroup v2 is mounted.
+fn cgroups() -> BTreeSet<String> {
+    let roots: Vec<String> = mountinfo()
+        .lines()
+        .filter(|line| line.contains(" - cgroup2 "))
+        .filter_map(|l| l.split(' ').nth(4).map(str::to_owned))
+        .collect();
+    let mut found = BTreeSet::new();
+    for root in roots {
+        for name in names(&root).into_iter().filter(|name| name.contains("liege")) {
+            let below = format!("{root}/{name}");
+            found.extend(
+                names(&below).into_iter().filter(|name| Path::new(&below).join(name).is_dir()).map(|n| format!("{below}/{n}")),
+            );
+            found.insert(below);
+        }
+    }
+    found
+}

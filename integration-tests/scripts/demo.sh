@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# The zip tutorial, live: a page from a zip, its FUSE daemon killed, the page again from new processes, a graceful reload, and
+# nothing left. Needs root and what deps.sh installs; makes nothing outside one temporary directory and cleans up after itself,
+# also when it fails. make demo runs it.
+set -euo pipefail
+
+liege=${LIEGE:?the liege binary: run this through make demo}
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+emperor= dir=
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi; }
+fail() { echo "FAILED: $*" >&2; exit 1; }
+now() { date +%s%3N; }
+
+# kill -9 of pid 1 of a pid namespace takes everything in it along; only processes below our own daemon are ever touched.
+below() { # all descendants of a pid, children first
+  local child
+  for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do below "$child"; echo "$child"; done
+}
+clean() {
+  local status=$? pids
+  trap - EXIT INT TERM
+  if [ -n "$emperor" ] && kill -0 "$emperor" 2>/dev/null; then
+    pids=$(below "$emperor")
+    kill -KILL "$emperor" $pids 2>/dev/null || true
+    wait "$emperor" 2>/dev/null || true
+  fi
+  if [ "$status" != 0 ] && [ -n "$dir" ] && [ -f "$dir/log" ]; then echo "--- the daemon's log:"; cat "$dir/log"; fi
+  [ -z "$dir" ] || rm -rf --one-file-system "$dir"
+  exit "$status"
+}
+trap clean EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# The process of the vassal that has this name, by its place in the tree: below our emperor, in another pid namespace than ours.
+in_vassal() {
+  local pid ours
+  ours=$(readlink /proc/self/ns/pid)
+  for pid in $(below "$emperor"); do
+    [ "$(readlink "/proc/$pid/ns/pid" 2>/dev/null)" != "$ours" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] && { echo "$pid"; return; }
+  done
+  return 1
+}
+page() { curl -sS -f -m 5 "http://127.0.0.1:$port/" 2>/dev/null; }
+until_served() { # polls until the page is there, gives up after 20 s
+  local deadline=$(($(now) + 20000))
+  until page >/dev/null; do
+    [ "$(now)" -lt "$deadline" ] || fail "no page within 20 s"
+    kill -0 "$emperor" 2>/dev/null || fail "the emperor has died"
+  done
+}
+until_gone() { # what, then a command that must come to fail
+  local what=$1 deadline=$(($(now) + 20000))
+  shift
+  while "$@" >/dev/null 2>&1; do
+    [ "$(now)" -lt "$deadline" ] || fail "$what is still there after 20 s"
+  done
+}
+
+# --- a machine like any other -------------------------------------------------------------------------------------------------
+user=www-data
+id "$user" >/dev/null 2>&1 || user=nobody
+group=$(id -gn "$user")
+dir=$(mktemp -d /tmp/liege-demo.XXXXXX)
+chmod 0755 "$dir"
+mkdir "$dir/vassals" "$dir/app" "$dir/source"
+chown "$user:$group" "$dir/app"
+port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+mounts_before=$(cut -d' ' -f5- /proc/self/mountinfo)
+
+say "1. An app in a zip archive"
+# It reads its page from the mount for every request: while the mount is dead there is no page from memory.
+cat > "$dir/source/myapp.pl" <<'APP'
+my ($dir) = __FILE__ =~ m{(.*)/};
+my $app = sub {
+    open(my $file, '<', "$dir/page.txt") or return [503, [], ["$!\n"]];
+    return [200, ['Content-Type' => 'text/plain'], [<$file>]];
+};
+APP
+echo "Hello from inside the zip" > "$dir/source/page.txt"
+(cd "$dir/source" && zip -q "$dir/app001.zip" myapp.pl page.txt)
+echo "$dir/app001.zip"
+
+say "2. The emperor"
+cat > "$dir/emperor.ini" <<INI
+[uwsgi]
+emperor = $dir/vassals
+emperor-use-clone = fs,pid
+emperor-state-dir = $dir/state
+emperor-control = $dir/control.sock
+INI
+cat "$dir/emperor.ini"
+"$liege" run --ini "$dir/emperor.ini" > "$dir/log" 2>&1 &
+emperor=$!
+
+say "3. The tutorial's vassal, with its own names, paths and port"
+# Prepared beside the directory and moved in, so that the emperor sees it whole.
+sed -e "s|user001|$user|; s|/var/www/app001.zip /app|$dir/app001.zip $dir/app|; s|= /app|= $dir/app|; s|:9090|127.0.0.1:$port|" \
+  > "$dir/app001.ini" <<'INI'
+[uwsgi]
+uid = user001
+gid = user001
+
+; mount fuse filesystem under /app (but only if it is not a reload)
+if-not-reload =
+  exec-as-user = fuse-zip -r /var/www/app001.zip /app
+endif =
+
+http-socket = :9090
+psgi = /app/myapp.pl
+
+mountpoint-check = /app
+INI
+sed -i "s|^gid = .*|gid = $group|" "$dir/app001.ini"
+cat "$dir/app001.ini"
+start=$(now)
+mv "$dir/app001.ini" "$dir/vassals/app001.ini"
+until_served
+echo "--> $(page)    (served $(($(now) - start)) ms after the file appeared)"
+
+say "4. The host sees nothing of the mount"
+in_vassal fuse-zip >/dev/null || fail "no fuse-zip inside the vassal"
+grep " $dir/app " "/proc/$(in_vassal fuse-zip)/mountinfo" | sed 's/^/vassal: /'
+! grep " $dir/app " /proc/self/mountinfo || fail "the mount has reached the host"
+echo "host:   no line with $dir/app in /proc/self/mountinfo"
+
+say "5. kill -9 of its FUSE daemon"
+old=$(in_vassal fuse-zip)
+namespace=$(readlink "/proc/$old/ns/pid")
+echo "fuse-zip is $old, in $namespace"
+start=$(now)
+kill -KILL "$old"
+until_served
+took=$(($(now) - start))
+new=$(in_vassal fuse-zip) || fail "the page is there, but no fuse-zip"
+echo "--> $(page)    (again after $took ms, fuse-zip is $new in $(readlink "/proc/$new/ns/pid"))"
+[ "$(readlink "/proc/$new/ns/pid")" != "$namespace" ] || fail "it is the old namespace"
+! readlink /proc/[0-9]*/ns/pid 2>/dev/null | grep -qxF "$namespace" || fail "something of the old namespace lives"
+echo "nothing of $namespace is left"
+
+say "6. touch: a graceful reload in the same namespaces, the mount untouched"
+lines=$(wc -l < "$dir/log")
+touch "$dir/vassals/app001.ini"
+deadline=$(($(now) + 20000))
+until tail -n +$((lines + 1)) "$dir/log" | grep -qi 'reloaded\|replaced'; do
+  [ "$(now)" -lt "$deadline" ] || fail "no reload within 20 s"
+done
+until_served
+[ "$(in_vassal fuse-zip)" = "$new" ] || fail "fuse-zip was restarted by a reload"
+echo "--> $(page)    (fuse-zip is still $new)"
+
+say "7. The file goes, and everything of it"
+rm "$dir/vassals/app001.ini"
+until_gone "fuse-zip" in_vassal fuse-zip
+until_gone "the page" page
+echo "no process, no page"
+
+say "8. The emperor goes"
+kill -TERM "$emperor"
+status=0
+wait "$emperor" || status=$?
+[ "$status" = 0 ] || fail "the emperor ended with $status"
+emperor=
+[ "$(cut -d' ' -f5- /proc/self/mountinfo)" = "$mounts_before" ] || fail "the host's mounts are not what they were"
+left=$(grep -lFz -- "$dir" /proc/[0-9]*/cmdline 2>/dev/null | grep -vE "/($$|self|thread-self)/" || true)
+[ -z "$left" ] || fail "still running: $left"
+echo "exit code 0, the mount table as it was, no process left"
+
+say "The whole tutorial, and nothing left behind."

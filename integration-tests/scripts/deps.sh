@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Installs what is missing, and nothing else. `deps.sh build`: what compiling needs. `deps.sh all`: also what the stories drive.
+#
+# uwsgi-emperor is deliberately not in the list: the real Emperor is in uwsgi-core, and that package would start a service.
+set -euo pipefail
+
+# command (or file) that proves the package is there = package
+build=(cc=gcc make=make git=git)
+drive=(
+  uwsgi=uwsgi-core
+  /usr/lib/uwsgi/plugins/psgi_plugin.so=uwsgi-plugin-psgi
+  /usr/lib/uwsgi/plugins/python3_plugin.so=uwsgi-plugin-python3
+  fuse-zip=fuse-zip
+  unionfs-fuse=unionfs-fuse
+  fusermount3=fuse3
+  zip=zip
+  curl=curl
+  gunicorn=gunicorn
+  /usr/bin/python3=python3
+  ps=procps
+  unshare=util-linux
+  setpriv=util-linux
+  find=findutils
+)
+
+wanted=("${build[@]}")
+[ "${1:-all}" = build ] || wanted+=("${drive[@]}")
+
+missing=()
+for pair in "${wanted[@]}"; do
+  proof=${pair%=*} package=${pair#*=}
+  case $proof in
+    /*) [ -e "$proof" ] ;;
+    *) command -v "$proof" >/dev/null ;;
+  esac || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    echo "Missing, and this is no Debian to install them on: ${missing[*]}" >&2
+    exit 1
+  fi
+  if [ "$(id -u)" != 0 ]; then
+    echo "Missing: ${missing[*]}. Install them (as root: apt-get install --no-install-recommends ${missing[*]}), or run make as root." >&2
+    exit 1
+  fi
+  echo "Installing: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -q
+  apt-get install -y -q --no-install-recommends "${missing[@]}"
+fi
+
+if ! command -v "${CARGO:-cargo}" >/dev/null; then
+  echo "Rust 1.88 or newer is missing (cargo is not in the PATH): https://rustup.rs" >&2
+  exit 1
+fi
+
+if [ "${1:-all}" != build ]; then
+  if [ ! -e /dev/fuse ]; then
+    modprobe fuse 2>/dev/null || { echo "There is no /dev/fuse and modprobe fuse did not help: this kernel has no FUSE." >&2; exit 1; }
+  fi
+  # Every ordinary host has 0666, and users can mount nothing without it; some bare machines come with 0600.
+  if [ "$(stat -c %a /dev/fuse)" != 666 ]; then
+    echo "/dev/fuse is $(stat -c %a /dev/fuse): making it 0666, as udev would"
+    chmod 0666 /dev/fuse
+  fi
+fi

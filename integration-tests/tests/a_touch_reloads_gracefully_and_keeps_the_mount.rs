@@ -1,0 +1,37 @@
+//! touch: uwsgi reloads inside the kept namespaces. Same fuse-zip, same mount, and a client that asks every 10 ms is never refused.
+
+use std::time::Duration;
+
+use liege_integration_tests::apps::ZipApp;
+use liege_integration_tests::http::Client;
+use liege_integration_tests::{LONG, served, story, wait_until};
+
+#[test]
+fn a_touch_reloads_gracefully_and_keeps_the_mount() {
+    story(|host| {
+        let app = ZipApp::new(host, "app", "from the zip");
+        let emperor = host.emperor().start();
+        // Its parent's pid tells one worker generation from the next: uwsgi itself keeps its pid.
+        emperor.write("app001.ini", &app.checked());
+        served(app.port, "from the zip", LONG);
+        let before = emperor.vassal("app001.ini");
+        let (daemon, mount) = (before.process("fuse-zip"), before.mount(&app.mount).expect("mounted"));
+        let (init, mark) = (before.init.clone(), emperor.mark());
+
+        let client = Client::start(app.port, Duration::from_millis(10));
+        emperor.touch("app001.ini");
+        emperor.wait_log_from(mark, &["app001.ini", "reloaded"]);
+        served(app.port, "from the zip", LONG);
+        wait_until("some answers after the reload", LONG, || {
+            emperor.log().iter().skip(mark).any(|line| line.contains("reloaded"))
+        });
+        let tally = client.stop();
+
+        assert!(tally.errors.is_empty(), "{} answers, and: {:?}", tally.ok, tally.errors);
+        assert!(tally.ok > 10, "{tally:?}");
+        let after = emperor.vassal("app001.ini");
+        assert_eq!(after.init, init, "the same init");
+        assert_eq!(after.process("fuse-zip"), daemon, "the same daemon");
+        assert_eq!(after.mount(&app.mount), Some(mount), "the same mount");
+    });
+}

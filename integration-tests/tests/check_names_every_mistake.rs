@@ -1,0 +1,55 @@
+//! `liege check`: every mistake at once, each with path:line:col, the line, a caret and a hint; `--show-config` and `--plan`.
+
+use std::fs;
+
+use liege_integration_tests::apps::{USER, ZipApp};
+use liege_integration_tests::story;
+use liege_integration_tests::tools::run_liege;
+
+#[test]
+fn check_names_every_mistake() {
+    story(|host| {
+        let file = host.path("bad.ini");
+        let text = "[vassal]\ncommand = /bin/echo \"never closed\nuid = nobody-of-this-name\nhook-pre-jail = nosuchverb:x\nmountpoint-check-interval = soon\n";
+        fs::write(&file, text).unwrap();
+        let (status, said) = run_liege(&["check".as_ref(), file.as_os_str()]);
+        assert_eq!(status, 1, "{said}");
+        for (line, word) in [(2, "command"), (3, "nobody-of-this-name"), (4, "nosuchverb"), (5, "soon")] {
+            assert!(said.contains(&format!("bad.ini:{line}:")), "line {line} is not named:\n{said}");
+            assert!(said.contains(word), "{word} is not shown:\n{said}");
+        }
+        assert!(said.contains('^'), "{said}");
+    });
+}
+
+#[test]
+fn check_is_content_with_the_seed() {
+    story(|host| {
+        let app = ZipApp::new(host, "app", "text");
+        let file = host.path("app001.ini");
+        fs::write(&file, app.checked()).unwrap();
+        let (status, said) = run_liege(&["check".as_ref(), file.as_os_str()]);
+        assert_eq!(status, 0, "{said}");
+
+        let (status, said) = run_liege(&["check".as_ref(), file.as_os_str(), "--show-config".as_ref()]);
+        assert_eq!(status, 0, "{said}");
+        assert!(said.contains(&format!("uid = {USER}")) && said.contains("psgi = "), "{said}");
+        assert!(!said.contains("if-not-reload"), "the logic is done: {said}");
+
+        let (status, said) = run_liege(&["check".as_ref(), file.as_os_str(), "--plan".as_ref()]);
+        assert_eq!(status, 0, "{said}");
+        let (cut, mount) =
+            (said.find("slave").expect("the propagation is cut"), said.find("fuse-zip").expect("the mount is made"));
+        assert!(cut < mount, "first the one, then the other:\n{said}");
+    });
+}
+
+#[test]
+fn check_of_a_missing_file_fails() {
+    story(|host| {
+        let file = host.path("not-there.ini");
+        let (status, said) = run_liege(&["check".as_ref(), file.as_os_str()]);
+        assert_eq!(status, 1, "{said}");
+        assert!(said.contains("not-there.ini") && said.contains("No such file"), "{said}");
+    });
+}

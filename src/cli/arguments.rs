@@ -1,0 +1,122 @@
+//! The command line as clap sees it. Parsed literally; what it means is raised elsewhere.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An Emperor: keeps the vassals of a directory running, each in namespaces of its own.
+#[derive(Debug, Parser)]
+#[command(name = "liege", version, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 no daemon, 4 no such vassal.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Rule: the daemon, in the foreground
+    Run(Run),
+    /// Show every mistake of configuration files at once
+    Check(Check),
+    /// What runs, since when, and why it last died
+    Status(Status),
+    /// Reload vassals as if their files had been touched
+    Reload(Reload),
+    /// Forget all failures: whoever waits starts at once
+    Clear(Remote),
+    /// Run a recorded trace through the core and compare its answers
+    Replay(Replay),
+    /// The process that probes mounts; started by the daemon
+    #[command(hide = true)]
+    Prober,
+}
+
+/// Any other emperor option of uWSGI works too, as `--KEY VALUE`, `--KEY=VALUE` or a bare `--KEY`.
+#[derive(Debug, Args)]
+#[command(after_help = "Any emperor option works as `--KEY VALUE` or `--KEY=VALUE`, as on uWSGI's command line.")]
+pub(crate) struct Run {
+    /// The emperor's file: section [uwsgi] or [liege]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ini: Option<PathBuf>,
+    /// A directory of vassal files, or a pattern that matches them
+    #[arg(long, value_name = "DIR|GLOB")]
+    pub(crate) emperor: Vec<String>,
+    /// The namespaces every vassal gets anew: fs, pid, ipc, uts, net, cgroup
+    #[arg(long, value_name = "LIST")]
+    pub(crate) emperor_use_clone: Option<String>,
+    /// Set any option of the emperor
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// A level, or TARGET=LEVEL,...; targets: emperor, vassal, mountpoint, health, control [default: $RUST_LOG, else info]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// Record everything the core is told and answers, for `liege replay`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Logfmt,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Vassal files, or emperor files (those with an `emperor` key)
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print the configuration as it is understood, flattened
+    #[arg(long)]
+    pub(crate) show_config: bool,
+    /// Print the ordered steps of a first start and of a reload
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// For machines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The namespaces a plan is made for, as the emperor would name them
+    #[arg(long, value_name = "LIST", default_value = "fs,pid")]
+    pub(crate) emperor_use_clone: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Only these
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// For machines
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    /// Which
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Remote {
+    /// The daemon's control socket
+    #[arg(long, value_name = "PATH", default_value = "/run/liege/control.sock")]
+    pub(crate) control: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// What `run --trace` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}

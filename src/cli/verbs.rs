@@ -1,0 +1,65 @@
+//! From the words of the command line to the verb that carries them out, and to an exit code.
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory, FromArgMatches};
+use liege_host::{Format, Options, Replayed};
+
+use crate::{
+    arguments::{Arguments, LogFormat, Run, Verb},
+    check, emperor,
+    presplit::presplit,
+    remote,
+};
+
+/// Carries out what the words say. A mistake in them ends the program with 2, as clap has it.
+pub(crate) fn main(words: Vec<OsString>) -> ExitCode {
+    let (words, pairs) = split(words);
+    let matches = Arguments::command().get_matches_from(words);
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    carry_out(arguments.verb, pairs).unwrap_or_else(|error| {
+        eprintln!("liege: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Only `run` takes the emperor's options.
+fn split(mut words: Vec<OsString>) -> (Vec<OsString>, Vec<(String, String)>) {
+    let command = Arguments::command();
+    match command.find_subcommand("run") {
+        Some(run) if words.get(1).is_some_and(|verb| verb == "run") => {
+            let rest = words.split_off(2);
+            let (kept, pairs) = presplit(rest, run);
+            words.extend(kept);
+            (words, pairs)
+        }
+        Some(_) | None => (words, Vec::new()),
+    }
+}
+
+fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Run(arguments) => run(&arguments, pairs),
+        Verb::Check(arguments) => check::check(&arguments),
+        Verb::Status(arguments) => Ok(remote::status(&arguments)),
+        Verb::Reload(arguments) => Ok(remote::reload(&arguments)),
+        Verb::Clear(remote) => Ok(remote::clear(&remote)),
+        Verb::Replay(arguments) => {
+            let replayed = liege_host::replay(&arguments.file)?;
+            println!("{replayed}");
+            Ok(if matches!(replayed, Replayed::Same { .. }) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Verb::Prober => liege_host::serve_prober(),
+    }
+}
+
+fn run(arguments: &Run, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCode> {
+    let Some(spec) = emperor::spec(arguments, pairs)? else { return Ok(ExitCode::FAILURE) };
+    let format = match arguments.log_format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Logfmt => Format::Logfmt,
+        LogFormat::Json => Format::Json,
+    };
+    let _flush = liege_host::start_logs(format, arguments.log.as_deref())?;
+    liege_host::run(&Options { spec, trace: arguments.trace.clone() })
+}

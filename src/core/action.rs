@@ -1,0 +1,77 @@
+//! What is to be done. Data, performed by the shell in order, without a thought about policy.
+
+use std::time::Duration;
+
+use liege_plan::ToInit;
+use liege_spec::Namespaces;
+use serde::{Deserialize, Serialize};
+
+use crate::{Name, Note};
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// Clone a new init. Answered by `Spawned` (after registration) or `SpawnFailed`.
+    Spawn {
+        /// Whose.
+        vassal: Name,
+        /// Names this life from now on; unique in the daemon.
+        birth: u64,
+        /// The namespaces it gets anew.
+        namespaces: Namespaces,
+    },
+    /// Send a message to init. The first one is the green light ([`ToInit::Walk`]).
+    Tell {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// What.
+        message: ToInit,
+    },
+    /// SIGKILL init: everything in its pid namespace dies with it. Never sent after `Exited`.
+    Kill {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+    },
+    /// Watch these mounts, and no others, of this life.
+    Watch {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// The mounts.
+        checks: Vec<Check>,
+    },
+    /// Probe all watched mounts of this life now, not at the next interval.
+    ProbeNow {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+    },
+    /// This life is over: drop its channel, its pidfd, its probes.
+    Release {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+    },
+    /// Tell people.
+    Note(Note),
+    /// No pid lives and none will: the daemon may end.
+    Quit,
+}
+
+/// One mount to watch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The path in the vassal's root.
+    pub path: String,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Without an answer for this long it counts as hung.
+    pub timeout: Duration,
+}

@@ -1,0 +1,178 @@
+//! Why a vassal's life ended: a closed list, the same words in log, command line and metrics.
+
+use liege_plan::Exit;
+use serde::{Deserialize, Serialize};
+
+/// Why a life ended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Cause {
+    /// The app ended by itself.
+    Exit {
+        /// Its status.
+        code: i32,
+    },
+    /// The app was killed by a signal.
+    Signal {
+        /// Which.
+        signal: i32,
+    },
+    /// Init, pid 1 of the vassal, was killed by somebody else.
+    InitKilled {
+        /// Which signal.
+        signal: i32,
+    },
+    /// The daemon of a watched mount is dead.
+    MountpointDead {
+        /// The mount's path.
+        path: String,
+        /// What it answered.
+        errno: i32,
+    },
+    /// A step failed: a hook, a mount, the pivot.
+    HookFailed {
+        /// The sentence: step, object, errno, place.
+        what: String,
+    },
+    /// A step did not end in time.
+    HookTimeout {
+        /// The sentence.
+        what: String,
+    },
+    /// The app's program could not be started.
+    ExecFailed {
+        /// The sentence.
+        what: String,
+    },
+    /// The app did not say ready in time.
+    ReadyTimeout,
+    /// The app's heartbeat stopped.
+    HeartbeatLost,
+    /// The clone itself failed.
+    SpawnFailed {
+        /// The sentence.
+        what: String,
+    },
+    /// The file changed what only a rebuild can change.
+    ConfigChanged,
+    /// The file is gone.
+    Vanished,
+    /// Asked for: shutdown, a command.
+    Requested,
+    /// Init and host do not understand each other.
+    Protocol,
+}
+
+impl Cause {
+    /// The word of the closed list, as in the metric label `cause`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Exit { .. } => "exit",
+            Self::Signal { .. } => "signal",
+            Self::InitKilled { .. } => "init_killed",
+            Self::MountpointDead { .. } => "mountpoint_dead",
+            Self::HookFailed { .. } => "hook_failed",
+            Self::HookTimeout { .. } => "hook_timeout",
+            Self::ExecFailed { .. } => "exec_failed",
+            Self::ReadyTimeout => "ready_timeout",
+            Self::HeartbeatLost => "heartbeat_lost",
+            Self::SpawnFailed { .. } => "spawn_failed",
+            Self::ConfigChanged => "config_changed",
+            Self::Vanished => "vanished",
+            Self::Requested => "requested",
+            Self::Protocol => "protocol",
+        }
+    }
+
+    /// Whether the vassal failed. A wish that was carried out is no failure and costs no delay.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::ConfigChanged | Self::Vanished | Self::Requested => false,
+            Self::Exit { .. }
+            | Self::Signal { .. }
+            | Self::InitKilled { .. }
+            | Self::MountpointDead { .. }
+            | Self::HookFailed { .. }
+            | Self::HookTimeout { .. }
+            | Self::ExecFailed { .. }
+            | Self::ReadyTimeout
+            | Self::HeartbeatLost
+            | Self::SpawnFailed { .. }
+            | Self::Protocol => true,
+        }
+    }
+
+    /// The app's end as a cause.
+    #[must_use]
+    pub fn of_app(exit: Exit) -> Self {
+        match exit {
+            Exit::Code(code) => Self::Exit { code },
+            Exit::Signal(signal) => Self::Signal { signal },
+        }
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exit { code } => write!(f, "the app exited with status {code}"),
+            Self::Signal { signal } => write!(f, "the app was killed by {}", signal_name(*signal)),
+            Self::InitKilled { signal } => write!(f, "its init was killed by {}", signal_name(*signal)),
+            Self::MountpointDead { path, errno } => write!(f, "the mount at {path} is dead: {}", errno_name(*errno)),
+            Self::HookFailed { what } | Self::HookTimeout { what } | Self::ExecFailed { what } | Self::SpawnFailed { what } => {
+                f.write_str(what)
+            }
+            Self::ReadyTimeout => f.write_str("the app did not get ready in time"),
+            Self::HeartbeatLost => f.write_str("the app's heartbeat stopped"),
+            Self::ConfigChanged => f.write_str("its jail was changed"),
+            Self::Vanished => f.write_str("its file is gone"),
+            Self::Requested => f.write_str("it was asked to"),
+            Self::Protocol => f.write_str("its init sent what is no message of this version"),
+        }
+    }
+}
+
+/// `SIGKILL` for 9.
+pub(crate) fn signal_name(signal: i32) -> String {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
+        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR",
+        "SYS",
+    ];
+    usize::try_from(signal - 1)
+        .ok()
+        .and_then(|i| NAMES.get(i))
+        .map_or_else(|| format!("signal {signal}"), |name| format!("SIG{name}"))
+}
+
+/// `ENOTCONN (Transport endpoint is not connected)` for 107: the names an operator searches for.
+pub(crate) fn errno_name(errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+    let name = match errno {
+        1 => "EPERM",
+        2 => "ENOENT",
+        5 => "EIO",
+        7 => "E2BIG",
+        8 => "ENOEXEC",
+        11 => "EAGAIN",
+        12 => "ENOMEM",
+        13 => "EACCES",
+        16 => "EBUSY",
+        17 => "EEXIST",
+        20 => "ENOTDIR",
+        21 => "EISDIR",
+        22 => "EINVAL",
+        24 => "EMFILE",
+        28 => "ENOSPC",
+        30 => "EROFS",
+        40 => "ELOOP",
+        103 => "ECONNABORTED",
+        107 => "ENOTCONN",
+        110 => "ETIMEDOUT",
+        116 => "ESTALE",
+        other => return format!("errno {other} ({text})"),
+    };
+    format!("{name} ({text})")
+}

@@ -1,0 +1,272 @@
+//! A spec becomes a plan: every question of order is answered here, without a kernel.
+//!
+//! The order is uWSGI's (its `uwsgi_setup` and `uwsgi_as_root`, measured): our own birth steps, `as-vassal-before-drop`,
+//! `as-vassal`, `asap`, `pre-jail`, `in-jail`, the new root, `wait-for-*`, `as-root`, `as-user`, then the app. `post-jail` does
+//! not run in a vassal that was only cloned, as there. A reload repeats `asap` and `in-jail`, as the identity the vassal
+//! dropped to; `as-root` and `as-user` are repeated only where nothing was dropped.
+
+use liege_plan::{Act, App, Limits, Mount, MountFlags, Phase, Plan, Program, Reload, Step, Umount, Uwsgi, VERSION, Wait};
+use liege_spec::{AppSpec, Asked, HookPhase, Identity, Namespaces, Origin, ProgramSpec, VassalConfig, VassalSpec, Verb};
+
+/// A plan or a reload, and for each step the line that asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled<T> {
+    /// What init gets.
+    pub work: T,
+    /// As many as there are steps. None: our own doing.
+    pub origins: Vec<Source>,
+    /// The same for the steps of the end.
+    pub at_exit_origins: Vec<Source>,
+}
+
+/// Where a step comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The line; None: nobody asked, it is ours.
+    pub origin: Option<Origin>,
+    /// The argument must not be shown (`!verb:arg`).
+    pub hidden: bool,
+}
+
+/// Why no plan can be made of a spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompileError {
+    /// uwsgi's config packet has a 16-bit length.
+    ConfigTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A value with a line break cannot be told to uwsgi, whose configuration is lines.
+    ValueHasLineBreak {
+        /// The option.
+        key: String,
+    },
+}
+
+impl std::fmt::Display for CompileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ConfigTooLong { length } => write!(
+                f,
+                "the options left for uwsgi are {length} bytes long, its emperor protocol carries at most {}: move some into a file \
+                 and name it with `ini = FILE`",
+                Uwsgi::MAX_CONFIG
+            ),
+            Self::ValueHasLineBreak { key } => {
+                write!(
+                    f,
+                    "the value of `{key}` has more than one line, uwsgi's emperor protocol carries lines: use a file of one line"
+                )
+            }
+        }
+    }
+}
+
+/// The surroundings of a vassal: what the emperor decides for all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The vassal's name.
+    pub vassal: &'a str,
+    /// Where steps and app start.
+    pub directory: &'a str,
+    /// The namespaces it gets anew.
+    pub namespaces: Namespaces,
+    /// uwsgi is stopped by byte 2.
+    pub graceful_stop: bool,
+    /// Limits handed down.
+    pub limits: Limits,
+}
+
+/// The plan of a first start.
+///
+/// # Errors
+/// Where the spec asks for what uwsgi's protocol cannot carry.
+pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Plan>, CompileError> {
+    let spec = &config.fresh;
+    let namespaces = around.namespaces;
+    let mut list = List::default();
+    if namespaces.mount {
+        list.ours(Phase::Birth, Act::CutPropagation);
+    }
+    if namespaces.mount && namespaces.pid && spec.jail.fresh_proc {
+        list.ours(Phase::Birth, Act::MountProc);
+    }
+    let dropped = spec.jail.identity.is_some();
+    for phase in [HookPhase::AsVassalBeforeDrop, HookPhase::AsVassal, HookPhase::Asap, HookPhase::PreJail, HookPhase::InJail] {
+        list.hooks(spec, phase, false);
+    }
+    if let Some(chroot) = &spec.jail.chroot {
+        list.asked(Phase::Jail, Act::Chroot(chroot.value.clone()), &chroot.at);
+    }
+    if let Some(pivot) = &spec.jail.pivot_root {
+        list.asked(Phase::Jail, Act::MakePrivate, &pivot.at);
+        list.asked(Phase::Jail, Act::PivotRoot { new: pivot.value.new.clone(), old: pivot.value.old.clone() }, &pivot.at);
+    }
+    for wait in &spec.jail.wait_for {
+        list.verb(Phase::WaitFor, wait, false, false);
+    }
+    list.hooks(spec, HookPhase::AsRoot, false);
+    list.hooks(spec, HookPhase::AsUser, dropped);
+    let end = at_exit(spec);
+    let plan = Plan {
+        version: VERSION,
+        vassal: around.vassal.to_owned(),
+        steps: list.steps,
+        identity: identity(spec),
+        directory: Some(around.directory.to_owned()).filter(|d| !d.is_empty()),
+        app: app(spec, around)?,
+        at_exit: end.steps,
+        at_exit_timeout_ms: millis(spec.timeouts.hook),
+        limits: around.limits,
+        own_pid_namespace: namespaces.pid,
+    };
+    Ok(Compiled { work: plan, origins: list.sources, at_exit_origins: end.sources })
+}
+
+/// What a reload does inside the kept namespaces.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Reload>, CompileError> {
+    let spec = &config.again;
+    let dropped = spec.jail.identity.is_some();
+    let mut list = List::default();
+    list.hooks(spec, HookPhase::Asap, dropped);
+    list.hooks(spec, HookPhase::InJail, dropped);
+    if !dropped {
+        list.hooks(spec, HookPhase::AsRoot, false);
+        list.hooks(spec, HookPhase::AsUser, false);
+    }
+    let end = at_exit(spec);
+    let reload = Reload { steps: list.steps, app: app(spec, around)?, at_exit: end.steps };
+    Ok(Compiled { work: reload, origins: list.sources, at_exit_origins: end.sources })
+}
+
+fn at_exit(spec: &VassalSpec) -> List {
+    let mut list = List::default();
+    list.hooks(spec, HookPhase::AsUserAtexit, spec.jail.identity.is_some());
+    for step in &mut list.steps {
+        step.fatal = false; // the end goes on whatever one of them says
+    }
+    list
+}
+
+/// Steps and where they come from, growing together.
+#[derive(Default)]
+struct List {
+    steps: Vec<Step>,
+    sources: Vec<Source>,
+}
+
+impl List {
+    fn ours(&mut self, phase: Phase, act: Act) {
+        self.steps.push(Step::root(phase, act));
+        self.sources.push(Source::default());
+    }
+
+    fn asked(&mut self, phase: Phase, act: Act, at: &Origin) {
+        self.steps.push(Step::root(phase, act));
+        self.sources.push(Source { origin: Some(at.clone()), hidden: false });
+    }
+
+    fn hooks(&mut self, spec: &VassalSpec, wanted: HookPhase, as_user: bool) {
+        for hook in spec.jail.hooks.iter().filter(|hook| hook.phase == wanted) {
+            self.verb(phase(wanted), &hook.verb, as_user, hook.hidden);
+        }
+    }
+
+    fn verb(&mut self, phase: Phase, verb: &Asked<Verb>, as_user: bool, hidden: bool) {
+        let fatal = !matches!(verb.value, Verb::SafeExec(_));
+        self.steps.push(Step { phase, act: act(&verb.value), as_user, fatal });
+        self.sources.push(Source { origin: Some(verb.at.clone()), hidden });
+    }
+}
+
+fn phase(hook: HookPhase) -> Phase {
+    match hook {
+        HookPhase::AsVassalBeforeDrop => Phase::AsVassalBeforeDrop,
+        HookPhase::AsVassal => Phase::AsVassal,
+        HookPhase::Asap => Phase::Asap,
+        HookPhase::PreJail => Phase::PreJail,
+        HookPhase::InJail => Phase::InJail,
+        HookPhase::PostJail => Phase::PostJail,
+        HookPhase::AsRoot => Phase::AsRoot,
+        HookPhase::AsUser => Phase::AsUser,
+        HookPhase::AsUserAtexit => Phase::AsUserAtexit,
+    }
+}
+
+fn act(verb: &Verb) -> Act {
+    match verb.clone() {
+        Verb::Exec(command) | Verb::SafeExec(command) => Act::Exec(command),
+        Verb::Mount { fstype, source, target, flags, data } => {
+            Act::Mount(Mount { fstype, source, target, flags: MountFlags(flags), data })
+        }
+        Verb::Umount { target, detach, force, recursive } => Act::Umount(Umount { target, detach, force, recursive }),
+        Verb::Chdir(path) => Act::Chdir(path),
+        Verb::Mkdir(path) => Act::Mkdir(path),
+        Verb::Chmod(path, mode) => Act::Chmod(path, mode),
+        Verb::Chown(path, uid, gid) => Act::Chown(path, uid, gid),
+        Verb::Sticky(path) => Act::Chmod(path, 0o1777),
+        Verb::Create(path) => Act::Create(path),
+        Verb::Write { path, text, append } => Act::Write { path, text, append },
+        Verb::WriteFifo(path, text) => Act::WriteFifo(path, text),
+        Verb::Unlink(path) => Act::Unlink(path),
+        Verb::Hostname(name) => Act::Hostname(name),
+        Verb::Putenv(pair) => Act::Putenv(pair),
+        Verb::Print(text) => Act::Print(text),
+        Verb::Exit(status) => Act::Exit(status),
+        Verb::WaitForFs(path) => Act::WaitFor(Wait::Fs(path)),
+        Verb::WaitForFile(path) => Act::WaitFor(Wait::File(path)),
+        Verb::WaitForDir(path) => Act::WaitFor(Wait::Dir(path)),
+        Verb::WaitForSocket(path) => Act::WaitFor(Wait::Socket(path)),
+        Verb::WaitForMountpoint(path) => Act::WaitFor(Wait::Mountpoint(path)),
+    }
+}
+
+fn identity(spec: &VassalSpec) -> Option<liege_plan::Identity> {
+    let Identity { uid, gid, groups } = spec.jail.identity.as_ref()?.value.clone();
+    Some(liege_plan::Identity { uid, gid, groups })
+}
+
+fn app(spec: &VassalSpec, around: Surroundings<'_>) -> Result<App, CompileError> {
+    let AppSpec { program, chdir, env, unenv, umask, no_new_privs, stop_signal, reload_signal } = &spec.app;
+    let (program, identity) = match program {
+        // Started with the rights uWSGI's Emperor would give it: uwsgi drops by itself, after what it does as root.
+        ProgramSpec::Uwsgi { binary, options } => (Program::Uwsgi(uwsgi(binary, options, around)?), None),
+        ProgramSpec::Command(words) => (Program::Command(words.value.clone()), identity(spec)),
+        ProgramSpec::Shell(line) => (Program::Shell(line.value.clone()), identity(spec)),
+        ProgramSpec::PrivilegedShell(line) => (Program::Shell(line.value.clone()), None),
+    };
+    Ok(App {
+        program,
+        identity,
+        chdir: chdir.as_ref().map(|c| c.value.clone()),
+        env: env.clone(),
+        unenv: unenv.clone(),
+        umask: *umask,
+        no_new_privs: *no_new_privs,
+        stop_signal: *stop_signal,
+        reload_signal: *reload_signal,
+        stop_timeout_ms: millis(spec.timeouts.stop),
+    })
+}
+
+fn uwsgi(binary: &str, options: &[(String, String)], around: Surroundings<'_>) -> Result<Uwsgi, CompileError> {
+    let mut config = String::from("[uwsgi]\n");
+    for (key, value) in options {
+        if value.contains('\n') || key.contains('\n') {
+            return Err(CompileError::ValueHasLineBreak { key: key.clone() });
+        }
+        // uwsgi substitutes magic variables in what it is pushed, as it does in a file.
+        config.push_str(&format!("{} = {}\n", key.replace('%', "%%"), value.replace('%', "%%")));
+    }
+    if config.len() > Uwsgi::MAX_CONFIG {
+        return Err(CompileError::ConfigTooLong { length: config.len() });
+    }
+    Ok(Uwsgi { binary: binary.to_owned(), name: around.vassal.to_owned(), config, graceful_stop: around.graceful_stop })
+}
+
+fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,288 @@
+//! The machine of the daemon: all vassals, the places to start, the deadlines.
+//!
+//! One event in, a list of actions out. The emperor finds the vassal an event is for, lets it decide, hands out free places to
+//! start in the order they were asked for, and keeps the one sorted table of deadlines that a single timer serves.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use liege_plan::{FromInit, Limits};
+use liege_spec::{EmperorSpec, Namespaces};
+
+use crate::{Action, Cause, Event, Name, Note, Phase, Request, Time, View, vassal::Vassal};
+
+/// What the emperor's file decides for all vassals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) namespaces: Namespaces,
+    pub(crate) throttle: Duration,
+    pub(crate) max_throttle: Duration,
+    pub(crate) required_heartbeat: Duration,
+    pub(crate) graceful_stop: bool,
+    pub(crate) limits: Limits,
+}
+
+/// The places to start at once.
+#[derive(Debug)]
+pub(crate) struct Starts {
+    free: usize,
+    queue: VecDeque<Name>,
+}
+
+impl Starts {
+    pub(crate) fn queue(&mut self, name: Name) {
+        self.queue.push_back(name);
+    }
+
+    pub(crate) fn give_back(&mut self) {
+        self.free += 1;
+    }
+}
+
+/// What a vassal may see and touch while it decides.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Time,
+    pub(crate) settings: &'a Settings,
+    pub(crate) starts: &'a mut Starts,
+    births: &'a mut u64,
+    actions: &'a mut Vec<Action>,
+}
+
+impl Context<'_> {
+    pub(crate) fn act(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    pub(crate) fn note(&mut self, note: Note) {
+        self.actions.push(Action::Note(note));
+    }
+
+    pub(crate) fn next_birth(&mut self) -> u64 {
+        *self.births += 1;
+        *self.births
+    }
+}
+
+/// How far the end of the daemon has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reign {
+    Rules,
+    ShuttingDown,
+    Hurrying,
+    Over,
+}
+
+/// The pure machine of the daemon.
+#[derive(Debug)]
+pub struct Emperor {
+    settings: Settings,
+    reign: Reign,
+    vassals: BTreeMap<Name, Vassal>,
+    starts: Starts,
+    births: u64,
+    deadlines: BTreeSet<(Time, Name)>,
+}
+
+impl Emperor {
+    /// A daemon without vassals. `processors` decides how many may start at once where the file does not.
+    #[must_use]
+    pub fn new(spec: &EmperorSpec, processors: usize, limits: Limits) -> Self {
+        Self {
+            settings: Settings {
+                namespaces: spec.namespaces,
+                throttle: spec.throttle,
+                max_throttle: spec.max_throttle,
+                required_heartbeat: spec.required_heartbeat,
+                graceful_stop: spec.graceful_stop,
+                limits,
+            },
+            reign: Reign::Rules,
+            vassals: BTreeMap::new(),
+            starts: Starts { free: spec.max_starts.unwrap_or(2 * processors).max(1), queue: VecDeque::new() },
+            births: 0,
+            deadlines: BTreeSet::new(),
+        }
+    }
+
+    /// Something happened at `now`: what is to be done. Times never run backwards.
+    pub fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.dispatch(now, event, &mut actions);
+        self.hand_out_starts(now, &mut actions);
+        if self.reign != Reign::Rules && self.reign != Reign::Over && self.vassals.is_empty() {
+            self.reign = Reign::Over;
+            actions.push(Action::Quit);
+        }
+        actions
+    }
+
+    /// When the machine wants to hear [`Event::Deadline`]; always later than the last one it was told.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// The snapshot everybody reads.
+    #[must_use]
+    pub fn view(&self, now: Time) -> View {
+        View { now, shutting_down: self.reign != Reign::Rules, vassals: self.vassals.values().map(Vassal::view).collect() }
+    }
+
+    fn dispatch(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
+        match event {
+            Event::Config { vassal, config, directory } => {
+                if self.reign != Reign::Rules {
+                    return; // nothing is begun any more
+                }
+                if self.vassals.contains_key(&vassal) {
+                    self.with(now, &vassal, actions, |v, cx| v.config(config, directory, cx));
+                } else {
+                    self.add(now, vassal, config, directory, actions);
+                }
+            }
+            Event::BadConfig { vassal, diagnostics } => {
+                if self.vassals.contains_key(&vassal) {
+                    self.with(now, &vassal, actions, |v, cx| v.bad_config(diagnostics, cx));
+                } else {
+                    actions.push(Action::Note(Note::BadConfig { vassal, runs_on: false, diagnostics }));
+                }
+            }
+            Event::Vanished { vassal } => self.with(now, &vassal, actions, |v, cx| v.down(Cause::Vanished, cx)),
+            Event::Spawned { vassal, birth, pid } => {
+                if self.lives(&vassal, birth) {
+                    self.with(now, &vassal, actions, |v, cx| v.spawned(pid, cx));
+                } else {
+                    actions.push(Action::Kill { vassal, birth }); // of a life nobody knows: nothing may be left of it
+                }
+            }
+            Event::SpawnFailed { vassal, birth, stage, errno } => {
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.spawn_failed(&stage, errno, cx));
+            }
+            Event::Reported { vassal, birth, report } => self.report(now, &vassal, birth, report, actions),
+            Event::Garbled { vassal, birth } => self.of_life(now, &vassal, birth, actions, Vassal::garbled),
+            Event::Exited { vassal, birth, exit } => {
+                if self.lives(&vassal, birth) {
+                    self.with(now, &vassal, actions, |v, cx| v.exited(exit, cx));
+                } else {
+                    actions.push(Action::Release { vassal, birth });
+                }
+            }
+            Event::Probed { vassal, birth, path, health, micros } => {
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.probed(&path, health, micros, cx));
+            }
+            Event::Deadline => self.deadline(now, actions),
+            Event::Asked(request) => self.asked(now, request, actions),
+        }
+    }
+
+    fn report(&mut self, now: Time, vassal: &Name, birth: u64, report: FromInit, actions: &mut Vec<Action>) {
+        self.of_life(now, vassal, birth, actions, |v, cx| v.reported(report, cx));
+    }
+
+    fn deadline(&mut self, now: Time, actions: &mut Vec<Action>) {
+        while let Some((at, name)) = self.deadlines.first().cloned() {
+            if at > now {
+                break;
+            }
+            self.with(now, &name, actions, |v, cx| {
+                while let Some(timer) = v.timers.take_due(now) {
+                    v.due(timer, cx);
+                }
+            });
+        }
+    }
+
+    fn asked(&mut self, now: Time, request: Request, actions: &mut Vec<Action>) {
+        match request {
+            Request::Shutdown => match self.reign {
+                Reign::Rules => {
+                    self.reign = Reign::ShuttingDown;
+                    actions.push(Action::Note(Note::ShuttingDown { vassals: self.vassals.len() }));
+                    self.each(now, actions, |v, cx| v.down(Cause::Requested, cx));
+                }
+                Reign::ShuttingDown => {
+                    self.reign = Reign::Hurrying;
+                    actions.push(Action::Note(Note::Hurrying { vassals: self.vassals.len() }));
+                    self.each(now, actions, Vassal::hurry);
+                }
+                Reign::Hurrying | Reign::Over => {}
+            },
+            Request::ReloadAll => self.each(now, actions, Vassal::reload),
+            Request::Reload(name) => self.with(now, &name, actions, Vassal::reload),
+            Request::ClearAll => self.each(now, actions, Vassal::clear),
+        }
+    }
+
+    fn add(
+        &mut self,
+        now: Time,
+        name: Name,
+        config: Arc<liege_spec::VassalConfig>,
+        directory: String,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut cx = Context { now, settings: &self.settings, starts: &mut self.starts, births: &mut self.births, actions };
+        let vassal = Vassal::new(name.clone(), config, directory, &mut cx);
+        self.vassals.insert(name, vassal);
+    }
+
+    /// Free places go to those whose time has come, in the order they asked.
+    fn hand_out_starts(&mut self, now: Time, actions: &mut Vec<Action>) {
+        while self.starts.free > 0 {
+            let Some(name) = self.starts.queue.pop_front() else { break };
+            // One that is gone or no longer wants to start has left its place in the queue behind.
+            if self.vassals.get(&name).is_some_and(|v| v.due && v.phase() == Phase::Waiting) {
+                self.starts.free -= 1;
+                self.with(now, &name, actions, Vassal::spawn);
+            }
+        }
+    }
+
+    fn lives(&self, name: &Name, birth: u64) -> bool {
+        self.vassals.get(name).is_some_and(|v| v.birth() == Some(birth))
+    }
+
+    /// For what an earlier life may still say after its end: stale, ignored.
+    fn of_life(
+        &mut self,
+        now: Time,
+        name: &Name,
+        birth: u64,
+        actions: &mut Vec<Action>,
+        decide: impl FnOnce(&mut Vassal, &mut Context<'_>),
+    ) {
+        if self.lives(name, birth) {
+            self.with(now, name, actions, decide);
+        }
+    }
+
+    fn each(&mut self, now: Time, actions: &mut Vec<Action>, decide: impl Fn(&mut Vassal, &mut Context<'_>)) {
+        let names: Vec<Name> = self.vassals.keys().cloned().collect();
+        for name in names {
+            self.with(now, &name, actions, &decide);
+        }
+    }
+
+    /// Lets one vassal decide, then keeps the table of deadlines and the list of vassals true.
+    fn with(&mut self, now: Time, name: &Name, actions: &mut Vec<Action>, decide: impl FnOnce(&mut Vassal, &mut Context<'_>)) {
+        let Some(vassal) = self.vassals.get_mut(name) else { return };
+        let before = vassal.timers.next();
+        let mut cx = Context { now, settings: &self.settings, starts: &mut self.starts, births: &mut self.births, actions };
+        decide(vassal, &mut cx);
+        let after = vassal.timers.next();
+        if before != after {
+            if let Some(at) = before {
+                self.deadlines.remove(&(at, name.clone()));
+            }
+            if let Some(at) = after {
+                self.deadlines.insert((at, name.clone()));
+            }
+        }
+        if vassal.phase() == Phase::Gone {
+            self.vassals.remove(name);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What can happen. Every input of the machine is one of these, recorded as it is when a trace is asked for.
+
+use std::sync::Arc;
+
+use liege_plan::{Exit, FromInit};
+use liege_spec::{Diagnostic, VassalConfig};
+use serde::{Deserialize, Serialize};
+
+/// A vassal's name: unique among all monitors of one emperor.
+pub type Name = Arc<str>;
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// A vassal's file was read and understood: it is new, changed, or was only touched.
+    Config {
+        /// Whose.
+        vassal: Name,
+        /// What it says.
+        config: Arc<VassalConfig>,
+        /// The directory steps and app start in.
+        directory: String,
+    },
+    /// A vassal's file was read and cannot be used.
+    BadConfig {
+        /// Whose.
+        vassal: Name,
+        /// All its mistakes.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// A vassal's file is not there any more.
+    Vanished {
+        /// Whose.
+        vassal: Name,
+    },
+    /// The clone asked for by [`crate::Action::Spawn`] lives and is registered; it waits for the green light.
+    Spawned {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// Its pid.
+        pid: i32,
+    },
+    /// The clone did not come about.
+    SpawnFailed {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// The step of the birth, in words.
+        stage: String,
+        /// Why.
+        errno: i32,
+    },
+    /// Init said something.
+    Reported {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// What.
+        report: FromInit,
+    },
+    /// Init said something that is no message of this version: it cannot be trusted any more.
+    Garbled {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+    },
+    /// Init was reaped, and with it everything in its namespace is gone.
+    Exited {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// How.
+        exit: Exit,
+    },
+    /// A probe of a mount answered.
+    Probed {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// The path, as in the check.
+        path: String,
+        /// What it found.
+        health: Health,
+        /// Microseconds the system call took.
+        micros: u64,
+    },
+    /// The moment named by `next_deadline` has come.
+    Deadline,
+    /// Somebody asks for something: a signal, the control socket.
+    Asked(Request),
+}
+
+/// What a probe found. Hung, slow and gone will stand here when the prober can tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Health {
+    /// The mount's owner got an answer.
+    Healthy,
+    /// The mount answers with this error to its owner: its daemon is dead.
+    Dead {
+        /// `ENOTCONN`, `EIO`, `ECONNABORTED` ...
+        errno: i32,
+    },
+    /// The probe could not be made (the vassal is on its way out, the prober was restarted). Says nothing about the mount.
+    Unknown {
+        /// Why not.
+        errno: i32,
+    },
+}
+
+/// A wish from outside the directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// INT, TERM. The first asks, the second means now.
+    Shutdown,
+    /// HUP: reload every vassal.
+    ReloadAll,
+    /// Reload one vassal as if its file had been touched.
+    Reload(Name),
+    /// Forget the failures of all vassals (URG): whoever waits starts at once.
+    ClearAll,
+}

@@ -1,0 +1,225 @@
+//! What people are told: one closed list of things that happen to vassals, each one sentence.
+
+use std::time::Duration;
+
+use liege_spec::Diagnostic;
+use serde::{Deserialize, Serialize};
+
+use crate::{Cause, Name};
+
+/// How loud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    /// Only when asked.
+    Debug,
+    /// The ordinary course.
+    Info,
+    /// Somebody should look.
+    Warn,
+    /// Something does not work.
+    Error,
+}
+
+/// Something worth telling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields of a sentence are explained by the sentence")]
+pub enum Note {
+    /// A new file.
+    Added { vassal: Name },
+    /// The app runs.
+    Started { vassal: Name, pid: i32, took: Duration },
+    /// The app is ready.
+    Ready { vassal: Name, took: Duration },
+    /// The app accepts requests.
+    Accepting { vassal: Name },
+    /// The app has served a request.
+    Loyal { vassal: Name },
+    /// The app is being replaced in the kept namespaces.
+    Reloading { vassal: Name, why: String },
+    /// The app was replaced.
+    Reloaded { vassal: Name, took: Duration },
+    /// The whole instance is being rebuilt: this line made it so.
+    Rebuilding { vassal: Name, why: String },
+    /// It was asked to end.
+    Stopping { vassal: Name, why: Cause },
+    /// It is being destroyed.
+    Destroying { vassal: Name, why: Cause },
+    /// It did not die of SIGKILL within the time given; tried again.
+    Lingers { vassal: Name, pid: i32, since: Duration },
+    /// Its life ended.
+    Ended { vassal: Name, cause: Cause, lived: Duration, again_in: Option<Duration> },
+    /// Nothing of it is left.
+    Gone { vassal: Name },
+    /// A step failed that is allowed to.
+    Tolerated { vassal: Name, what: String },
+    /// A daemon of the vassal died.
+    OrphanDied { vassal: Name, pid: i32, how: String },
+    /// A watched mount changed its state.
+    Mount { vassal: Name, path: String, state: String, detail: String },
+    /// A file has mistakes; what runs goes on.
+    BadConfig { vassal: Name, runs_on: bool, diagnostics: Vec<Diagnostic> },
+    /// Everything is being taken down.
+    ShuttingDown { vassals: usize },
+    /// Somebody is impatient.
+    Hurrying { vassals: usize },
+}
+
+impl Note {
+    /// How loud it is told.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self {
+            Self::OrphanDied { .. } | Self::Accepting { .. } => Level::Debug,
+            Self::Added { .. }
+            | Self::Started { .. }
+            | Self::Ready { .. }
+            | Self::Loyal { .. }
+            | Self::Reloading { .. }
+            | Self::Reloaded { .. }
+            | Self::Rebuilding { .. }
+            | Self::Stopping { .. }
+            | Self::Gone { .. }
+            | Self::ShuttingDown { .. }
+            | Self::Hurrying { .. } => Level::Info,
+            Self::Ended { cause, .. } | Self::Destroying { why: cause, .. } => {
+                if cause.is_failure() {
+                    Level::Warn
+                } else {
+                    Level::Info
+                }
+            }
+            Self::Mount { state, .. } => {
+                if state == "healthy" {
+                    Level::Info
+                } else {
+                    Level::Warn
+                }
+            }
+            Self::Tolerated { .. } => Level::Warn,
+            Self::Lingers { .. } | Self::BadConfig { .. } => Level::Error,
+        }
+    }
+
+    /// The room of the log it belongs to.
+    #[must_use]
+    pub fn target(&self) -> &'static str {
+        match self {
+            Self::ShuttingDown { .. } | Self::Hurrying { .. } => "emperor",
+            Self::Mount { .. } => "mountpoint",
+            Self::Added { .. }
+            | Self::Started { .. }
+            | Self::Ready { .. }
+            | Self::Accepting { .. }
+            | Self::Loyal { .. }
+            | Self::Reloading { .. }
+            | Self::Reloaded { .. }
+            | Self::Rebuilding { .. }
+            | Self::Stopping { .. }
+            | Self::Destroying { .. }
+            | Self::Lingers { .. }
+            | Self::Ended { .. }
+            | Self::Gone { .. }
+            | Self::Tolerated { .. }
+            | Self::OrphanDied { .. }
+            | Self::BadConfig { .. } => "vassal",
+        }
+    }
+
+    /// Whom it is about.
+    #[must_use]
+    pub fn vassal(&self) -> Option<&Name> {
+        match self {
+            Self::ShuttingDown { .. } | Self::Hurrying { .. } => None,
+            Self::Added { vassal }
+            | Self::Started { vassal, .. }
+            | Self::Ready { vassal, .. }
+            | Self::Accepting { vassal }
+            | Self::Loyal { vassal }
+            | Self::Reloading { vassal, .. }
+            | Self::Reloaded { vassal, .. }
+            | Self::Rebuilding { vassal, .. }
+            | Self::Stopping { vassal, .. }
+            | Self::Destroying { vassal, .. }
+            | Self::Lingers { vassal, .. }
+            | Self::Ended { vassal, .. }
+            | Self::Gone { vassal }
+            | Self::Tolerated { vassal, .. }
+            | Self::OrphanDied { vassal, .. }
+            | Self::Mount { vassal, .. }
+            | Self::BadConfig { vassal, .. } => Some(vassal),
+        }
+    }
+
+    /// The word of the cause, where the note is about an end: the `cause` field of the log line.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Stopping { why: cause, .. } | Self::Destroying { why: cause, .. } | Self::Ended { cause, .. } => Some(cause),
+            Self::Added { .. }
+            | Self::Started { .. }
+            | Self::Ready { .. }
+            | Self::Accepting { .. }
+            | Self::Loyal { .. }
+            | Self::Reloading { .. }
+            | Self::Reloaded { .. }
+            | Self::Rebuilding { .. }
+            | Self::Lingers { .. }
+            | Self::Gone { .. }
+            | Self::Tolerated { .. }
+            | Self::OrphanDied { .. }
+            | Self::Mount { .. }
+            | Self::BadConfig { .. }
+            | Self::ShuttingDown { .. }
+            | Self::Hurrying { .. } => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Note {
+    /// The sentence, without the vassal's name (the log line has it as a field).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Added { .. } => f.write_str("added"),
+            Self::Started { pid, took, .. } => write!(f, "started (app is pid {pid} in its namespace) after {}", seconds(*took)),
+            Self::Ready { took, .. } => write!(f, "ready after {}", seconds(*took)),
+            Self::Accepting { .. } => f.write_str("accepting"),
+            Self::Loyal { .. } => f.write_str("loyal"),
+            Self::Reloading { why, .. } => write!(f, "reloading in place: {why}"),
+            Self::Reloaded { took, .. } => write!(f, "reloaded after {}", seconds(*took)),
+            Self::Rebuilding { why, .. } => write!(f, "rebuilding: {why}"),
+            Self::Stopping { why, .. } => write!(f, "stopping: {why}"),
+            Self::Destroying { why, .. } => write!(f, "destroying: {why}"),
+            Self::Lingers { pid, since, .. } => {
+                write!(f, "pid {pid} still lives {} after SIGKILL; killed again", seconds(*since))
+            }
+            Self::Ended { cause, lived, again_in, .. } => {
+                write!(f, "ended after {}: {cause}; ", seconds(*lived))?;
+                match again_in {
+                    None => f.write_str("not wanted any more"),
+                    Some(delay) if delay.is_zero() => f.write_str("starts again now"),
+                    Some(delay) => write!(f, "starts again in {}", seconds(*delay)),
+                }
+            }
+            Self::Gone { .. } => f.write_str("gone"),
+            Self::Tolerated { what, .. } => f.write_str(what),
+            Self::OrphanDied { pid, how, .. } => write!(f, "daemon with pid {pid} in its namespace {how}"),
+            Self::Mount { path, state, detail, .. } if detail.is_empty() => write!(f, "{path} is {state}"),
+            Self::Mount { path, state, detail, .. } => write!(f, "{path} is {state}: {detail}"),
+            Self::BadConfig { runs_on, diagnostics, .. } => {
+                let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+                let goes_on = if *runs_on { "; what runs goes on" } else { "" };
+                write!(f, "its file cannot be used ({errors} mistake{}){goes_on}", if errors == 1 { "" } else { "s" })?;
+                diagnostics.iter().try_for_each(|d| write!(f, "\n{d}"))
+            }
+            Self::ShuttingDown { vassals } => {
+                write!(f, "shutting down, {vassals} vassals are asked to end; a second signal means now")
+            }
+            Self::Hurrying { vassals } => write!(f, "no more waiting, {vassals} vassals are killed"),
+        }
+    }
+}
+
+/// `0.012s`: milliseconds are what an operator compares.
+fn seconds(span: Duration) -> String {
+    format!("{:.3}s", span.as_secs_f64())
+}

@@ -1,0 +1,125 @@
+//! The order of a plan, step by step, without a kernel.
+
+#![allow(unreachable_pub, reason = "a module of a test is seen by nobody else")]
+
+#[allow(dead_code, reason = "the simulated world shares its small specs with other tests")]
+#[path = "world/specs.rs"]
+mod specs;
+
+use liege_core::{CompileError, Surroundings, compile, compile_reload};
+use liege_plan::{Phase, Program, describe_act};
+use liege_spec::{Asked, Hook, HookPhase, Identity, Namespaces, Origin, PivotRoot, ProgramSpec, VassalConfig, Verb};
+
+fn around<'a>() -> Surroundings<'a> {
+    Surroundings {
+        vassal: "app.ini",
+        directory: "/etc/vassals",
+        namespaces: Namespaces { mount: true, pid: true, ..Namespaces::default() },
+        graceful_stop: false,
+        limits: specs::LIMITS,
+    }
+}
+
+fn at(line: u32) -> Origin {
+    Origin { file: "app.ini".into(), line, column: 1, key: "key".into() }
+}
+
+/// Every phase has one hook, given in the wrong order on purpose.
+fn full() -> VassalConfig {
+    let mut config = specs::config(0, 0);
+    let phases = [
+        HookPhase::AsUserAtexit,
+        HookPhase::AsUser,
+        HookPhase::AsRoot,
+        HookPhase::PostJail,
+        HookPhase::InJail,
+        HookPhase::PreJail,
+        HookPhase::Asap,
+        HookPhase::AsVassal,
+        HookPhase::AsVassalBeforeDrop,
+    ];
+    for spec in [&mut config.fresh, &mut config.again] {
+        spec.jail.hooks = phases
+            .iter()
+            .enumerate()
+            .map(|(i, phase)| Hook {
+                phase: *phase,
+                verb: Asked::new(Verb::Exec(format!("{phase:?}")), at(u32::try_from(i).unwrap_or_default() + 1)),
+                hidden: false,
+            })
+            .collect();
+        spec.jail.identity = Some(Asked::new(Identity { uid: 1001, gid: 1001, groups: vec![1001] }, at(20)));
+        spec.jail.pivot_root = Some(Asked::new(PivotRoot { new: "/ufs".into(), old: "/ufs/.old_root".into() }, at(21)));
+        spec.jail.wait_for = vec![Asked::new(Verb::WaitForFs("/x".into()), at(22))];
+    }
+    config
+}
+
+#[test]
+fn a_first_start_follows_uwsgis_order() {
+    let plan = compile(&full(), around()).unwrap();
+    let steps: Vec<String> = plan.work.steps.iter().map(|s| describe_act(&s.act)).collect();
+    assert_eq!(
+        steps,
+        [
+            "make / recursively slave",
+            "mount a fresh /proc",
+            "exec AsVassalBeforeDrop",
+            "exec AsVassal",
+            "exec Asap",
+            "exec PreJail",
+            "exec InJail",
+            "make / recursively private",
+            "pivot_root /ufs /ufs/.old_root",
+            "wait for /x",
+            "exec AsRoot",
+            "exec AsUser",
+        ]
+    );
+    assert_eq!(plan.work.steps.iter().filter(|s| s.as_user).map(|s| s.phase).collect::<Vec<_>>(), [Phase::AsUser]);
+    assert_eq!(plan.origins.len(), plan.work.steps.len());
+    assert_eq!(plan.origins[8].origin.as_ref().map(|o| o.line), Some(21), "a failed pivot names its line");
+    assert!(plan.work.at_exit.iter().all(|s| s.as_user && !s.fatal));
+}
+
+#[test]
+fn a_reload_repeats_only_what_uwsgi_repeats() {
+    let steps = |config: &VassalConfig| -> Vec<(String, bool)> {
+        let reload = compile_reload(config, around()).unwrap();
+        reload.work.steps.iter().map(|s| (describe_act(&s.act), s.as_user)).collect()
+    };
+    let named = |words: &[(&str, bool)]| words.iter().map(|(w, user)| (format!("exec {w}"), *user)).collect::<Vec<_>>();
+    let mut config = full();
+    assert_eq!(steps(&config), named(&[("Asap", true), ("InJail", true)]), "after a drop");
+    config.again.jail.identity = None;
+    assert_eq!(steps(&config), named(&[("Asap", false), ("InJail", false), ("AsRoot", false), ("AsUser", false)]), "as root");
+}
+
+#[test]
+fn without_namespaces_the_host_is_left_alone() {
+    let around = Surroundings { namespaces: Namespaces::default(), ..around() };
+    let plan = compile(&specs::config(0, 0), around).unwrap();
+    assert!(plan.work.steps.iter().all(|s| s.phase != Phase::Birth));
+    assert!(!plan.work.own_pid_namespace);
+}
+
+#[test]
+fn uwsgi_is_told_its_options_with_every_percent_doubled() {
+    let mut config = specs::config(0, 0);
+    let options = vec![("log-format".to_owned(), "100% %(uri)".to_owned()), ("master".to_owned(), String::new())];
+    config.fresh.app.program = ProgramSpec::Uwsgi { binary: "uwsgi".into(), options };
+    let Program::Uwsgi(uwsgi) = compile(&config, around()).unwrap().work.app.program else { panic!("not uwsgi") };
+    assert_eq!(uwsgi.config, "[uwsgi]\nlog-format = 100%% %%(uri)\nmaster = \n");
+}
+
+#[test]
+fn what_uwsgis_protocol_cannot_carry_is_refused_in_words() {
+    let mut config = specs::config(0, 0);
+    let mut with = |value: String| {
+        config.fresh.app.program = ProgramSpec::Uwsgi { binary: "uwsgi".into(), options: vec![("env".into(), value)] };
+        compile(&config, around()).map(|_| ())
+    };
+    assert_eq!(with("x".repeat(65_520)), Ok(()));
+    assert!(matches!(with("x".repeat(70_000)), Err(CompileError::ConfigTooLong { length: 70_015 })));
+    assert!(matches!(with("a\nb".into()), Err(CompileError::ValueHasLineBreak { key }) if key == "env"));
+}

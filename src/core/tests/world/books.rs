@@ -1,0 +1,134 @@
+//! The world's own books: what the machine must have decided, worked out a second time and more simply.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use liege_core::{Action, Event, Name, Note, Request, Time};
+use liege_plan::{AppWord, FromInit, ToInit};
+
+use super::specs::{MAX_THROTTLE, THROTTLE};
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    AtMostOneLivePidPerVassal(Name),
+    NoSignalAfterReap(Name),
+    NoSpawnAfterShutdown(Name),
+    VanishedConfigEndsInGone(Name),
+    GoneOwnsNothing(Name),
+    EveryDeadlineFiresOrIsCancelled,
+    BackoffGrowsUntilASettledRun(Name),
+    DaemonExitsOnlyWhenNoPidLives,
+    BadConfigNeverStopsARunningVassal(Name),
+    EveryFileHasAVassal(Name),
+    EveryWishIsMetInCalm(Name),
+    ShutdownEndsTheDaemon,
+}
+
+/// One vassal's failures as an onlooker counts them.
+#[derive(Clone, Debug, Default)]
+struct Failures {
+    last_delay: Option<Duration>,
+    /// Since when the present run counts towards a settled one.
+    runs_since: Option<Time>,
+    /// A new text was written that no life has been given yet: the end of the old one is not its failure.
+    unread: bool,
+}
+
+impl Failures {
+    /// The present run ends, by death or by a new app in its place. Lasted it long enough, the failures before it are forgotten.
+    fn end_run(&mut self, now: Time) {
+        let ran = self.runs_since.take().map_or(Duration::ZERO, |since| now - since);
+        if self.last_delay.is_some_and(|last| ran >= THROTTLE.max(last)) {
+            self.last_delay = None;
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Books {
+    pub shutdown: bool,
+    pub released: BTreeSet<u64>,
+    failures: BTreeMap<Name, Failures>,
+    written: BTreeMap<Name, std::sync::Arc<liege_spec::VassalConfig>>,
+}
+
+impl Books {
+    pub fn before(&mut self, now: Time, event: &Event) {
+        match event {
+            Event::Asked(Request::Shutdown) => self.shutdown = true,
+            Event::Asked(Request::ClearAll) => self.failures.values_mut().for_each(|f| f.last_delay = None),
+            Event::Config { vassal, config, .. } => {
+                // A new text gives a new chance.
+                if self.written.insert(vassal.clone(), config.clone()).as_ref() != Some(config) {
+                    let failures = self.failures.entry(vassal.clone()).or_default();
+                    (failures.last_delay, failures.unread) = (None, true);
+                }
+            }
+            Event::Vanished { vassal } => {
+                self.failures.remove(vassal);
+                self.written.remove(vassal);
+            }
+            Event::Reported { vassal, report, .. } => {
+                let failures = self.failures.entry(vassal.clone()).or_default();
+                match report {
+                    FromInit::Started { .. } => {
+                        failures.end_run(now);
+                        failures.runs_since = Some(now);
+                    }
+                    FromInit::Said(AppWord::Loyal) => failures.last_delay = None,
+                    FromInit::Entered { .. }
+                    | FromInit::Failed { .. }
+                    | FromInit::Said(_)
+                    | FromInit::AppExited { .. }
+                    | FromInit::OrphanDied { .. } => {}
+                }
+            }
+            Event::BadConfig { .. }
+            | Event::Spawned { .. }
+            | Event::SpawnFailed { .. }
+            | Event::Garbled { .. }
+            | Event::Exited { .. }
+            | Event::Probed { .. }
+            | Event::Deadline
+            | Event::Asked(Request::ReloadAll | Request::Reload(_)) => {}
+        }
+    }
+
+    pub fn after(&mut self, now: Time, event: &Event, actions: &[Action]) -> Result<(), Broken> {
+        if let Event::BadConfig { vassal, .. } = event {
+            let harmless = actions.iter().all(|a| matches!(a, Action::Note(Note::BadConfig { .. })));
+            if !harmless {
+                return Err(Broken::BadConfigNeverStopsARunningVassal(vassal.clone()));
+            }
+        }
+        for action in actions {
+            if let Action::Tell { vassal, message: ToInit::Walk(_) | ToInit::Reload(_), .. } = action {
+                let failures = self.failures.entry(vassal.clone()).or_default();
+                failures.end_run(now);
+                failures.unread = false;
+            }
+            if let Action::Note(Note::Ended { vassal, cause, again_in: Some(delay), .. }) = action {
+                self.ended(now, vassal, cause.is_failure(), *delay)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, now: Time, vassal: &Name, failure: bool, delay: Duration) -> Result<(), Broken> {
+        let failures = self.failures.entry(vassal.clone()).or_default();
+        failures.end_run(now);
+        if !failure || failures.unread {
+            return Ok(());
+        }
+        // No run has settled since: the delay must have grown.
+        if let Some(last) = failures.last_delay {
+            let least = if last.is_zero() { THROTTLE } else { (last * 2).min(MAX_THROTTLE) };
+            if delay < least {
+                return Err(Broken::BackoffGrowsUntilASettledRun(vassal.clone()));
+            }
+        }
+        failures.last_delay = Some(delay);
+        Ok(())
+    }
+}

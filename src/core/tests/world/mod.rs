@@ -1,0 +1,330 @@
+//! A simulated host: processes that are born, report, die and are reaped, in virtual time, with every order a kernel allows.
+//!
+//! The world performs the machine's actions and keeps its own books. After every event the books are compared with what the
+//! machine did; each way they can disagree is one of the named [`Broken`] invariants.
+
+mod books;
+pub mod saboteur;
+pub mod specs;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use liege_core::{Action, Emperor, Event, Health, Name, Request, Time, View};
+use liege_plan::{AppWord, Exit, FromInit, Place, ToInit};
+
+use books::Books;
+pub use books::Broken;
+
+/// The machine under test: the real one, or one that was broken on purpose.
+pub trait Machine {
+    fn handle(&mut self, now: Time, event: Event) -> Vec<Action>;
+    fn next_deadline(&self) -> Option<Time>;
+    fn view(&self, now: Time) -> View;
+}
+
+impl Machine for Emperor {
+    fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
+        Emperor::handle(self, now, event)
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        Emperor::next_deadline(self)
+    }
+
+    fn view(&self, now: Time) -> View {
+        Emperor::view(self, now)
+    }
+}
+
+/// Something the outside does next. `pick` chooses among what is possible at that moment.
+#[derive(Clone, Copy, Debug)]
+pub enum Op {
+    Write { vassal: u8, jail: u8, app: u8 },
+    Bad { vassal: u8 },
+    Remove { vassal: u8 },
+    Born { pick: u8, fails: bool },
+    Walks { pick: u8 },
+    StepFails { pick: u8, fatal: bool },
+    Starts { pick: u8 },
+    Says { pick: u8, word: u8 },
+    AppEnds { pick: u8, code: u8 },
+    Orphan { pick: u8 },
+    Garbles { pick: u8 },
+    Dies { pick: u8, signal: u8 },
+    Probe { pick: u8, dead: bool },
+    Passes { millis: u32 },
+    ToDeadline,
+    ReloadAll,
+    ClearAll,
+    Shutdown,
+}
+
+/// What the kernel knows of one clone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// The clone is under way.
+    Unborn,
+    /// It lives; `doomed` once it was sent SIGKILL, or asked to end.
+    Alive { doomed: bool },
+    /// Reaped, or never born.
+    Ended,
+}
+
+pub struct World<M> {
+    machine: M,
+    now: Time,
+    books: Books,
+    files: BTreeMap<Name, (u8, u8)>,
+    processes: BTreeMap<u64, (Name, Process)>,
+    watched: BTreeMap<u64, BTreeSet<String>>,
+    quit: bool,
+}
+
+impl<M: Machine> World<M> {
+    pub fn new(machine: M) -> Self {
+        Self {
+            machine,
+            now: Time(1_000_000),
+            books: Books::default(),
+            files: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            quit: false,
+        }
+    }
+
+    /// Does one thing, checks everything.
+    pub fn step(&mut self, op: Op) -> Result<(), Broken> {
+        if self.quit {
+            return Ok(());
+        }
+        match op {
+            Op::Write { vassal, jail, app } => {
+                let name = specs::name(vassal);
+                self.files.insert(name.clone(), (jail, app));
+                let config = specs::config(jail, app).into();
+                self.feed(Event::Config { vassal: name, config, directory: "/v".into() })
+            }
+            Op::Bad { vassal } => self.feed(Event::BadConfig { vassal: specs::name(vassal), diagnostics: Vec::new() }),
+            Op::Remove { vassal } => {
+                let name = specs::name(vassal);
+                self.files.remove(&name);
+                self.feed(Event::Vanished { vassal: name })
+            }
+            Op::Born { pick, fails } => self.born(pick, fails),
+            Op::Walks { pick } => self.report(pick, FromInit::Entered { step: 0 }),
+            Op::StepFails { pick, fatal } => {
+                self.report(pick, FromInit::Failed { at: Place::Step(0), errno: 2, detail: String::new(), fatal })
+            }
+            Op::Starts { pick } => self.report(pick, FromInit::Started { pid: 2 }),
+            Op::Says { pick, word } => self.report(pick, FromInit::Said(AppWord::from(word))),
+            Op::AppEnds { pick, code } => self.report(pick, FromInit::AppExited { exit: Exit::Code(code.into()) }),
+            Op::Orphan { pick } => self.report(pick, FromInit::OrphanDied { pid: 3, exit: Exit::Signal(9) }),
+            Op::Garbles { pick } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
+                Some((birth, vassal)) => self.feed(Event::Garbled { vassal, birth }),
+                None => Ok(()),
+            },
+            Op::Dies { pick, signal } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
+                Some((birth, _)) => self.reap(birth, Exit::Signal(signal.into())),
+                None => Ok(()),
+            },
+            Op::Probe { pick, dead } => self.probe(pick, dead),
+            Op::Passes { millis } => self.pass(Duration::from_millis(millis.into())),
+            Op::ToDeadline => match self.machine.next_deadline() {
+                Some(at) => self.pass(at - self.now),
+                None => Ok(()),
+            },
+            Op::ReloadAll => self.feed(Event::Asked(Request::ReloadAll)),
+            Op::ClearAll => self.feed(Event::Asked(Request::ClearAll)),
+            Op::Shutdown => self.feed(Event::Asked(Request::Shutdown)),
+        }
+    }
+
+    /// Everything under way comes to its end: clones are answered, the doomed are reaped, waits pass. Then the state of the
+    /// machine must be the state of the directory.
+    pub fn settle(&mut self) -> Result<(), Broken> {
+        for _ in 0..400 {
+            if self.quit {
+                break;
+            }
+            if self.pick(0, |p| p == Process::Unborn).is_some() {
+                self.born(0, false)?;
+            } else if let Some((birth, _)) = self.pick(0, |p| p == (Process::Alive { doomed: true })) {
+                self.reap(birth, Exit::Signal(9))?;
+            } else if self.files.len() == self.machine.view(self.now).vassals.len() && !self.books.shutdown {
+                break;
+            } else if self.machine.next_deadline().is_some() {
+                self.step(Op::ToDeadline)?;
+            } else {
+                break;
+            }
+        }
+        let view = self.machine.view(self.now);
+        let left: BTreeSet<_> = view.vassals.iter().map(|v| v.name.clone()).collect();
+        if self.books.shutdown {
+            return if self.quit && left.is_empty() { Ok(()) } else { Err(Broken::ShutdownEndsTheDaemon) };
+        }
+        if let Some(name) = left.iter().find(|name| !self.files.contains_key(*name)) {
+            return Err(Broken::VanishedConfigEndsInGone(name.clone()));
+        }
+        match self.files.keys().find(|name| !left.contains(*name)) {
+            Some(name) => Err(Broken::EveryFileHasAVassal(name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// From here on everything goes well: every wanted vassal must come to run, whatever happened before.
+    pub fn calm(&mut self) -> Result<(), Broken> {
+        self.settle()?;
+        for _ in 0..400 {
+            let view = self.machine.view(self.now);
+            if self.quit || view.vassals.iter().all(|v| v.phase == liege_core::Phase::Running) {
+                return Ok(());
+            }
+            if self.pick(0, |p| p == Process::Unborn).is_some() {
+                self.born(0, false)?;
+            } else if let Some((birth, _)) = self.pick(0, |p| p == (Process::Alive { doomed: true })) {
+                self.reap(birth, Exit::Code(0))?;
+            } else if let Some(v) =
+                view.vassals.iter().find(|v| matches!(v.phase, liege_core::Phase::Preparing | liege_core::Phase::Reloading))
+            {
+                let birth = self.alive_birth(&v.name);
+                let name = v.name.clone();
+                self.feed(Event::Reported { vassal: name, birth, report: FromInit::Started { pid: 2 } })?;
+            } else {
+                self.step(Op::ToDeadline)?;
+            }
+        }
+        let stuck = self.machine.view(self.now).vassals.into_iter().find(|v| v.phase != liege_core::Phase::Running);
+        stuck.map_or(Ok(()), |v| Err(Broken::EveryWishIsMetInCalm(v.name)))
+    }
+
+    fn alive_birth(&self, name: &Name) -> u64 {
+        self.processes.iter().find(|(_, (n, p))| n == name && *p != Process::Ended).map_or(0, |(birth, _)| *birth)
+    }
+
+    fn born(&mut self, pick: u8, fails: bool) -> Result<(), Broken> {
+        let Some((birth, vassal)) = self.pick(pick, |p| p == Process::Unborn) else { return Ok(()) };
+        if fails {
+            self.set(birth, Process::Ended);
+            return self.feed(Event::SpawnFailed { vassal, birth, stage: "clone".into(), errno: 11 });
+        }
+        self.set(birth, Process::Alive { doomed: false });
+        self.feed(Event::Spawned { vassal, birth, pid: i32::try_from(birth).unwrap_or(i32::MAX) })
+    }
+
+    fn reap(&mut self, birth: u64, exit: Exit) -> Result<(), Broken> {
+        let Some((vassal, _)) = self.processes.get(&birth).cloned() else { return Ok(()) };
+        self.set(birth, Process::Ended);
+        self.feed(Event::Exited { vassal, birth, exit })
+    }
+
+    fn report(&mut self, pick: u8, report: FromInit) -> Result<(), Broken> {
+        match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
+            Some((birth, vassal)) => self.feed(Event::Reported { vassal, birth, report }),
+            None => Ok(()),
+        }
+    }
+
+    fn probe(&mut self, pick: u8, dead: bool) -> Result<(), Broken> {
+        // Answers may come late, for a life that is long over.
+        let births: Vec<u64> = self.processes.keys().copied().collect();
+        let Some(birth) = births.get(usize::from(pick) % births.len().max(1)).copied() else { return Ok(()) };
+        let vassal = self.processes[&birth].0.clone();
+        let health = if dead { Health::Dead { errno: 107 } } else { Health::Healthy };
+        self.feed(Event::Probed { vassal, birth, path: "/app".into(), health, micros: 13 })
+    }
+
+    /// Time passes; every deadline on the way is met at its very moment.
+    fn pass(&mut self, span: Duration) -> Result<(), Broken> {
+        let until = self.now + span;
+        for _ in 0..10_000 {
+            match self.machine.next_deadline().filter(|at| *at <= until) {
+                Some(at) => {
+                    self.now = self.now.max(at);
+                    self.feed(Event::Deadline)?;
+                    if self.machine.next_deadline().is_some_and(|next| next <= self.now) {
+                        return Err(Broken::EveryDeadlineFiresOrIsCancelled);
+                    }
+                }
+                None => {
+                    self.now = until;
+                    return Ok(());
+                }
+            }
+        }
+        Err(Broken::EveryDeadlineFiresOrIsCancelled)
+    }
+
+    fn feed(&mut self, event: Event) -> Result<(), Broken> {
+        self.books.before(self.now, &event);
+        let actions = self.machine.handle(self.now, event.clone());
+        for action in &actions {
+            self.perform(action)?;
+        }
+        self.books.after(self.now, &event, &actions)?;
+        self.check_gone()
+    }
+
+    fn perform(&mut self, action: &Action) -> Result<(), Broken> {
+        match action {
+            Action::Spawn { vassal, birth, .. } => {
+                if self.books.shutdown {
+                    return Err(Broken::NoSpawnAfterShutdown(vassal.clone()));
+                }
+                if self.processes.values().any(|(name, p)| name == vassal && *p != Process::Ended) {
+                    return Err(Broken::AtMostOneLivePidPerVassal(vassal.clone()));
+                }
+                self.processes.insert(*birth, (vassal.clone(), Process::Unborn));
+            }
+            Action::Kill { vassal, birth } | Action::Tell { vassal, birth, .. } => match self.processes.get_mut(birth) {
+                Some((_, Process::Alive { doomed })) => {
+                    let asks = matches!(action, Action::Kill { .. } | Action::Tell { message: ToInit::Stop, .. });
+                    *doomed |= asks;
+                }
+                Some((_, Process::Unborn)) => {}
+                Some((_, Process::Ended)) | None => return Err(Broken::NoSignalAfterReap(vassal.clone())),
+            },
+            Action::Watch { birth, checks, .. } => {
+                self.watched.insert(*birth, checks.iter().map(|c| c.path.clone()).collect());
+            }
+            Action::Release { birth, .. } => {
+                self.watched.remove(birth);
+                self.books.released.insert(*birth);
+            }
+            Action::Quit => {
+                if self.processes.values().any(|(_, p)| *p != Process::Ended) {
+                    return Err(Broken::DaemonExitsOnlyWhenNoPidLives);
+                }
+                self.quit = true;
+            }
+            Action::ProbeNow { .. } | Action::Note(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whoever is not in the view is gone, and owns nothing. Nobody owns a life that is over.
+    fn check_gone(&self) -> Result<(), Broken> {
+        let known: BTreeSet<_> = self.machine.view(self.now).vassals.into_iter().map(|v| v.name).collect();
+        for (birth, (name, process)) in &self.processes {
+            let ended = *process == Process::Ended;
+            if ended && !self.books.released.contains(birth) || !ended && !known.contains(name) {
+                return Err(Broken::GoneOwnsNothing(name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn pick(&self, pick: u8, which: impl Fn(Process) -> bool) -> Option<(u64, Name)> {
+        let fits: Vec<_> = self.processes.iter().filter(|(_, (_, p))| which(*p)).collect();
+        let (birth, (name, _)) = fits.get(usize::from(pick) % fits.len().max(1))?;
+        Some((**birth, name.clone()))
+    }
+
+    fn set(&mut self, birth: u64, process: Process) {
+        if let Some((_, p)) = self.processes.get_mut(&birth) {
+            *p = process;
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Cores broken on purpose, one for each named invariant: the same machine, but something of what it hears or says is bent.
+//! A property test that lets one of them pass would prove nothing.
+
+use liege_core::{Action, Emperor, Event, Request, Time, View};
+
+use super::Machine;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Sabotage {
+    /// Starts a second life beside the first.
+    SpawnsTwice,
+    /// Kills whoever has just been reaped.
+    KillsTheReaped,
+    /// Starts one more when it is told to end.
+    SpawnsInShutdown,
+    /// Does not hear that a file is gone.
+    DeafToVanished,
+    /// Never lets go of a life that is over.
+    ReleasesNothing,
+    /// Sleeps through its deadlines.
+    SleepsThroughDeadlines,
+    /// Forgives every failure at once.
+    ForgivesEverything,
+    /// Leaves as soon as it is asked to.
+    QuitsAtOnce,
+    /// Takes a mistake for a removal.
+    MistakesAreRemovals,
+    /// Forgets what was to start.
+    LosesFiles,
+}
+
+pub struct Saboteur {
+    inner: Emperor,
+    how: Sabotage,
+}
+
+impl Saboteur {
+    pub fn new(inner: Emperor, how: Sabotage) -> Self {
+        Self { inner, how }
+    }
+}
+
+impl Machine for Saboteur {
+    fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
+        match (self.how, event) {
+            (Sabotage::SpawnsTwice, event) => {
+                let mut actions = self.inner.handle(now, event);
+                if let Some(Action::Spawn { vassal, birth, namespaces }) =
+                    actions.iter().find(|a| matches!(a, Action::Spawn { .. })).cloned()
+                {
+                    actions.push(Action::Spawn { vassal, birth: birth + 1_000_000, namespaces });
+                }
+                actions
+            }
+            (Sabotage::KillsTheReaped, Event::Exited { vassal, birth, exit }) => {
+                let mut actions = self.inner.handle(now, Event::Exited { vassal: vassal.clone(), birth, exit });
+                actions.push(Action::Kill { vassal, birth });
+                actions
+            }
+            (Sabotage::SpawnsInShutdown, Event::Asked(Request::Shutdown)) => {
+                let mut actions = self.inner.handle(now, Event::Asked(Request::Shutdown));
+                let namespaces = liege_spec::Namespaces::default();
+                actions.push(Action::Spawn { vassal: "late.ini".into(), birth: 999_999, namespaces });
+                actions
+            }
+            (Sabotage::DeafToVanished, Event::Vanished { .. })
+            | (Sabotage::SleepsThroughDeadlines, Event::Deadline)
+            | (Sabotage::LosesFiles, Event::Config { .. }) => Vec::new(),
+            (Sabotage::ReleasesNothing, event) => {
+                let mut actions = self.inner.handle(now, event);
+                actions.retain(|a| !matches!(a, Action::Release { .. }));
+                actions
+            }
+            (Sabotage::ForgivesEverything, event) => {
+                let mut actions = self.inner.handle(now, Event::Asked(Request::ClearAll));
+                actions.extend(self.inner.handle(now, event));
+                actions
+            }
+            (Sabotage::QuitsAtOnce, Event::Asked(Request::Shutdown)) => vec![Action::Quit],
+            (Sabotage::MistakesAreRemovals, Event::BadConfig { vassal, .. }) => {
+                self.inner.handle(now, Event::Vanished { vassal })
+            }
+            (_, event) => self.inner.handle(now, event),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.inner.next_deadline()
+    }
+
+    fn view(&self, now: Time) -> View {
+        self.inner.view(now)
+    }
+}

@@ -1,0 +1,81 @@
+//! Small configurations for the simulated world.
+
+use std::time::Duration;
+
+use liege_core::Name;
+use liege_plan::Limits;
+use liege_spec::{
+    AppSpec, Asked, EmperorDeath, EmperorSpec, Hook, HookPhase, Jail, MountpointCheck, Namespaces, Origin, ProgramSpec, Timeouts,
+    VassalConfig, VassalSpec, Verb,
+};
+
+pub const THROTTLE: Duration = Duration::from_secs(1);
+pub const MAX_THROTTLE: Duration = Duration::from_secs(180);
+pub const LIMITS: Limits = Limits { nofile: (1024, 4096), oom_score_adj: 0 };
+
+pub fn name(vassal: u8) -> Name {
+    format!("app{}.ini", vassal % 4).into()
+}
+
+fn at(line: u32, key: &str) -> Origin {
+    Origin { file: "app.ini".into(), line, column: 1, key: key.into() }
+}
+
+/// A vassal with one hook (of version `jail`) and an app (of version `app`; even ones are a real uwsgi).
+pub fn config(jail: u8, app: u8) -> VassalConfig {
+    let hook = Hook {
+        phase: HookPhase::AsUser,
+        verb: Asked::new(Verb::Exec(format!("fuse-zip -r {}.zip /app", jail % 2)), at(4, "exec-as-user")),
+        hidden: false,
+    };
+    let program = if app.is_multiple_of(2) {
+        ProgramSpec::Uwsgi { binary: "uwsgi".into(), options: vec![("psgi".into(), format!("/app/{app}.pl"))] }
+    } else {
+        ProgramSpec::Command(Asked::new(vec!["app".into(), app.to_string()], at(6, "command")))
+    };
+    let spec = VassalSpec {
+        jail: Jail { hooks: vec![hook], fresh_proc: true, ..Jail::default() },
+        app: AppSpec {
+            program,
+            chdir: None,
+            env: Vec::new(),
+            unenv: Vec::new(),
+            umask: None,
+            no_new_privs: false,
+            stop_signal: 15,
+            reload_signal: None,
+        },
+        checks: vec![MountpointCheck {
+            path: Asked::new("/app".into(), at(8, "mountpoint-check")),
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(5),
+            tolerance: 1,
+        }],
+        timeouts: Timeouts::default(),
+        attributes: Vec::new(),
+    };
+    VassalConfig { fresh: spec.clone(), again: spec }
+}
+
+/// Two may start at once, four exist: places are short.
+pub fn emperor() -> EmperorSpec {
+    EmperorSpec {
+        monitors: Vec::new(),
+        namespaces: Namespaces { mount: true, pid: true, ..Namespaces::default() },
+        freq: Duration::from_secs(3),
+        throttle: THROTTLE,
+        max_throttle: MAX_THROTTLE,
+        required_heartbeat: Duration::from_secs(30),
+        curse_tolerance: None,
+        graceful_stop: false,
+        nofollow: false,
+        extra_extensions: Vec::new(),
+        pidfile: None,
+        state_dir: "/run/liege".into(),
+        control: "/run/liege/control.sock".into(),
+        health_log: None,
+        death: EmperorDeath::Kill,
+        max_starts: Some(2),
+        vassal_set: Vec::new(),
+    }
+}

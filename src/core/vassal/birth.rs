@@ -1,0 +1,64 @@
+//! A place to start is free; the clone lives, or it failed.
+
+use liege_plan::{ToInit, describe_act};
+
+use super::{Life, Phase, SLOT, Vassal};
+use crate::{Action, Cause, cause::errno_name, compile::compile, emperor::Context, timers::Timer};
+
+impl Vassal {
+    /// Waiting → Spawning. The emperor calls this when a place is free and the vassal's time has come.
+    pub(crate) fn spawn(&mut self, cx: &mut Context<'_>) {
+        self.due = false;
+        self.slot = true;
+        self.timers.arm(Timer::Slot, cx.now + SLOT);
+        let birth = cx.next_birth();
+        self.enter(Phase::Spawning, cx);
+        self.life = Some(Life::new(birth, cx.now));
+        cx.act(Action::Spawn { vassal: self.name.clone(), birth, namespaces: cx.settings.namespaces });
+    }
+
+    /// The clone lives and waits for the green light. The plan is made of the *newest* wish, so what changed meanwhile is in it.
+    pub(crate) fn spawned(&mut self, pid: i32, cx: &mut Context<'_>) {
+        if let Some(life) = &mut self.life {
+            life.pid = Some(pid);
+        }
+        match self.phase {
+            Phase::Spawning => match self.wish.clone() {
+                None => self.kill(Cause::Vanished, cx),
+                Some(config) => match compile(&config, self.surroundings(cx)) {
+                    Err(error) => self.kill(Cause::HookFailed { what: error.to_string() }, cx),
+                    Ok(compiled) => {
+                        self.enter(Phase::Preparing, cx);
+                        self.timers.arm(Timer::Hook, cx.now + config.fresh.timeouts.hook);
+                        if let Some(life) = &mut self.life {
+                            life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();
+                            life.sources = compiled.origins;
+                            life.at_exit_sources = compiled.at_exit_origins;
+                            life.running = Some(config);
+                        }
+                        self.tell(ToInit::Walk(Box::new(compiled.work)), cx);
+                    }
+                },
+            },
+            // Impatience came first: the kill is sent again, now that there is a pid to send it to.
+            Phase::Killing => {
+                if let Some(birth) = self.birth() {
+                    cx.act(Action::Kill { vassal: self.name.clone(), birth });
+                }
+            }
+            // A birth number names one life and one answer: no other phase waits for one.
+            Phase::Waiting | Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping | Phase::Gone => {}
+        }
+    }
+
+    /// The clone did not come about.
+    pub(crate) fn spawn_failed(&mut self, stage: &str, errno: i32, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Spawning | Phase::Killing => {
+                self.blame(&Cause::SpawnFailed { what: format!("{stage}: {}", errno_name(errno)) });
+                self.over(cx);
+            }
+            Phase::Waiting | Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping | Phase::Gone => {}
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What makes a rebuild necessary: the first difference between two jails, as the line that made it.
+
+use liege_spec::{Asked, Jail};
+
+/// The first difference, in words with its place; None where the jails are the same.
+pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
+    let Jail { identity, hooks, pivot_root, chroot, wait_for, fresh_proc } = new;
+    option("the identity", old.identity.as_ref(), identity.as_ref())
+        .or_else(|| option("the root", old.pivot_root.as_ref(), pivot_root.as_ref()))
+        .or_else(|| option("the root", old.chroot.as_ref(), chroot.as_ref()))
+        .or_else(|| {
+            let old: Vec<_> = old.hooks.iter().map(|h| (h.phase, &h.verb, h.hidden)).collect();
+            let new: Vec<_> = hooks.iter().map(|h| (h.phase, &h.verb, h.hidden)).collect();
+            list("a hook", &old, &new, |(_, verb, _)| verb.at.to_string())
+        })
+        .or_else(|| list("what is waited for", &old.wait_for, wait_for, |wait| wait.at.to_string()))
+        .or_else(|| (old.fresh_proc != *fresh_proc).then(|| "vassal-proc changed".to_owned()))
+}
+
+fn option<T: PartialEq>(what: &str, old: Option<&Asked<T>>, new: Option<&Asked<T>>) -> Option<String> {
+    if old == new {
+        return None;
+    }
+    Some(match (old, new) {
+        (_, Some(new)) => format!("{what} changed at {}", new.at),
+        (Some(old), None) => format!("{what} was asked for by {}, which is gone", old.at),
+        (None, None) => return None,
+    })
+}
+
+fn list<T: PartialEq>(what: &str, old: &[T], new: &[T], place: impl Fn(&T) -> String) -> Option<String> {
+    let first = old.iter().zip(new).position(|(a, b)| a != b).unwrap_or(old.len().min(new.len()));
+    match (old.get(first), new.get(first)) {
+        (None, None) => None,
+        (_, Some(new)) => Some(format!("{what} changed at {}", place(new))),
+        (Some(old), None) => Some(format!("{what} of {} is gone", place(old))),
+    }
+}

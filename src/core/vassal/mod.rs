@@ -1,0 +1,323 @@
+//! One vassal's life.
+//!
+//! Two fields tell everything: the *wish* (the newest good configuration, or down) and the *phase*. What happens to a vassal is
+//! one method, in the file of its kind; each is a total match over the phases, without a default arm, so a new phase or a new
+//! event forces every cell of the table to be answered:
+//!
+//! | file | what happened |
+//! |---|---|
+//! | `wish.rs` | the file changed, vanished, is bad; somebody asks for a reload, an end, or is impatient |
+//! | `birth.rs` | a place to start is free; the clone lives, or failed |
+//! | `report.rs` | init said something |
+//! | `health.rs` | a probe answered |
+//! | `clock.rs` | a timer is due |
+//! | `end.rs` | init was reaped |
+//!
+//! Races: a message of an earlier life is told apart by its *birth* number and is stale. A configuration that comes while the
+//! clone is under way costs nothing, because the plan is made only when the clone lives. After `Exited` no signal is sent.
+//!
+//! Deliberately not here: names of files, pids of anything but init, and every way of doing what is decided.
+
+mod birth;
+mod clock;
+mod difference;
+mod end;
+mod health;
+mod report;
+mod wish;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use liege_spec::{Origin, VassalConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Action, Cause, MountView, Name, Note, Time, VassalView,
+    backoff::Backoff,
+    compile::{Source, Surroundings},
+    emperor::Context,
+    timers::{Timer, Timers},
+};
+
+/// How long a kill may take before it is tried again and the trouble is named.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a start counts among those that start at once. A hook that lasts longer does not hold up the others.
+const SLOT: Duration = Duration::from_secs(1);
+
+/// Where a vassal stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Backing off until its deadline, or waiting for a free place to start.
+    Waiting,
+    /// The clone is under way.
+    Spawning,
+    /// Init walks the plan.
+    Preparing,
+    /// The app runs.
+    Running,
+    /// The app is being replaced inside the kept namespaces.
+    Reloading,
+    /// It was asked to leave.
+    Stopping,
+    /// It is being destroyed.
+    Killing,
+    /// Nothing of it is left.
+    Gone,
+}
+
+impl Phase {
+    /// The word people see.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Spawning => "spawning",
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::Reloading => "reloading",
+            Self::Stopping => "stopping",
+            Self::Killing => "killing",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// One vassal: what is wanted, where it stands, and the life it is in.
+#[derive(Debug)]
+pub(crate) struct Vassal {
+    name: Name,
+    /// The newest good configuration; None: down.
+    wish: Option<Arc<VassalConfig>>,
+    directory: String,
+    phase: Phase,
+    /// When the phase began.
+    since: Time,
+    /// From the clone's request until init is reaped.
+    life: Option<Life>,
+    /// Waiting, and its time has come: it only needs a place.
+    pub(crate) due: bool,
+    /// It holds a place among those that start at once.
+    slot: bool,
+    pub(crate) timers: Timers,
+    backoff: Backoff,
+    ends: BTreeMap<&'static str, u64>,
+    last_cause: Option<String>,
+    config_error: Option<String>,
+}
+
+/// One life: from a clone's request to its reaping.
+#[derive(Debug)]
+struct Life {
+    birth: u64,
+    /// Known once the clone lives.
+    pid: Option<i32>,
+    /// What was compiled into the plan, or into the last reload.
+    running: Option<Arc<VassalConfig>>,
+    /// Where the steps of the walk under way come from.
+    sources: Vec<Source>,
+    at_exit_sources: Vec<Source>,
+    /// The steps of the walk under way, in words.
+    step: Option<u32>,
+    steps: Vec<String>,
+    /// The first reason for its end; later ones are consequences.
+    cause: Option<Cause>,
+    /// When the clone was asked for, or the reload began.
+    began: Time,
+    ready: bool,
+    accepting: bool,
+    loyal: bool,
+    /// Something changed while a reload was under way: once more afterwards.
+    reload_again: bool,
+    mounts: Vec<MountView>,
+}
+
+impl Life {
+    fn new(birth: u64, began: Time) -> Self {
+        Self {
+            birth,
+            pid: None,
+            running: None,
+            sources: Vec::new(),
+            at_exit_sources: Vec::new(),
+            step: None,
+            steps: Vec::new(),
+            cause: None,
+            began,
+            ready: false,
+            accepting: false,
+            loyal: false,
+            reload_again: false,
+            mounts: Vec::new(),
+        }
+    }
+}
+
+impl Vassal {
+    /// A new file: it wants to start as soon as there is a place.
+    pub(crate) fn new(name: Name, config: Arc<VassalConfig>, directory: String, cx: &mut Context<'_>) -> Self {
+        let mut vassal = Self {
+            wish: Some(config),
+            directory,
+            phase: Phase::Waiting,
+            since: cx.now,
+            life: None,
+            due: false,
+            slot: false,
+            timers: Timers::default(),
+            backoff: Backoff::new(cx.settings.throttle, cx.settings.max_throttle),
+            ends: BTreeMap::new(),
+            last_cause: None,
+            config_error: None,
+            name,
+        };
+        cx.note(Note::Added { vassal: vassal.name.clone() });
+        vassal.wait(Duration::ZERO, cx);
+        vassal
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The birth of the life it is in.
+    pub(crate) fn birth(&self) -> Option<u64> {
+        self.life.as_ref().map(|life| life.birth)
+    }
+
+    pub(crate) fn view(&self) -> VassalView {
+        let life = self.life.as_ref();
+        VassalView {
+            name: self.name.clone(),
+            phase: self.phase,
+            pid: life.and_then(|l| l.pid),
+            since: self.since,
+            ready: life.is_some_and(|l| l.ready),
+            accepting: life.is_some_and(|l| l.accepting),
+            loyal: life.is_some_and(|l| l.loyal),
+            mounts: life.map(|l| l.mounts.clone()).unwrap_or_default(),
+            restarts: self.ends.iter().map(|(word, n)| ((*word).to_owned(), *n)).collect(),
+            failures: self.backoff.failures(),
+            retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),
+            last_cause: self.last_cause.clone(),
+            config_error: self.config_error.clone(),
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, cx: &Context<'_>) {
+        self.phase = phase;
+        self.since = cx.now;
+        self.timers.disarm(Timer::Phase);
+    }
+
+    /// To Waiting: for a time, then for a place to start.
+    fn wait(&mut self, delay: Duration, cx: &mut Context<'_>) {
+        self.enter(Phase::Waiting, cx);
+        if delay.is_zero() { self.want_start(cx) } else { self.timers.arm(Timer::Phase, cx.now + delay) }
+    }
+
+    /// Its time has come: it queues for a place.
+    fn want_start(&mut self, cx: &mut Context<'_>) {
+        self.timers.disarm(Timer::Phase);
+        if !self.due {
+            self.due = true;
+            cx.starts.queue(self.name.clone());
+        }
+    }
+
+    /// To Gone: the emperor forgets it.
+    fn gone(&mut self, cx: &mut Context<'_>) {
+        self.give_slot_back(cx);
+        self.enter(Phase::Gone, cx);
+        self.due = false;
+        self.timers = Timers::default();
+        cx.note(Note::Gone { vassal: self.name.clone() });
+    }
+
+    /// To Stopping: init asks the app to leave.
+    fn stop(&mut self, cause: Cause, cx: &mut Context<'_>) {
+        let stop = self.running().map_or_else(Duration::default, |c| c.fresh.timeouts.stop);
+        self.enter(Phase::Stopping, cx);
+        self.timers.disarm_life();
+        self.timers.arm(Timer::Phase, cx.now + stop);
+        self.blame(&cause);
+        cx.note(Note::Stopping { vassal: self.name.clone(), why: cause });
+        self.tell(liege_plan::ToInit::Stop, cx);
+        self.unwatch(cx);
+    }
+
+    /// To Killing: the instance is destroyed.
+    fn kill(&mut self, cause: Cause, cx: &mut Context<'_>) {
+        self.enter(Phase::Killing, cx);
+        self.timers.disarm_life();
+        self.timers.arm(Timer::Phase, cx.now + KILL_PATIENCE);
+        self.blame(&cause);
+        cx.note(Note::Destroying { vassal: self.name.clone(), why: cause });
+        self.unwatch(cx);
+        if let Some(birth) = self.birth() {
+            cx.act(Action::Kill { vassal: self.name.clone(), birth });
+        }
+    }
+
+    /// The first cause is the reason; what follows from it is not.
+    fn blame(&mut self, cause: &Cause) {
+        if let Some(life) = &mut self.life {
+            life.cause.get_or_insert_with(|| cause.clone());
+        }
+    }
+
+    fn tell(&self, message: liege_plan::ToInit, cx: &mut Context<'_>) {
+        if let Some(birth) = self.birth() {
+            cx.act(Action::Tell { vassal: self.name.clone(), birth, message });
+        }
+    }
+
+    fn unwatch(&self, cx: &mut Context<'_>) {
+        if let Some(life) = self.life.as_ref().filter(|life| !life.mounts.is_empty()) {
+            cx.act(Action::Watch { vassal: self.name.clone(), birth: life.birth, checks: Vec::new() });
+        }
+    }
+
+    fn give_slot_back(&mut self, cx: &mut Context<'_>) {
+        self.timers.disarm(Timer::Slot);
+        if std::mem::take(&mut self.slot) {
+            cx.starts.give_back();
+        }
+    }
+
+    fn running(&self) -> Option<&Arc<VassalConfig>> {
+        self.life.as_ref()?.running.as_ref()
+    }
+
+    fn surroundings<'a>(&'a self, cx: &Context<'a>) -> Surroundings<'a> {
+        Surroundings {
+            vassal: &self.name,
+            directory: &self.directory,
+            namespaces: cx.settings.namespaces,
+            graceful_stop: cx.settings.graceful_stop,
+            limits: cx.settings.limits,
+        }
+    }
+
+    /// `exec fuse-zip ... (shop.ini:12: exec-as-user)`: a step of the walk under way, and who asked for it.
+    fn step_in_words(&self, step: u32, at_exit: bool) -> String {
+        let Some(life) = &self.life else { return format!("step {step}") };
+        let (sources, words) =
+            if at_exit { (&life.at_exit_sources, None) } else { (&life.sources, life.steps.get(step as usize)) };
+        let source = sources.get(step as usize);
+        let what = match (words, source) {
+            (Some(_), Some(Source { hidden: true, .. })) => "a hook".to_owned(),
+            (Some(words), _) => words.clone(),
+            (None, _) => "a hook at exit".to_owned(),
+        };
+        match source.and_then(|s| s.origin.as_ref()) {
+            Some(origin) => format!("{what} ({})", place(origin)),
+            None => what,
+        }
+    }
+}
+
+fn place(origin: &Origin) -> String {
+    origin.to_string()
+}

@@ -1,0 +1,224 @@
+//! Init said something.
+
+use liege_plan::{AppWord, Exit, FromInit, Place};
+use liege_spec::VassalSpec;
+
+use super::{Phase, Vassal};
+use crate::{
+    Action, Cause, Check, MountView, Note,
+    cause::{errno_name, signal_name},
+    emperor::Context,
+    timers::Timer,
+};
+
+impl Vassal {
+    pub(crate) fn reported(&mut self, report: FromInit, cx: &mut Context<'_>) {
+        match report {
+            FromInit::Entered { step } => self.entered(step, cx),
+            FromInit::Failed { at, errno, detail, fatal } => self.failed(&at, errno, &detail, fatal, cx),
+            FromInit::Started { pid } => self.started(pid, cx),
+            FromInit::Said(word) => self.said(word, cx),
+            FromInit::AppExited { exit } => self.app_exited(exit, cx),
+            FromInit::OrphanDied { pid, exit } => self.orphan_died(pid, exit, cx),
+        }
+    }
+
+    /// Init sent what is no message: nothing it says can be believed.
+    pub(crate) fn garbled(&mut self, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping => self.kill(Cause::Protocol, cx),
+            Phase::Waiting | Phase::Spawning | Phase::Killing | Phase::Gone => {}
+        }
+    }
+
+    fn entered(&mut self, step: u32, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Preparing | Phase::Reloading => {
+                let hook = self.running().map(|c| c.fresh.timeouts.hook).unwrap_or_default();
+                self.timers.arm(Timer::Hook, cx.now + hook);
+                if let Some(life) = &mut self.life {
+                    life.step = Some(step);
+                }
+            }
+            Phase::Waiting | Phase::Spawning | Phase::Running | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+        }
+    }
+
+    fn failed(&mut self, at: &Place, errno: i32, detail: &str, fatal: bool, cx: &mut Context<'_>) {
+        let what = self.failure_in_words(at, errno, detail);
+        if !fatal {
+            cx.note(Note::Tolerated { vassal: self.name.clone(), what });
+            return;
+        }
+        let cause = match at {
+            Place::Step(_) | Place::AtExit(_) => Cause::HookFailed { what },
+            Place::AppIdentity | Place::AppChdir | Place::AppExec | Place::Init => Cause::ExecFailed { what },
+        };
+        match self.phase {
+            // Init leaves by itself; the kill makes sure of it and takes along what the steps have started.
+            Phase::Preparing | Phase::Running | Phase::Reloading => self.kill(cause, cx),
+            Phase::Stopping | Phase::Killing => self.blame(&cause),
+            Phase::Waiting | Phase::Spawning | Phase::Gone => {}
+        }
+    }
+
+    /// One sentence: the step, the object, the errno, the line that asked for it.
+    fn failure_in_words(&self, at: &Place, errno: i32, detail: &str) -> String {
+        let step = match at {
+            Place::Step(step) => self.step_in_words(*step, false),
+            Place::AtExit(step) => self.step_in_words(*step, true),
+            Place::AppIdentity => "take the app's identity".into(),
+            Place::AppChdir => "enter the app's directory".into(),
+            Place::AppExec => "start the app".into(),
+            Place::Init => "init".into(),
+        };
+        match (errno, detail) {
+            (0, detail) => format!("{step}: {detail}"),
+            (errno, "") => format!("{step}: {}", errno_name(errno)),
+            (errno, detail) => format!("{step}: {}: {detail}", errno_name(errno)),
+        }
+    }
+
+    fn started(&mut self, pid: i32, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Preparing => {
+                self.enter(Phase::Running, cx);
+                self.give_slot_back(cx);
+                let took = self.begin_run(cx);
+                cx.note(Note::Started { vassal: self.name.clone(), pid, took });
+                self.watch(cx);
+            }
+            Phase::Reloading => {
+                self.enter(Phase::Running, cx);
+                let took = self.begin_run(cx);
+                cx.note(Note::Reloaded { vassal: self.name.clone(), took });
+                self.watch(cx);
+                if self.life.as_mut().is_some_and(|life| std::mem::take(&mut life.reload_again)) {
+                    self.take_over("its file changed meanwhile", cx);
+                }
+            }
+            // uwsgi reloaded by itself (touch-reload, its own fifo): the same files, a new app.
+            Phase::Running => {
+                if let Some(life) = &mut self.life {
+                    life.began = cx.now;
+                }
+                let took = self.begin_run(cx);
+                cx.note(Note::Reloaded { vassal: self.name.clone(), took });
+            }
+            Phase::Waiting | Phase::Spawning | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+        }
+    }
+
+    /// The app's exec succeeded: from here on it must get ready, and then last.
+    fn begin_run(&mut self, cx: &mut Context<'_>) -> std::time::Duration {
+        self.timers.disarm(Timer::Hook);
+        self.timers.disarm(Timer::Heartbeat);
+        let Some(life) = &mut self.life else { return std::time::Duration::ZERO };
+        let says_ready = life.running.as_ref().is_some_and(|c| says_ready(&c.fresh));
+        (life.ready, life.accepting, life.loyal) = (!says_ready, false, false);
+        life.step = None;
+        let took = cx.now - life.began;
+        if says_ready {
+            let ready = life.running.as_ref().map(|c| c.fresh.timeouts.ready).unwrap_or_default();
+            self.timers.arm(Timer::Ready, cx.now + ready);
+        } else {
+            self.timers.arm(Timer::Settle, cx.now + self.backoff.settles_after());
+        }
+        took
+    }
+
+    /// The mounts of the configuration in force are watched, whatever was watched before.
+    fn watch(&mut self, cx: &mut Context<'_>) {
+        let Some(life) = &mut self.life else { return };
+        let Some(config) = &life.running else { return };
+        let before = std::mem::take(&mut life.mounts);
+        let checks: Vec<Check> = config
+            .fresh
+            .checks
+            .iter()
+            .map(|c| Check { path: c.path.value.clone(), interval: c.interval, timeout: c.timeout })
+            .collect();
+        life.mounts = checks
+            .iter()
+            .map(|c| {
+                let known = before.iter().find(|m| m.path == c.path).cloned();
+                known.unwrap_or_else(|| MountView { path: c.path.clone(), health: None, micros: 0 })
+            })
+            .collect();
+        if !checks.is_empty() || !before.is_empty() {
+            cx.act(Action::Watch { vassal: self.name.clone(), birth: life.birth, checks });
+        }
+    }
+
+    fn said(&mut self, word: AppWord, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Running | Phase::Reloading => match word {
+                AppWord::Ready => {
+                    self.timers.disarm(Timer::Ready);
+                    self.timers.arm(Timer::Settle, cx.now + self.backoff.settles_after());
+                    if let Some(life) = &mut self.life {
+                        life.ready = true;
+                        cx.note(Note::Ready { vassal: self.name.clone(), took: cx.now - life.began });
+                    }
+                }
+                AppWord::Accepting => {
+                    if let Some(life) = &mut self.life {
+                        life.accepting = true;
+                    }
+                    cx.note(Note::Accepting { vassal: self.name.clone() });
+                }
+                AppWord::Loyal => {
+                    self.backoff.reset(); // as uWSGI: a loyal vassal leaves the blacklist
+                    if let Some(life) = &mut self.life {
+                        life.loyal = true;
+                    }
+                    cx.note(Note::Loyal { vassal: self.name.clone() });
+                }
+                AppWord::Heartbeat => {
+                    self.timers.arm(Timer::Heartbeat, cx.now + cx.settings.required_heartbeat);
+                }
+                // Init has answered it; the end is told by AppExited; reinforcements are not had here.
+                AppWord::WantsConfig | AppWord::Leaving | AppWord::Sos | AppWord::Unknown(_) => {}
+            },
+            Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+        }
+    }
+
+    /// The app ended: init runs the steps of the end and leaves, in bounded time.
+    fn app_exited(&mut self, exit: Exit, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Running | Phase::Reloading => {
+                self.blame(&Cause::of_app(exit));
+                let stop = self.running().map(|c| c.fresh.timeouts.stop).unwrap_or_default();
+                self.enter(Phase::Stopping, cx);
+                self.timers.disarm_life();
+                self.timers.arm(Timer::Phase, cx.now + stop);
+                self.unwatch(cx);
+            }
+            Phase::Preparing | Phase::Stopping | Phase::Killing => self.blame(&Cause::of_app(exit)),
+            Phase::Waiting | Phase::Spawning | Phase::Gone => {}
+        }
+    }
+
+    /// Perhaps it was the daemon of a watched mount: ask the mounts at once.
+    fn orphan_died(&mut self, pid: i32, exit: Exit, cx: &mut Context<'_>) {
+        let how = match exit {
+            Exit::Code(code) => format!("exited with status {code}"),
+            Exit::Signal(signal) => format!("killed by {}", signal_name(signal)),
+        };
+        cx.note(Note::OrphanDied { vassal: self.name.clone(), pid, how });
+        match self.phase {
+            Phase::Running | Phase::Reloading => {
+                if let Some(life) = self.life.as_ref().filter(|life| !life.mounts.is_empty()) {
+                    cx.act(Action::ProbeNow { vassal: self.name.clone(), birth: life.birth });
+                }
+            }
+            Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+        }
+    }
+}
+
+/// Only a real uwsgi says by itself when it is ready.
+fn says_ready(spec: &VassalSpec) -> bool {
+    matches!(spec.app.program, liege_spec::ProgramSpec::Uwsgi { .. })
+}

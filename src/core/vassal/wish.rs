@@ -1,0 +1,148 @@
+//! The wish changed: the file is new, bad or gone; somebody asks for a reload or an end, or is impatient.
+
+use std::sync::Arc;
+
+use liege_plan::{ToInit, describe_act};
+use liege_spec::{Diagnostic, VassalConfig};
+
+use super::{Phase, Vassal, difference::jail_difference};
+use crate::{Cause, Note, compile::compile_reload, emperor::Context, timers::Timer};
+
+impl Vassal {
+    /// A new configuration, or the old one touched.
+    pub(crate) fn config(&mut self, config: Arc<VassalConfig>, directory: String, cx: &mut Context<'_>) {
+        self.config_error = None;
+        let touched = self.wish.as_ref() == Some(&config);
+        self.wish = Some(config);
+        self.directory = directory;
+        match self.phase {
+            // Whoever mends a file does not wait for the delay the broken one has earned.
+            Phase::Waiting => {
+                if !touched {
+                    self.backoff.reset();
+                }
+                self.want_start(cx);
+            }
+            // The plan is made when the clone lives, of the newest wish; what was to end it is forgotten.
+            Phase::Spawning => {
+                if let Some(life) = &mut self.life {
+                    life.cause = None;
+                }
+            }
+            Phase::Preparing => {
+                if !touched {
+                    self.kill(Cause::ConfigChanged, cx);
+                }
+            }
+            Phase::Running => self.take_over(if touched { "its file was touched" } else { "its file changed" }, cx),
+            Phase::Reloading => {
+                if self.jail_change().is_some() {
+                    self.take_over("", cx);
+                } else if let Some(life) = &mut self.life {
+                    life.reload_again = true;
+                }
+            }
+            // Born again of the newest wish.
+            Phase::Stopping | Phase::Killing | Phase::Gone => {}
+        }
+    }
+
+    /// The file has mistakes: what runs goes on.
+    pub(crate) fn bad_config(&mut self, diagnostics: Vec<Diagnostic>, cx: &mut Context<'_>) {
+        self.config_error =
+            diagnostics.iter().find(|d| d.is_error()).map(|d| format!("{}:{}:{}: {}", d.file, d.line, d.column, d.message));
+        cx.note(Note::BadConfig { vassal: self.name.clone(), runs_on: self.life.is_some(), diagnostics });
+    }
+
+    /// Down is wanted: its file is gone, or the daemon ends.
+    pub(crate) fn down(&mut self, cause: Cause, cx: &mut Context<'_>) {
+        self.wish = None;
+        match self.phase {
+            Phase::Waiting => self.gone(cx),
+            Phase::Spawning => self.blame(&cause), // ends when the clone lives
+            Phase::Preparing => self.kill(cause, cx),
+            Phase::Running | Phase::Reloading => self.stop(cause, cx),
+            Phase::Stopping | Phase::Killing | Phase::Gone => {}
+        }
+    }
+
+    /// Somebody is impatient: no more asking.
+    pub(crate) fn hurry(&mut self, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Spawning | Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping => {
+                self.kill(Cause::Requested, cx);
+            }
+            Phase::Waiting | Phase::Killing | Phase::Gone => {}
+        }
+    }
+
+    /// Reload, as if the file had been touched.
+    pub(crate) fn reload(&mut self, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Running => self.take_over("it was asked to", cx),
+            Phase::Reloading => {
+                if let Some(life) = &mut self.life {
+                    life.reload_again = true;
+                }
+            }
+            // It comes up with the newest configuration anyway.
+            Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+        }
+    }
+
+    /// Forget its failures: if it waits, it starts.
+    pub(crate) fn clear(&mut self, cx: &mut Context<'_>) {
+        self.backoff.reset();
+        match self.phase {
+            Phase::Waiting => self.want_start(cx),
+            Phase::Spawning
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Reloading
+            | Phase::Stopping
+            | Phase::Killing
+            | Phase::Gone => {}
+        }
+    }
+
+    /// The line that makes a rebuild necessary, if one does.
+    fn jail_change(&self) -> Option<String> {
+        let (running, wish) = (self.running()?, self.wish.as_ref()?);
+        jail_difference(&running.fresh.jail, &wish.fresh.jail)
+    }
+
+    /// The running instance takes the wish over: in place where the jail is the same, else by a rebuild.
+    pub(super) fn take_over(&mut self, why: &str, cx: &mut Context<'_>) {
+        let Some(wish) = self.wish.clone() else { return };
+        if let Some(line) = self.jail_change() {
+            cx.note(Note::Rebuilding { vassal: self.name.clone(), why: line });
+            self.stop(Cause::ConfigChanged, cx);
+            return;
+        }
+        let compiled = match compile_reload(&wish, self.surroundings(cx)) {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                self.config_error = Some(error.to_string());
+                cx.note(Note::Tolerated { vassal: self.name.clone(), what: format!("it goes on as it was: {error}") });
+                return;
+            }
+        };
+        self.enter(Phase::Reloading, cx);
+        let timeouts = wish.fresh.timeouts;
+        // Old workers end at their leisure, the new app starts: each has its own time.
+        self.timers.arm(Timer::Phase, cx.now + timeouts.stop + timeouts.ready);
+        for timer in [Timer::Ready, Timer::Settle, Timer::Hook] {
+            self.timers.disarm(timer);
+        }
+        if let Some(life) = &mut self.life {
+            life.began = cx.now;
+            life.running = Some(wish);
+            life.step = None;
+            life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();
+            life.sources = compiled.origins;
+            life.at_exit_sources = compiled.at_exit_origins;
+        }
+        cx.note(Note::Reloading { vassal: self.name.clone(), why: why.to_owned() });
+        self.tell(ToInit::Reload(Box::new(compiled.work)), cx);
+    }
+}

@@ -1,0 +1,58 @@
+//! The snapshot everybody reads: metrics, status, page and tests see the same.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Health, Name, Phase, Time};
+
+/// All vassals at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// When.
+    pub now: Time,
+    /// Whether the daemon is on its way out.
+    pub shutting_down: bool,
+    /// By name.
+    pub vassals: Vec<VassalView>,
+}
+
+/// One vassal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VassalView {
+    /// Its name.
+    pub name: Name,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The pid of its init, in the daemon's pid namespace.
+    pub pid: Option<i32>,
+    /// When its phase began.
+    pub since: Time,
+    /// The app said it is ready (or was started, where it cannot say).
+    pub ready: bool,
+    /// The app accepts requests (uwsgi only).
+    pub accepting: bool,
+    /// The app has served a request (uwsgi only).
+    pub loyal: bool,
+    /// Its watched mounts.
+    pub mounts: Vec<MountView>,
+    /// Ends so far, by the word of their cause.
+    pub restarts: Vec<(String, u64)>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When it is tried again, while it waits.
+    pub retry_at: Option<Time>,
+    /// Why it last died, in one sentence.
+    pub last_cause: Option<String>,
+    /// Its file has mistakes; what runs is the last good one. The first mistake.
+    pub config_error: Option<String>,
+}
+
+/// One watched mount.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MountView {
+    /// The path in the vassal's root.
+    pub path: String,
+    /// The last answer; None before the first.
+    pub health: Option<Health>,
+    /// Microseconds the last probe took.
+    pub micros: u64,
+}

@@ -1,0 +1,45 @@
+//! Why a question got no good answer: what the caller tells apart.
+
+use std::fmt;
+
+/// Why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nobody listens.
+    NoDaemon {
+        /// The socket.
+        socket: String,
+        /// Why it could not be reached.
+        why: String,
+    },
+    /// The daemon knows no such vassal.
+    NoSuchVassal {
+        /// Its name.
+        name: String,
+    },
+    /// The daemon said no.
+    Refused {
+        /// In its words.
+        why: String,
+    },
+    /// The conversation broke off, or made no sense.
+    Broken {
+        /// Where.
+        why: String,
+    },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDaemon { socket, why } => {
+                write!(f, "no daemon answers at {socket}: {why} (another one is named with --control PATH)")
+            }
+            Self::NoSuchVassal { name } => write!(f, "no vassal is called {name}"),
+            Self::Refused { why } => write!(f, "refused: {why}"),
+            Self::Broken { why } => write!(f, "the daemon's answer: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,159 @@
+//! What every init is born from: its pinned program, its environment, the ends of its standard streams. Made once, at start.
+//!
+//! The program is held open, so that an upgrade on disk cannot give one daemon two versions of init.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::{
+            ffi::{OsStrExt, OsStringExt},
+            net::UnixStream,
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use liege_spec::Namespaces;
+use liege_sys::{
+    Strings,
+    clone::{Birth, BirthError, Child},
+};
+use nix::{
+    fcntl::{OFlag, open},
+    sys::stat::Mode,
+};
+
+use crate::children::{Children, Ending};
+
+/// The number under which init finds its channel.
+const CHANNEL_FD: i32 = 3;
+
+/// Shared by all births.
+#[derive(Debug)]
+pub(crate) struct Birthplace {
+    init: OwnedFd,
+    env: Strings,
+    null: File,
+}
+
+impl Birthplace {
+    /// Finds and pins `liege-init`, and computes the environment.
+    ///
+    /// # Errors
+    /// There is no `liege-init` where it belongs.
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let env = passed_on(std::env::vars_os());
+        Ok(Self {
+            init: pin_init()?,
+            env: Strings::new(env.into_iter().map(|(name, value)| pair(&name, &value))).context("the environment")?,
+            null: File::options().read(true).write(true).open("/dev/null").context("open /dev/null")?,
+        })
+    }
+
+    /// Clones an init. Blocks until it has been executed; it then waits on the channel for its plan.
+    ///
+    /// # Errors
+    /// The stage that failed, and its errno.
+    pub(crate) fn bear(
+        &self,
+        children: &Children,
+        vassal: &str,
+        namespaces: Namespaces,
+        channel: &UnixStream,
+    ) -> Result<(Child, Ending), BirthError> {
+        // A name with a zero byte cannot come from a file name.
+        let argv = Strings::new(["liege-init", vassal]).unwrap_or_else(|_| empty());
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        let fds: [(BorrowedFd<'_>, i32); 4] =
+            [(self.null.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2), (channel.as_fd(), CHANNEL_FD)];
+        children.spawn(&Birth {
+            namespaces: liege_sys::clone::Namespaces {
+                mount: namespaces.mount,
+                pid: namespaces.pid,
+                ipc: namespaces.ipc,
+                uts: namespaces.uts,
+                net: namespaces.net,
+                cgroup: namespaces.cgroup,
+            },
+            program: self.init.as_fd(),
+            argv: &argv,
+            env: &self.env,
+            fds: &fds,
+        })
+    }
+}
+
+fn empty() -> Strings {
+    Strings::new::<Vec<u8>>([]).unwrap_or_else(|_| unreachable!("no string has a zero byte in it"))
+}
+
+/// uWSGI's rules for what a vassal sees: `UWSGI_VASSAL_X=V` becomes `UWSGI_X=V`; what belongs to the daemon alone is left out.
+fn passed_on(env: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    let (for_vassals, own): (Vec<_>, Vec<_>) = env.partition(|(name, _)| name.as_bytes().starts_with(b"UWSGI_VASSAL_"));
+    let renamed: Vec<_> = for_vassals
+        .into_iter()
+        .map(|(name, value)| (OsString::from_vec([b"UWSGI_", &name.as_bytes()[b"UWSGI_VASSAL_".len()..]].concat()), value))
+        .collect();
+    own.into_iter()
+        .filter(|(name, _)| name != "UWSGI_RELOADS" && name != "NOTIFY_SOCKET")
+        .filter(|(name, _)| renamed.iter().all(|(new, _)| new != name))
+        .chain(renamed.iter().cloned())
+        .collect()
+}
+
+fn pair(name: &OsString, value: &OsString) -> Vec<u8> {
+    [name.as_bytes(), b"=", value.as_bytes()].concat()
+}
+
+fn pin_init() -> anyhow::Result<OwnedFd> {
+    let own = std::fs::read_link("/proc/self/exe").context("read /proc/self/exe (is /proc mounted?)")?;
+    let places = init_places(&own);
+    for place in &places {
+        match open(place, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) {
+            Ok(fd) => return Ok(fd),
+            Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => {}
+            Err(errno) => bail!("open {}: {errno}", place.display()),
+        }
+    }
+    let looked: Vec<_> = places.iter().map(|p| p.display().to_string()).collect();
+    bail!(
+        "liege-init, the program that becomes pid 1 of a vassal, is neither {}: was only half of liege installed?",
+        looked.join(" nor ")
+    )
+}
+
+/// Where init may be, seen from the daemon's own program.
+fn init_places(own: &Path) -> [PathBuf; 2] {
+    let bin = own.parent().unwrap_or(Path::new("/"));
+    let prefix = bin.parent().unwrap_or(Path::new("/"));
+    [bin.join("liege-init"), prefix.join("libexec/liege/liege-init")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(env: &[(&str, &str)]) -> Vec<String> {
+        let pairs = env.iter().map(|(n, v)| (OsString::from(n), OsString::from(v)));
+        passed_on(pairs).iter().map(|(n, v)| String::from_utf8(pair(n, v)).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_variable_for_vassals_loses_its_prefix_and_wins() {
+        assert_eq!(rewritten(&[("UWSGI_CHEAPER", "1"), ("UWSGI_VASSAL_CHEAPER", "2")]), ["UWSGI_CHEAPER=2"]);
+    }
+
+    #[test]
+    fn what_belongs_to_the_daemon_alone_is_not_passed_on() {
+        assert_eq!(rewritten(&[("UWSGI_RELOADS", "1"), ("NOTIFY_SOCKET", "/x"), ("PATH", "/bin")]), ["PATH=/bin"]);
+    }
+
+    #[test]
+    fn init_is_looked_for_beside_the_daemon_then_in_libexec() {
+        let places = init_places(Path::new("/usr/bin/liege"));
+        assert_eq!(places, [PathBuf::from("/usr/bin/liege-init"), PathBuf::from("/usr/libexec/liege/liege-init")]);
+    }
+}

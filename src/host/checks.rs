@@ -1,0 +1,102 @@
+//! The mountpoint checks of one life: one task per watched mount, an interval timer and a push.
+//!
+//! The first probe is made at once. At most one probe of a mount is in flight: while a mount hangs its task waits with it, no
+//! interval is counted, no second probe is queued. The answer is told as it is; what it means is the core's business.
+//!
+//! Deliberately not here: the probe itself (a thread that wears a tenant's uid can be killed by that tenant, so it lives in
+//! the prober process), and judging a mount that does not answer.
+
+use std::{collections::HashMap, sync::Arc};
+
+use liege_core::{Check, Event, Name};
+use tokio::{
+    sync::Notify,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{inbox::Post, prober::Prober};
+
+/// What a check needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Means {
+    pub(crate) prober: Prober,
+    pub(crate) post: Post,
+}
+
+/// The checks of one life. Dropped with it; the tasks end then.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    vassal: Name,
+    birth: u64,
+    now: Arc<Notify>,
+    tasks: HashMap<String, (Check, JoinHandle<()>)>,
+}
+
+impl Checks {
+    pub(crate) fn new(vassal: Name, birth: u64) -> Self {
+        Self { vassal, birth, now: Arc::default(), tasks: HashMap::new() }
+    }
+
+    /// These and no others from now on. One that stays as it was goes on undisturbed.
+    pub(crate) fn set(&mut self, pid: i32, checks: Vec<Check>, means: &Means) {
+        self.tasks.retain(|_, (check, task)| {
+            let stays = checks.contains(check);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for check in checks {
+            if self.tasks.contains_key(&check.path) {
+                continue;
+            }
+            let (vassal, now) = (self.vassal.clone(), Arc::clone(&self.now));
+            let task = tokio::spawn(watch(vassal, self.birth, pid, check.clone(), now, means.clone()));
+            self.tasks.insert(check.path.clone(), (check, task));
+        }
+    }
+
+    /// All of them now, not at the next interval.
+    pub(crate) fn probe_now(&self) {
+        self.now.notify_waiters();
+    }
+}
+
+impl Drop for Checks {
+    fn drop(&mut self) {
+        for (_, task) in self.tasks.values() {
+            task.abort();
+        }
+    }
+}
+
+async fn watch(vassal: Name, birth: u64, pid: i32, check: Check, now: Arc<Notify>, means: Means) {
+    let mut every = interval(check.interval);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Made before the first probe, and again before each wait: a push that comes during a probe is not lost.
+    let mut pushed = Box::pin(now.notified());
+    pushed.as_mut().enable();
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = &mut pushed => {
+                pushed.set(now.notified());
+                pushed.as_mut().enable();
+            }
+        }
+        let mut answer = std::pin::pin!(means.prober.probe(pid, &check.path));
+        let probed = match timeout(check.timeout, &mut answer).await {
+            Ok(probed) => probed,
+            Err(_) => {
+                tracing::warn!(
+                    target: "mountpoint", vassal = &*vassal, path = check.path,
+                    "{} has not answered for {:?}: its daemon hangs or is very busy; still waiting", check.path, check.timeout
+                );
+                answer.await
+            }
+        };
+        let (vassal, path) = (vassal.clone(), check.path.clone());
+        means.post.event(Event::Probed { vassal, birth, path, health: probed.health, micros: probed.micros }).await;
+    }
+}

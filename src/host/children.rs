@@ -1,0 +1,211 @@
+//! Who our children are, and how each of them ended.
+//!
+//! Every child of the daemon (an init, the prober, the shell of an `exec://`) is born through [`Children::spawn`], and every
+//! end is read by the loop alone, when SIGCHLD says "look". Between the two lie three races:
+//! * a child may end **before it is registered**: while a birth is under way, ends that nobody claims are kept;
+//! * the kernel may give us **orphans** of a vassal without a pid namespace (the daemon is a subreaper): they are reaped like
+//!   all others, nobody claims them, and their ends are forgotten;
+//! * the **sweep** that kills such orphans must never see a clone that is not registered yet: births hold the read side of a
+//!   lock, the sweep its write side.
+//!
+//! Deliberately not here: `waitpid(-1)` as the only authority, and `tokio::process`, which would reap behind our back.
+
+use std::{
+    collections::HashMap,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use liege_plan::Exit;
+use liege_sys::{
+    clone::{Birth, BirthError, Child},
+    descendants, pidfd,
+    wait::{self, Ended},
+};
+use tokio::sync::oneshot;
+
+/// How a registered child ends; arrives once. An error means the daemon itself is ending.
+pub(crate) type Ending = oneshot::Receiver<Exit>;
+
+/// The register. Shared by the loop, which reaps, and the blocking threads, which give birth.
+#[derive(Debug, Default)]
+pub(crate) struct Children {
+    register: Mutex<Register>,
+    births: RwLock<()>,
+}
+
+#[derive(Debug, Default)]
+struct Register {
+    /// Who waits for which pid.
+    known: HashMap<i32, oneshot::Sender<Exit>>,
+    /// Ends nobody claimed while births were under way.
+    unclaimed: HashMap<i32, Exit>,
+    under_way: usize,
+    killed: bool,
+}
+
+impl Children {
+    /// Makes a child and registers it. Blocks until it has executed its program.
+    ///
+    /// # Errors
+    /// As [`liege_sys::clone::spawn`]; nothing is left of the child then.
+    pub(crate) fn spawn(&self, birth: &Birth<'_>) -> Result<(Child, Ending), BirthError> {
+        let under_way = self.begin();
+        let child = liege_sys::clone::spawn(birth)?;
+        let ending = under_way.register(child.pid);
+        Ok((child, ending))
+    }
+
+    /// Reaps everybody who has ended. Called by the loop at every SIGCHLD, and by nobody else.
+    pub(crate) fn reap(&self) {
+        // Peeked first and reaped by its pid: an end is handed over in the same order in which it is taken from the kernel.
+        while let Some(pid) = wait::peek() {
+            match wait::reap(pid) {
+                Some(ended) => self.ended(pid, exit_of(ended)),
+                None => {} // taken by the clone shim, whose child failed before its exec: look for the next
+            }
+        }
+    }
+
+    /// Kills everybody who was left to us by a vassal without a pid namespace, with all descendants, and waits for their ends.
+    /// Blocks; the loop goes on reaping meanwhile.
+    pub(crate) fn sweep(&self) {
+        let me = i32::try_from(std::process::id()).unwrap_or_default();
+        let mut ended = Vec::new();
+        loop {
+            let no_births = self.births.write().unwrap_or_else(PoisonError::into_inner);
+            let strangers: Vec<i32> = descendants::children_of(me)
+                .into_iter()
+                .filter(|pid| !ended.contains(pid) && !self.register().known.contains_key(pid))
+                .collect();
+            // A zombie keeps its number until the loop has reaped it, so what is opened here is no one else.
+            let doomed: Vec<(i32, OwnedFd)> = strangers.iter().filter_map(|&pid| Some((pid, pidfd::open(pid).ok()?))).collect();
+            for (_, pidfd) in &doomed {
+                pidfd::signal(pidfd, nix::libc::SIGKILL).ok();
+            }
+            drop(no_births);
+            if doomed.is_empty() {
+                return;
+            }
+            for (pid, pidfd) in doomed {
+                descendants::kill_below(&[pid]);
+                until_ended(&pidfd);
+                ended.push(pid);
+            }
+        }
+    }
+
+    /// Whether no registered child lives.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.register().known.is_empty()
+    }
+
+    /// SIGKILL to all registered children; at the daemon's end only. True when that was done before.
+    pub(crate) fn kill_all(&self) -> bool {
+        let mut register = self.register();
+        // Not reaped yet, so their numbers are still theirs.
+        for &pid in register.known.keys() {
+            descendants::kill(pid, nix::libc::SIGKILL).ok();
+        }
+        std::mem::replace(&mut register.killed, true)
+    }
+
+    fn begin(&self) -> UnderWay<'_> {
+        let no_sweep = self.births.read().unwrap_or_else(PoisonError::into_inner);
+        self.register().under_way += 1;
+        UnderWay { children: self, _no_sweep: no_sweep }
+    }
+
+    fn ended(&self, pid: i32, exit: Exit) {
+        let mut register = self.register();
+        if let Some(waiting) = register.known.remove(&pid) {
+            waiting.send(exit).ok();
+        } else if register.under_way > 0 {
+            register.unclaimed.insert(pid, exit);
+        }
+    }
+
+    fn register(&self) -> MutexGuard<'_, Register> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A birth under way. While one lives, unclaimed ends are kept and no sweep runs.
+struct UnderWay<'a> {
+    children: &'a Children,
+    _no_sweep: RwLockReadGuard<'a, ()>,
+}
+
+impl UnderWay<'_> {
+    fn register(&self, pid: i32) -> Ending {
+        let (tell, ending) = oneshot::channel();
+        let mut register = self.children.register();
+        match register.unclaimed.remove(&pid) {
+            Some(exit) => drop(tell.send(exit)),
+            None => drop(register.known.insert(pid, tell)),
+        }
+        ending
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut register = self.children.register();
+        register.under_way -= 1;
+        if register.under_way == 0 {
+            // Nobody can claim these any more: they were orphans.
+            register.unclaimed.clear();
+        }
+    }
+}
+
+pub(crate) fn exit_of(ended: Ended) -> Exit {
+    match ended {
+        Ended::Code(code) => Exit::Code(code),
+        Ended::Signal(signal) => Exit::Signal(signal),
+    }
+}
+
+/// Sleeps until the process is a zombie. One that cannot die (in the kernel, uninterruptible) is given up after ten seconds:
+/// its SIGKILL waits there for it.
+fn until_ended(pidfd: &impl AsFd) {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    while poll(&mut fds, PollTimeout::from(10_000u16)) == Err(nix::errno::Errno::EINTR) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_comes_before_its_registration_is_kept() {
+        let children = Children::default();
+        let birth = children.begin();
+        children.ended(7, Exit::Code(3));
+        assert_eq!(birth.register(7).blocking_recv(), Ok(Exit::Code(3)));
+    }
+
+    #[test]
+    fn an_end_that_comes_after_its_registration_reaches_who_waits() {
+        let children = Children::default();
+        let ending = children.begin().register(7);
+        children.ended(8, Exit::Code(0));
+        children.ended(7, Exit::Signal(9));
+        assert_eq!(ending.blocking_recv(), Ok(Exit::Signal(9)));
+    }
+
+    #[test]
+    fn the_ends_of_orphans_are_forgotten_once_no_birth_can_claim_them() {
+        let children = Children::default();
+        children.ended(7, Exit::Code(1));
+        let (first, second) = (children.begin(), children.begin());
+        children.ended(8, Exit::Code(1));
+        drop(first);
+        assert_eq!(children.register().unclaimed.len(), 1);
+        drop(second);
+        assert!(children.register().unclaimed.is_empty());
+        let mut ending = children.begin().register(8);
+        assert!(ending.try_recv().is_err(), "a number may be used again, its old end is not the new one's");
+    }
+}

@@ -1,0 +1,86 @@
+//! The control socket: HTTP over a unix socket, for `liege status` and its sisters.
+//!
+//! It has a thread and a runtime of its own, so that nobody who floods it takes time from the loop; what reaches the loop is
+//! one snapshot or one request at a time. The socket is open to everybody (0666) and tells who is who by the peer's uid, which
+//! the kernel vouches for; for now only root is answered.
+
+mod guest;
+mod routes;
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixListener as StdListener},
+    path::{Path, PathBuf},
+    thread::JoinHandle,
+};
+
+use anyhow::{Context, bail};
+use tokio::{net::UnixListener, sync::oneshot};
+
+use crate::inbox::Post;
+use guest::{Door, Peer};
+
+/// The served socket. Dropped, it is gone, file and thread.
+#[derive(Debug)]
+pub(crate) struct Control {
+    path: PathBuf,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Control {
+    /// Binds and serves. A socket left behind by an emperor that was killed is replaced; one that answers is not.
+    ///
+    /// # Errors
+    /// Somebody else's socket or file is there, or the directory is missing.
+    pub(crate) fn serve(path: &Path, post: Post) -> anyhow::Result<Self> {
+        let step = || format!("the control socket {} (emperor-control)", path.display());
+        let listener = bind(path).with_context(step)?;
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().with_context(step)?;
+        let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
+            runtime.block_on(async {
+                match UnixListener::from_std(listener) {
+                    Ok(listener) => {
+                        let app = routes::router(post).into_make_service_with_connect_info::<Peer>();
+                        tokio::select! {
+                            served = axum::serve(Door::new(listener), app) => {
+                                tracing::error!(target: "control", "the control socket: {served:?}");
+                            }
+                            _ = stopped => {}
+                        }
+                    }
+                    Err(error) => tracing::error!(target: "control", "the control socket: {error}"),
+                }
+            });
+        });
+        Ok(Self { path: path.to_owned(), stop: Some(stop), thread: Some(thread.with_context(step)?) })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        fs::remove_file(&self.path).ok();
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+fn bind(path: &Path) -> anyhow::Result<StdListener> {
+    use std::os::unix::fs::FileTypeExt;
+    if let Ok(there) = fs::symlink_metadata(path) {
+        if !there.file_type().is_socket() {
+            bail!("there is something else at this path");
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            bail!("somebody serves it: does another emperor run?");
+        }
+        fs::remove_file(path)?;
+    }
+    let listener = StdListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}

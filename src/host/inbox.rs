@@ -1,0 +1,49 @@
+//! The way from every task to the loop: one bounded queue.
+//!
+//! Bounded, so that a task that talks too much waits and the loop's memory does not grow; fair, because waiting senders are
+//! served in the order they came. The loop itself never writes to it, so it cannot wait for itself.
+
+use liege_core::{Event, View};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::lives::Born;
+
+/// What a task has to say.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    /// Something happened; the core decides.
+    Event(Event),
+    /// A clone lives: it is registered first, then the core hears of it.
+    Born(Born),
+    /// Somebody wants to see everything.
+    View(oneshot::Sender<View>),
+}
+
+/// The sending end, one copy per task.
+#[derive(Clone, Debug)]
+pub(crate) struct Post(mpsc::Sender<Mail>);
+
+/// The queue; `capacity` letters may wait.
+pub(crate) fn inbox(capacity: usize) -> (Post, mpsc::Receiver<Mail>) {
+    let (sender, receiver) = mpsc::channel(capacity);
+    (Post(sender), receiver)
+}
+
+impl Post {
+    /// Sends; waits while the queue is full. After the loop's end nobody reads any more, and that is all right.
+    pub(crate) async fn send(&self, mail: Mail) {
+        self.0.send(mail).await.ok();
+    }
+
+    /// [`Self::send`] of an event.
+    pub(crate) async fn event(&self, event: Event) {
+        self.send(Mail::Event(event)).await;
+    }
+
+    /// The snapshot; None when the loop has ended.
+    pub(crate) async fn view(&self) -> Option<View> {
+        let (answer, view) = oneshot::channel();
+        self.send(Mail::View(answer)).await;
+        view.await.ok()
+    }
+}

@@ -1,0 +1,165 @@
+//! Log lines on their way out, without ever holding up who writes them.
+//!
+//! stderr may be a full pipe to a log collector that hangs; the loop must not hang with it. So lines go into memory, a thread
+//! writes them, and what does not fit is dropped and counted: a gap in the log is said in the log.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Bytes that may wait: a health report of ten thousand vassals fits several times.
+const ROOM: usize = 16 << 20;
+/// How long the end of the program waits for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The writing end; cheap to copy. Each write is one line.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    emptied: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    /// Lines dropped since the last one that fitted.
+    dropped: u64,
+    /// The thread is writing what it took.
+    writing: bool,
+}
+
+/// Dropped at the end of the program: waits a moment for the last lines.
+#[derive(Debug)]
+pub struct Flush(Lines);
+
+impl Lines {
+    /// Starts the thread that writes to `out`.
+    pub(crate) fn to(mut out: impl Write + Send + 'static) -> io::Result<(Self, Flush)> {
+        let lines = Self(Arc::default());
+        let shared = Arc::clone(&lines.0);
+        thread::Builder::new().name("log".into()).stack_size(64 << 10).spawn(move || {
+            loop {
+                let bytes = shared.take();
+                // Nobody can be told that the log cannot be written.
+                out.write_all(&bytes).and_then(|()| out.flush()).ok();
+            }
+        })?;
+        Ok((lines.clone(), Flush(lines)))
+    }
+
+    fn push(&self, line: &[u8]) {
+        let mut queue = self.0.lock();
+        if queue.bytes.len() + line.len() > ROOM {
+            queue.dropped += 1;
+            return;
+        }
+        if queue.dropped > 0 {
+            let gap = format!("... {} log lines were lost: whoever reads this log is too slow\n", queue.dropped);
+            queue.bytes.extend_from_slice(gap.as_bytes());
+            queue.dropped = 0;
+        }
+        queue.bytes.extend_from_slice(line);
+        self.0.filled.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that waits, at once; sleeps until there is something.
+    fn take(&self) -> Vec<u8> {
+        let mut queue = self.lock();
+        queue.writing = false;
+        if queue.bytes.is_empty() {
+            self.emptied.notify_all();
+        }
+        while queue.bytes.is_empty() {
+            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.writing = true;
+        std::mem::take(&mut queue.bytes)
+    }
+}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        let shared = &self.0.0;
+        let busy = |queue: &mut Queue| queue.writing || !queue.bytes.is_empty();
+        drop(shared.emptied.wait_timeout_while(shared.lock(), LAST_LINES, busy));
+    }
+}
+
+impl Write for &Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A reader that takes nothing until it is told to.
+    struct Stuck(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().ok();
+            self.1.send(bytes.to_vec()).ok();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_hangs_holds_up_nobody_and_the_gap_is_told() {
+        let (go, stuck) = mpsc::channel();
+        let (out, written) = mpsc::channel();
+        let (lines, flush) = Lines::to(Stuck(stuck, out)).unwrap();
+        let megabyte = vec![b'x'; 1 << 20];
+        for _ in 0..40 {
+            lines.push(&megabyte);
+        }
+        let dropped = lines.0.lock().dropped;
+        assert!(dropped >= 40 - 32, "{dropped}");
+        drop(go);
+        drop(flush);
+        lines.push(b"last\n");
+        drop(Flush(lines));
+        let all: Vec<u8> = written.try_iter().flatten().collect();
+        let end = String::from_utf8_lossy(&all[all.len() - 100..]).into_owned();
+        assert!(
+            end.ends_with(&format!("... {dropped} log lines were lost: whoever reads this log is too slow\nlast\n")),
+            "{end}"
+        );
+    }
+}

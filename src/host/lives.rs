@@ -1,0 +1,83 @@
+//! The lives that have a process: what the loop holds of each of them.
+//!
+//! A life is named by its birth, a number the core gives once. Two fds each: the pidfd here, the channel in the life's task.
+
+use std::{collections::HashMap, os::fd::OwnedFd};
+
+use liege_core::{Check, Name};
+use liege_plan::ToInit;
+use tokio::sync::mpsc;
+
+use crate::checks::Checks;
+
+/// A clone that lives, on its way to the register.
+#[derive(Debug)]
+pub(crate) struct Born {
+    /// Whose.
+    pub(crate) vassal: Name,
+    /// Which birth.
+    pub(crate) birth: u64,
+    /// Its pid.
+    pub(crate) pid: i32,
+    /// Its pidfd.
+    pub(crate) pidfd: OwnedFd,
+    /// Where its task takes what is to be written to init.
+    pub(crate) outbox: mpsc::UnboundedSender<ToInit>,
+}
+
+/// One life.
+#[derive(Debug)]
+struct Life {
+    pid: i32,
+    pidfd: OwnedFd,
+    outbox: mpsc::UnboundedSender<ToInit>,
+    checks: Checks,
+}
+
+/// All of them, by birth. An action for one that is not here comes too late, which is nobody's fault.
+#[derive(Debug, Default)]
+pub(crate) struct Lives(HashMap<u64, Life>);
+
+impl Lives {
+    pub(crate) fn register(&mut self, born: Born) {
+        let Born { vassal, birth, pid, pidfd, outbox } = born;
+        self.0.insert(birth, Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth) });
+    }
+
+    /// Queues a message for init. The queue has no end, so that the loop never waits for one vassal; only the core's own
+    /// messages get there, a handful in a life.
+    pub(crate) fn tell(&self, birth: u64, message: ToInit) {
+        if let Some(life) = self.0.get(&birth) {
+            life.outbox.send(message).ok();
+        }
+    }
+
+    /// SIGKILL to init. By its pidfd: never to a stranger.
+    pub(crate) fn kill(&self, birth: u64) {
+        if let Some(life) = self.0.get(&birth)
+            && let Err(errno) = liege_sys::pidfd::signal(&life.pidfd, nix::libc::SIGKILL)
+            && errno != nix::errno::Errno::ESRCH
+        {
+            tracing::error!(target: "emperor", pid = life.pid, "kill: {errno}");
+        }
+    }
+
+    /// Watches these mounts of a life, and no others.
+    pub(crate) fn watch(&mut self, birth: u64, checks: Vec<Check>, means: &crate::checks::Means) {
+        if let Some(life) = self.0.get_mut(&birth) {
+            life.checks.set(life.pid, checks, means);
+        }
+    }
+
+    /// Probes all watched mounts of a life now.
+    pub(crate) fn probe_now(&self, birth: u64) {
+        if let Some(life) = self.0.get(&birth) {
+            life.checks.probe_now();
+        }
+    }
+
+    /// Drops everything held of a life.
+    pub(crate) fn release(&mut self, birth: u64) {
+        self.0.remove(&birth);
+    }
+}

@@ -1,0 +1,113 @@
+//! How the log looks: text for a terminal, logfmt and JSON for machines.
+//!
+//! Targets: `emperor`, `vassal`, `mountpoint`, `health`, `control`. The level comes from `--log`, else from `RUST_LOG`, else it
+//! is `info`. Colours only in text on a terminal, and never with `NO_COLOR`.
+
+use std::io::{self, IsTerminal};
+
+use anyhow::Context;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, registry::Registry, util::SubscriberInitExt};
+
+use crate::lines::{Flush, Lines};
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// `key=value` pairs.
+    Logfmt,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Starts logging to stderr. What it returns is kept to the end of the program.
+///
+/// # Errors
+/// `level` is no level and no list of `target=level`.
+pub fn start(format: Format, level: Option<&str>) -> anyhow::Result<Flush> {
+    let filter = match level {
+        Some(level) => EnvFilter::try_new(level).with_context(|| format!("--log {level}: wants a level or TARGET=LEVEL,..."))?,
+        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
+    };
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let (lines, flush) = Lines::to(io::stderr()).context("start the log's thread")?;
+    tracing_subscriber::registry().with(filter).with(layer(format, colours, lines)).try_init().context("start logging")?;
+    Ok(flush)
+}
+
+type Layer = Box<dyn tracing_subscriber::Layer<Layered> + Send + Sync>;
+type Layered = tracing_subscriber::layer::Layered<EnvFilter, Registry>;
+
+fn layer<W>(format: Format, colours: bool, writer: W) -> Layer
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    match format {
+        Format::Text => Box::new(tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(writer)),
+        Format::Logfmt => Box::new(tracing_logfmt::builder().with_target(true).layer().with_writer(writer)),
+        Format::Json => Box::new(tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: Format) -> String {
+        let memory = Memory::default();
+        let writer = memory.clone();
+        let layer = layer(format, false, move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(EnvFilter::new("info")).with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "health", "liege_vassal_up{{vassal=\"a.ini\"}} 1");
+            tracing::warn!(target: "vassal", vassal = "a.ini", cause = "exit", "ended\nhere");
+            tracing::debug!(target: "vassal", "not asked for");
+        });
+        let bytes = memory.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_health_line_in_text_is_a_sample_behind_its_target() {
+        let text = logged(Format::Text);
+        assert!(text.lines().next().unwrap().ends_with("health: liege_vassal_up{vassal=\"a.ini\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn a_json_line_is_an_object_with_the_fields() {
+        let text = logged(Format::Json);
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0]["message"], "liege_vassal_up{vassal=\"a.ini\"} 1");
+        assert_eq!((&lines[1]["target"], &lines[1]["vassal"]), (&"vassal".into(), &"a.ini".into()));
+    }
+
+    #[test]
+    fn a_logfmt_line_stays_one_line() {
+        let text = logged(Format::Logfmt);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        let line = text.lines().nth(1).unwrap();
+        assert!(line.contains("target=vassal") && line.contains("vassal=a.ini") && line.contains("cause=exit"), "{line}");
+    }
+}

@@ -1,0 +1,380 @@
+//! One vassal file as its monitor sees it, told the time and what happened; answers when it wants to be looked at.
+//!
+//! | state | how it gets there | what follows |
+//! |---|---|---|
+//! | at rest | a look is done | the next sign or scan |
+//! | being written | CREATE, MODIFY without a CLOSE_WRITE yet | a look at CLOSE_WRITE, at the latest [`LONGEST_WRITE`] later |
+//! | leaving | DELETE, MOVED_FROM | a look after a grace: editors move the old file away before the new one is there |
+//! | in reading | its time has come | one look in flight, never two; signs meanwhile make its answer worthless |
+//!
+//! Race: a look may read what is half written while the sign of it still waits in inotify's queue. The writer's sign is there
+//! before the bytes are, so the task takes all waiting signs before it takes an answer, and an answer older than the last sign
+//! is thrown away (not for ever: a file that is never quiet is believed after some tries).
+
+use std::time::Duration;
+
+use liege_spec::Diagnostic;
+use tokio::time::Instant;
+
+use super::{
+    look::{Known, Look, Question},
+    stamp::Stamp,
+};
+
+/// A writer that is silent for this long is believed to be done, closed or not.
+const SILENT_WRITE: Duration = Duration::from_secs(1);
+/// A file that is written without end is looked at all the same.
+const LONGEST_WRITE: Duration = Duration::from_secs(2);
+/// After CREATE: a link is there at once, a file gets its CLOSE_WRITE.
+const NEW: Duration = Duration::from_millis(5);
+/// `perl -i` and the like delete, then make the new file.
+const DELETED: Duration = Duration::from_millis(20);
+/// Editors move the old file away, then write the new one.
+const MOVED_AWAY: Duration = Duration::from_millis(100);
+/// Answers thrown away in a row.
+const TRIES: u32 = 5;
+/// A file with mistakes is read again at rescans, at most this many apart.
+const MOST_SCANS_APART: u32 = 16;
+
+/// What inotify says about one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// CREATE
+    Created,
+    /// MODIFY
+    Modified,
+    /// CLOSE_WRITE, MOVED_TO: complete.
+    Complete,
+    /// ATTRIB: perhaps touched.
+    Attributes,
+    /// DELETE
+    Deleted,
+    /// MOVED_FROM
+    MovedAway,
+}
+
+/// One file.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    /// The last reading.
+    known: Option<Known>,
+    /// Its last reading could not be used.
+    bad: Option<Bad>,
+    /// When it wants to be looked at.
+    due: Option<Instant>,
+    /// Since when somebody writes to it, as far as we know.
+    open_since: Option<Instant>,
+    /// How many signs there were.
+    signs: u64,
+    /// The number of signs when the look in flight began.
+    in_flight: Option<u64>,
+    thrown_away: u32,
+}
+
+#[derive(Debug)]
+struct Bad {
+    diagnostics: Vec<Diagnostic>,
+    /// Rescans until it is read again, and the number after that.
+    scans_left: u32,
+    scans_apart: u32,
+    /// The look in flight is only such a second try: the same mistakes are not told again.
+    quietly: bool,
+}
+
+impl Bad {
+    /// At a rescan: whether its turn to be read again has come.
+    fn wants_another_try(&mut self, changed: bool) -> bool {
+        self.quietly = !changed;
+        self.scans_left -= 1;
+        if self.scans_left > 0 {
+            return false;
+        }
+        self.scans_apart = (self.scans_apart * 2).min(MOST_SCANS_APART);
+        self.scans_left = self.scans_apart;
+        true
+    }
+}
+
+/// What the core is to be told.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A good configuration, perhaps with warnings.
+    Good(std::sync::Arc<liege_spec::VassalConfig>, Vec<Diagnostic>),
+    /// Mistakes.
+    Bad(Vec<Diagnostic>),
+    /// It is gone.
+    Gone,
+    /// Nothing.
+    None,
+}
+
+impl File {
+    /// When it wants to be looked at; None while a look is in flight.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due.filter(|_| self.in_flight.is_none())
+    }
+
+    /// inotify said something about it.
+    pub(super) fn sign(&mut self, now: Instant, sign: Sign) {
+        self.signs += 1;
+        if let Some(bad) = &mut self.bad {
+            bad.quietly = false; // somebody did something: he gets an answer, be it the same
+        }
+        match sign {
+            Sign::Created => {
+                self.open_since = Some(now);
+                self.due = Some(now + NEW);
+            }
+            Sign::Modified => {
+                let since = *self.open_since.get_or_insert(now);
+                self.due = Some((now + SILENT_WRITE).min(since + LONGEST_WRITE));
+            }
+            Sign::Complete => {
+                self.open_since = None;
+                self.due = Some(now);
+            }
+            // While it is written the write decides, and an unlink shows as a change of attributes (the link count) first.
+            Sign::Attributes => self.due = Some(self.due.unwrap_or(now)),
+            Sign::Deleted => self.leaves(now + DELETED),
+            Sign::MovedAway => self.leaves(now + MOVED_AWAY),
+        }
+    }
+
+    fn leaves(&mut self, at: Instant) {
+        self.open_since = None;
+        self.due = Some(at);
+    }
+
+    /// A full scan found it. `stamp`: what it found; None: it is not in the directory.
+    pub(super) fn scanned(&mut self, now: Instant, stamp: Option<Stamp>) {
+        if self.due.is_some() || self.in_flight.is_some() {
+            return; // a look is coming anyway, at the right time
+        }
+        let Some(stamp) = stamp else {
+            self.due = Some(now + DELETED);
+            return;
+        };
+        let changed = self.known.is_some_and(|known| known.stamp != stamp);
+        let suspect = self.known.is_some_and(|known| known.racy);
+        let wanted = match &mut self.bad {
+            Some(bad) => bad.wants_another_try(changed),
+            None => self.known.is_none(),
+        };
+        if changed || suspect || wanted {
+            self.due = Some(now);
+        }
+    }
+
+    /// Begins a look.
+    pub(super) fn begin(&mut self, now: Instant) -> Question {
+        self.due = None;
+        self.in_flight = Some(self.signs);
+        let young = self.open_since.is_some_and(|since| now < since + SILENT_WRITE);
+        Question { known: self.known, again: self.bad.is_some(), young }
+    }
+
+    /// A look is done.
+    pub(super) fn finish(&mut self, now: Instant, look: Look) -> News {
+        let stale = self.in_flight.take() != Some(self.signs);
+        if stale && self.thrown_away < TRIES {
+            self.thrown_away += 1;
+            self.due.get_or_insert(now);
+            return News::None;
+        }
+        self.thrown_away = 0;
+        match look {
+            Look::Missing => News::Gone,
+            Look::Unfinished => {
+                let since = *self.open_since.get_or_insert(now);
+                self.due.get_or_insert((since + SILENT_WRITE).max(now + NEW));
+                News::None
+            }
+            Look::Same(known) => {
+                self.settle(known);
+                News::None
+            }
+            Look::Unreadable(diagnostic) => self.spoiled(vec![diagnostic]),
+            Look::Read(known, reading) => {
+                self.settle(known);
+                match reading.value {
+                    Some(config) => {
+                        self.bad = None;
+                        News::Good(config, reading.diagnostics)
+                    }
+                    None => self.spoiled(reading.diagnostics),
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, known: Known) {
+        self.known = Some(known);
+        self.open_since = None;
+    }
+
+    fn spoiled(&mut self, diagnostics: Vec<Diagnostic>) -> News {
+        self.open_since = None;
+        let bad = self.bad.get_or_insert(Bad { diagnostics: Vec::new(), scans_left: 1, scans_apart: 1, quietly: false });
+        let told_before = std::mem::replace(&mut bad.quietly, false) && bad.diagnostics == diagnostics;
+        if told_before {
+            return News::None;
+        }
+        bad.diagnostics.clone_from(&diagnostics);
+        News::Bad(diagnostics)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use liege_spec::Reading;
+
+    use super::*;
+
+    /// A file, a clock that is turned by hand, and a real file to take stamps from.
+    struct Scene {
+        file: File,
+        now: Instant,
+        _dir: tempfile::TempDir,
+        known: Known,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.ini");
+            fs::write(&path, "x").unwrap();
+            let stamp = Stamp::of_path(&path, false).unwrap().unwrap();
+            let known = Known { stamp, hash: 1, racy: false };
+            Self { file: File::default(), now: Instant::now(), _dir: dir, known }
+        }
+
+        fn after(&mut self, millis: u64) -> &mut Self {
+            self.now += Duration::from_millis(millis);
+            self
+        }
+
+        fn sign(&mut self, sign: Sign) -> &mut Self {
+            self.file.sign(self.now, sign);
+            self
+        }
+
+        /// Milliseconds until it wants to be looked at.
+        fn due(&self) -> Option<u128> {
+            self.file.due().map(|at| at.saturating_duration_since(self.now).as_millis())
+        }
+
+        fn bad(&mut self) -> News {
+            self.file.begin(self.now);
+            let diagnostics = vec![super::super::look::unreadable("a.ini".as_ref(), &std::io::ErrorKind::Other.into())];
+            self.file.finish(self.now, Look::Read(self.known, Reading { value: None, diagnostics }))
+        }
+
+        fn scan(&mut self) -> &mut Self {
+            self.file.scanned(self.now, Some(self.known.stamp));
+            self
+        }
+    }
+
+    #[test]
+    fn a_new_file_is_read_when_its_writer_closes_it() {
+        let mut scene = Scene::new();
+        scene.sign(Sign::Created);
+        assert_eq!(scene.due(), Some(5));
+        scene.after(5);
+        assert!(scene.file.begin(scene.now).young);
+        assert!(matches!(scene.file.finish(scene.now, Look::Unfinished), News::None));
+        assert_eq!(scene.due(), Some(995));
+        scene.after(10).sign(Sign::Modified).sign(Sign::Complete);
+        assert_eq!(scene.due(), Some(0));
+        assert!(!scene.file.begin(scene.now).young);
+    }
+
+    #[test]
+    fn a_writer_that_never_closes_and_never_rests_is_read_after_two_seconds() {
+        let mut scene = Scene::new();
+        for _ in 0..4 {
+            scene.sign(Sign::Modified).after(500);
+        }
+        scene.sign(Sign::Modified);
+        assert_eq!(scene.due(), Some(0));
+    }
+
+    #[test]
+    fn a_file_moved_away_and_written_anew_never_left() {
+        let mut scene = Scene::new();
+        scene.sign(Sign::MovedAway).after(3).sign(Sign::Created).after(1).sign(Sign::Complete);
+        assert_eq!(scene.due(), Some(0));
+        scene.file.begin(scene.now);
+        assert!(matches!(scene.file.finish(scene.now, Look::Same(scene.known)), News::None));
+    }
+
+    #[test]
+    fn an_answer_older_than_the_last_sign_is_thrown_away_but_not_for_ever() {
+        let mut scene = Scene::new();
+        for _ in 0..TRIES {
+            scene.file.begin(scene.now);
+            scene.sign(Sign::Attributes);
+            assert!(matches!(scene.file.finish(scene.now, Look::Missing), News::None));
+            assert_eq!(scene.due(), Some(0));
+        }
+        scene.file.begin(scene.now);
+        scene.sign(Sign::Attributes);
+        assert!(matches!(scene.file.finish(scene.now, Look::Missing), News::Gone));
+    }
+
+    #[test]
+    fn there_is_never_a_second_look_in_flight() {
+        let mut scene = Scene::new();
+        scene.file.begin(scene.now);
+        scene.sign(Sign::Complete);
+        assert_eq!(scene.due(), None);
+    }
+
+    #[test]
+    fn mistakes_are_told_once_and_tried_again_ever_more_rarely() {
+        let mut scene = Scene::new();
+        assert!(matches!(scene.bad(), News::Bad(_)));
+        let mut tries = Vec::new();
+        for scan in 1..=40 {
+            if scene.scan().due().is_some() {
+                tries.push(scan);
+                assert!(matches!(scene.bad(), News::None));
+            }
+        }
+        assert_eq!(tries, [1, 3, 7, 15, 31]);
+        scene.sign(Sign::Complete);
+        assert!(matches!(scene.bad(), News::Bad(_)), "who touches the file gets an answer");
+    }
+
+    #[test]
+    fn a_scan_leaves_a_file_alone_that_did_not_change_and_one_that_is_being_written() {
+        let mut scene = Scene::new();
+        scene.file.begin(scene.now);
+        scene.file.finish(scene.now, Look::Same(scene.known));
+        assert_eq!(scene.scan().due(), None);
+        scene.sign(Sign::Modified);
+        assert_eq!(scene.scan().due(), Some(1000));
+        scene.file.begin(scene.now);
+        scene.file.finish(scene.now, Look::Same(Known { racy: true, ..scene.known }));
+        assert_eq!(scene.scan().due(), Some(0));
+    }
+
+    #[test]
+    fn a_good_reading_after_a_bad_one_is_told() {
+        let mut scene = Scene::new();
+        scene.bad();
+        assert!(scene.file.begin(scene.now).again);
+        let config = Arc::new(liege_spec::VassalConfig { fresh: spec(), again: spec() });
+        let reading = Reading { value: Some(config), diagnostics: Vec::new() };
+        assert!(matches!(scene.file.finish(scene.now, Look::Read(scene.known, reading)), News::Good(..)));
+        assert!(!scene.file.begin(scene.now).again);
+    }
+
+    fn spec() -> liege_spec::VassalSpec {
+        let text = b"[vassal]\ncommand = /bin/true\n";
+        let world = crate::world::World::alone();
+        liege_spec::read_vassal(&liege_spec::Source::new("a.ini", text), &world).value.unwrap().fresh
+    }
+}

@@ -1,0 +1,228 @@
+//! One look at one vassal file, on a thread that may block: what is there, has it changed, what does it say.
+
+use std::{
+    fs::{self, File},
+    hash::{DefaultHasher, Hasher},
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+    time::SystemTime,
+};
+
+use liege_spec::{Diagnostic, Reading, Severity, Source, VassalConfig, read_vassal};
+use nix::fcntl::OFlag;
+
+use super::{place::is_gone, stamp::Stamp};
+use crate::world::{World, phrase};
+
+/// What is known of a file from its last reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) stamp: Stamp,
+    pub(super) hash: u64,
+    /// Its last reading cannot be trusted to show every write.
+    pub(super) racy: bool,
+}
+
+/// The question.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) known: Option<Known>,
+    /// Read again although nothing changed: its mistakes may depend on the world around it.
+    pub(super) again: bool,
+    /// It was made a moment ago and nobody has closed it yet: one that may still be written is not read.
+    pub(super) young: bool,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// No regular file is there.
+    Missing,
+    /// Probably still being written.
+    Unfinished,
+    /// The same as before, under this stamp.
+    Same(Known),
+    /// It could not be read; that says nothing about its content.
+    Unreadable(Diagnostic),
+    /// Its content is new, or it was touched.
+    Read(Known, Reading<Arc<VassalConfig>>),
+}
+
+/// A configuration of a megabyte is a mistake, `/dev/zero` a worse one.
+const MAX_FILE: u64 = 4 << 20;
+
+/// How files are looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    pub(super) nofollow: bool,
+    pub(super) set: Arc<[(String, String)]>,
+    pub(super) world: World,
+}
+
+impl Reader {
+    /// Looks. Blocks as long as the file system (or what the file includes) does.
+    pub(super) fn look(&self, path: &Path, question: &Question) -> Look {
+        match self.try_look(path, question) {
+            Ok(look) => look,
+            Err(error) if is_gone(&error) && fs::symlink_metadata(path).is_err_and(|e| is_gone(&e)) => Look::Missing,
+            Err(error) if is_gone(&error) && !self.nofollow => Look::Missing, // a link to nothing
+            Err(error) => Look::Unreadable(unreadable(path, &error)),
+        }
+    }
+
+    fn try_look(&self, path: &Path, question: &Question) -> io::Result<Look> {
+        let at = fs::symlink_metadata(path)?;
+        if question.young && at.is_file() && at.nlink() == 1 {
+            return Ok(Look::Unfinished); // a link, hard or symbolic, is finished when it is there
+        }
+        let began = SystemTime::now();
+        let Some(mut stamp) = Stamp::of_path(path, self.nofollow)? else { return Ok(Look::Missing) };
+        if let Some(known) = question.known
+            && known.stamp == stamp
+            && !known.racy
+            && !question.again
+        {
+            return Ok(Look::Same(known));
+        }
+        // Not blocked by a fifo that took the file's place just now.
+        let mut file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Ok(Look::Missing);
+        }
+        let mut text = Vec::new();
+        (&mut file).take(MAX_FILE + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > MAX_FILE {
+            return Err(io::Error::other(format!("longer than {} MiB", MAX_FILE >> 20)));
+        }
+        if !self.nofollow {
+            let after = Stamp::of(&file.metadata()?);
+            if after.touched_since(&stamp) {
+                return Ok(Look::Unfinished); // written, or replaced, while it was read
+            }
+            stamp = after;
+        }
+        let known = Known { stamp, hash: hash(&text), racy: stamp.is_racy(began) };
+        if let Some(before) = question.known
+            && before.hash == known.hash
+            && !stamp.touched_since(&before.stamp)
+            && !question.again
+        {
+            return Ok(Look::Same(known));
+        }
+        Ok(Look::Read(known, self.understand(path, &text)))
+    }
+
+    fn understand(&self, path: &Path, text: &[u8]) -> Reading<Arc<VassalConfig>> {
+        let path = path.to_string_lossy();
+        let Reading { value, diagnostics } = read_vassal(&Source { path: &path, text, set: &self.set }, &self.world);
+        Reading { value: value.map(Arc::new), diagnostics }
+    }
+}
+
+fn hash(text: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text);
+    hasher.finish()
+}
+
+/// A mistake of the file as a whole.
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        file: path.to_string_lossy().into_owned(),
+        line: 0,
+        column: 0,
+        width: 1,
+        text: String::new(),
+        message: format!("cannot be read: {}", phrase(error)),
+        hint: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(nofollow: bool) -> Reader {
+        Reader { nofollow, set: Arc::new([]), world: World::alone() }
+    }
+
+    fn question(known: Option<Known>) -> Question {
+        Question { known, again: false, young: false }
+    }
+
+    fn known(look: Look) -> Known {
+        match look {
+            Look::Read(known, _) | Look::Same(known) => known,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const TEXT: &str = "[vassal]\ncommand = /bin/true\n";
+
+    #[test]
+    fn an_edit_of_the_same_size_and_time_is_seen_while_the_stamp_is_racy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ini");
+        fs::write(&path, TEXT).unwrap();
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        let first = known(reader(false).look(&path, &question(None)));
+        assert!(first.racy);
+        fs::write(&path, TEXT.replace("true", "echo")).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        assert!(matches!(reader(false).look(&path, &question(Some(first))), Look::Read(..)));
+    }
+
+    #[test]
+    fn a_touch_is_told_a_chmod_is_not() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ini");
+        fs::write(&path, TEXT).unwrap();
+        let first = known(reader(false).look(&path, &question(None)));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let Look::Same(second) = reader(false).look(&path, &question(Some(first))) else { panic!("a chmod was told") };
+        File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(matches!(reader(false).look(&path, &question(Some(second))), Look::Read(..)));
+    }
+
+    #[test]
+    fn a_file_made_a_moment_ago_is_not_read_before_it_is_closed_but_a_link_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, hard, soft) = (dir.path().join("a.ini"), dir.path().join("b.ini"), dir.path().join("c.ini"));
+        fs::write(&file, TEXT).unwrap();
+        let young = Question { young: true, ..question(None) };
+        assert!(matches!(reader(false).look(&file, &young), Look::Unfinished));
+        fs::hard_link(&file, &hard).unwrap();
+        assert!(matches!(reader(false).look(&hard, &young), Look::Read(..)));
+        std::os::unix::fs::symlink(&file, &soft).unwrap();
+        assert!(matches!(reader(false).look(&soft, &young), Look::Read(..)));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("d.ini")).unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join("l.ini")).unwrap();
+        assert!(matches!(reader(false).look(&dir.path().join("d.ini"), &question(None)), Look::Missing));
+        assert!(matches!(reader(false).look(&dir.path().join("l.ini"), &question(None)), Look::Missing));
+        assert!(matches!(reader(false).look(&dir.path().join("no.ini"), &question(None)), Look::Missing));
+        assert!(matches!(reader(true).look(&dir.path().join("l.ini"), &question(None)), Look::Unreadable(_)));
+    }
+
+    #[test]
+    fn with_nofollow_only_the_link_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, link) = (dir.path().join("target"), dir.path().join("a.ini"));
+        fs::write(&target, TEXT).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let first = Known { racy: false, ..known(reader(true).look(&link, &question(None))) };
+        File::options().write(true).open(&target).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(matches!(reader(true).look(&link, &question(Some(first))), Look::Same(_)));
+        let followed = Known { racy: false, ..known(reader(false).look(&link, &question(None))) };
+        fs::write(&target, TEXT).unwrap();
+        assert!(matches!(reader(false).look(&link, &question(Some(followed))), Look::Read(..)));
+    }
+}

@@ -1,0 +1,125 @@
+//! The monitors: which files are vassals, what changed in them, and telling the core in the end exactly what the directory says.
+//!
+//! One task per `emperor = ...`. inotify says *where to look*, a look says what is true: every event leads to a look at one
+//! name, and a full scan (at the start, every `emperor-freq` seconds, on overflow, on a name that says nothing by itself, when
+//! the directory itself changes) catches whatever no event told. So a lost or late event costs time, never truth.
+//!
+//! * `naming.rs`: which files are vassals, and what they are called
+//! * `place.rs`: which directories and names a monitor means, and one walk over them
+//! * `watch.rs`: inotify events, named
+//! * `file.rs`: one file's states: being written, leaving, in reading, read (pure, told the time)
+//! * `table.rs`: all files of a monitor and what is due when (pure)
+//! * `look.rs`, `stamp.rs`: one look at one file, on a thread that may block
+//! * `task.rs`: the task that turns all this
+//!
+//! Deliberately not here: what a changed file means for a running vassal.
+
+mod file;
+mod look;
+mod naming;
+mod place;
+mod stamp;
+mod table;
+mod task;
+mod watch;
+
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use liege_core::Name;
+use liege_spec::EmperorSpec;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::{children::Children, inbox::Post};
+use place::Place;
+
+/// What all monitors of one daemon share.
+#[derive(Clone, Debug)]
+struct Shared {
+    post: Post,
+    children: Arc<Children>,
+    /// Names in use, over all monitors.
+    names: Arc<Names>,
+    /// Readings at once. A reading that is late gives its place back and goes on without it.
+    readings: Arc<Semaphore>,
+    /// Threads that readings may hold, late ones too: the rest of the pool is for births.
+    threads: Arc<Semaphore>,
+    rules: Arc<Rules>,
+}
+
+/// What the emperor's file says about vassal files.
+#[derive(Debug)]
+struct Rules {
+    nofollow: bool,
+    extra_extensions: Vec<String>,
+    vassal_set: Vec<(String, String)>,
+    freq: Duration,
+}
+
+/// The running monitors.
+#[derive(Debug)]
+pub(crate) struct Monitors {
+    scan: Vec<Arc<Notify>>,
+}
+
+/// More than the processors, because a reading mostly waits for a disk.
+const READINGS_AT_ONCE: usize = 8;
+
+impl Monitors {
+    /// Starts one task for each monitor of the emperor's file.
+    ///
+    /// # Errors
+    /// No inotify instance left (`fs.inotify.max_user_instances`).
+    pub(crate) fn start(spec: &EmperorSpec, post: &Post, children: &Arc<Children>) -> anyhow::Result<Self> {
+        let shared = Shared {
+            post: post.clone(),
+            children: Arc::clone(children),
+            names: Arc::default(),
+            readings: Arc::new(Semaphore::new(READINGS_AT_ONCE)),
+            threads: Arc::new(Semaphore::new(crate::THREADS / 2)),
+            rules: Arc::new(Rules {
+                nofollow: spec.nofollow,
+                extra_extensions: spec.extra_extensions.clone(),
+                vassal_set: spec.vassal_set.clone(),
+                freq: spec.freq,
+            }),
+        };
+        let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        let places: Vec<Place> = spec.monitors.iter().map(|asked| Place::new(&asked.value, &cwd)).collect();
+        let short_names = matches!(&*places, [only] if only.is_directory());
+        let mut scan = Vec::new();
+        for place in places {
+            let now = Arc::new(Notify::new());
+            let what = place.to_string();
+            task::start(place, short_names, shared.clone(), Arc::clone(&now))
+                .with_context(|| format!("watch {what}: start inotify (is fs.inotify.max_user_instances used up?)"))?;
+            scan.push(now);
+        }
+        Ok(Self { scan })
+    }
+
+    /// Looks at everything now.
+    pub(crate) fn rescan(&self) {
+        self.scan.iter().for_each(|now| now.notify_one());
+    }
+}
+
+/// The names in use. Two monitors may mean the same file; the first one has it.
+#[derive(Debug, Default)]
+struct Names(Mutex<HashSet<Name>>);
+
+impl Names {
+    /// Takes a name; false when another monitor has it.
+    fn claim(&self, name: &Name) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone())
+    }
+
+    fn release(&self, name: &Name) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}

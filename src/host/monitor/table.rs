@@ -1,0 +1,98 @@
+//! All files of one monitor, and which of them is due when.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    file::{File, News, Sign},
+    look::{Look, Question},
+    stamp::Stamp,
+};
+
+/// By path.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    files: HashMap<Arc<Path>, File>,
+    agenda: BTreeSet<(Instant, Arc<Path>)>,
+}
+
+impl Table {
+    /// inotify said something about a name.
+    pub(super) fn sign(&mut self, now: Instant, path: &Path, sign: Sign) {
+        // The end of a file nobody knows is no news; everything else may be the beginning of one.
+        let unknown = !self.files.contains_key(path);
+        if unknown && matches!(sign, Sign::Deleted | Sign::MovedAway) {
+            return;
+        }
+        self.with(path, |file| file.sign(now, sign));
+    }
+
+    /// A scan is done. `complete`: what is not in it is not there.
+    pub(super) fn scanned(&mut self, now: Instant, found: &BTreeMap<PathBuf, Stamp>, complete: bool) {
+        for (path, stamp) in found {
+            self.with(path, |file| file.scanned(now, Some(*stamp)));
+        }
+        if complete {
+            let missing: Vec<_> = self.files.keys().filter(|path| !found.contains_key(&***path)).cloned().collect();
+            for path in missing {
+                self.with(&path, |file| file.scanned(now, None));
+            }
+        }
+    }
+
+    /// When the next file is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.agenda.first().map(|(at, _)| *at)
+    }
+
+    /// Begins a look at a file that is due.
+    pub(super) fn begin(&mut self, now: Instant) -> Option<(Arc<Path>, Question)> {
+        let (at, path) = self.agenda.first()?.clone();
+        if at > now {
+            return None;
+        }
+        let question = self.with(&path, |file| file.begin(now));
+        Some((path, question))
+    }
+
+    /// A look is done.
+    pub(super) fn finish(&mut self, now: Instant, path: &Path, look: Look) -> News {
+        let news = self.with(path, |file| file.finish(now, look));
+        if matches!(news, News::Gone) {
+            self.with(path, |file| *file = File::default());
+            self.files.remove(path);
+        }
+        news
+    }
+
+    /// Changes one file and keeps the agenda true.
+    fn with<T>(&mut self, path: &Path, change: impl FnOnce(&mut File) -> T) -> T {
+        let (path, file) = match self.files.get_key_value(path) {
+            Some((path, _)) => {
+                let path = Arc::clone(path);
+                (Arc::clone(&path), self.files.entry(path).or_default())
+            }
+            None => {
+                let path: Arc<Path> = Arc::from(path);
+                (Arc::clone(&path), self.files.entry(path).or_default())
+            }
+        };
+        let before = file.due();
+        let result = change(file);
+        let after = file.due();
+        if before != after {
+            if let Some(at) = before {
+                self.agenda.remove(&(at, Arc::clone(&path)));
+            }
+            if let Some(at) = after {
+                self.agenda.insert((at, path));
+            }
+        }
+        result
+    }
+}

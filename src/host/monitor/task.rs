@@ -1,0 +1,325 @@
+//! The task of one monitor: signs in, looks out, news to the core.
+//!
+//! Nothing in here touches the file system itself; walks and looks are made on threads that may block, one walk and one look
+//! per file at a time. A file that cannot be read in [`LATE`] delays nobody else.
+
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::FutureExt;
+use liege_core::{Event, Name};
+use liege_spec::Diagnostic;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::{spawn_blocking, yield_now},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+};
+
+use super::{
+    Shared,
+    file::{News, Sign},
+    look::{Look, Question, Reader},
+    naming::{Naming, Verdict},
+    place::{Listing, Place},
+    table::Table,
+    watch::{Seen, Watch},
+};
+use crate::world::{World, phrase};
+
+/// After this long a reading counts as stuck.
+const LATE: Duration = Duration::from_secs(10);
+/// Between two scans asked for by signs: a storm of them must not become a storm of scans.
+const SCANS_APART: Duration = Duration::from_millis(50);
+/// A base that is gone may be on its way back (replaced by rename): it is believed at the second scan.
+const SECOND_SCAN: Duration = Duration::from_millis(200);
+
+/// What is said once, not at every scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Complaint {
+    Unwatched,
+    Unreadable,
+    Format,
+    NameTaken,
+}
+
+struct Monitor {
+    place: Arc<Place>,
+    naming: Naming,
+    shared: Shared,
+    reader: Arc<Reader>,
+    watch: Watch,
+    table: Table,
+    /// The names of this monitor that the core has heard of.
+    told: HashSet<Name>,
+    /// What was complained about already.
+    complaints: HashSet<(Complaint, PathBuf)>,
+    scans: Scans,
+    looks: mpsc::UnboundedSender<(Arc<Path>, Look)>,
+}
+
+/// When the next scan is due.
+#[derive(Debug)]
+struct Scans {
+    due: Option<Instant>,
+    in_flight: bool,
+    last: Option<Instant>,
+    /// The last scan did not find the base.
+    base_was_missing: bool,
+    done: mpsc::UnboundedSender<Listing>,
+}
+
+/// Starts the task.
+///
+/// # Errors
+/// No inotify instance.
+pub(super) fn start(place: Place, short_names: bool, shared: Shared, scan_now: Arc<Notify>) -> io::Result<()> {
+    let watch = Watch::new()?;
+    let reader = Reader {
+        nofollow: shared.rules.nofollow,
+        set: shared.rules.vassal_set.clone().into(),
+        world: World::of_daemon(place.directory.clone(), Arc::clone(&shared.children)),
+    };
+    let naming = Naming { short: short_names, extra: shared.rules.extra_extensions.clone() };
+    let (looks, looked) = mpsc::unbounded_channel();
+    let (done, scanned) = mpsc::unbounded_channel();
+    let scans = Scans { due: None, in_flight: false, last: None, base_was_missing: false, done };
+    let monitor = Monitor {
+        place: Arc::new(place),
+        naming,
+        shared,
+        reader: Arc::new(reader),
+        watch,
+        table: Table::default(),
+        told: HashSet::new(),
+        complaints: HashSet::new(),
+        scans,
+        looks,
+    };
+    tokio::spawn(monitor.run(scan_now, scanned, looked));
+    Ok(())
+}
+
+impl Monitor {
+    async fn run(
+        mut self,
+        scan_now: Arc<Notify>,
+        mut scanned: mpsc::UnboundedReceiver<Listing>,
+        mut looked: mpsc::UnboundedReceiver<(Arc<Path>, Look)>,
+    ) {
+        let mut rescan = interval(self.shared.rules.freq.max(Duration::from_millis(10)));
+        rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut broken = false;
+        loop {
+            let due = self.table.next_due().into_iter().chain(self.scans.due.filter(|_| !self.scans.in_flight)).min();
+            let due_at = due.unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased; // signs before answers: an answer may be older than a sign
+                seen = self.watch.next(), if !broken => match seen {
+                    Some(seen) => self.seen(seen),
+                    None => broken = true,
+                },
+                Some(listing) = scanned.recv() => self.scanned(listing),
+                Some((path, look)) = looked.recv() => {
+                    // Lets the runtime ask the kernel for new signs: whatever this look saw, its sign is waiting by now.
+                    yield_now().await;
+                    self.take_waiting_signs(&mut broken);
+                    self.finish(&path, look).await;
+                }
+                () = sleep_until(due_at), if due.is_some() => self.begin_what_is_due(),
+                _ = rescan.tick() => self.scans.ask(Instant::now()),
+                () = scan_now.notified() => self.scans.ask(Instant::now()),
+            }
+        }
+    }
+
+    fn take_waiting_signs(&mut self, broken: &mut bool) {
+        while !*broken {
+            match self.watch.next().now_or_never() {
+                Some(Some(seen)) => self.seen(seen),
+                Some(None) => *broken = true,
+                None => return,
+            }
+        }
+    }
+
+    fn seen(&mut self, seen: Seen) {
+        let now = Instant::now();
+        match seen {
+            Seen::Nothing => {}
+            Seen::Unclear => self.scans.ask(now),
+            Seen::Overflow => {
+                tracing::warn!(target: "emperor", monitor = %self.place, "inotify's queue overflowed; everything is looked at again");
+                self.scans.ask(now);
+            }
+            Seen::Names(paths, sign) => paths.iter().for_each(|path| self.sign(now, path, sign)),
+        }
+    }
+
+    fn sign(&mut self, now: Instant, path: &Path, sign: Sign) {
+        let taken = path.file_name().is_some_and(|name| self.place.takes(name));
+        match self.naming.judge(path) {
+            Verdict::Vassal(_) if taken => self.table.sign(now, path, sign),
+            Verdict::OtherFormat if taken => self.complain_of_format(path),
+            // A name that is no vassal's may be the way to one: the `..data` link of a ConfigMap.
+            Verdict::Vassal(_) | Verdict::OtherFormat | Verdict::Ignored => match sign {
+                Sign::Created | Sign::Complete | Sign::Deleted | Sign::MovedAway => self.scans.ask(now + SCANS_APART),
+                Sign::Modified | Sign::Attributes => {}
+            },
+        }
+    }
+
+    fn begin_what_is_due(&mut self) {
+        let now = Instant::now();
+        if self.scans.begin(now) {
+            let (place, nofollow) = (Arc::clone(&self.place), self.shared.rules.nofollow);
+            let (mut watches, done) = (self.watch.watches(), self.scans.done.clone());
+            spawn_blocking(move || done.send(place.walk(&mut watches, nofollow)));
+        }
+        while let Some((path, question)) = self.table.begin(now) {
+            tokio::spawn(look(self.shared.clone(), Arc::clone(&self.reader), path, question, self.looks.clone()));
+        }
+    }
+
+    fn scanned(&mut self, mut listing: Listing) {
+        let now = Instant::now();
+        self.watch.set(std::mem::take(&mut listing.watched));
+        if let Some((directory, error)) = listing.unwatched.take()
+            && self.complaints.insert((Complaint::Unwatched, directory.clone()))
+        {
+            tracing::warn!(
+                target: "emperor", "inotify cannot watch {}: {}; changes are found by the rescans only", directory.display(), phrase(&error)
+            );
+        }
+        let complete = listing.unreadable.is_empty();
+        for (path, error) in &listing.unreadable {
+            if self.complaints.insert((Complaint::Unreadable, path.clone())) {
+                tracing::warn!(target: "emperor", "{} cannot be listed: {}; what runs goes on", path.display(), phrase(error));
+            }
+        }
+        if complete {
+            self.complaints.retain(|(complaint, _)| *complaint != Complaint::Unreadable);
+        }
+        listing.files.retain(|path, _| match self.naming.judge(path) {
+            Verdict::Vassal(_) => true,
+            Verdict::OtherFormat => {
+                self.complain_of_format(path);
+                false
+            }
+            Verdict::Ignored => false,
+        });
+        let gone_for_good = !listing.base_missing || self.scans.base_was_missing;
+        if listing.base_missing != self.scans.base_was_missing {
+            match listing.base_missing {
+                true => tracing::warn!(target: "emperor", monitor = %self.place, "the directory is missing; waiting for it"),
+                false => tracing::info!(target: "emperor", monitor = %self.place, "the directory is there"),
+            }
+        }
+        self.table.scanned(now, &listing.files, complete && gone_for_good);
+        self.scans.finish(now, listing.base_missing);
+    }
+
+    fn complain_of_format(&mut self, path: &Path) {
+        if self.complaints.insert((Complaint::Format, path.to_owned())) {
+            tracing::warn!(target: "emperor", "{}: vassals are written in INI; this format is not read", path.display());
+        }
+    }
+
+    async fn finish(&mut self, path: &Path, look: Look) {
+        let news = self.table.finish(Instant::now(), path, look);
+        let Verdict::Vassal(vassal) = self.naming.judge(path) else { return };
+        let event = match news {
+            News::None => return,
+            News::Gone => {
+                if self.told.remove(&vassal) {
+                    self.shared.names.release(&vassal);
+                    self.shared.post.event(Event::Vanished { vassal }).await;
+                }
+                return;
+            }
+            News::Good(config, warnings) => {
+                warn(&vassal, &warnings);
+                Event::Config { vassal: vassal.clone(), config, directory: self.place.directory.clone() }
+            }
+            News::Bad(diagnostics) => Event::BadConfig { vassal: vassal.clone(), diagnostics },
+        };
+        if self.told.contains(&vassal) || self.claim(&vassal) {
+            self.shared.post.event(event).await;
+        }
+    }
+
+    fn claim(&mut self, vassal: &Name) -> bool {
+        if self.shared.names.claim(vassal) {
+            self.told.insert(vassal.clone());
+            return true;
+        }
+        if self.complaints.insert((Complaint::NameTaken, PathBuf::from(&**vassal))) {
+            tracing::warn!(target: "emperor", vassal = &**vassal, monitor = %self.place, "another monitor has this file already");
+        }
+        false
+    }
+}
+
+impl Scans {
+    fn ask(&mut self, at: Instant) {
+        let earliest = self.last.map_or(at, |last| at.max(last + SCANS_APART));
+        self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
+    }
+
+    fn begin(&mut self, now: Instant) -> bool {
+        let begins = !self.in_flight && self.due.is_some_and(|due| due <= now);
+        if begins {
+            self.due = None;
+            self.in_flight = true;
+        }
+        begins
+    }
+
+    fn finish(&mut self, now: Instant, base_missing: bool) {
+        self.in_flight = false;
+        self.last = Some(now);
+        if base_missing && !self.base_was_missing {
+            self.ask(now + SECOND_SCAN);
+        }
+        self.base_was_missing = base_missing;
+    }
+}
+
+fn warn(vassal: &Name, warnings: &[Diagnostic]) {
+    for warning in warnings {
+        tracing::warn!(target: "vassal", vassal = &**vassal, "{warning}");
+    }
+}
+
+/// One look, on a thread that may block.
+async fn look(
+    shared: Shared,
+    reader: Arc<Reader>,
+    path: Arc<Path>,
+    question: Question,
+    answers: mpsc::UnboundedSender<(Arc<Path>, Look)>,
+) {
+    let (Ok(_thread), Ok(place)) = (shared.threads.acquire().await, shared.readings.acquire().await) else { return };
+    let mut reading = spawn_blocking({
+        let path = Arc::clone(&path);
+        move || reader.look(&path, &question)
+    });
+    let look = match timeout(LATE, &mut reading).await {
+        Ok(look) => look,
+        Err(_) => {
+            drop(place);
+            tracing::warn!(
+                target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
+                path.display(), LATE.as_secs()
+            );
+            reading.await
+        }
+    };
+    if let Ok(look) = look {
+        answers.send((path, look)).ok(); // an error: the runtime is ending
+    }
+}

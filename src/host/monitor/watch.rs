@@ -1,0 +1,103 @@
+//! inotify's events as an async stream, and their names.
+//!
+//! A scan (re)makes the watches, so an event may belong to a directory the scan has not reported yet, or to one that is watched
+//! no more. Neither is known here: such an event only asks for another scan.
+
+use std::{collections::HashMap, io, path::PathBuf};
+
+use futures::StreamExt;
+use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, Watches};
+
+use super::{file::Sign, place::Role};
+
+/// Room for about a hundred events with long names per read.
+const BUFFER: usize = 16 << 10;
+
+/// What an event means for the monitor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Something about names in directories of vassal files.
+    Names(Vec<PathBuf>, Sign),
+    /// Something only a scan can find out.
+    Unclear,
+    /// The queue overflowed: events are lost.
+    Overflow,
+    /// Nothing.
+    Nothing,
+}
+
+/// The stream and what its watches mean.
+pub(super) struct Watch {
+    events: EventStream<Vec<u8>>,
+    /// One inode may be reached by two paths.
+    directories: HashMap<WatchDescriptor, Vec<(PathBuf, Role)>>,
+}
+
+impl Watch {
+    /// # Errors
+    /// No inotify instance left, or no fd.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { events: Inotify::init()?.into_event_stream(vec![0; BUFFER])?, directories: HashMap::new() })
+    }
+
+    /// For the walk, which makes the watches.
+    pub(super) fn watches(&self) -> Watches {
+        self.events.watches()
+    }
+
+    /// The watches of the last walk; all others end.
+    pub(super) fn set(&mut self, watched: Vec<(WatchDescriptor, PathBuf, Role)>) {
+        let mut directories: HashMap<WatchDescriptor, Vec<(PathBuf, Role)>> = HashMap::new();
+        for (descriptor, path, role) in watched {
+            directories.entry(descriptor).or_default().push((path, role));
+        }
+        let mut watches = self.events.watches();
+        for (descriptor, _) in std::mem::replace(&mut self.directories, directories) {
+            if !self.directories.contains_key(&descriptor) {
+                watches.remove(descriptor).ok(); // it may have ended by itself, with its directory
+            }
+        }
+    }
+
+    /// The next event. None: the stream is broken.
+    pub(super) async fn next(&mut self) -> Option<Seen> {
+        match self.events.next().await? {
+            Ok(event) => Some(self.name(event)),
+            Err(error) => {
+                tracing::error!(target: "emperor", "inotify: {error}; the rescans go on");
+                None
+            }
+        }
+    }
+
+    fn name(&self, event: EventOwned) -> Seen {
+        if event.mask.contains(EventMask::Q_OVERFLOW) {
+            return Seen::Overflow;
+        }
+        if event.mask.contains(EventMask::IGNORED) {
+            return Seen::Nothing; // a watch has ended; what ended it was told before
+        }
+        let (Some(directories), Some(name)) = (self.directories.get(&event.wd), event.name) else { return Seen::Unclear };
+        let sign = match sign(event.mask) {
+            Some(sign) if directories.iter().all(|(_, role)| *role == Role::Files) => sign,
+            _ => return Seen::Unclear,
+        };
+        if event.mask.contains(EventMask::ISDIR) {
+            return Seen::Unclear; // `..data` of a ConfigMap's next version, for one
+        }
+        Seen::Names(directories.iter().map(|(directory, _)| directory.join(&name)).collect(), sign)
+    }
+}
+
+fn sign(mask: EventMask) -> Option<Sign> {
+    let signs = [
+        (EventMask::CLOSE_WRITE, Sign::Complete),
+        (EventMask::MOVED_TO, Sign::Complete),
+        (EventMask::CREATE, Sign::Created),
+        (EventMask::MODIFY, Sign::Modified),
+        (EventMask::ATTRIB, Sign::Attributes),
+        (EventMask::DELETE, Sign::Deleted),
+        (EventMask::MOVED_FROM, Sign::MovedAway),
+    ];
+    signs.iter().find(|(bit, _)| mask.contains(*bit)).map(|(_, sign)| *sign)
+}

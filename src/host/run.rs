@@ -1,0 +1,149 @@
+//! The daemon from its first line to its last.
+//!
+//! One thread runs the runtime: every turn of the loop and every task is short, and with one thread there is nothing to wake,
+//! nothing to lock and no order to lose between them. What blocks (clones, files, NSS, sweeps) has the runtime's pool of
+//! threads, the control socket and the log have a thread each, and probes have a process.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use futures::{Stream, StreamExt};
+use liege_core::Emperor;
+use liege_plan::Limits;
+use liege_spec::EmperorSpec;
+use liege_sys::{limits, subreaper};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    birthplace::Birthplace,
+    checks::Means,
+    children::Children,
+    clock::Clock,
+    control::Control,
+    health,
+    inbox::inbox,
+    life::Nursery,
+    lives::Lives,
+    monitor::Monitors,
+    prober::Prober,
+    signals::{Told, signals},
+    state_dir::StateDir,
+    trace::{Header, Trace},
+    turn::Loop,
+};
+
+/// What `liege run` was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The emperor's file and flags, understood.
+    pub spec: EmperorSpec,
+    /// Record what the core is told and answers.
+    pub trace: Option<PathBuf>,
+}
+
+/// Letters that may wait for the loop. A task with one more waits.
+const INBOX: usize = 4096;
+/// How long helpers may take to leave when all vassals are gone.
+const HELPERS_LEAVE: Duration = Duration::from_secs(1);
+
+/// Rules until it is told to stop and nothing is left. Blocks.
+///
+/// # Errors
+/// Something the daemon cannot do without is missing; nothing was started then.
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    let limits = Limits {
+        nofile: limits::raise_nofile().context("raise the limit of open files")?,
+        oom_score_adj: limits::oom_score_adj().context("read /proc/self/oom_score_adj")?,
+    };
+    subreaper::enable().context("become the reaper of orphans")?;
+    let spec = &options.spec;
+    let birthplace = Arc::new(Birthplace::new()?);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let header = Header { liege: env!("CARGO_PKG_VERSION").to_owned(), spec: spec.clone(), processors, limits };
+    let trace = options.trace.as_deref().map(|path| Trace::create(path, &header)).transpose()?;
+    let _state_dir = StateDir::take(Path::new(&spec.state_dir))?;
+    let _pidfile = spec.pidfile.as_deref().map(Pidfile::write).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(crate::THREADS)
+        .thread_name("liege-blocking")
+        .build()
+        .context("make the runtime")?;
+    let core = Emperor::new(spec, processors, limits);
+    let result = runtime.block_on(rule(spec, core, birthplace, trace));
+    runtime.shutdown_background(); // a thread stuck in a dead file system ends with the process
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, trace: Option<Trace>) -> anyhow::Result<()> {
+    // First of all, so that no child's end and no wish to stop is missed.
+    let mut signals = signals().context("listen to signals")?;
+    let children = Arc::<Children>::default();
+    let (post, inbox) = inbox(INBOX);
+    let control = Control::serve(Path::new(&spec.control), post.clone())?;
+    let monitors = Monitors::start(spec, &post, &children)?;
+    if let Some(every) = spec.health_log {
+        health::start(every, post.clone());
+    }
+    let mut the_loop = Loop {
+        core,
+        clock: Clock::start(),
+        inbox,
+        children: Arc::clone(&children),
+        nursery: Nursery { birthplace, children: Arc::clone(&children), post: post.clone() },
+        lives: Lives::default(),
+        checks: Means { prober: Prober::new(Arc::clone(&children)), post },
+        monitors,
+        trace,
+    };
+    tracing::info!(
+        target: "emperor", pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), monitors = spec.monitors.len(),
+        control = spec.control, "the emperor is ready"
+    );
+    the_loop.run(&mut signals).await;
+    drop(control);
+    drop(the_loop); // the prober sees its socket close, and ends
+    until_childless(&children, &mut signals).await;
+    tracing::info!(target: "emperor", "the emperor is gone, nothing is left");
+    Ok(())
+}
+
+/// Reaps the last helpers; those that do not leave are killed.
+async fn until_childless(children: &Children, signals: &mut (impl Stream<Item = Told> + Unpin)) {
+    let mut deadline = Instant::now() + HELPERS_LEAVE;
+    loop {
+        children.reap();
+        if children.is_empty() {
+            return;
+        }
+        if timeout_at(deadline, signals.next()).await.is_err() {
+            if children.kill_all() {
+                return; // a second time: something in the kernel holds it, and it ends when that does
+            }
+            deadline = Instant::now() + HELPERS_LEAVE;
+        }
+    }
+}
+
+/// `emperor-pidfile`, taken away at the end.
+struct Pidfile(PathBuf);
+
+impl Pidfile {
+    fn write(path: &str) -> anyhow::Result<Self> {
+        fs::write(path, format!("{}\n", std::process::id())).with_context(|| format!("emperor-pidfile {path}: write it"))?;
+        Ok(Self(path.into()))
+    }
+}
+
+impl Drop for Pidfile {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}

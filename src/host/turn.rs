@@ -1,0 +1,118 @@
+//! The one loop. Each turn has three phases: wait for anything and *name* it, let the core decide, perform what it answers.
+//!
+//! The select below names events and does nothing else. No await in here waits for one vassal: what a vassal's trouble could
+//! delay (its clone, its channel, its probes, its file) has a task or a thread of its own, which sends what came of it.
+//!
+//! Children are reaped here and nowhere else; their ends go to whoever registered them (`children.rs`).
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use futures::{Stream, StreamExt};
+use liege_core::{Action, Emperor, Event, Time};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    checks::Means, children::Children, clock::Clock, inbox::Mail, life::Nursery, lives::Lives, monitor::Monitors, notes,
+    signals::Told, trace::Trace,
+};
+
+/// Everything a turn touches.
+pub(crate) struct Loop {
+    pub(crate) core: Emperor,
+    pub(crate) clock: Clock,
+    pub(crate) inbox: mpsc::Receiver<Mail>,
+    pub(crate) children: Arc<Children>,
+    pub(crate) nursery: Nursery,
+    pub(crate) lives: Lives,
+    pub(crate) checks: Means,
+    pub(crate) monitors: Monitors,
+    pub(crate) trace: Option<Trace>,
+}
+
+/// What woke the loop.
+enum Woken {
+    Told(Told),
+    Mail(Mail),
+    Deadline,
+}
+
+impl Loop {
+    /// Turns until the core says that no pid lives and none will.
+    pub(crate) async fn run(&mut self, mut signals: impl Stream<Item = Told> + Unpin) {
+        let mut timer = std::pin::pin!(sleep_until(Instant::now()));
+        loop {
+            let deadline = self.core.next_deadline();
+            if let Some(at) = deadline {
+                let at = self.clock.moment(at);
+                if timer.deadline() != at {
+                    timer.as_mut().reset(at);
+                }
+            }
+            let woken = tokio::select! {
+                biased; // a signal is rare and small, mail can be a flood; a due deadline waits for neither for long
+                Some(told) = signals.next() => Woken::Told(told),
+                () = &mut timer, if deadline.is_some() => Woken::Deadline,
+                Some(mail) = self.inbox.recv() => Woken::Mail(mail),
+            };
+            if self.turn(woken).is_break() {
+                return;
+            }
+        }
+    }
+
+    fn turn(&mut self, woken: Woken) -> ControlFlow<()> {
+        match woken {
+            Woken::Deadline => self.decide(Event::Deadline),
+            Woken::Told(Told::Asked(request)) => self.decide(Event::Asked(request)),
+            Woken::Told(Told::ChildEnded) => {
+                self.children.reap();
+                ControlFlow::Continue(())
+            }
+            Woken::Told(Told::Rescan) => {
+                self.monitors.rescan();
+                ControlFlow::Continue(())
+            }
+            Woken::Told(Told::Report) => {
+                notes::report(&self.core.view(self.clock.now()));
+                ControlFlow::Continue(())
+            }
+            Woken::Mail(Mail::Event(event)) => self.decide(event),
+            Woken::Mail(Mail::Born(born)) => {
+                let event = Event::Spawned { vassal: born.vassal.clone(), birth: born.birth, pid: born.pid };
+                self.lives.register(born);
+                self.decide(event)
+            }
+            Woken::Mail(Mail::View(answer)) => {
+                answer.send(self.core.view(self.clock.now())).ok();
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    fn decide(&mut self, event: Event) -> ControlFlow<()> {
+        let now: Time = self.clock.now();
+        let recorded = self.trace.is_some().then(|| event.clone());
+        let actions = self.core.handle(now, event);
+        if let (Some(trace), Some(event)) = (&mut self.trace, recorded) {
+            trace.turn(now, &event, &actions);
+        }
+        actions.into_iter().try_for_each(|action| self.perform(action))
+    }
+
+    fn perform(&mut self, action: Action) -> ControlFlow<()> {
+        match action {
+            Action::Spawn { vassal, birth, namespaces } => self.nursery.begin(vassal, birth, namespaces),
+            Action::Tell { birth, message, .. } => self.lives.tell(birth, message),
+            Action::Kill { birth, .. } => self.lives.kill(birth),
+            Action::Watch { birth, checks, .. } => self.lives.watch(birth, checks, &self.checks),
+            Action::ProbeNow { birth, .. } => self.lives.probe_now(birth),
+            Action::Release { birth, .. } => self.lives.release(birth),
+            Action::Note(note) => notes::tell(&note),
+            Action::Quit => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,306 @@
+//! The world as a configuration may see it: files, commands, users, on this host and now.
+//!
+//! Everything here may block (a dead file system, a directory service), so it is called on threads that may, with a deadline
+//! kept by the caller. NSS is asked here, on the host, and never inside a vassal's root, whose libraries are not ours.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Read,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::{FileTypeExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use liege_plan::Exit;
+use liege_spec::{Kind, Lookup};
+use liege_sys::{
+    Strings,
+    clone::{Birth, Namespaces},
+};
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::{Gid, Group, Uid, User, getgrouplist, pipe2},
+};
+
+use crate::children::Children;
+
+/// No configuration is longer; `/dev/zero` would be.
+const MAX_SOURCE: u64 = 16 << 20;
+
+/// What a daemon's `exec://` may take: less than the deadline of the reading it belongs to.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(9);
+
+/// Waits for the end of a child.
+type AwaitEnd = Box<dyn FnOnce() -> Option<Exit>>;
+
+/// The real [`Lookup`].
+#[derive(Clone, Debug)]
+pub struct World {
+    directory: String,
+    reaper: Option<Arc<Children>>,
+}
+
+impl World {
+    /// For a program whose children nobody else reaps (`liege check`); relative paths start in the current directory.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self::alone_in(Path::new(""))
+    }
+
+    /// As [`Self::alone`], with relative paths starting in `directory`.
+    #[must_use]
+    pub fn alone_in(directory: &Path) -> Self {
+        let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        let directory: PathBuf = cwd.join(directory).components().collect();
+        Self { directory: directory.to_string_lossy().into_owned(), reaper: None }
+    }
+
+    /// For the daemon, whose loop reaps. Relative paths start in `directory`.
+    pub(crate) fn of_daemon(directory: String, children: Arc<Children>) -> Self {
+        Self { directory, reaper: Some(children) }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        Path::new(&self.directory).join(path)
+    }
+
+    /// Standard output of `/bin/sh -c COMMAND`; an exit status other than 0 is a failure, as in uWSGI.
+    fn output_of(&self, command: &str) -> Result<Vec<u8>, String> {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
+        let (shell, ended) = self.shell(command, write).map_err(|why| format!("/bin/sh: {why}"))?;
+        let output = read_until(File::from(read), self.reaper.as_ref().map(|_| Instant::now() + COMMAND_TIMEOUT));
+        if output.is_err() {
+            liege_sys::pidfd::signal(&shell, nix::libc::SIGKILL).ok();
+        }
+        let exit = ended();
+        let output = output.map_err(|why| format!("`{command}`: {why}"))?;
+        match exit {
+            Some(Exit::Code(0)) => Ok(output),
+            Some(Exit::Code(code)) => Err(format!("`{command}` exited with status {code}")),
+            Some(Exit::Signal(signal)) => Err(format!("`{command}` was killed by signal {signal}")),
+            None => Err(format!("`{command}`: its end was not seen")),
+        }
+    }
+
+    /// Starts a shell; gives its pidfd and the call that waits for its end.
+    fn shell(&self, command: &str, stdout: OwnedFd) -> Result<(OwnedFd, AwaitEnd), String> {
+        let text = |e: &dyn std::fmt::Display| e.to_string();
+        let shell = File::open("/bin/sh").map_err(|e| text(&e))?;
+        let null = File::open("/dev/null").map_err(|e| text(&e))?;
+        let stderr = std::io::stderr();
+        let argv = Strings::new(["sh", "-c", command]).map_err(|e| text(&e))?;
+        let env = std::env::vars().map(|(name, value)| format!("{name}={value}"));
+        let env = Strings::new(env.chain([format!("PWD={}", self.directory)])).map_err(|e| text(&e))?;
+        let birth = Birth {
+            namespaces: Namespaces::default(),
+            program: shell.as_fd(),
+            argv: &argv,
+            env: &env,
+            fds: &[(null.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2)],
+        };
+        match &self.reaper {
+            Some(children) => {
+                let (child, ending) = children.spawn(&birth).map_err(|e| text(&e))?;
+                Ok((child.pidfd, Box::new(move || ending.blocking_recv().ok())))
+            }
+            None => {
+                let child = liege_sys::clone::spawn(&birth).map_err(|e| text(&e))?;
+                let pid = child.pid;
+                Ok((child.pidfd, Box::new(move || liege_sys::wait::reap_blocking(pid).map(crate::children::exit_of))))
+            }
+        }
+    }
+}
+
+/// Reads a pipe to its end; without a deadline for as long as it takes.
+fn read_until(mut pipe: File, deadline: Option<Instant>) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 16 << 10];
+    loop {
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let wait = left.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+        match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], wait) {
+            Ok(0) => return Err(format!("no end after {} s", COMMAND_TIMEOUT.as_secs())),
+            Err(Errno::EINTR) => continue,
+            Ok(_) | Err(_) => {}
+        }
+        match pipe.read(&mut buffer).map_err(|e| phrase(&e))? {
+            0 => return Ok(bytes),
+            n => bytes.extend_from_slice(&buffer[..n]),
+        }
+        if bytes.len() as u64 > MAX_SOURCE {
+            return Err(too_long());
+        }
+    }
+}
+
+fn too_long() -> String {
+    format!("longer than {} MiB", MAX_SOURCE >> 20)
+}
+
+fn read_limited(file: File) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    file.take(MAX_SOURCE + 1).read_to_end(&mut bytes).map_err(|e| phrase(&e))?;
+    if bytes.len() as u64 > MAX_SOURCE {
+        return Err(too_long());
+    }
+    Ok(bytes)
+}
+
+/// An error without Rust's "(os error 2)".
+pub(crate) fn phrase(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+impl Lookup for World {
+    fn read(&self, source: &str) -> Result<Vec<u8>, String> {
+        if let Some(command) = source.strip_prefix("exec://") {
+            return self.output_of(command);
+        }
+        let path = match source.split_once("://") {
+            Some(("file", path)) => path,
+            Some((scheme, _)) => {
+                return Err(format!("liege reads no configuration from {scheme}://, only from files and exec://"));
+            }
+            None => source,
+        };
+        // Not blocked by a fifo nobody writes to.
+        let file =
+            OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(self.at(path)).map_err(|e| phrase(&e))?;
+        let kind = file.metadata().map_err(|e| phrase(&e))?.file_type();
+        if kind.is_dir() || kind.is_fifo() || kind.is_socket() {
+            return Err("not a regular file".to_owned());
+        }
+        read_limited(file)
+    }
+
+    fn kind(&self, path: &str) -> Option<Kind> {
+        let kind = fs::metadata(self.at(path)).ok()?.file_type();
+        Some(if kind.is_file() {
+            Kind::File
+        } else if kind.is_dir() {
+            Kind::Directory
+        } else {
+            Kind::Other
+        })
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<String> {
+        let absolute = self.at(pattern);
+        let Ok(paths) = glob::glob(&absolute.to_string_lossy()) else { return Vec::new() };
+        let relative = !pattern.starts_with('/');
+        paths
+            .flatten()
+            .map(|path| match path.strip_prefix(&self.directory) {
+                Ok(short) if relative => short.to_string_lossy().into_owned(),
+                _ => path.to_string_lossy().into_owned(),
+            })
+            .collect()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    fn hostname(&self) -> String {
+        nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    fn now(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
+    fn directory(&self) -> String {
+        self.directory.clone()
+    }
+
+    fn own_identity(&self) -> (u32, String, u32, String) {
+        let (uid, gid) = (Uid::current(), Gid::current());
+        let user = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |u| u.name);
+        let group = Group::from_gid(gid).ok().flatten().map_or_else(|| gid.to_string(), |g| g.name);
+        (uid.as_raw(), user, gid.as_raw(), group)
+    }
+
+    fn processors(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    fn inode(&self, path: &str) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        Some(fs::metadata(self.at(path)).ok()?.ino())
+    }
+
+    fn user(&self, name_or_number: &str) -> Option<(u32, u32, String)> {
+        if let Ok(uid) = name_or_number.parse::<u32>() {
+            let known = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+            return Some(known.map_or_else(|| (uid, uid, uid.to_string()), |u| (uid, u.gid.as_raw(), u.name)));
+        }
+        let user = User::from_name(name_or_number).ok()??;
+        Some((user.uid.as_raw(), user.gid.as_raw(), user.name))
+    }
+
+    fn group(&self, name_or_number: &str) -> Option<u32> {
+        if let Ok(gid) = name_or_number.parse::<u32>() {
+            return Some(gid);
+        }
+        Some(Group::from_name(name_or_number).ok()??.gid.as_raw())
+    }
+
+    fn groups_of(&self, user: &str, gid: u32) -> Vec<u32> {
+        let Ok(user) = std::ffi::CString::new(user) else { return vec![gid] };
+        getgrouplist(&user, Gid::from_raw(gid)).map_or_else(|_| vec![gid], |groups| groups.iter().map(|g| g.as_raw()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(directory: &Path) -> World {
+        World::alone_in(directory)
+    }
+
+    #[test]
+    fn relative_paths_start_in_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.ini"), "x").unwrap();
+        let world = world(dir.path());
+        assert_eq!(world.read("a.ini"), Ok(b"x".to_vec()));
+        assert_eq!(world.read("file://a.ini"), Ok(b"x".to_vec()));
+        assert_eq!(world.kind("a.ini"), Some(Kind::File));
+        assert_eq!(world.kind("."), Some(Kind::Directory));
+        assert_eq!(world.glob("*.ini"), ["a.ini"]);
+        assert_eq!(world.read("b.ini"), Err("No such file or directory".to_owned()));
+    }
+
+    #[test]
+    fn a_command_gives_its_output_or_its_failure() {
+        let world = World::alone();
+        assert_eq!(world.read("exec://echo $((20+3))"), Ok(b"23\n".to_vec()));
+        assert_eq!(world.read("exec://exit 3"), Err("`exit 3` exited with status 3".to_owned()));
+        assert_eq!(world.read("exec://kill -9 $$"), Err("`kill -9 $$` was killed by signal 9".to_owned()));
+    }
+
+    #[test]
+    fn a_fifo_nobody_writes_to_blocks_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        nix::unistd::mkfifo(&dir.path().join("f"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(world(dir.path()).read("f"), Err("not a regular file".to_owned()));
+    }
+
+    #[test]
+    fn a_number_always_answers_a_name_only_when_known() {
+        let world = World::alone();
+        assert_eq!(world.user("0"), Some((0, 0, "root".to_owned())));
+        assert_eq!(world.user("3999999"), Some((3_999_999, 3_999_999, "3999999".to_owned())));
+        assert_eq!(world.user("no-such-user"), None);
+        assert_eq!(world.group("root"), Some(0));
+    }
+}

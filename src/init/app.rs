@@ -1,0 +1,203 @@
+//! The app: started, asked to end, reloaded in its own process, or replaced by a new one.
+
+use std::time::{Duration, Instant};
+
+use liege_plan::{App, Exit, FromInit, Place, Program, Uwsgi};
+use liege_sys::{
+    Errno,
+    descendants::kill,
+    poll::Interest,
+    process::{LaunchStage, Report},
+};
+
+use crate::{
+    channel::Channel,
+    init::{End, Init},
+    relay::{Order, Relay},
+    spawn::{Recipe, UWSGI_FDS},
+    walk::{end_group, end_rest_of_group},
+};
+
+/// An app between its fork and the moment its end has been dealt with.
+#[derive(Debug)]
+pub(crate) struct RunningApp {
+    pub(crate) pid: i32,
+    pub(crate) ended: Option<Exit>,
+    recipe: Recipe,
+    plan: App,
+    /// Until the program is executed.
+    report: Option<Report>,
+    failed: Option<(LaunchStage, Errno)>,
+    relay: Option<Relay>,
+}
+
+/// How a start came out, if it did not end init.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Started {
+    Yes,
+    /// A stop came first.
+    Interrupted,
+}
+
+impl RunningApp {
+    pub(crate) fn interests<'a>(&'a self, all: &mut Vec<Interest<'a>>) {
+        if let Some(report) = &self.report {
+            all.push(Interest { fd: std::os::fd::AsFd::as_fd(report), write: false });
+        }
+        if let Some(relay) = &self.relay {
+            relay.interests(all);
+        }
+    }
+
+    /// Reads whatever the app or its first sign has to say.
+    pub(crate) fn listen(&mut self, channel: &mut Channel) {
+        if let Some(report) = self.report.take_if(|report| report.is_ready()) {
+            self.failed = report.read();
+        }
+        if let Some(relay) = &mut self.relay
+            && relay.listen(channel)
+        {
+            channel.say(&FromInit::Started { pid: self.pid });
+        }
+    }
+
+    fn ask_to_end(&mut self) {
+        match (&mut self.relay, &self.plan.program) {
+            (Some(relay), Program::Uwsgi(Uwsgi { graceful_stop: true, .. })) => relay.order(Order::StopGracefully),
+            (Some(relay), _) => relay.order(Order::Stop),
+            (None, _) => drop(kill(self.pid, self.plan.stop_signal)),
+        }
+    }
+}
+
+impl Init {
+    /// Starts the app and waits until its program runs.
+    ///
+    /// # Errors
+    /// It could not be started, which was told; or the host's end.
+    pub(crate) fn start_app(&mut self, plan: App) -> Result<Started, End> {
+        let recipe = self.recipe(&plan)?;
+        self.start(plan, recipe)
+    }
+
+    fn recipe(&mut self, plan: &App) -> Result<Recipe, End> {
+        Recipe::of(plan, &self.env).map_err(|why| self.fail(Place::AppExec, 0, why))
+    }
+
+    fn start(&mut self, plan: App, recipe: Recipe) -> Result<Started, End> {
+        self.launch(plan, recipe)?;
+        loop {
+            let Some(app) = &mut self.app else {
+                return Ok(Started::Interrupted);
+            };
+            if let Some((stage, errno)) = app.failed {
+                let (place, detail) = app.recipe.explain(stage, errno);
+                return Err(self.fail(place, errno as i32, detail));
+            }
+            if app.report.is_none() {
+                let pid = app.pid;
+                self.say(&FromInit::Started { pid });
+                return Ok(Started::Yes);
+            }
+            if self.stop {
+                end_group(app.pid);
+                return Ok(Started::Interrupted);
+            }
+            self.turn(None)?;
+        }
+    }
+
+    fn launch(&mut self, plan: App, recipe: Recipe) -> Result<(), End> {
+        let ends = match &plan.program {
+            Program::Uwsgi(uwsgi) if uwsgi.config.len() > Uwsgi::MAX_CONFIG => {
+                return Err(self.fail(Place::AppExec, Errno::E2BIG as i32, too_long(uwsgi)));
+            }
+            Program::Uwsgi(uwsgi) => match Relay::new(uwsgi) {
+                Ok((relay, theirs)) => Some((relay, theirs)),
+                Err(errno) => {
+                    return Err(self.fail(Place::Init, errno as i32, "make uwsgi's emperor sockets"));
+                }
+            },
+            Program::Command(_) | Program::Shell(_) => None,
+        };
+        let (relay, theirs) = ends.unzip();
+        let fds = theirs.as_ref().map(|ends| {
+            use std::os::fd::AsFd;
+            [(ends.words.as_fd(), UWSGI_FDS[0]), (ends.config.as_fd(), UWSGI_FDS[1])]
+        });
+        match recipe.launch(fds.as_ref().map_or(&[], |fds| &fds[..])) {
+            Ok((pid, report)) => {
+                self.app = Some(RunningApp { pid, ended: None, recipe, plan, report: Some(report), failed: None, relay });
+                Ok(())
+            }
+            Err(errno) => Err(self.fail(Place::Init, errno as i32, "fork for the app")),
+        }
+    }
+
+    /// Asks the app to end by its own way of being asked.
+    pub(crate) fn ask_app_to_end(&mut self) {
+        if let Some(app) = &mut self.app {
+            app.ask_to_end();
+        }
+    }
+
+    /// Brings the new plan of the app about: in its own process where that process would be started the same way, else by a
+    /// new one.
+    ///
+    /// # Errors
+    /// The new one could not be started; or the host's end.
+    pub(crate) fn reload_app(&mut self, plan: App) -> Result<(), End> {
+        let recipe = self.recipe(&plan)?;
+        let Some(app) = self.app.as_mut().filter(|app| app.recipe == recipe) else {
+            return self.replace_app(plan, recipe);
+        };
+        match (&mut app.relay, &plan.program, plan.reload_signal) {
+            (Some(relay), Program::Uwsgi(uwsgi), _) if uwsgi.config.len() <= Uwsgi::MAX_CONFIG => {
+                relay.reload(&uwsgi.config); // told when it asks for the configuration
+                app.plan = plan;
+                Ok(())
+            }
+            (Some(_), Program::Uwsgi(uwsgi), _) => {
+                let detail = too_long(uwsgi);
+                Err(self.fail(Place::AppExec, Errno::E2BIG as i32, detail))
+            }
+            (None, _, Some(signal)) => {
+                let pid = app.pid;
+                let _ = kill(pid, signal);
+                app.plan = plan;
+                self.say(&FromInit::Started { pid });
+                Ok(())
+            }
+            _ => self.replace_app(plan, recipe),
+        }
+    }
+
+    fn replace_app(&mut self, plan: App, recipe: Recipe) -> Result<(), End> {
+        let Some(app) = &mut self.app else {
+            return Ok(());
+        };
+        let (pid, deadline) = (app.pid, Instant::now() + Duration::from_millis(app.plan.stop_timeout_ms));
+        app.ask_to_end();
+        let mut killed = false;
+        while self.app.as_ref().is_some_and(|app| app.ended.is_none()) {
+            let late = Instant::now() >= deadline;
+            if late && !killed {
+                end_group(pid);
+                killed = true;
+            }
+            self.turn(if killed { None } else { Some(deadline) })?;
+        }
+        // Children it left behind would keep its sockets.
+        end_rest_of_group(pid);
+        if self.stop {
+            return Ok(()); // the old one's end is the end
+        }
+        self.app = None;
+        self.start(plan, recipe).map(drop)
+    }
+}
+
+fn too_long(uwsgi: &Uwsgi) -> String {
+    let (is, most) = (uwsgi.config.len(), Uwsgi::MAX_CONFIG);
+    format!("the configuration for uwsgi has {is} bytes, its config pipe takes {most}; move a part into a file and include it")
+}

@@ -1,0 +1,23 @@
+//! The likely human cause of a call that failed, as a short phrase. Empty where the errno says enough.
+
+use liege_plan::Act;
+use liege_sys::Errno;
+
+/// What a person would look at first.
+pub(crate) fn hint(act: &Act, errno: Errno) -> &'static str {
+    match (act, errno) {
+        (Act::PivotRoot { .. }, Errno::EBUSY) => "the new root must be a mount of its own",
+        (Act::PivotRoot { .. }, Errno::EINVAL) => "the old root's place must be below the new root, and / not shared",
+        (Act::PivotRoot { .. } | Act::Chroot(_), Errno::ENOENT) => "the new root or the old one's place is missing",
+        (Act::PivotRoot { .. }, Errno::ENOTCONN) => "the file system of the new root is dead: its daemon ended",
+        (Act::PivotRoot { .. } | Act::Chroot(_), Errno::EACCES) => "a FUSE root needs allow_other",
+        (Act::Mount(_), Errno::ENODEV) => "the kernel does not know this type of file system",
+        (Act::Mount(_), Errno::ENOENT) => "the source or the mount point is missing",
+        (Act::Mount(_) | Act::Umount(_) | Act::MountProc, Errno::EPERM) => "init may not mount here (CAP_SYS_ADMIN)",
+        (Act::MountProc, Errno::ENOENT) => "this root has no /proc",
+        (Act::Umount(_), Errno::EINVAL) => "nothing is mounted there",
+        (Act::Umount(_), Errno::EBUSY) => "it is in use (detach would take it away all the same)",
+        (Act::Mkdir(_), Errno::EEXIST) => "it is there already",
+        _ => "",
+    }
+}

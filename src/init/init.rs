@@ -1,0 +1,139 @@
+//! Init itself: what it holds, and one turn of its loop.
+//!
+//! Everything that lasts (a hook, the end of an app, the first sign of a program) is waited for by turning, so whoever
+//! waits still reaps, still relays, still hears the host. A turn notes what happened in the fields; it decides nothing.
+
+use std::{os::fd::AsFd, time::Instant};
+
+use liege_plan::{Exit, FromInit, Place, Reload, ToInit};
+use liege_sys::{
+    fds,
+    poll::{Interest, poll},
+    process,
+    signals::Signals,
+    subreaper,
+};
+
+use crate::{
+    app::RunningApp,
+    channel::{Channel, News},
+    env::Env,
+    life::Later,
+};
+
+/// The fd of the channel, agreed with the host.
+const CHANNEL: i32 = 3;
+
+/// Why init leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The host ended or spoke nonsense: nobody is left to report to, everything dies.
+    HostGone,
+    /// Asked to stop before there was an app.
+    Stopped,
+    /// A fatal failure, already reported.
+    Failed,
+    /// An `exit` step.
+    Status(u8),
+    /// The app ended.
+    App(Exit),
+}
+
+/// A child that a step waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Job {
+    pub(crate) pid: i32,
+    pub(crate) ended: Option<Exit>,
+}
+
+/// Everything init knows.
+#[derive(Debug)]
+pub(crate) struct Init {
+    pub(crate) channel: Channel,
+    pub(crate) signals: Signals,
+    /// The environment of steps and app.
+    pub(crate) env: Env,
+    /// The step's child under way.
+    pub(crate) job: Option<Job>,
+    /// The app, from its fork until its end has been dealt with.
+    pub(crate) app: Option<RunningApp>,
+    /// The host asked us to stop, or a signal did before there was an app.
+    pub(crate) stop: bool,
+    /// The newest reload that was asked for and not begun.
+    pub(crate) reload: Option<Box<Reload>>,
+    /// What of the plan later moments need.
+    pub(crate) later: Later,
+}
+
+impl Init {
+    /// Takes over what the host gave us. None: there is no channel, so nobody started us as an init.
+    pub(crate) fn born() -> Option<Self> {
+        // Signals first: what comes from now on waits for us, also as pid 1, which the kernel otherwise keeps from signals.
+        let signals = Signals::take_over().ok()?;
+        process::set_name(c"liege-init");
+        process::new_session();
+        process::set_umask(0o022);
+        let channel = Channel::new(fds::inherited(CHANNEL)?);
+        fds::cloexec_from(3).ok()?;
+        if process::own_pid() != 1 {
+            subreaper::enable().ok()?;
+        }
+        let env = Env::inherited();
+        Some(Self { channel, signals, env, job: None, app: None, stop: false, reload: None, later: Later::default() })
+    }
+
+    /// Waits until something happens, at most until the deadline, and notes it.
+    ///
+    /// # Errors
+    /// [`End::HostGone`], found here and nowhere else.
+    pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), End> {
+        let timeout = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+        let mut interests = vec![self.channel.interest(), Interest { fd: self.signals.as_fd(), write: false }];
+        if let Some(app) = &self.app {
+            app.interests(&mut interests);
+        }
+        let ready = poll(&interests, timeout).map_err(|_| End::HostGone)?;
+        if ready[0] {
+            self.channel.flush();
+            self.hear()?;
+        }
+        // The app's words before its end: what it said last is still told in order.
+        if ready[2..].contains(&true)
+            && let Some(app) = &mut self.app
+        {
+            app.listen(&mut self.channel);
+        }
+        if ready[1] {
+            self.receive_signals();
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self) -> Result<(), End> {
+        loop {
+            match self.channel.next() {
+                News::Nothing => return Ok(()),
+                News::HostGone => return Err(End::HostGone),
+                News::Garbled(why) => {
+                    self.channel.say_failed(Place::Init, 0, why, true);
+                    return Err(End::HostGone);
+                }
+                News::Message(ToInit::Stop) => self.stop = true,
+                News::Message(ToInit::Reload(reload)) => self.reload = Some(reload),
+                // A second plan is no message a host sends; the first one stands.
+                News::Message(ToInit::Walk(_)) => {}
+            }
+        }
+    }
+
+    /// A fatal failure, told and turned into an end.
+    pub(crate) fn fail(&mut self, at: Place, errno: i32, detail: impl Into<String>) -> End {
+        self.channel.say_failed(at, errno, detail, true);
+        End::Failed
+    }
+
+    /// Says something to the host.
+    pub(crate) fn say(&mut self, message: &FromInit) {
+        self.channel.say(message);
+    }
+}

@@ -1,0 +1,56 @@
+//! The way out: the last words, the steps of the end, and nobody left behind.
+//!
+//! In a pid namespace of our own our exit is everybody's end, by the kernel. Without one we are a subreaper: we kill what
+//! is below us and reap until nothing comes any more, also what forks meanwhile.
+
+use std::time::Duration;
+
+use liege_plan::{Exit, FromInit, Place};
+use liege_sys::{descendants, process, wait};
+
+use crate::{
+    init::{End, Init},
+    walk::Patience,
+};
+
+/// Leaves with the status the end asks for.
+pub(crate) fn leave(init: &mut Init, end: End) -> ! {
+    let status = match end {
+        End::App(exit) => {
+            init.say(&FromInit::AppExited { exit });
+            last_steps(init);
+            status_of(exit)
+        }
+        End::Status(status) => i32::from(status),
+        End::Stopped => 0,
+        End::Failed | End::HostGone => 1,
+    };
+    if end != End::HostGone {
+        init.channel.flush_last_words();
+    }
+    if process::own_pid() != 1 {
+        end_everybody();
+    }
+    std::process::exit(status)
+}
+
+fn last_steps(init: &mut Init) {
+    let steps = std::mem::take(&mut init.later.at_exit);
+    let each = Duration::from_millis(init.later.at_exit_timeout_ms);
+    // Whatever it answers: the host's end or an `exit` step only make this the last moment.
+    let _ = init.walk(&steps, &Patience::at_most(each, Place::AtExit));
+}
+
+fn end_everybody() {
+    let ourselves = [process::own_pid()];
+    while descendants::kill_below(&ourselves) > 0 {
+        // Those who die hand their children on to us; look again only when somebody has died.
+        wait::reap_any_blocking();
+        while wait::reap_any().is_some() {}
+    }
+}
+
+/// An exit status has eight bits.
+fn status_of(exit: Exit) -> i32 {
+    exit.status() & 0xff
+}

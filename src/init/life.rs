@@ -1,0 +1,129 @@
+//! A vassal's life as init sees it: the green light, the walk, the app, reloads, until an end is reached.
+//!
+//! ```text
+//! born -> Walk -> steps -> app started -> (Reload -> steps -> app reloaded or replaced)* -> Stop, or the app's own end
+//! ```
+//! A Stop is heard at any time. Before the app runs it ends the walk; afterwards the app is asked, and its end is ours.
+
+use liege_plan::{Place, Plan, Reload, Step, ToInit, VERSION};
+use liege_sys::{limits, poll::poll};
+
+use crate::{
+    app::Started,
+    channel::News,
+    init::{End, Init},
+    rights,
+    walk::{Patience, Walked},
+};
+
+/// What of the plan is needed after the first walk.
+#[derive(Debug, Default)]
+pub(crate) struct Later {
+    pub(crate) identity: Option<liege_plan::Identity>,
+    pub(crate) at_exit: Vec<Step>,
+    pub(crate) at_exit_timeout_ms: u64,
+}
+
+/// Lives until there is a reason to leave.
+pub(crate) fn live(init: &mut Init) -> End {
+    match green_light(init).and_then(|plan| rise(init, *plan)) {
+        Err(end) => end,
+        Ok(()) => reign(init),
+    }
+}
+
+/// Waits for the plan. Before it, the host's end is no trouble: it changed its mind.
+fn green_light(init: &mut Init) -> Result<Box<Plan>, End> {
+    loop {
+        match init.channel.next() {
+            News::Message(ToInit::Walk(plan)) if plan.version == VERSION => return Ok(plan),
+            News::Message(ToInit::Walk(plan)) => {
+                let detail = format!("the host speaks version {}, init speaks {VERSION}: they are of two builds", plan.version);
+                return Err(init.fail(Place::Init, 0, detail));
+            }
+            News::Message(ToInit::Stop) | News::HostGone => return Err(End::Stopped),
+            News::Message(ToInit::Reload(_)) => {
+                return Err(init.fail(Place::Init, 0, "a reload came before the plan"));
+            }
+            News::Garbled(why) => {
+                return Err(init.fail(Place::Init, 0, format!("the plan cannot be read: {why}")));
+            }
+            News::Nothing => {
+                if poll(&[init.channel.interest()], None).is_err() {
+                    return Err(End::HostGone);
+                }
+            }
+        }
+    }
+}
+
+/// The first walk and the first start.
+fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
+    // For ourselves, so that all children have them from us; also before the steps can take /proc away.
+    let (soft, hard) = plan.limits.nofile;
+    if let Err(errno) = limits::set_nofile(soft, hard) {
+        let detail = format!("restore the limit of open files ({soft}, {hard})");
+        init.channel.say_failed(Place::Init, errno as i32, detail, false);
+    }
+    restore_oom_score(init, plan.limits.oom_score_adj);
+    if let Some(directory) = &plan.directory
+        && let Err(error) = std::env::set_current_dir(directory)
+    {
+        let errno = error.raw_os_error().unwrap_or(0);
+        return Err(init.fail(Place::Init, errno, format!("chdir {directory}: the directory of the vassal's file")));
+    }
+    let needed = rights::needed(plan.steps.iter().chain(&plan.at_exit));
+    init.later = Later { identity: plan.identity, at_exit: plan.at_exit, at_exit_timeout_ms: plan.at_exit_timeout_ms };
+    if init.walk(&plan.steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
+        return Err(End::Stopped);
+    }
+    drop(plan.steps);
+    // Before the first start and not after it, so that a later start finds nothing other than the first one did.
+    rights::trim(needed);
+    match init.start_app(plan.app)? {
+        Started::Interrupted => Err(End::Stopped),
+        Started::Yes => Ok(()),
+    }
+}
+
+fn restore_oom_score(init: &mut Init, score: i16) {
+    // Reading first: a plain daemon never changed it, and then there is nothing to be refused.
+    if limits::oom_score_adj().is_ok_and(|now| now == score) {
+        return;
+    }
+    if let Err(error) = limits::set_oom_score_adj(score) {
+        let errno = error.raw_os_error().unwrap_or(0);
+        init.channel.say_failed(Place::Init, errno, format!("restore oom_score_adj {score}"), false);
+    }
+}
+
+/// While the app runs.
+fn reign(init: &mut Init) -> End {
+    let mut asked = false;
+    loop {
+        if let Some(exit) = init.app.as_ref().and_then(|app| app.ended) {
+            return End::App(exit);
+        }
+        let step = if init.stop && !asked {
+            asked = true;
+            init.ask_app_to_end();
+            Ok(())
+        } else if let Some(reload) = init.reload.take_if(|_| !init.stop) {
+            reload_app(init, *reload)
+        } else {
+            init.turn(None)
+        };
+        if let Err(end) = step {
+            return end;
+        }
+    }
+}
+
+fn reload_app(init: &mut Init, reload: Reload) -> Result<(), End> {
+    let Reload { steps, app, at_exit } = reload;
+    if init.walk(&steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
+        return Ok(()); // the stop, or the app's own end, is what comes next
+    }
+    init.later.at_exit = at_exit;
+    init.reload_app(app)
+}

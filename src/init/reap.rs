@@ -1,0 +1,62 @@
+//! Signals: ends of children are claimed and told apart, everything else goes on to the app.
+
+use liege_plan::{Exit, FromInit};
+use liege_sys::{
+    descendants::kill,
+    signals::Received,
+    wait::{self, Ended},
+};
+
+use crate::init::Init;
+
+impl Init {
+    /// Reads all waiting signals.
+    pub(crate) fn receive_signals(&mut self) {
+        while let Some(Received { signal, .. }) = self.signals.next() {
+            match signal {
+                SIGCHLD => self.reap(),
+                // Ours alone: a broken pipe of our own, job control without a terminal, our own faults.
+                SIGPIPE | SIGTTIN | SIGTTOU | SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGTRAP | SIGSYS | SIGABRT => {}
+                _ => self.pass_on(signal),
+            }
+        }
+    }
+
+    /// Reaps everybody who ended: the step's child, the app, or an orphan the kernel left to us.
+    pub(crate) fn reap(&mut self) {
+        while let Some((pid, ended)) = wait::reap_any() {
+            let exit = exit_of(ended);
+            if let Some(job) = self.job.as_mut().filter(|job| job.pid == pid && job.ended.is_none()) {
+                job.ended = Some(exit);
+            } else if let Some(app) = self.app.as_mut().filter(|app| app.pid == pid && app.ended.is_none()) {
+                // Its last words may still lie in the sockets.
+                app.listen(&mut self.channel);
+                app.ended = Some(exit);
+            } else {
+                self.say(&FromInit::OrphanDied { pid, exit });
+            }
+        }
+    }
+
+    fn pass_on(&mut self, signal: i32) {
+        match &self.app {
+            Some(app) if app.ended.is_none() => {
+                let _ = kill(app.pid, signal);
+            }
+            _ if matches!(signal, SIGTERM | SIGINT | SIGQUIT) => self.stop = true,
+            _ => {}
+        }
+    }
+}
+
+/// The kernel room's word for an end in the treaty's.
+pub(crate) fn exit_of(ended: Ended) -> Exit {
+    match ended {
+        Ended::Code(code) => Exit::Code(code),
+        Ended::Signal(signal) => Exit::Signal(signal),
+    }
+}
+
+use liege_sys::signals::{
+    SIGABRT, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGINT, SIGPIPE, SIGQUIT, SIGSEGV, SIGSYS, SIGTERM, SIGTRAP, SIGTTIN, SIGTTOU,
+};

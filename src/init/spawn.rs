@@ -1,0 +1,179 @@
+//! From the plan's words for a program to what the kernel room launches.
+
+use std::{
+    ffi::CString,
+    os::fd::{BorrowedFd, RawFd},
+};
+
+use liege_plan::{App, Identity, Place, Program};
+use liege_sys::{
+    Errno, Strings, identity,
+    process::{self, Launch, LaunchStage, Report},
+};
+
+use crate::env::Env;
+
+/// Where programs are looked for when the environment does not say.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// uwsgi's emperor sockets in the child: the first numbers after its standard ones.
+pub(crate) const UWSGI_FDS: [RawFd; 2] = [3, 4];
+
+/// Everything a start of the app depends on. Two that are equal start the same process.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Recipe {
+    name: String,
+    programs: Strings,
+    argv: Strings,
+    env: Strings,
+    identity: Option<Identity>,
+    chdir: Option<CString>,
+    umask: Option<u32>,
+    no_new_privs: bool,
+    is_uwsgi: bool,
+}
+
+/// A zero byte in a word: nothing the kernel could be told.
+const ZERO_BYTE: &str = "a zero byte in a word of the command, the environment or the directory";
+
+impl Recipe {
+    /// Lays out how this app is started with this environment.
+    pub(crate) fn of(app: &App, env: &Env) -> Result<Self, &'static str> {
+        let mut env = env.clone();
+        app.unenv.iter().for_each(|name| env.remove(name));
+        app.env.iter().for_each(|(name, value)| env.put(&format!("{name}={value}")));
+        let (name, argv) = match &app.program {
+            Program::Command(words) => (words.first().cloned().unwrap_or_default(), words.clone()),
+            Program::Shell(command) => ("/bin/sh".into(), vec!["/bin/sh".into(), "-c".into(), command.clone()]),
+            Program::Uwsgi(uwsgi) => {
+                env.put(&format!("UWSGI_EMPEROR_FD={}", UWSGI_FDS[0]));
+                env.put(&format!("UWSGI_EMPEROR_FD_CONFIG={}", UWSGI_FDS[1]));
+                (uwsgi.binary.clone(), vec![uwsgi.binary.clone(), "--ini".into(), format!("emperor://{}", uwsgi.name)])
+            }
+        };
+        let lay_out = || {
+            Ok::<_, std::ffi::NulError>(Self {
+                programs: Strings::new(candidates(&name, env.get("PATH")))?,
+                argv: Strings::new(argv)?,
+                env: env.strings()?,
+                chdir: app.chdir.clone().map(CString::new).transpose()?,
+                identity: app.identity.clone(),
+                umask: app.umask,
+                no_new_privs: app.no_new_privs,
+                is_uwsgi: matches!(app.program, Program::Uwsgi(_)),
+                name,
+            })
+        };
+        lay_out().map_err(|_| ZERO_BYTE)
+    }
+
+    /// Starts it, with these fds beside the standard ones.
+    pub(crate) fn launch(&self, fds: &[(BorrowedFd<'_>, RawFd)]) -> Result<(i32, Report), Errno> {
+        process::launch(&Launch {
+            programs: &self.programs,
+            argv: &self.argv,
+            env: &self.env,
+            fds,
+            identity: self.identity.as_ref().map(borrowed),
+            chdir: self.chdir.as_deref(),
+            umask: self.umask,
+            no_new_privs: self.no_new_privs,
+        })
+    }
+
+    /// What a failed start means: the place and a phrase.
+    pub(crate) fn explain(&self, stage: LaunchStage, errno: Errno) -> (Place, String) {
+        match stage {
+            LaunchStage::Setup => (Place::Init, "prepare the app's process".into()),
+            LaunchStage::Identity => {
+                let (uid, gid) = self.identity.as_ref().map_or((0, 0), |i| (i.uid, i.gid));
+                (Place::AppIdentity, format!("become uid {uid} gid {gid}"))
+            }
+            LaunchStage::Chdir => {
+                let directory = self.chdir.as_ref().map_or_else(String::new, |c| c.to_string_lossy().into_owned());
+                (Place::AppChdir, directory)
+            }
+            LaunchStage::Exec => (Place::AppExec, self.explain_exec(errno)),
+        }
+    }
+
+    fn explain_exec(&self, errno: Errno) -> String {
+        let there =
+            self.programs.as_slice().iter().map(|p| p.to_string_lossy()).find(|p| std::fs::exists(p.as_ref()).unwrap_or(false));
+        match (errno, there) {
+            (Errno::ENOENT, Some(path)) => {
+                format!("{path} is there, but its interpreter or loader is missing in the vassal's root")
+            }
+            (Errno::ENOENT, None) if self.is_uwsgi && !self.name.contains('/') => {
+                format!("no {} in the PATH of the vassal's root; set binary-path or command", self.name)
+            }
+            (Errno::ENOENT, None) if self.name.contains('/') => {
+                format!("no {} in the vassal's root", self.name)
+            }
+            (Errno::ENOENT, None) => format!("no {} in the PATH of the vassal's root", self.name),
+            (Errno::EACCES, _) => format!("{} may not be executed by this identity", self.name),
+            (Errno::ENOEXEC, _) => format!("{} is no program of this machine (a script needs a #! line)", self.name),
+            _ => self.name.clone(),
+        }
+    }
+}
+
+/// `/bin/sh -c` for a hook. The error: errno and a phrase.
+pub(crate) fn shell(command: &str, env: &Env, identity: Option<&Identity>) -> Result<(i32, Report), (i32, String)> {
+    let strings =
+        || Ok::<_, std::ffi::NulError>((Strings::new(["/bin/sh"])?, Strings::new(["/bin/sh", "-c", command])?, env.strings()?));
+    let (programs, argv, env) = strings().map_err(|_| (0, ZERO_BYTE.to_owned()))?;
+    let launch = Launch {
+        programs: &programs,
+        argv: &argv,
+        env: &env,
+        fds: &[],
+        identity: identity.map(borrowed),
+        chdir: None,
+        umask: None,
+        no_new_privs: false,
+    };
+    process::launch(&launch).map_err(|errno| (errno as i32, "fork".into()))
+}
+
+/// Why a hook's shell did not even start.
+pub(crate) fn shell_failure(stage: LaunchStage) -> &'static str {
+    match stage {
+        LaunchStage::Setup => "prepare the hook's process",
+        LaunchStage::Identity => "take the vassal's identity",
+        LaunchStage::Chdir => "enter the directory",
+        LaunchStage::Exec => "execute /bin/sh: is there one in the vassal's root?",
+    }
+}
+
+/// In a forked child: takes the identity, if there is one.
+pub(crate) fn take(identity: Option<&Identity>) -> Result<(), Errno> {
+    identity.map_or(Ok(()), |identity| identity::take(&borrowed(identity)))
+}
+
+fn borrowed(identity: &Identity) -> identity::Identity<'_> {
+    identity::Identity { uid: identity.uid, gid: identity.gid, groups: &identity.groups }
+}
+
+/// Where a program may be: itself if it names a place, else in each directory of the PATH. An empty entry would mean the
+/// working directory, which is a vassal's own; it is passed over.
+fn candidates(name: &str, path: Option<&[u8]>) -> Vec<Vec<u8>> {
+    if name.contains('/') {
+        return vec![name.into()];
+    }
+    let path = path.filter(|p| !p.is_empty()).unwrap_or(PATH.as_bytes());
+    let place = |directory: &[u8]| [directory, b"/", name.as_bytes()].concat();
+    path.split(|&b| b == b':').filter(|d| !d.is_empty()).map(place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_for_in_the_path_but_never_here() {
+        assert_eq!(candidates("x", Some(b"/a::/b:")), [b"/a/x", b"/b/x"]);
+        assert_eq!(candidates("./x", Some(b"/a")), [b"./x"]);
+        assert_eq!(candidates("x", Some(b"")).len(), 6);
+    }
+}

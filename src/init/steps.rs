@@ -1,0 +1,75 @@
+//! One dumb call per act. No policy, no order, no waiting beyond what the call itself takes.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt, chown},
+    time::Duration,
+};
+
+use liege_plan::{Act, Wait};
+use liege_sys::{
+    Errno,
+    fds::O_NONBLOCK,
+    mount::{self, Propagation},
+    process, waitfor,
+};
+
+/// How often a wait looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Does the act. Programs, waits, `putenv` and `exit` are the walk's: they are no calls.
+pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
+    match act {
+        Act::CutPropagation => mount::propagate(Propagation::Slave),
+        Act::MakePrivate => mount::propagate(Propagation::Private),
+        Act::MountProc => mount::fresh_proc(),
+        Act::Hostname(name) => process::set_hostname(name),
+        Act::Mount(m) => mount::mount(&m.fstype, &m.source, &m.target, m.flags.0, &m.data),
+        Act::Umount(u) if u.recursive => mount::umount_below(&u.target, u.detach, u.force),
+        Act::Umount(u) => mount::umount(&u.target, u.detach, u.force),
+        Act::Chdir(path) => io(std::env::set_current_dir(path)),
+        Act::Mkdir(path) => io(fs::create_dir(path)),
+        Act::Chmod(path, mode) => io(fs::set_permissions(path, Permissions::from_mode(*mode))),
+        Act::Chown(path, uid, gid) => io(chown(path, Some(*uid), Some(*gid))),
+        Act::Create(path) => io(File::create(path)),
+        Act::Write { path, text, append } => {
+            let file = OpenOptions::new().write(true).create(true).append(*append).truncate(!append).open(path);
+            io(file.and_then(|mut file| file.write_all(text.as_bytes())))
+        }
+        Act::WriteFifo(path, text) => {
+            let fifo = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path);
+            match io(fifo.and_then(|mut fifo| fifo.write_all(text.as_bytes()))) {
+                Err(Errno::ENXIO | Errno::ENODEV) => Ok(()), // nobody reads
+                answer => answer,
+            }
+        }
+        Act::Unlink(path) => io(fs::remove_file(path)),
+        Act::Print(line) => io(writeln!(io::stdout(), "{line}")),
+        Act::PivotRoot { new, old } => mount::pivot_root(new, old),
+        Act::Chroot(root) => mount::chroot(root),
+        Act::Exec(_) | Act::WaitFor(_) | Act::Putenv(_) | Act::Exit(_) => Ok(()),
+    }
+}
+
+/// In a child: looks until it is there. Ended by being killed, else with status 0.
+pub(crate) fn wait_for(wait: &Wait) -> i32 {
+    let is_there = || match wait {
+        Wait::Fs(path) => waitfor::fs(path),
+        Wait::File(path) => waitfor::file(path),
+        Wait::Dir(path) => waitfor::dir(path),
+        Wait::Socket(path) => waitfor::socket(path),
+        Wait::Mountpoint(path) => waitfor::mountpoint(path),
+    };
+    while !is_there() {
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    0
+}
+
+fn io<T>(answer: io::Result<T>) -> Result<(), Errno> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)),
+    }
+}

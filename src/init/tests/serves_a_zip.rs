@@ -1,0 +1,83 @@
+//! A user's fuse-zip as a step, with real fusermount: mounted, kept over a reload, unmounted and mounted by a later step.
+#![allow(missing_docs)]
+
+mod world;
+
+use liege_plan::{Exit, Phase, Plan, Step};
+use liege_sys::{
+    Errno, descendants,
+    probe::{ProbeStage, probe},
+};
+use world::*;
+
+/// A plan whose vassal has a /dev/fuse for everybody and a name for its user, without a change on the host.
+fn with_fuse(dir: &Dir) -> Plan {
+    let (node, passwd) = (dir.file("fuse"), dir.file("passwd"));
+    let mut plan = plan(idle());
+    plan.steps.extend([
+        exec(&format!("mknod {node} c 10 229 && chmod 666 {node} && mount --bind {node} /dev/fuse")),
+        exec(&format!(
+            "(cat /etc/passwd; echo tenant:x:{NOBODY}:{NOBODY}::/:/bin/sh) > {passwd} && mount --bind {passwd} /etc/passwd"
+        )),
+    ]);
+    plan
+}
+
+fn zip(dir: &Dir) -> (String, String) {
+    let (file, zip, app) = (dir.file("hello"), dir.file("app.zip"), dir.file("app"));
+    std::fs::write(&file, "from the zip\n").unwrap();
+    assert!(std::process::Command::new("zip").args(["-qj", &zip, &file]).status().expect("apt-get install zip").success());
+    std::fs::create_dir(&app).unwrap();
+    std::os::unix::fs::chown(&app, Some(NOBODY), Some(NOBODY)).unwrap();
+    (zip, app)
+}
+
+fn as_user(command: &str) -> Step {
+    Step { phase: Phase::AsUser, ..exec_as_user(command) }
+}
+
+#[test]
+fn the_mount_survives_a_reload_and_fusermount_still_works_after_it() {
+    let dir = Dir::new("zip");
+    let (zip, app) = zip(&dir);
+    let mut plan = with_fuse(&dir);
+    plan.steps.push(as_user(&format!("fuse-zip -r {zip} {app}")));
+    let mut user = shell(&format!("cat {app}/hello; sleep infinity"));
+    user.identity = Some(nobody());
+    plan.app = user.clone();
+    let mut vassal = Vassal::start(plan);
+    vassal.started();
+    assert_eq!(vassal.line(), "from the zip");
+    let pid = vassal.child.pid;
+    let first = probe(pid, &app).unwrap();
+
+    vassal.reload(vec![], user.clone());
+    vassal.started();
+    assert_eq!(vassal.line(), "from the zip");
+    assert_eq!(probe(pid, &app).unwrap(), first);
+
+    // init has given up its rights by now; setuid fusermount must not miss them.
+    vassal.reload(vec![as_user(&format!("fusermount -u {app}")), as_user(&format!("fuse-zip -r {zip} {app}"))], user);
+    assert_eq!(vassal.orphan_died().1, Exit::Code(0), "the old daemon ended cleanly");
+    vassal.started();
+    assert_eq!(vassal.line(), "from the zip");
+    assert_ne!(probe(pid, &app).unwrap().mount_id, first.mount_id);
+}
+
+#[test]
+fn the_death_of_the_daemon_is_told_and_the_probe_knows() {
+    let dir = Dir::new("zip-dies");
+    let (zip, app) = zip(&dir);
+    let mut plan = with_fuse(&dir);
+    plan.steps.push(as_user(&format!("fuse-zip -r {zip} {app}")));
+    let mut vassal = Vassal::start(plan);
+    vassal.started();
+    let pid = vassal.child.pid;
+    probe(pid, &app).unwrap();
+    let is_daemon = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap() == "fuse-zip\n";
+    let daemon = descendants::children_of(pid).into_iter().find(is_daemon).unwrap();
+    descendants::kill(daemon, 9).unwrap();
+    assert_eq!(vassal.orphan_died().1, Exit::Signal(9));
+    let error = probe(pid, &app).unwrap_err();
+    assert_eq!((error.stage, error.errno), (ProbeStage::Statfs, Errno::ENOTCONN));
+}

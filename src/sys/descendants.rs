@@ -1,0 +1,82 @@
+//! The descendants of a process, found and ended: what a pid namespace does by itself, for those who have none.
+//!
+//! Races: a tree can grow while it is walked, and an orphan moves up to the nearest subreaper. So the walk is repeated
+//! until it finds nobody, and it works only if the root of the walk is (or has) that subreaper. A process is killed by
+//! the number just read from its living parent; to be someone else's by then, the whole number space must have turned
+//! around within microseconds.
+
+use std::{collections::HashSet, fs};
+
+use nix::errno::Errno;
+
+/// The children of one process, of all its threads. Empty for a process that is gone.
+#[must_use]
+pub fn children_of(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let mut children = Vec::new();
+    for task in tasks.flatten() {
+        match fs::read_to_string(task.path().join("children")) {
+            Ok(line) => children.extend(line.split_ascii_whitespace().filter_map(|n| n.parse::<i32>().ok())),
+            // The file needs CONFIG_PROC_CHILDREN; without it everybody is asked for its parent.
+            Err(_) if !has_children_file() => return children_by_parent(pid),
+            Err(_) => {} // the thread is gone
+        }
+    }
+    children
+}
+
+/// All descendants, parents before their children.
+#[must_use]
+pub fn tree(roots: &[i32]) -> Vec<i32> {
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    let mut next = roots.iter().flat_map(|&root| children_of(root)).collect::<Vec<_>>();
+    while let Some(pid) = next.pop() {
+        // A pid can be seen twice when its parent dies during the walk.
+        if seen.insert(pid) {
+            found.push(pid);
+            next.extend(children_of(pid));
+        }
+    }
+    found
+}
+
+/// SIGKILL to every descendant of these roots, not to the roots. Gives how many were still there; the caller reaps and
+/// asks again until the answer is 0. A zombie counts until its parent has reaped it.
+pub fn kill_below(roots: &[i32]) -> usize {
+    let found = tree(roots);
+    for &pid in &found {
+        kill(pid, libc::SIGKILL).ok();
+    }
+    found.len()
+}
+
+/// `kill(2)`; a negative pid is a process group.
+///
+/// # Errors
+/// ESRCH, EPERM.
+pub fn kill(pid: i32, signal: i32) -> nix::Result<()> {
+    // SAFETY: numbers only.
+    Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+fn has_children_file() -> bool {
+    fs::exists("/proc/thread-self/children").unwrap_or(false)
+}
+
+fn children_by_parent(pid: i32) -> Vec<i32> {
+    let Ok(all) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    all.flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|&candidate| parent_of(candidate) == Some(pid))
+        .collect()
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, also spaces and parentheses; after the last one come state and parent.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+}

@@ -1,0 +1,152 @@
+//! Is this mount alive? One look, as its owner, in the vassal's own root.
+//!
+//! Why so much trouble for a statfs: for anybody but its mounter the kernel fakes an empty success on a FUSE mount
+//! (without `allow_other`), dead or alive. And a path followed from here would take the symlinks of the host.
+//!
+//! Blocks for as long as the file system's daemon pleases, perhaps unkillably: called in the prober, one thread per look.
+//! The thread wears the mount's owner meanwhile (see `switch`). Nothing stays open afterwards: an fd left on a mount would
+//! make the vassal's own unmount fail.
+
+use std::{
+    fmt, fs,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
+    sys::{stat::Mode, statfs::fstatfs},
+};
+
+use crate::{mountinfo, statx, switch};
+
+/// What was seen of a mount that answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which mount this is: the unique id where the kernel has one (6.8), else the classic one, which is reused.
+    pub mount_id: u64,
+    /// Major and minor of the file system; for FUSE the minor names the connection under fusectl.
+    pub device: (u32, u32),
+    /// The type, as in mountinfo.
+    pub fstype: String,
+    /// The path is the root of a mount, not something on one.
+    pub is_mountpoint: bool,
+}
+
+/// What a probe was doing when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeStage {
+    /// Opening the root of the process: it is gone.
+    Root,
+    /// Following the path.
+    Path,
+    /// Asking which mount it is on.
+    Stat,
+    /// Looking the mount up in the process's list: it went away meanwhile.
+    Mountinfo,
+    /// Taking the identity of the mount's owner.
+    Identity,
+    /// The statfs itself: this is the file system's answer.
+    Statfs,
+}
+
+/// A probe that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeError {
+    /// What it was doing.
+    pub stage: ProbeStage,
+    /// The answer; `ENOTCONN` from a FUSE mount whose daemon died.
+    pub errno: Errno,
+}
+
+impl fmt::Display for ProbeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match self.stage {
+            ProbeStage::Root => "open the root of the process",
+            ProbeStage::Path => "follow the path",
+            ProbeStage::Stat => "ask for the mount",
+            ProbeStage::Mountinfo => "find the mount in mountinfo",
+            ProbeStage::Identity => "become the owner of the mount",
+            ProbeStage::Statfs => "statfs",
+        };
+        write!(f, "{stage}: {}", self.errno)
+    }
+}
+
+impl std::error::Error for ProbeError {}
+
+/// Probes the mount under `path`, as the process `pid` sees it, as the mount's owner.
+///
+/// # Errors
+/// The stage and its errno. Only [`ProbeStage::Path`] and [`ProbeStage::Statfs`] speak of the file system.
+pub fn probe(pid: i32, path: &str) -> Result<Seen, ProbeError> {
+    let at = |stage| move |errno| ProbeError { stage, errno };
+    let root = root_of(pid).map_err(at(ProbeStage::Root))?;
+    let target = match inside(root.as_fd(), path) {
+        Err(Errno::EACCES) => inside_as_owner(pid, root.as_fd(), path)?,
+        answer => answer.map_err(at(ProbeStage::Path))?,
+    };
+    drop(root);
+    let (classic, is_mountpoint) = which_mount(target.as_fd()).map_err(at(ProbeStage::Stat))?;
+    let list = list_of(pid)?;
+    let mount = mountinfo::find(&list, classic).ok_or(Errno::ENOENT).map_err(at(ProbeStage::Mountinfo))?;
+    drop(list);
+    let ask = || fstatfs(&target).map(|_| unique_id(target.as_fd()));
+    let answer = match mount.fuse_owner().filter(|_| mount.is_fuse()) {
+        Some((uid, gid)) => switch::worn_by(uid, gid, ask).map_err(at(ProbeStage::Identity))?,
+        None => ask(),
+    };
+    let mount_id = answer.map_err(at(ProbeStage::Statfs))?.unwrap_or(classic);
+    Ok(Seen { mount_id, device: mount.device, fstype: mount.fstype, is_mountpoint })
+}
+
+fn root_of(pid: i32) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open(format!("/proc/{pid}/root").as_str(), flags, Mode::empty())
+}
+
+/// The path as the process would follow it: absolute symlinks and `..` stay below its root.
+fn inside(root: BorrowedFd<'_>, path: &str) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    // EAGAIN: a rename somewhere raced with the `..` of this walk. It is nobody's fault and soon over.
+    for _ in 0..8 {
+        match openat2(root, path, how) {
+            Err(Errno::EAGAIN) => {}
+            answer => return answer,
+        }
+    }
+    Err(Errno::EAGAIN)
+}
+
+/// The way leads through a FUSE mount that lets only its owner pass: followed as the owner of the last one on the way.
+fn inside_as_owner(pid: i32, root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, ProbeError> {
+    let at = |stage| move |errno| ProbeError { stage, errno };
+    let on_the_way = |m: &mountinfo::Mount| Path::new(path).starts_with(&m.mount_point);
+    let mounts = mountinfo::parse(&list_of(pid)?);
+    let last = mounts.iter().filter(|m| m.is_fuse() && on_the_way(m)).max_by_key(|m| m.mount_point.len());
+    let (uid, gid) = last.and_then(mountinfo::Mount::fuse_owner).ok_or_else(|| at(ProbeStage::Path)(Errno::EACCES))?;
+    switch::worn_by(uid, gid, || inside(root, path)).map_err(at(ProbeStage::Identity))?.map_err(at(ProbeStage::Path))
+}
+
+fn list_of(pid: i32) -> Result<Vec<u8>, ProbeError> {
+    fs::read(format!("/proc/{pid}/mountinfo")).map_err(|error| ProbeError {
+        stage: ProbeStage::Mountinfo,
+        errno: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
+    })
+}
+
+/// The classic mount id, and whether this is the mount's root; without asking the daemon.
+fn which_mount(fd: BorrowedFd<'_>) -> nix::Result<(u64, bool)> {
+    let stat = statx::of_fd(fd, 0)?;
+    if stat.stx_mask & libc::STATX_MNT_ID == 0 {
+        return Err(Errno::ENOSYS);
+    }
+    Ok((stat.stx_mnt_id, statx::is_mount_root(&stat)))
+}
+
+/// The mount id that is never reused, where the kernel has one. It must be asked for by name, so as the owner.
+fn unique_id(fd: BorrowedFd<'_>) -> Option<u64> {
+    let stat = statx::of_fd(fd, libc::STATX_MNT_ID_UNIQUE).ok()?;
+    (stat.stx_mask & libc::STATX_MNT_ID_UNIQUE != 0).then_some(stat.stx_mnt_id)
+}

@@ -1,0 +1,204 @@
+//! Fork and exec for an init of one thread that has no handlers, only blocked signals: the child takes its identity, its place and its limits, then its program.
+//!
+//! The parent does not wait: exec may block (a program on a file system that hangs), so the answer comes through a pipe
+//! that the parent polls. End of file means the program runs; a stage and an errno mean the child has ended.
+
+use std::{
+    ffi::CStr,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    time::Duration,
+};
+
+use nix::errno::Errno;
+
+use crate::{
+    Strings,
+    identity::{self, Identity},
+    poll::{Interest, poll},
+    raw,
+};
+
+/// What a program is started with. Everything is laid out before the fork.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// Where the program may be, tried in order as `execvp` does.
+    pub programs: &'a Strings,
+    /// The argument vector, with the name in front.
+    pub argv: &'a Strings,
+    /// The whole environment.
+    pub env: &'a Strings,
+    /// Fds it sees beside 0, 1 and 2, and under which number. No other is inherited.
+    pub fds: &'a [(BorrowedFd<'a>, RawFd)],
+    /// Who it is; None: as the parent.
+    pub identity: Option<Identity<'a>>,
+    /// Where it starts; entered with its identity, as it will see it. None: where the parent is.
+    pub chdir: Option<&'a CStr>,
+    /// Its file mode creation mask; None: the parent's.
+    pub umask: Option<u32>,
+    /// `PR_SET_NO_NEW_PRIVS`.
+    pub no_new_privs: bool,
+}
+
+/// How far a child came on its way to its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaunchStage {
+    /// Session, fds, mask: things that do not fail on a healthy system.
+    Setup,
+    /// Its identity.
+    Identity,
+    /// Its directory.
+    Chdir,
+    /// Its program.
+    Exec,
+}
+
+/// The news from a child between fork and exec.
+#[derive(Debug)]
+pub struct Report(OwnedFd);
+
+impl Report {
+    /// Whether the answer is there.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let interest = Interest { fd: self.0.as_fd(), write: false };
+        poll(&[interest], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
+    }
+
+    /// Reads the answer, once the fd is readable (or the child is known to have ended). None: the program runs.
+    #[must_use]
+    pub fn read(self) -> Option<(LaunchStage, Errno)> {
+        let (stage, errno) = raw::read_report(self.0.as_fd())?;
+        let stage = match stage {
+            IDENTITY => LaunchStage::Identity,
+            CHDIR => LaunchStage::Chdir,
+            EXEC => LaunchStage::Exec,
+            _ => LaunchStage::Setup,
+        };
+        Some((stage, Errno::from_raw(errno)))
+    }
+}
+
+impl AsFd for Report {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+const SETUP: raw::Stage = 0;
+const IDENTITY: raw::Stage = 1;
+const CHDIR: raw::Stage = 2;
+const EXEC: raw::Stage = 3;
+
+/// Forks, and lets the child go its way to its program, in a session of its own. Gives its pid and where its news come.
+///
+/// # Errors
+/// EAGAIN, ENOMEM: no process could be made.
+pub fn launch(launch: &Launch<'_>) -> nix::Result<(i32, Report)> {
+    let (report, tell) = raw::report_pipe()?;
+    let mut moves = vec![(0, 0), (1, 1), (2, 2)];
+    moves.extend(raw::moves(launch.fds));
+    let mut keep = [tell.as_raw_fd()];
+    // SAFETY: the child's branch makes raw calls only and ends in exec or `leave`.
+    match unsafe { raw::fork() }? {
+        raw::Side::Parent(pid) => Ok((pid, Report(report))),
+        raw::Side::Child => {
+            let (stage, errno) = child(launch, &mut moves, &mut keep);
+            raw::leave(keep[0], stage, errno)
+        }
+    }
+}
+
+/// In the child: comes back only to say what failed.
+fn child(launch: &Launch<'_>, moves: &mut [raw::Move], keep: &mut [RawFd; 1]) -> (raw::Stage, Errno) {
+    if let Err(errno) = raw::arrange(moves, keep) {
+        return (SETUP, errno);
+    }
+    // SAFETY: no arguments; a fresh child leads no group, so this cannot fail.
+    unsafe { libc::syscall(libc::SYS_setsid) };
+    if let Some(identity) = &launch.identity
+        && let Err(errno) = identity::take(identity)
+    {
+        return (IDENTITY, errno);
+    }
+    if let Some(directory) = launch.chdir
+        // SAFETY: a terminated string that outlives the call.
+        && let Err(errno) = raw::check(unsafe { libc::syscall(libc::SYS_chdir, directory.as_ptr()) })
+    {
+        return (CHDIR, errno);
+    }
+    if let Some(umask) = launch.umask {
+        // SAFETY: numbers only.
+        unsafe { libc::syscall(libc::SYS_umask, umask) };
+    }
+    if launch.no_new_privs
+        // SAFETY: numbers only.
+        && let Err(errno) = raw::check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
+    {
+        return (SETUP, errno);
+    }
+    raw::clear_mask();
+    // As execvp: a place where it is not is passed over, one that forbids is remembered, any other trouble ends the search.
+    let mut answer = Errno::ENOENT;
+    for program in launch.programs.as_slice() {
+        match raw::exec(libc::AT_FDCWD, program.as_ptr(), launch.argv.as_ptr(), launch.env.as_ptr()) {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            Errno::EACCES => answer = Errno::EACCES,
+            errno => return (EXEC, errno),
+        }
+    }
+    (EXEC, answer)
+}
+
+/// Forks a child that runs this closure and leaves with the status it gives. For a process of one thread: the child runs
+/// ordinary code, which may allocate.
+///
+/// # Errors
+/// EAGAIN, ENOMEM; EINVAL in a process of several threads, where the child could wait for ever on a lock nobody holds.
+pub fn fork(work: impl FnOnce() -> i32) -> nix::Result<i32> {
+    if !alone() {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: there is no other thread, so the child finds the heap and libc as this thread left them.
+    match Errno::result(unsafe { libc::fork() })? {
+        0 => {
+            let status = work();
+            // SAFETY: ends the child without running the parent's exit handlers a second time.
+            unsafe { libc::_exit(status) }
+        }
+        pid => Ok(pid),
+    }
+}
+
+/// Whether this process has one thread; without `/proc` the caller's word is taken for it.
+fn alone() -> bool {
+    std::fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.take(2).count() < 2)
+}
+
+/// The name under which this process is listed (`PR_SET_NAME`, at most 15 bytes): exec by fd leaves a number there.
+pub fn set_name(name: &CStr) {
+    let _ = nix::sys::prctl::set_name(name);
+}
+
+/// Makes this process the leader of a session of its own, so that no terminal and no group of the daemon's reaches it.
+pub fn new_session() {
+    let _ = nix::unistd::setsid();
+}
+
+/// This process's pid in its own namespace.
+#[must_use]
+pub fn own_pid() -> i32 {
+    nix::unistd::getpid().as_raw()
+}
+
+/// Sets the file mode creation mask of this process.
+pub fn set_umask(mask: u32) {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+}
+
+/// Sets the host name of this UTS namespace.
+///
+/// # Errors
+/// EPERM without `CAP_SYS_ADMIN`, EINVAL for one over 64 bytes.
+pub fn set_hostname(name: &str) -> nix::Result<()> {
+    nix::unistd::sethostname(name)
+}

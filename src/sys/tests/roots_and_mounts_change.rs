@@ -1,0 +1,107 @@
+//! Recursive unmounts and the change of the root, in a jail of their own.
+#![allow(missing_docs)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use liege_sys::{
+    Errno,
+    mount::{self, Propagation},
+    mountinfo,
+};
+use nix::sched::{CloneFlags, unshare};
+
+/// Runs in a thread with a mount namespace of its own, which ends with the thread.
+fn in_a_jail(name: &str, work: impl FnOnce(&Path) + Send) {
+    let dir = std::env::temp_dir().join(format!("liege-sys-{}-{name}", std::process::id()));
+    fs::create_dir(&dir).unwrap();
+    let result = std::thread::scope(|s| {
+        s.spawn(|| {
+            unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).unwrap();
+            mount::propagate(Propagation::Private).unwrap();
+            work(&dir);
+        })
+        .join()
+    });
+    fs::remove_dir_all(&dir).unwrap();
+    result.unwrap();
+}
+
+fn tmpfs(path: &Path) -> String {
+    fs::create_dir_all(path).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    mount::mount("tmpfs", "none", &path, 0, "size=64k").unwrap();
+    path
+}
+
+/// The mount points below this directory, as this thread sees them.
+fn below(dir: &Path) -> Vec<PathBuf> {
+    mountinfo::own().unwrap().into_iter().map(|m| PathBuf::from(m.mount_point)).filter(|p| p.starts_with(dir)).collect()
+}
+
+#[test]
+fn everything_below_goes_deepest_first_whatever_it_is_called() {
+    in_a_jail("recursive", |dir| {
+        let top = tmpfs(&dir.join("top"));
+        tmpfs(&dir.join("top/a b"));
+        tmpfs(&dir.join("top/a b/new\nline"));
+        tmpfs(&dir.join("top/back\\040slash"));
+        tmpfs(&dir.join("top/a b")); // upon the other one, which it hides with what is in it
+        let beside = tmpfs(&dir.join("top-not"));
+        assert_eq!(below(dir).len(), 6);
+        mount::umount_below(&top, false, false).unwrap();
+        assert_eq!(below(dir), [PathBuf::from(&beside)]);
+        assert_eq!(mount::umount_below(&top, false, false), Err(Errno::EINVAL));
+        assert_eq!(mount::umount_below(&top, true, false), Err(Errno::EINVAL));
+        mount::umount(&beside, false, false).unwrap();
+    });
+}
+
+#[test]
+fn mounts_below_a_plain_directory_go_too() {
+    in_a_jail("plain", |dir| {
+        tmpfs(&dir.join("plain/one"));
+        tmpfs(&dir.join("plain/two"));
+        tmpfs(&dir.join("plain/two")); // detaching it once would uncover another
+        mount::umount_below(dir.join("plain").to_str().unwrap(), true, false).unwrap();
+        assert!(below(dir).is_empty());
+    });
+}
+
+#[test]
+fn a_busy_mount_stays_unless_it_is_detached() {
+    in_a_jail("busy", |dir| {
+        let top = tmpfs(&dir.join("top"));
+        let held = fs::File::create(dir.join("top/file")).unwrap();
+        assert_eq!(mount::umount_below(&top, false, false), Err(Errno::EBUSY));
+        mount::umount_below(&top, true, false).unwrap();
+        drop(held);
+    });
+}
+
+#[test]
+fn the_root_is_changed_and_the_old_one_can_go() {
+    in_a_jail("pivot", |dir| {
+        let new = tmpfs(&dir.join("new"));
+        fs::create_dir(dir.join("new/.old_root")).unwrap();
+        fs::write(dir.join("new/mark"), "").unwrap();
+        // Seen from outside, as uWSGI's pivot_root takes it.
+        mount::pivot_root(&new, &format!("{new}/.old_root")).unwrap();
+        assert!(fs::exists("/mark").unwrap() && fs::exists("/.old_root/etc").unwrap());
+        assert_eq!(std::env::current_dir().unwrap(), Path::new("/"));
+        mount::umount("/.old_root", true, false).unwrap();
+        assert!(!fs::exists("/.old_root/etc").unwrap());
+    });
+}
+
+#[test]
+fn a_new_root_that_is_no_mount_is_refused() {
+    in_a_jail("pivot-plain", |dir| {
+        let new = dir.join("new");
+        fs::create_dir_all(new.join("old")).unwrap();
+        let new = new.to_str().unwrap();
+        assert_eq!(mount::pivot_root(new, &format!("{new}/old")), Err(Errno::EBUSY));
+    });
+}
