@@ -25,7 +25,7 @@ clean() {
     kill -KILL "$emperor" $pids 2>/dev/null || true
     wait "$emperor" 2>/dev/null || true
   fi
-  if [ "$status" != 0 ] && [ -n "$dir" ] && [ -f "$dir/log" ]; then echo "--- the daemon's log:"; cat "$dir/log"; fi
+  if [ "$status" != 0 ] && [ -n "$dir" ] && [ -f "$dir/log" ]; then echo "--- the end of the daemon's log:"; uniq "$dir/log" | tail -n 60; fi
   [ -z "$dir" ] || rm -rf --one-file-system "$dir"
   exit "$status"
 }
@@ -91,7 +91,8 @@ emperor-state-dir = $dir/state
 emperor-control = $dir/control.sock
 INI
 cat "$dir/emperor.ini"
-"$liege" run --ini "$dir/emperor.ini" > "$dir/log" 2>&1 &
+# Debian keeps psgi in a plugin, the tutorial's uwsgi has it built in: the variable stands for the latter.
+UWSGI_PLUGIN=psgi "$liege" run --ini "$dir/emperor.ini" > "$dir/log" 2>&1 &
 emperor=$!
 
 say "3. The tutorial's vassal, with its own names, paths and port"
