@@ -15,7 +15,10 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::{inbox::Post, prober::Prober};
+use crate::{
+    inbox::Post,
+    prober::{Asker, Probed, Prober},
+};
 
 /// What a check needs.
 #[derive(Clone, Debug)]
@@ -51,9 +54,16 @@ impl Checks {
             if self.tasks.contains_key(&check.path) {
                 continue;
             }
-            let (vassal, now) = (self.vassal.clone(), Arc::clone(&self.now));
-            let task = tokio::spawn(watch(vassal, self.birth, pid, check.clone(), now, means.clone()));
-            self.tasks.insert(check.path.clone(), (check, task));
+            let task = Task {
+                vassal: self.vassal.clone(),
+                birth: self.birth,
+                pid,
+                check: check.clone(),
+                now: Arc::clone(&self.now),
+                asker: means.prober.asker(),
+                post: means.post.clone(),
+            };
+            self.tasks.insert(check.path.clone(), (check, tokio::spawn(task.run())));
         }
     }
 
@@ -71,32 +81,51 @@ impl Drop for Checks {
     }
 }
 
-async fn watch(vassal: Name, birth: u64, pid: i32, check: Check, now: Arc<Notify>, means: Means) {
-    let mut every = interval(check.interval);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Made before the first probe, and again before each wait: a push that comes during a probe is not lost.
-    let mut pushed = Box::pin(now.notified());
-    pushed.as_mut().enable();
-    loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            () = &mut pushed => {
-                pushed.set(now.notified());
-                pushed.as_mut().enable();
+/// One check.
+struct Task {
+    vassal: Name,
+    birth: u64,
+    pid: i32,
+    check: Check,
+    now: Arc<Notify>,
+    asker: Asker,
+    post: Post,
+}
+
+impl Task {
+    async fn run(self) {
+        let mut every = interval(self.check.interval);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Made before the first probe, and again before each wait: a push that comes during a probe is not lost.
+        let mut pushed = Box::pin(self.now.notified());
+        pushed.as_mut().enable();
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = &mut pushed => {
+                    pushed.set(self.now.notified());
+                    pushed.as_mut().enable();
+                }
             }
+            let Probed { health, micros } = self.probe().await;
+            let (vassal, path) = (self.vassal.clone(), self.check.path.clone());
+            self.post.event(Event::Probed { vassal, birth: self.birth, path, health, micros }).await;
         }
-        let mut answer = std::pin::pin!(means.prober.probe(pid, &check.path));
-        let probed = match timeout(check.timeout, &mut answer).await {
+    }
+
+    /// Waits as long as it takes; says so when it takes too long.
+    async fn probe(&self) -> Probed {
+        let Check { path, timeout: limit, .. } = &self.check;
+        let mut answer = std::pin::pin!(self.asker.probe(self.pid, path));
+        match timeout(*limit, &mut answer).await {
             Ok(probed) => probed,
             Err(_) => {
                 tracing::warn!(
-                    target: "mountpoint", vassal = &*vassal, path = check.path,
-                    "{} has not answered for {:?}: its daemon hangs or is very busy; still waiting", check.path, check.timeout
+                    target: "mountpoint", vassal = &*self.vassal, path,
+                    "{path} has not answered for {limit:?}: its daemon hangs or is very busy; still waiting"
                 );
                 answer.await
             }
-        };
-        let (vassal, path) = (vassal.clone(), check.path.clone());
-        means.post.event(Event::Probed { vassal, birth, path, health: probed.health, micros: probed.micros }).await;
+        }
     }
 }

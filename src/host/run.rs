@@ -90,7 +90,8 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     let children = Arc::<Children>::default();
     let (post, inbox) = inbox(INBOX);
     let control = Control::serve(Path::new(&spec.control), post.clone())?;
-    let monitors = Monitors::start(spec, &post, &children)?;
+    let mut monitors = Monitors::start(spec, &post, &children)?;
+    tokio::spawn(tell_ready(monitors.watching(), spec.clone()));
     if let Some(every) = spec.health_log {
         health::start(every, post.clone());
     }
@@ -105,16 +106,21 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         monitors,
         trace,
     };
-    tracing::info!(
-        target: "emperor", pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), monitors = spec.monitors.len(),
-        control = spec.control, "the emperor is ready"
-    );
     the_loop.run(&mut signals).await;
     drop(control);
     drop(the_loop); // the prober sees its socket close, and ends
     until_childless(&children, &mut signals).await;
     tracing::info!(target: "emperor", "the emperor is gone, nothing is left");
     Ok(())
+}
+
+/// The line others wait for: from now on no change of a directory is missed.
+async fn tell_ready(watching: impl Future<Output = ()>, spec: EmperorSpec) {
+    watching.await;
+    tracing::info!(
+        target: "emperor", pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), monitors = spec.monitors.len(),
+        control = spec.control, "the emperor is watching"
+    );
 }
 
 /// Reaps the last helpers; those that do not leave are killed.

@@ -214,7 +214,7 @@ impl Flattener<'_> {
     /// Appends for good, and does at once what is done at once.
     fn act(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
         if self.strict && !known::is_known(key) {
-            self.refuse(place, "is no option, and strict is set above");
+            self.refuse(place, "is no option, and strict is set");
         }
         let mark = if known::is_immediate(key) { Mark::Done } else { Mark::Plain };
         self.push(key, value, Arc::clone(place), mark);

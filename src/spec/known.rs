@@ -90,22 +90,28 @@ pub fn nearest_option(name: &str) -> Option<&'static str> {
 
 /// The nearest of some words, where it is near enough to be a slip of the pen.
 pub(crate) fn nearest<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let most = match name.chars().count() {
+    let most = match name.len() {
         0..=3 => 1,
         4..=9 => 2,
         _ => 3,
     };
-    let near = words.filter(|word| *word != name && name.len().abs_diff(word.len()) <= most);
-    near.map(|word| (distance(name, word), word)).filter(|(far, _)| *far <= most).min().map(|(_, word)| word)
+    let near =
+        words.filter(|word| *word != name).filter_map(|word| Some((distance(name.as_bytes(), word.as_bytes(), most)?, word)));
+    near.min().map(|(_, word)| word)
 }
 
-/// How many letters must be put in, taken out, changed or swapped with their neighbour.
-fn distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+/// How many letters must be put in, taken out, changed or swapped with their neighbour; None where it is more than `most`.
+///
+/// Whole files of unknown names are compared with more than a thousand options, so it gives up as early as it can.
+fn distance(left: &[u8], right: &[u8], most: usize) -> Option<usize> {
+    if left.len().abs_diff(right.len()) > most {
+        return None;
+    }
     let mut above: Vec<usize> = vec![0; right.len() + 1];
+    let mut next = above.clone();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for i in 1..=left.len() {
-        let mut next = vec![i; right.len() + 1];
+        next[0] = i;
         for j in 1..=right.len() {
             let change = row[j - 1] + usize::from(left[i - 1] != right[j - 1]);
             next[j] = change.min(row[j] + 1).min(next[j - 1] + 1);
@@ -113,9 +119,14 @@ fn distance(left: &str, right: &str) -> usize {
                 next[j] = next[j].min(above[j - 2] + 1);
             }
         }
-        above = std::mem::replace(&mut row, next);
+        // A swap reaches two rows back, so both must be beyond hope.
+        if next.iter().chain(&row).all(|far| *far > most) {
+            return None;
+        }
+        std::mem::swap(&mut above, &mut row);
+        std::mem::swap(&mut row, &mut next);
     }
-    row[right.len()]
+    (row[right.len()] <= most).then_some(row[right.len()])
 }
 
 #[cfg(test)]
@@ -144,8 +155,14 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (left, right, far) in [("", "", 0), ("ab", "ba", 1), ("kitten", "sitting", 3), ("uid", "gid", 1)] {
-            assert_eq!(distance(left, right), far);
+        for (left, right, far) in [
+            ("", "", Some(0)),
+            ("ab", "ba", Some(1)),
+            ("kitten", "sitting", Some(3)),
+            ("uid", "gid", Some(1)),
+            ("kitten", "mountain", None),
+        ] {
+            assert_eq!(distance(left.as_bytes(), right.as_bytes(), 3), far, "{left} {right}");
         }
     }
 }

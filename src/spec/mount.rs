@@ -26,7 +26,7 @@ impl Wrong {
 }
 
 /// The kernel's `MS_*` bits by uWSGI's words.
-const MOUNT: [(&str, u64); 24] = [
+const MOUNT: [(&str, u64); 21] = [
     ("bind", 1 << 12),
     ("defaults", 0),
     ("dirsync", 1 << 7),
@@ -34,7 +34,6 @@ const MOUNT: [(&str, u64); 24] = [
     ("move", 1 << 13),
     ("noatime", 1 << 10),
     ("nodev", 1 << 2),
-    ("nodiratime", 1 << 11),
     ("noexec", 1 << 3),
     ("nosuid", 1 << 1),
     ("private", 1 << 18),
@@ -45,8 +44,6 @@ const MOUNT: [(&str, u64); 24] = [
     ("relatime", 1 << 21),
     ("remount", 1 << 5),
     ("ro", 1),
-    ("rprivate", 1 << 18 | 1 << 14),
-    ("rslave", 1 << 19 | 1 << 14),
     ("shared", 1 << 20),
     ("slave", 1 << 19),
     ("sync", 1 << 4),

@@ -5,11 +5,11 @@
 //! resolve stays as it is.
 
 /// More replacements than this in one value mean that it refers to itself; uWSGI would grow it until memory ends.
-const REPLACEMENTS: usize = 4096;
+const REPLACEMENTS: usize = 1024;
 /// And so does a value longer than this,
 const LENGTH: usize = 1 << 20;
 /// or one that took this many steps: each replacement starts the scan again.
-const STEPS: usize = 16 << 20;
+const STEPS: usize = 4 << 20;
 
 /// The value grows without end.
 #[derive(Debug, PartialEq, Eq)]

@@ -56,6 +56,10 @@ impl Report {
                 files.push(diagnostic.file.clone());
             }
         }
+        // A warning says nothing new where an error stands.
+        let errors: Vec<_> =
+            self.found.iter().filter(|d| d.is_error()).map(|d| (d.file.clone(), d.line, d.column, d.width)).collect();
+        self.found.retain(|d| d.is_error() || d.line == 0 || !errors.contains(&(d.file.clone(), d.line, d.column, d.width)));
         let rank = |file: &str| files.iter().position(|known| known == file);
         self.found.sort_by_key(|d| (rank(&d.file), d.line, d.column));
         self.found

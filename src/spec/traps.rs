@@ -1,6 +1,7 @@
 //! Things that are no mistakes for uWSGI, but rarely meant: each becomes a warning.
 
 use crate::known;
+use crate::lines;
 use crate::pair::Pair;
 use crate::place::Place;
 use crate::report::Report;
@@ -22,6 +23,15 @@ pub(crate) fn headers(headers: &[(Vec<u8>, Place)], asked: &[&str], report: &mut
             let message = format!("names the section \"{name}\": nothing may follow the bracket, not even a remark");
             report.push(place.at_key(Severity::Warning, message).with_hint(format!("remove \"{}\"", rest_of(rest, place))));
         }
+    }
+}
+
+/// A byte order mark is a part of the first line's first word, so a section that starts there is none.
+pub(crate) fn byte_order_mark(text: &[u8], map: &lines::Map<'_>, report: &mut Report) {
+    if text.starts_with("\u{feff}".as_bytes()) {
+        let mark =
+            map.span(0, 3, "").at_key(Severity::Warning, "starts with a byte order mark: the first line is not understood");
+        report.push(mark.with_hint("save the file without it"));
     }
 }
 
@@ -51,6 +61,18 @@ pub(crate) fn pairs(pairs: &[Pair], report: &mut Report) {
     for pair in pairs.iter().filter(|pair| pair.origin.line > 0 && !pair.placeholder) {
         inline_remark(pair, report);
         mistyped_option(pair, report);
+    }
+    post_jail(pairs, report);
+}
+
+/// uWSGI runs `post-jail` hooks only where it made the jail itself; where the emperor cloned, it does not think of them.
+fn post_jail(pairs: &[Pair], report: &mut Report) {
+    const JAILS: [&str; 6] = ["jailed", "namespace", "ns", "linux-ns", "unshare", "unshare2"];
+    if pairs.iter().any(|pair| JAILS.contains(&pair.key.as_str())) {
+        return;
+    }
+    for pair in pairs.iter().filter(|pair| pair.key.ends_with("-post-jail") && known::is_uwsgi_option(&pair.key)) {
+        report.push(pair.warning("liege runs this; uWSGI would only with jailed, namespace or unshare"));
     }
 }
 

@@ -326,6 +326,7 @@ fn odd(dice: &mut Dice, text: &mut Vec<u8>) {
         "set-placeholder = socket=x",
         "resolve = nothing",
         "strict = false",
+        "strict",
         "endif2",
         "iff-env = x",
     ];

@@ -31,9 +31,10 @@ use std::{
 };
 
 use anyhow::Context;
+use futures::FutureExt;
 use liege_core::Name;
 use liege_spec::EmperorSpec;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::{children::Children, inbox::Post};
 use place::Place;
@@ -65,6 +66,7 @@ struct Rules {
 #[derive(Debug)]
 pub(crate) struct Monitors {
     scan: Vec<Arc<Notify>>,
+    watching: Vec<oneshot::Receiver<()>>,
 }
 
 /// More than the processors, because a reading mostly waits for a disk.
@@ -92,15 +94,22 @@ impl Monitors {
         let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let places: Vec<Place> = spec.monitors.iter().map(|asked| Place::new(&asked.value, &cwd)).collect();
         let short_names = matches!(&*places, [only] if only.is_directory());
-        let mut scan = Vec::new();
+        let (mut scan, mut watching) = (Vec::new(), Vec::new());
         for place in places {
             let now = Arc::new(Notify::new());
             let what = place.to_string();
-            task::start(place, short_names, shared.clone(), Arc::clone(&now))
+            let is_watching = task::start(place, short_names, shared.clone(), Arc::clone(&now))
                 .with_context(|| format!("watch {what}: start inotify (is fs.inotify.max_user_instances used up?)"))?;
             scan.push(now);
+            watching.push(is_watching);
         }
-        Ok(Self { scan })
+        Ok(Self { scan, watching })
+    }
+
+    /// Done when everything is watched that is there; once.
+    pub(crate) fn watching(&mut self) -> impl Future<Output = ()> + use<> {
+        let watching = std::mem::take(&mut self.watching);
+        futures::future::join_all(watching).map(drop)
     }
 
     /// Looks at everything now.

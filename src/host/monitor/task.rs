@@ -15,7 +15,7 @@ use futures::FutureExt;
 use liege_core::{Event, Name};
 use liege_spec::Diagnostic;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     task::{spawn_blocking, yield_now},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
@@ -60,6 +60,8 @@ struct Monitor {
     complaints: HashSet<(Complaint, PathBuf)>,
     scans: Scans,
     looks: mpsc::UnboundedSender<(Arc<Path>, Look)>,
+    /// Told when the first scan is done.
+    watching: Option<oneshot::Sender<()>>,
 }
 
 /// When the next scan is due.
@@ -73,11 +75,11 @@ struct Scans {
     done: mpsc::UnboundedSender<Listing>,
 }
 
-/// Starts the task.
+/// Starts the task. What it returns is told when everything is watched that is there.
 ///
 /// # Errors
 /// No inotify instance.
-pub(super) fn start(place: Place, short_names: bool, shared: Shared, scan_now: Arc<Notify>) -> io::Result<()> {
+pub(super) fn start(place: Place, short_names: bool, shared: Shared, scan_now: Arc<Notify>) -> io::Result<oneshot::Receiver<()>> {
     let watch = Watch::new()?;
     let reader = Reader {
         nofollow: shared.rules.nofollow,
@@ -87,6 +89,7 @@ pub(super) fn start(place: Place, short_names: bool, shared: Shared, scan_now: A
     let naming = Naming { short: short_names, extra: shared.rules.extra_extensions.clone() };
     let (looks, looked) = mpsc::unbounded_channel();
     let (done, scanned) = mpsc::unbounded_channel();
+    let (watching, is_watching) = oneshot::channel();
     let scans = Scans { due: None, in_flight: false, last: None, base_was_missing: false, done };
     let monitor = Monitor {
         place: Arc::new(place),
@@ -99,9 +102,10 @@ pub(super) fn start(place: Place, short_names: bool, shared: Shared, scan_now: A
         complaints: HashSet::new(),
         scans,
         looks,
+        watching: Some(watching),
     };
     tokio::spawn(monitor.run(scan_now, scanned, looked));
-    Ok(())
+    Ok(is_watching)
 }
 
 impl Monitor {
@@ -221,6 +225,9 @@ impl Monitor {
         }
         self.table.scanned(now, &listing.files, complete && gone_for_good);
         self.scans.finish(now, listing.base_missing);
+        if let Some(watching) = self.watching.take() {
+            watching.send(()).ok();
+        }
     }
 
     fn complain_of_format(&mut self, path: &Path) {

@@ -1,7 +1,7 @@
 //! The daemon's side: asks, and keeps a prober alive to ask.
 //!
-//! The first request starts it; a daemon without checks has none. When it dies, whoever waits is answered "unknown", and the
-//! next request starts another one, a little later each time it dies young.
+//! It lives as long as somebody may ask: the first request starts it, a daemon without checks has none. When it dies, whoever
+//! waits is answered "unknown", and the next request starts another one, a little later each time it dies young.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream as StdStream,
     },
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -43,9 +43,17 @@ use crate::children::Children;
 const SETTLED: Duration = Duration::from_secs(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
-/// A handle to ask with; one copy per check.
+/// Where checks get somebody to ask.
 #[derive(Clone, Debug)]
-pub(crate) struct Prober(mpsc::UnboundedSender<Request>);
+pub(crate) struct Prober {
+    children: Arc<Children>,
+    /// Weak: the askers alone keep a prober alive.
+    current: Arc<Mutex<mpsc::WeakUnboundedSender<Request>>>,
+}
+
+/// A handle to ask with. When the last one is dropped the prober ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker(mpsc::UnboundedSender<Request>);
 
 #[derive(Debug)]
 struct Request {
@@ -55,13 +63,25 @@ struct Request {
 }
 
 impl Prober {
-    /// A prober that is started when it is first needed, and ends when the last handle is dropped.
+    /// Nothing is started yet.
     pub(crate) fn new(children: Arc<Children>) -> Self {
-        let (asks, requests) = mpsc::unbounded_channel();
-        tokio::spawn(keep(children, requests));
-        Self(asks)
+        Self { children, current: Arc::new(Mutex::new(mpsc::unbounded_channel().0.downgrade())) }
     }
 
+    /// A handle to the prober that lives, or to one that will be started when it is asked.
+    pub(crate) fn asker(&self) -> Asker {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let asks = current.upgrade().unwrap_or_else(|| {
+            let (asks, requests) = mpsc::unbounded_channel();
+            tokio::spawn(keep(Arc::clone(&self.children), requests));
+            *current = asks.downgrade();
+            asks
+        });
+        Asker(asks)
+    }
+}
+
+impl Asker {
     /// Looks at a mount; waits as long as it takes.
     pub(crate) async fn probe(&self, pid: i32, path: &str) -> Probed {
         let (answer, answered) = oneshot::channel();

@@ -9,5 +9,6 @@ mod client;
 mod protocol;
 mod server;
 
-pub(crate) use client::Prober;
+pub(crate) use client::{Asker, Prober};
+pub(crate) use protocol::Probed;
 pub use server::serve;

@@ -42,6 +42,7 @@ impl Flattener<'_> {
                 .map(|(name, place)| format!("line {} starts a section named \"{}\"", place.line, String::from_utf8_lossy(name)));
             self.report.whole_file(Severity::Warning, &shown, format!("has no option in a section {}", names.join(" or ")), hint);
         }
+        traps::byte_order_mark(text, &map, self.report);
         traps::headers(&lines.headers, &asked, self.report);
     }
 

@@ -23,7 +23,9 @@ impl Flattener<'_> {
                 self.options[at].mark = Mark::Done;
                 let (value, place) = (self.options[at].value.clone(), Arc::clone(&self.options[at].place));
                 if value.ends_with(b".ini") {
+                    let before = self.options.len();
                     self.load(&value, &place, true);
+                    self.warn_of_unexpanded(before);
                 } else {
                     self.refuse(&place, "inherits only files whose name ends in .ini");
                 }
@@ -31,7 +33,29 @@ impl Flattener<'_> {
             at += 1;
         }
         self.close_logic();
+        self.refuse_unknown();
         self.into_pairs()
+    }
+
+    /// `strict` refuses the unknown options above it too, when they are applied.
+    fn refuse_unknown(&mut self) {
+        for option in
+            self.options.iter().filter(|option| self.strict && option.mark == Mark::Plain && !known::is_known(&option.key))
+        {
+            self.report.push(option.place.at_key(Severity::Error, "is no option, and strict is set"));
+        }
+    }
+
+    /// What came by `inherit` came too late for the passes. Only what would have changed is worth a warning.
+    fn warn_of_unexpanded(&mut self, from: usize) {
+        for option in &self.options[from..] {
+            let mut expanded = option.value.clone();
+            let outcome = placeholder::expand(&mut expanded, b'%', |name| placeholder::pipeline(name, |name| self.option(name)));
+            if outcome.is_err() || expanded != option.value {
+                let late = option.place.at_value(Severity::Warning, "placeholders in an inherited file are not expanded");
+                self.report.push(late.with_hint("include the file instead of inheriting it"));
+            }
+        }
     }
 
     fn pass(&mut self, symbol: u8, resolve: impl Fn(&Self, &[u8], &Place) -> (Option<Vec<u8>>, Option<Diagnostic>)) {

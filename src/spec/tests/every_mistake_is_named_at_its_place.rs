@@ -4,7 +4,10 @@ use liege_spec::testing::TableLookup;
 use liege_spec::{Diagnostic, Reading, Severity, Source, VassalConfig, read_emperor, read_vassal};
 
 fn world() -> TableLookup {
-    TableLookup::default().with_user("shop", 1001, 1001).with_file("/etc/vassals/extra.ini", "[uwsgi]\nuid = nobodyknows\n")
+    TableLookup::default()
+        .with_user("shop", 1001, 1001)
+        .with_file("/etc/vassals/extra.ini", "[uwsgi]\nuid = nobodyknows\n")
+        .with_file("/etc/vassals/late.ini", "[uwsgi]\n a = <%(what)>\n")
 }
 
 fn vassal(text: &str) -> Reading<VassalConfig> {
@@ -72,6 +75,8 @@ const LINES: &[(&str, &str, &str, &str)] = &[
     ("set-placeholder = x", "E 2:19+1", "NAME=VALUE", ""),
     ("blacklist = uid\nuid = shop", "E 3:1+3", "forbidden here by a blacklist", ""),
     ("strict =\nfoo = bar", "E 3:1+3", "strict", ""),
+    ("inherit = late.ini\nwhat = x", "W 2:6+9", "not expanded", "include"),
+    ("exec-post-jail = x", "W 2:1+14", "only with jailed", ""),
     ("a = \u{1}\u{e9}", "", "", ""),
 ];
 
@@ -115,6 +120,7 @@ fn sections() {
         ("[uwsig]\na = b\n", "no option in a section [uwsgi] or [vassal]"),
         ("[ uwsgi ]\na = b\n", "with its blanks"),
         ("a = b\n", "no option in a section"),
+        ("\u{feff}[uwsgi]\na = b\n", "byte order mark"),
     ] {
         let reading = vassal(text);
         assert!(reading.value.is_some());

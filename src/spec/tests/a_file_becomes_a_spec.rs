@@ -1,0 +1,219 @@
+//! What a vassal's file means, part by part.
+
+use std::time::Duration;
+
+use liege_spec::testing::TableLookup;
+use liege_spec::{HookPhase, ProgramSpec, Source, VassalSpec, Verb, read_vassal};
+
+fn world() -> TableLookup {
+    let mut world = TableLookup::default().with_user("shop", 1001, 1002).with_env("ZIP", "/z.zip");
+    world.supplementary.insert("shop".into(), vec![1002, 44]);
+    world.with_file("/etc/vassals/common.ini", "[uwsgi]\nexec-as-user = %(what)\nmaster = true\n[other]\nx = y\n")
+}
+
+fn spec(text: &str) -> VassalSpec {
+    let text = format!("[uwsgi]\n{text}");
+    let reading = read_vassal(&Source::new("/etc/vassals/shop.ini", text.as_bytes()), &world());
+    reading.value.unwrap_or_else(|| panic!("{:#?}", reading.diagnostics)).fresh
+}
+
+fn given(text: &str) -> Vec<String> {
+    match spec(text).app.program {
+        ProgramSpec::Uwsgi { options, .. } => options.into_iter().map(|(key, value)| format!("{key}={value}")).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn hooks_come_phase_by_phase_and_family_by_family() {
+    let text = "exec-as-user = u2\nhook-as-user = !exec:u1\nexec-asap = a2\nhook-as-root = print:r1\nmount-as-root = proc none /proc\n\
+                umount-as-root = /x\nexec-as-root = r4\nhook-asap = print:a1\nhook-pre-app = exec:theirs\nexec-as-user = u3\n";
+    let hooks = spec(text).jail.hooks;
+    let shown: Vec<String> = hooks
+        .iter()
+        .map(|hook| match &hook.verb.value {
+            Verb::Exec(line) | Verb::Print(line) => line.clone(),
+            Verb::Mount { .. } => "mount".into(),
+            _ => "umount".into(),
+        })
+        .collect();
+    assert_eq!(shown, ["a1", "a2", "r1", "mount", "umount", "r4", "u1", "u2", "u3"]);
+    assert!(hooks[6].hidden && hooks[6].phase == HookPhase::AsUser && !hooks[7].hidden);
+    assert_eq!(given(text), ["hook-pre-app=exec:theirs"]);
+}
+
+#[test]
+fn identities() {
+    for (text, uid, gid, groups) in [
+        ("uid = shop\ngid = shop", 1001, 1002, &[44, 1002][..]),
+        ("uid = 1001\ngid = 1002", 1001, 1002, &[44, 1002]),
+        ("uid = shop\ngid = 7", 1001, 7, &[7, 44, 1002]),
+        ("uid = shop\ngid = shop\nno-initgroups", 1001, 1002, &[]),
+        ("uid = shop\ngid = shop\nno-initgroups = off", 1001, 1002, &[44, 1002]),
+        ("uid = shop\ngid = shop\nadd-gid = 9\nadd-gid = shop", 1001, 1002, &[9, 1002]),
+        ("gid = 5", 0, 5, &[]),
+        ("uid = 1\nuid = shop\ngid = shop", 1001, 1002, &[44, 1002]),
+    ] {
+        let identity = spec(text).jail.identity.expect("an identity").value;
+        assert_eq!((identity.uid, identity.gid, &identity.groups[..]), (uid, gid, groups), "{text}");
+    }
+    assert_eq!(spec("a = b").jail.identity, None);
+}
+
+#[test]
+fn uwsgi_is_given_what_liege_does_not_do() {
+    let text = "uid = shop\ngid = shop\nbinary-path = /opt/uwsgi\nchroot = /r\npivot_root = /a /b\nwait-for-fs = /x\nhook-timeout = 5\n\
+                for = 1 2\nworker-opt = w%(_)\nendfor =\nset = processes=3\nset-placeholder = what=x y\nvassal-proc = no\nlisten = 128\n\
+                limit-as = 512\nattach-daemon = %(what)\ncheck-mount = /app\nplugins-dir = %(what)\ninclude = common.ini\n";
+    let spec = spec(text);
+    let ProgramSpec::Uwsgi { binary, options } = &spec.app.program else { panic!("not uwsgi") };
+    let options: Vec<String> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(binary, "/opt/uwsgi");
+    assert_eq!(
+        options,
+        [
+            "uid=shop",
+            "gid=shop",
+            "worker-opt=w1",
+            "worker-opt=w2",
+            "processes=3",
+            "set-placeholder=what=x y",
+            "listen=128",
+            "limit-as=512",
+            "attach-daemon=x y",
+            "plugins-dir=%(what)",
+            "master=true",
+        ]
+    );
+    assert_eq!(spec.jail.hooks[0].verb.value, Verb::Exec("x y".into()));
+    assert_eq!((spec.jail.hooks[0].verb.at.file.as_str(), spec.jail.hooks[0].verb.at.line), ("common.ini", 2));
+    assert!(!spec.jail.fresh_proc);
+    assert_eq!(spec.jail.chroot.unwrap().value, "/r");
+    assert_eq!(spec.jail.wait_for[0].value, Verb::WaitForFs("/x".into()));
+    assert_eq!(spec.timeouts.hook, Duration::from_secs(5));
+}
+
+#[test]
+fn a_command_takes_its_own_options() {
+    let spec = spec(
+        "command = python3 -m 'http server' \"9\"\nchdir = /srv\nenv = A=b=c\nunenv = LANG\numask = 027\nno-new-privs\nstop-signal = INT\n\
+         reload-signal = sighup\nstop-timeout = 0.5\n",
+    );
+    assert!(matches!(&spec.app.program, ProgramSpec::Command(words) if words.value == ["python3", "-m", "http server", "9"]));
+    assert_eq!(spec.app.chdir.unwrap().value, "/srv");
+    assert_eq!(spec.app.env, [("A".to_owned(), "b=c".to_owned())]);
+    assert_eq!((spec.app.unenv, spec.app.umask, spec.app.no_new_privs), (vec!["LANG".to_owned()], Some(0o027), true));
+    assert_eq!((spec.app.stop_signal, spec.app.reload_signal, spec.timeouts.stop), (2, Some(1), Duration::from_millis(500)));
+}
+
+#[test]
+fn binary_patches_are_commands_through_a_shell() {
+    assert!(
+        matches!(spec("unprivileged-binary-patch-arg = a | b").app.program, ProgramSpec::Shell(line) if line.value == "a | b")
+    );
+    assert!(
+        matches!(spec("privileged-binary-patch-arg = a").app.program, ProgramSpec::PrivilegedShell(line) if line.value == "a")
+    );
+}
+
+#[test]
+fn checks_share_their_times() {
+    let checks =
+        spec("mountpoint-check = /a\nmount-check = /b\nmountpoint-check-timeout = 2.5\nmountpoint-check-tolerance = 3\n").checks;
+    assert_eq!(checks.iter().map(|check| check.path.value.as_str()).collect::<Vec<_>>(), ["/a", "/b"]);
+    assert!(checks.iter().all(|c| c.interval.as_secs() == 1 && c.timeout.as_millis() == 2500 && c.tolerance == 3));
+}
+
+#[test]
+fn commands_of_hooks_see_the_environment_of_the_file() {
+    let hooks = spec("exec-as-user = fuse-zip $A /app\nenv = A=%(z)\nz = $(ZIP)\n").jail.hooks;
+    assert_eq!((hooks[0].phase, &hooks[0].verb.value), (HookPhase::Asap, &Verb::Putenv("A=/z.zip".into())));
+    // Without a command nothing of the jail depends on it: a change of the environment is a change of the app.
+    assert!(spec("env = A=b\n").jail.hooks.is_empty());
+}
+
+#[test]
+fn declared_options_are_opened() {
+    let text = "declare-option = zip=exec-as-user=fuse-zip $1 $2;mountpoint-check=$2;env=Z=$1\nzip = /a.zip /app\n";
+    let spec = spec(text);
+    assert_eq!(spec.jail.hooks[1].verb.value, Verb::Exec("fuse-zip /a.zip /app".into()));
+    assert_eq!(spec.checks[0].path.value, "/app");
+    assert_eq!(given(text), ["env=Z=/a.zip", "master=true"]);
+}
+
+#[test]
+fn attributes_are_read_raw() {
+    let text = "a = b\n[emperor]\nk = %Y %(a) $(ZIP)\nlimits = 5 ; x\n";
+    assert_eq!(spec(text).attributes, [("k", "%Y %(a) $(ZIP)"), ("limits", "5 ; x")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+}
+
+#[test]
+fn pairs_of_the_emperor_come_first() {
+    let set = [("stop-timeout", "9"), ("what", "emperors"), ("hook-timeout", "9")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let text = b"[vassal]\nstop-timeout = 5\nwhat = files\nexec-as-user = %(what)\n";
+    let source = Source { path: "a.ini", text, set: &set };
+    let spec = read_vassal(&source, &world()).value.unwrap().fresh;
+    // A scalar of the file wins, a placeholder of the emperor's does: the last and the first one count.
+    assert_eq!((spec.timeouts.stop.as_secs(), spec.timeouts.hook.as_secs()), (5, 9));
+    assert_eq!(spec.jail.hooks[0].verb.value, Verb::Exec("emperors".into()));
+}
+
+#[test]
+fn no_bytes_make_it_fall_over() {
+    let words: &[&[u8]] = &[
+        b"[uwsgi]\n",
+        b"uid",
+        b"=",
+        b"shop",
+        b"\n",
+        b"\r",
+        b"%",
+        b"(",
+        b")",
+        b"%(a)",
+        b"$(",
+        b"@(",
+        b"\xff",
+        b"\0",
+        b"\\",
+        b"hook-as-root",
+        b"mount:",
+        b" ",
+        b"if-env",
+        b"for",
+        b"endif",
+        b"include=common.ini",
+        b"command",
+        b"'",
+        b"\xe2\x82\xac",
+        b"[",
+        b"]",
+        b"set",
+        b";",
+        b"\xef\xbb\xbf",
+        b"mountpoint-check",
+        b"env",
+        b"declare-option",
+        b"$1",
+        b"umount:",
+        b",",
+        b"1",
+        b"-",
+        b"a",
+        b"else",
+        b"inherit=common.ini",
+    ];
+    let mut state = 1u64;
+    for _ in 0..1000 {
+        let mut text = b"[uwsgi]\n".to_vec();
+        for _ in 0..40 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text.extend_from_slice(words[(state >> 33) as usize % words.len()]);
+        }
+        let reading = read_vassal(&Source::new("shop.ini", &text), &world());
+        assert_eq!(reading.value.is_none(), reading.diagnostics.iter().any(liege_spec::Diagnostic::is_error));
+        for diagnostic in &reading.diagnostics {
+            let _ = diagnostic.to_string();
+        }
+    }
+}
