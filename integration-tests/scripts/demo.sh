@@ -137,14 +137,15 @@ took=$(($(now) - start))
 new=$(in_vassal fuse-zip) || fail "the page is there, but no fuse-zip"
 echo "--> $(page)    (again after $took ms, fuse-zip is $new in $(readlink "/proc/$new/ns/pid"))"
 [ "$(readlink "/proc/$new/ns/pid")" != "$namespace" ] || fail "it is the old namespace"
-! readlink /proc/[0-9]*/ns/pid 2>/dev/null | grep -qxF "$namespace" || fail "something of the old namespace lives"
+living=$(readlink /proc/[0-9]*/ns/pid 2>/dev/null || true)
+[[ $living != *"$namespace"* ]] || fail "something of the old namespace lives"
 echo "nothing of $namespace is left"
 
 say "6. touch: a graceful reload in the same namespaces, the mount untouched"
 lines=$(wc -l < "$dir/log")
 touch "$dir/vassals/app001.ini"
 deadline=$(($(now) + 20000))
-until tail -n +$((lines + 1)) "$dir/log" | grep -qi 'reloaded\|replaced'; do
+until [[ $(tail -n +$((lines + 1)) "$dir/log") == *"INFO vassal: reloaded"* ]]; do
   [ "$(now)" -lt "$deadline" ] || fail "no reload within 20 s"
 done
 until_served
@@ -164,7 +165,11 @@ wait "$emperor" || status=$?
 [ "$status" = 0 ] || fail "the emperor ended with $status"
 emperor=
 [ "$(cut -d' ' -f5- /proc/self/mountinfo)" = "$mounts_before" ] || fail "the host's mounts are not what they were"
-left=$(grep -lFz -- "$dir" /proc/[0-9]*/cmdline 2>/dev/null | grep -vE "/($$|self|thread-self)/" || true)
+left=
+for process in /proc/[0-9]*; do
+  words=$(tr '\0' ' ' 2>/dev/null < "$process/cmdline" || true)
+  [[ $words != *"$dir"* ]] || left+="$process: $words; "
+done
 [ -z "$left" ] || fail "still running: $left"
 echo "exit code 0, the mount table as it was, no process left"
 
