@@ -13,7 +13,7 @@ use std::{fs, thread};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::gauge::Gauge;
+use crate::gauge::{Gauge, is_helper};
 use crate::procs::{self, Process};
 use crate::story::Host;
 use crate::tools;
@@ -125,7 +125,7 @@ impl<'h> Launch<'h> {
             .env("PATH", tools::PATH)
             .env("NO_COLOR", "1")
             .env("LANG", "C.UTF-8")
-            .env("UWSGI_AUTOLOAD", "1")
+            .env("UWSGI_PLUGIN", "psgi")
             .envs(self.environment);
         // One pipe for both, so that the lines keep their order.
         let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -204,10 +204,8 @@ impl Emperor {
     /// The vassals that live: children that are not the daemon's own program (its prober is).
     #[must_use]
     pub fn vassals(&self) -> Vec<Vassal> {
-        let own = tools::liege();
         let children = procs::all().into_iter().filter(|process| process.parent == self.pid && process.state != 'Z');
-        let foreign = |process: &Process| fs::read_link(format!("/proc/{}/exe", process.pid)).is_ok_and(|exe| exe != own);
-        children.filter(foreign).map(|init| Vassal { init }).collect()
+        children.filter(|process| !is_helper(process, self.pid)).map(|init| Vassal { init }).collect()
     }
 
     /// The vassal one of whose processes has `marker` in its command line.

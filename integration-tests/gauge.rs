@@ -14,7 +14,7 @@ pub struct Gauge {
     pub threads: Vec<String>,
     /// inotify watches.
     pub watches: usize,
-    /// Names of all descendants.
+    /// Names of all descendants but the prober.
     pub descendants: Vec<String>,
 }
 
@@ -37,8 +37,16 @@ impl Gauge {
             gauge.threads.push(name.trim_end().to_owned());
         }
         gauge.threads.sort();
-        gauge.descendants = procs::descendants(pid).into_iter().map(|p: Process| p.name).collect();
+        let (probers, others): (Vec<Process>, Vec<Process>) =
+            procs::descendants(pid).into_iter().partition(|p| is_helper(p, pid));
+        gauge.descendants = others.into_iter().map(|process| process.name).collect();
         gauge.descendants.sort();
+        // The prober comes with the first check and stays, and it is reached by one socket.
+        for _ in probers {
+            if let Some(socket) = gauge.fds.iter().position(|target| target == "socket") {
+                gauge.fds.remove(socket);
+            }
+        }
         gauge
     }
 
@@ -59,6 +67,13 @@ impl Gauge {
         }
         (!report.is_empty()).then_some(report)
     }
+}
+
+/// Whether a process is a child of `daemon` that runs the daemon's own program.
+#[must_use]
+pub fn is_helper(process: &Process, daemon: i32) -> bool {
+    let exe = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    process.parent == daemon && process.state != 'Z' && exe(process.pid).is_some_and(|own| Some(own) == exe(daemon))
 }
 
 /// Adds a line for each element that only one of two sorted lists has.

@@ -3,7 +3,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,7 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Client {
     stop: Arc<AtomicBool>,
+    answers: Arc<AtomicUsize>,
     thread: Option<JoinHandle<Tally>>,
 }
 
@@ -79,6 +80,8 @@ impl Client {
     pub fn start(port: u16, pace: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
+        let answers = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&answers);
         let thread = std::thread::spawn(move || {
             let mut tally = Tally::default();
             while !told.load(Ordering::Relaxed) {
@@ -86,6 +89,7 @@ impl Client {
                 match get(port, "/") {
                     Ok((200, body)) => {
                         tally.ok += 1;
+                        counted.fetch_add(1, Ordering::Relaxed);
                         if !tally.bodies.contains(&body) {
                             tally.bodies.push(body);
                         }
@@ -98,7 +102,13 @@ impl Client {
             }
             tally
         });
-        Self { stop, thread: Some(thread) }
+        Self { stop, answers, thread: Some(thread) }
+    }
+
+    /// Answers with 200 so far.
+    #[must_use]
+    pub fn answers(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// Stops asking; what was seen.

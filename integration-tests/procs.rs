@@ -6,7 +6,7 @@ use liege_sys::pidfd;
 use nix::sys::signal::Signal;
 
 /// One line of the process table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Process {
     /// Its pid, as the story's namespace sees it.
     pub pid: i32,
@@ -19,6 +19,15 @@ pub struct Process {
     /// `comm`: the program's name, at most 15 bytes.
     pub name: String,
 }
+
+/// Two are the same when pid and start are: what a process does at the moment says nothing about who it is.
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        (self.pid, self.start) == (other.pid, other.start)
+    }
+}
+
+impl Eq for Process {}
 
 impl Process {
     /// Reads one process; None when there is none (any more).

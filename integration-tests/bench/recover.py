@@ -29,7 +29,7 @@ mountpoint-check = /app
 """
 USER = "www-data"
 # Debian keeps psgi in a plugin; this makes the real uwsgi find it, for both.
-ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "UWSGI_AUTOLOAD": "1"}
+ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "UWSGI_PLUGIN": "psgi"}
 
 
 class Side:
@@ -122,7 +122,7 @@ class Side:
         for pid in below:  # what a supervisor left behind is still ours to end
             try:
                 with open("/proc/%d/environ" % pid, "rb") as f:
-                    ours = b"UWSGI_AUTOLOAD=1" in f.read()
+                    ours = b"UWSGI_PLUGIN=psgi" in f.read()
                 if ours:
                     os.kill(pid, signal.SIGKILL)
             except OSError:

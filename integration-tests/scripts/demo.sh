@@ -25,7 +25,7 @@ clean() {
     kill -KILL "$emperor" $pids 2>/dev/null || true
     wait "$emperor" 2>/dev/null || true
   fi
-  if [ "$status" != 0 ] && [ -n "$dir" ] && [ -f "$dir/log" ]; then echo "--- the daemon's log:"; cat "$dir/log"; fi
+  if [ "$status" != 0 ] && [ -n "$dir" ] && [ -f "$dir/log" ]; then echo "--- the end of the daemon's log:"; uniq "$dir/log" | tail -n 60; fi
   [ -z "$dir" ] || rm -rf --one-file-system "$dir"
   exit "$status"
 }
@@ -91,7 +91,8 @@ emperor-state-dir = $dir/state
 emperor-control = $dir/control.sock
 INI
 cat "$dir/emperor.ini"
-"$liege" run --ini "$dir/emperor.ini" > "$dir/log" 2>&1 &
+# Debian keeps psgi in a plugin, the tutorial's uwsgi has it built in: the variable stands for the latter.
+UWSGI_PLUGIN=psgi "$liege" run --ini "$dir/emperor.ini" > "$dir/log" 2>&1 &
 emperor=$!
 
 say "3. The tutorial's vassal, with its own names, paths and port"
@@ -136,14 +137,15 @@ took=$(($(now) - start))
 new=$(in_vassal fuse-zip) || fail "the page is there, but no fuse-zip"
 echo "--> $(page)    (again after $took ms, fuse-zip is $new in $(readlink "/proc/$new/ns/pid"))"
 [ "$(readlink "/proc/$new/ns/pid")" != "$namespace" ] || fail "it is the old namespace"
-! readlink /proc/[0-9]*/ns/pid 2>/dev/null | grep -qxF "$namespace" || fail "something of the old namespace lives"
+living=$(readlink /proc/[0-9]*/ns/pid 2>/dev/null || true)
+[[ $living != *"$namespace"* ]] || fail "something of the old namespace lives"
 echo "nothing of $namespace is left"
 
 say "6. touch: a graceful reload in the same namespaces, the mount untouched"
 lines=$(wc -l < "$dir/log")
 touch "$dir/vassals/app001.ini"
 deadline=$(($(now) + 20000))
-until tail -n +$((lines + 1)) "$dir/log" | grep -qi 'reloaded\|replaced'; do
+until [[ $(tail -n +$((lines + 1)) "$dir/log") == *"INFO vassal: reloaded"* ]]; do
   [ "$(now)" -lt "$deadline" ] || fail "no reload within 20 s"
 done
 until_served
@@ -163,7 +165,11 @@ wait "$emperor" || status=$?
 [ "$status" = 0 ] || fail "the emperor ended with $status"
 emperor=
 [ "$(cut -d' ' -f5- /proc/self/mountinfo)" = "$mounts_before" ] || fail "the host's mounts are not what they were"
-left=$(grep -lFz -- "$dir" /proc/[0-9]*/cmdline 2>/dev/null | grep -vE "/($$|self|thread-self)/" || true)
+left=
+for process in /proc/[0-9]*; do
+  words=$(tr '\0' ' ' 2>/dev/null < "$process/cmdline" || true)
+  [[ $words != *"$dir"* ]] || left+="$process: $words; "
+done
 [ -z "$left" ] || fail "still running: $left"
 echo "exit code 0, the mount table as it was, no process left"
 

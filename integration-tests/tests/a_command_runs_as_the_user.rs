@@ -84,6 +84,6 @@ fn a_program_that_is_not_there_is_named() {
         let emperor = host.emperor().start();
         emperor.write("typo.ini", "[vassal]\ncommand = pyhton3 -m http.server\n");
         let line = emperor.wait_cause(0, "typo.ini", "exec_failed");
-        assert!(line.contains("pyhton3") && line.contains("typo.ini:2"), "{line}");
+        assert!(line.contains("pyhton3") && line.contains("typo.ini:2:"), "{line}");
     });
 }

@@ -1,7 +1,8 @@
 //! The prober wears tenants' identities, so a tenant may kill it. No vassal suffers, and the next dead mount is still found.
 
 use liege_integration_tests::apps::ZipApp;
-use liege_integration_tests::{Emperor, LONG, SHORT, procs, served, story, tools, wait_for, wait_until};
+use liege_integration_tests::gauge::is_helper;
+use liege_integration_tests::{Emperor, LONG, SHORT, procs, served, story, wait_for, wait_until};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -26,7 +27,5 @@ fn a_killed_prober_is_replaced() {
 
 /// The daemon's child that is the daemon's own program.
 fn prober(emperor: &Emperor) -> Option<procs::Process> {
-    let own = tools::liege();
-    let children = procs::all().into_iter().filter(|process| process.parent == emperor.pid && process.state != 'Z');
-    children.into_iter().find(|process| std::fs::read_link(format!("/proc/{}/exe", process.pid)).is_ok_and(|exe| exe == own))
+    procs::all().into_iter().find(|process| is_helper(process, emperor.pid))
 }

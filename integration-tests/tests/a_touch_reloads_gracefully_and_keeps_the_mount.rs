@@ -11,7 +11,6 @@ fn a_touch_reloads_gracefully_and_keeps_the_mount() {
     story(|host| {
         let app = ZipApp::new(host, "app", "from the zip");
         let emperor = host.emperor().start();
-        // Its parent's pid tells one worker generation from the next: uwsgi itself keeps its pid.
         emperor.write("app001.ini", &app.checked());
         served(app.port, "from the zip", LONG);
         let before = emperor.vassal("app001.ini");
@@ -21,14 +20,11 @@ fn a_touch_reloads_gracefully_and_keeps_the_mount() {
         let client = Client::start(app.port, Duration::from_millis(10));
         emperor.touch("app001.ini");
         emperor.wait_log_from(mark, &["app001.ini", "reloaded"]);
-        served(app.port, "from the zip", LONG);
-        wait_until("some answers after the reload", LONG, || {
-            emperor.log().iter().skip(mark).any(|line| line.contains("reloaded"))
-        });
+        let so_far = client.answers();
+        wait_until("some answers after the reload", LONG, || client.answers() > so_far + 20);
         let tally = client.stop();
 
         assert!(tally.errors.is_empty(), "{} answers, and: {:?}", tally.ok, tally.errors);
-        assert!(tally.ok > 10, "{tally:?}");
         let after = emperor.vassal("app001.ini");
         assert_eq!(after.init, init, "the same init");
         assert_eq!(after.process("fuse-zip"), daemon, "the same daemon");

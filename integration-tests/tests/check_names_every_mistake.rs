@@ -34,7 +34,6 @@ fn check_is_content_with_the_seed() {
         let (status, said) = run_liege(&["check".as_ref(), file.as_os_str(), "--show-config".as_ref()]);
         assert_eq!(status, 0, "{said}");
         assert!(said.contains(&format!("uid = {USER}")) && said.contains("psgi = "), "{said}");
-        assert!(!said.contains("if-not-reload"), "the logic is done: {said}");
 
         let (status, said) = run_liege(&["check".as_ref(), file.as_os_str(), "--plan".as_ref()]);
         assert_eq!(status, 0, "{said}");

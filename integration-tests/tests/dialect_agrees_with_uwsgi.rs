@@ -19,10 +19,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dialect::generator;
 use dialect::world::{Outcome, World};
-use liege_spec::{Severity, Source, flatten, show_config};
+use liege_spec::{ProgramSpec, Severity, Source, flatten, read_vassal, show_config};
 
 /// How many files a run compares.
 const FILES: u64 = 2500;
+
+/// How many of them are read again as a vassal's uwsgi would be given them.
+const HANDED_ON: u64 = 1000;
 
 /// What liege refuses although uWSGI reads it, each with its reason. A message of an error must start so to be excused.
 const DELIBERATE: &[(&str, &str)] = &[
@@ -68,6 +71,63 @@ fn every_generated_file_flattens_as_under_uwsgi() {
     println!("{count} files, {refused} of them refused by both");
     // A generator that makes mostly broken files, or none, tests little.
     assert!(count == 1 || (refused * 2 < count && refused > 0), "{refused} of {count} files were refused by uWSGI");
+}
+
+/// What liege hands to the uwsgi of a vassal (flat, each `%` doubled) is read there as it was meant.
+#[test]
+fn what_is_handed_on_is_read_as_it_was_meant() {
+    let world = World::build();
+    let (mut compared, mut different) = (0, Vec::new());
+    for seed in 0..HANDED_ON {
+        let text = generator::file(seed);
+        let Some(config) = read_vassal(&Source::new("case.ini", &text), &world).value else { continue };
+        let ProgramSpec::Uwsgi { options, .. } = config.fresh.app.program else { continue };
+        // What uWSGI left unexpanded (an inherited file, an unknown name) is looked at again by the uwsgi that is given it.
+        let left = |value: &str| ["%(", "$(", "@("].iter().any(|open| value.contains(open));
+        if options.iter().any(|(key, value)| left(value) || key.ends_with(' ')) {
+            continue;
+        }
+        let handed: String = options.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        world.write("handed.ini", format!("[uwsgi]\n{}", handed.replace('%', "%%")).as_bytes());
+        compared += 1;
+        let meant = as_read_again(&options);
+        let (agree, read) = match world.run_uwsgi("handed.ini", false) {
+            Outcome::Shown(shown) => (trimmed(&shown) == meant, shown),
+            Outcome::Refused(why) => (false, why),
+        };
+        if !agree {
+            different.push(format!("seed {seed}\n{}\n----\n{}", handed.escape_debug_lines(), read.escape_debug_lines()));
+        }
+    }
+    assert!(compared > HANDED_ON / 10, "only {compared} files were compared");
+    assert!(
+        different.is_empty(),
+        "{} of {compared} differ:\n{}",
+        different.len(),
+        different[..different.len().min(6)].join("\n====\n")
+    );
+}
+
+/// The pairs a uwsgi shows when it was given these: a line of its configuration keeps no blanks at its ends, and a
+/// placeholder's line makes the placeholder again.
+fn as_read_again(options: &[(String, String)]) -> Vec<String> {
+    let mut shown = vec!["[uwsgi]".to_owned()];
+    for (key, value) in options {
+        shown.push(format!("{key} = {value}"));
+        if let Some((name, value)) = value.split_once('=').filter(|_| key.starts_with("set-p")) {
+            shown.push(format!("{name} = {value}"));
+        }
+    }
+    trimmed(&shown.join("\n"))
+}
+
+fn trimmed(shown: &str) -> Vec<String> {
+    let blank = |c: char| matches!(c, ' ' | '\t' | '\r');
+    let line = |line: &str| match line.split_once('=') {
+        Some((key, value)) => format!("{}={}", key.trim_matches(blank), value.trim_matches(blank)),
+        None => line.to_owned(),
+    };
+    shown.trim_end_matches('\n').split('\n').map(line).collect()
 }
 
 /// Words of the later uWSGI 2.1, which 2.0 takes literally: liege reads them as 2.1 does.

@@ -32,7 +32,7 @@ fn the_app_starts_clean() {
         // Plain cat and ls: a language's runtime would have changed things by now.
         let looks =
             "cat /proc/self/status; cat /proc/self/limits; umask; cat /proc/self/oom_score_adj; ls -l /proc/$$/fd; pwd; env";
-        fs::write(&script, format!("{{ {looks}; echo END; }} > {} 2>&1\nexec sleep 1000\n", out.display())).unwrap();
+        fs::write(&script, format!("exec > {} 2>&1\n{looks}; echo END\nexec sleep 1000\n", out.display())).unwrap();
         let emperor = host
             .emperor()
             .under(ODD)

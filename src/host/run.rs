@@ -57,6 +57,8 @@ const HELPERS_LEAVE: Duration = Duration::from_secs(1);
 /// # Errors
 /// Something the daemon cannot do without is missing; nothing was started then.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    // Whoever started us may have left the very signals blocked that tell us to stop.
+    nix::sys::signal::SigSet::empty().thread_set_mask().context("unblock all signals")?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let limits = Limits {
         nofile: limits::raise_nofile().context("raise the limit of open files")?,

@@ -37,7 +37,7 @@ pub(crate) struct Lines {
 
 /// Reads a text. `original` is the file as it is, for columns and the lines shown in messages.
 pub(crate) fn read(original: &[u8], file: &str, text: &Substituted) -> Lines {
-    let mut map = Map { original, starts: line_starts(original), file: file.into() };
+    let map = Map::new(original, file);
     let mut neutral = String::new();
     let mut places = Vec::new();
     let mut headers = Vec::new();
@@ -137,7 +137,7 @@ impl<'a> Map<'a> {
     }
 
     /// The place of a pair: `from` are the offsets of its line's bytes, `key` and `value` ranges in that line.
-    fn place(&mut self, from: &[usize], key: std::ops::Range<usize>, value: std::ops::Range<usize>, name: &[u8]) -> Place {
+    fn place(&self, from: &[usize], key: std::ops::Range<usize>, value: std::ops::Range<usize>, name: &[u8]) -> Place {
         let last = from.last().copied().unwrap_or(0);
         let offset = |index: usize| from.get(index).copied().unwrap_or(last + 1);
         let (line, start, end) = self.line_of(offset(0));

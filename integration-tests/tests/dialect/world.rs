@@ -78,11 +78,22 @@ impl World {
         let _ = std::fs::remove_file(self.directory.path().join(name));
     }
 
-    /// Lets the real uWSGI read a file of the directory. `timeout` because a slip of the generator must not hang the suite.
+    /// Lets the real uWSGI read a file of the directory. A slip of the generator (a placeholder that names
+    /// itself grows without end there) must neither hang the suite nor eat the machine: `timeout` and `prlimit`.
     pub(crate) fn run_uwsgi(&self, name: &str, reload: bool) -> Outcome {
-        let mut command = Command::new("/usr/bin/timeout");
+        let mut command = Command::new("/usr/bin/prlimit");
         // The switches come first: a logic line left open in the file would swallow them.
-        command.args(["--signal=KILL", "20", "uwsgi", "--show-config", "--no-server", "--ini", name]);
+        command.args([
+            "--as=1073741824",
+            "/usr/bin/timeout",
+            "--signal=KILL",
+            "20",
+            "uwsgi",
+            "--show-config",
+            "--no-server",
+            "--ini",
+            name,
+        ]);
         command.current_dir(self.directory.path()).env_clear().envs(ENVIRONMENT.iter().copied());
         if reload {
             command.env("UWSGI_RELOADS", "0");

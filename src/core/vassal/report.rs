@@ -1,7 +1,7 @@
 //! Init said something.
 
 use liege_plan::{AppWord, Exit, FromInit, Place};
-use liege_spec::VassalSpec;
+use liege_spec::{ProgramSpec, VassalSpec};
 
 use super::{Phase, Vassal};
 use crate::{
@@ -67,9 +67,9 @@ impl Vassal {
         let step = match at {
             Place::Step(step) => self.step_in_words(*step, false),
             Place::AtExit(step) => self.step_in_words(*step, true),
-            Place::AppIdentity => "take the app's identity".into(),
-            Place::AppChdir => "enter the app's directory".into(),
-            Place::AppExec => "start the app".into(),
+            Place::AppIdentity => self.app_in_words("take the app's identity"),
+            Place::AppChdir => self.app_in_words("enter the app's directory"),
+            Place::AppExec => self.app_in_words("start the app"),
             Place::Init => "init".into(),
         };
         match (errno, detail) {
@@ -77,6 +77,16 @@ impl Vassal {
             (errno, "") => format!("{step}: {}", errno_name(errno)),
             (errno, detail) => format!("{step}: {}: {detail}", errno_name(errno)),
         }
+    }
+
+    /// A step of the app's own start, and the line its command stands in; a uwsgi is asked for by no line of its own.
+    fn app_in_words(&self, step: &str) -> String {
+        let at = self.running().and_then(|config| match &config.fresh.app.program {
+            ProgramSpec::Command(words) => Some(&words.at),
+            ProgramSpec::Shell(line) | ProgramSpec::PrivilegedShell(line) => Some(&line.at),
+            ProgramSpec::Uwsgi { .. } => None,
+        });
+        at.map_or_else(|| step.to_owned(), |at| format!("{step} ({at})"))
     }
 
     fn started(&mut self, pid: i32, cx: &mut Context<'_>) {
