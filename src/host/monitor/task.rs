@@ -119,6 +119,8 @@ impl Monitor {
         rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut broken = false;
         loop {
+            // Without the timer, whose ticks are a millisecond apart.
+            self.begin_what_is_due();
             let due = self.table.next_due().into_iter().chain(self.scans.due.filter(|_| !self.scans.in_flight)).min();
             let due_at = due.unwrap_or_else(Instant::now);
             tokio::select! {
@@ -134,7 +136,7 @@ impl Monitor {
                     self.take_waiting_signs(&mut broken);
                     self.finish(&path, look).await;
                 }
-                () = sleep_until(due_at), if due.is_some() => self.begin_what_is_due(),
+                () = sleep_until(due_at), if due.is_some() => {}
                 _ = rescan.tick() => self.scans.ask(Instant::now()),
                 () = scan_now.notified() => self.scans.ask(Instant::now()),
             }
