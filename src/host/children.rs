@@ -60,9 +60,9 @@ impl Children {
     pub(crate) fn reap(&self) {
         // Peeked first and reaped by its pid: an end is handed over in the same order in which it is taken from the kernel.
         while let Some(pid) = wait::peek() {
-            match wait::reap(pid) {
-                Some(ended) => self.ended(pid, exit_of(ended)),
-                None => {} // taken by the clone shim, whose child failed before its exec: look for the next
+            // None: taken by the clone shim, whose child failed before its exec. The next one is looked for.
+            if let Some(ended) = wait::reap(pid) {
+                self.ended(pid, exit_of(ended));
             }
         }
     }

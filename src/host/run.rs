@@ -119,7 +119,7 @@ async fn tell_ready(watching: impl Future<Output = ()>, spec: EmperorSpec) {
     watching.await;
     tracing::info!(
         target: "emperor", pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), monitors = spec.monitors.len(),
-        control = spec.control, "the emperor is watching"
+        control = spec.control, "the emperor is ready"
     );
 }
 
