@@ -120,7 +120,8 @@ class Floor(Supervisor):
             self.run(entry[:-4])
 
     def run(self, name):
-        self.children[name] = subprocess.Popen(["unshare", "--mount", "--pid", "--fork", "--kill-child", STAMP, self.stamps.path, name], env=ENV)
+        self.children[name] = subprocess.Popen(["unshare", "--mount", "--pid", "--fork", "--kill-child", STAMP, self.stamps.path, name], env=ENV,
+                                               stderr=subprocess.DEVNULL)
 
     def add(self, name):
         open(os.path.join(self.vassals, name + ".ini"), "w").close()

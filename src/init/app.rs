@@ -148,7 +148,7 @@ impl Init {
     /// The new one could not be started; or the host's end.
     pub(crate) fn reload_app(&mut self, plan: App) -> Result<(), End> {
         let recipe = self.recipe(&plan)?;
-        let Some(app) = self.app.as_mut().filter(|app| app.recipe == recipe) else {
+        let Some(app) = self.app.as_mut().filter(|app| app.recipe.serves(&recipe)) else {
             return self.replace_app(plan, recipe);
         };
         match (&mut app.relay, &plan.program, plan.reload_signal) {

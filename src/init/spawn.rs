@@ -33,6 +33,18 @@ pub(crate) struct Recipe {
     is_uwsgi: bool,
 }
 
+impl Recipe {
+    /// Whether the process that was started like this can be told of the new plan, instead of being replaced. A uwsgi reads
+    /// its environment lines itself when it reloads; every other program has what it was executed with.
+    pub(crate) fn serves(&self, new: &Self) -> bool {
+        if self.is_uwsgi && new.is_uwsgi {
+            (&self.name, &self.argv, self.no_new_privs) == (&new.name, &new.argv, new.no_new_privs)
+        } else {
+            self == new
+        }
+    }
+}
+
 /// A zero byte in a word: nothing the kernel could be told.
 const ZERO_BYTE: &str = "a zero byte in a word of the command, the environment or the directory";
 

@@ -29,6 +29,7 @@ struct Args {
 }
 
 /// What the child does with its data, and whether the kernel has cleared the parent's handlers for it. Never returns.
+/// SAFETY: a function type; what its caller guarantees stands at [`spawn`], the only one there is.
 pub(crate) type Work = unsafe extern "C" fn(data: *mut c_void, handlers_are_clear: bool) -> !;
 
 /// Makes the child, runs `work` in it, and comes back when it has executed a program or ended: its pid and its pidfd.

@@ -8,7 +8,7 @@ mod world;
 use liege_core::Emperor;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 use world::saboteur::{Sabotage, Saboteur};
 use world::{Broken, Machine, Op, World, specs};
 
@@ -56,8 +56,14 @@ fn tell(machine: impl Machine, story: &[Op]) -> Result<(), Broken> {
     world.calm()
 }
 
+/// The same stories in every run, so that a change is judged by itself; `PROPTEST_CASES=150000` tells more of them.
+fn config() -> Config {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(3000);
+    Config { cases, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..Config::default() }
+}
+
 proptest! {
-    #![proptest_config(Config { cases: 3000, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_invariants_hold_after_every_event(story in story()) {

@@ -1,6 +1,6 @@
 //! What makes a rebuild necessary: the first difference between two jails, as the line that made it.
 
-use liege_spec::{Asked, Jail};
+use liege_spec::{Asked, Hook, HookPhase, Jail, Verb};
 
 /// The first difference, in words with its place; None where the jails are the same.
 pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
@@ -9,12 +9,18 @@ pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
         .or_else(|| option("the root", old.pivot_root.as_ref(), pivot_root.as_ref()))
         .or_else(|| option("the root", old.chroot.as_ref(), chroot.as_ref()))
         .or_else(|| {
-            let old: Vec<_> = old.hooks.iter().map(|h| (h.phase, &h.verb, h.hidden)).collect();
-            let new: Vec<_> = hooks.iter().map(|h| (h.phase, &h.verb, h.hidden)).collect();
+            let (old, new) = (lasting(&old.hooks), lasting(hooks));
             list("a hook", &old, &new, |(_, verb, _)| verb.at.to_string())
         })
         .or_else(|| list("what is waited for", &old.wait_for, wait_for, |wait| wait.at.to_string()))
         .or_else(|| (old.fresh_proc != *fresh_proc).then(|| "vassal-proc changed".to_owned()))
+}
+
+/// The hooks that leave something behind in the jail. An `env` line, which hook commands see too, is only told again when the
+/// app is replaced.
+fn lasting(hooks: &[Hook]) -> Vec<(HookPhase, &Asked<Verb>, bool)> {
+    let is_env = |hook: &&Hook| matches!(hook.verb.value, Verb::Putenv(_)) && hook.verb.at.key == "env";
+    hooks.iter().filter(|hook| !is_env(hook)).map(|h| (h.phase, &h.verb, h.hidden)).collect()
 }
 
 fn option<T: PartialEq>(what: &str, old: Option<&Asked<T>>, new: Option<&Asked<T>>) -> Option<String> {

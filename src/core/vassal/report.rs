@@ -121,8 +121,9 @@ impl Vassal {
 
     /// The app's exec succeeded: from here on it must get ready, and then last.
     fn begin_run(&mut self, cx: &mut Context<'_>) -> std::time::Duration {
-        self.timers.disarm(Timer::Hook);
-        self.timers.disarm(Timer::Heartbeat);
+        for timer in [Timer::Hook, Timer::Heartbeat, Timer::Ready, Timer::Settle] {
+            self.timers.disarm(timer);
+        }
         let Some(life) = &mut self.life else { return std::time::Duration::ZERO };
         let says_ready = life.running.as_ref().is_some_and(|c| says_ready(&c.fresh));
         (life.ready, life.accepting, life.loyal) = (!says_ready, false, false);
@@ -163,6 +164,8 @@ impl Vassal {
     fn said(&mut self, word: AppWord, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Running | Phase::Reloading => match word {
+                // Of the old app, which is being replaced: the new one has not been started yet.
+                AppWord::Ready if self.phase == Phase::Reloading => {}
                 AppWord::Ready => {
                     self.timers.disarm(Timer::Ready);
                     self.timers.arm(Timer::Settle, cx.now + self.backoff.settles_after());

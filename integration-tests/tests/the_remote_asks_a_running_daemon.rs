@@ -1,0 +1,52 @@
+//! `liege status`, `reload` and `clear` over the control socket, and their exit codes.
+
+use std::ffi::OsStr;
+
+use liege_integration_tests::apps::Reporter;
+use liege_integration_tests::tools::run_liege;
+use liege_integration_tests::{Emperor, story};
+
+/// `liege VERB... --control SOCKET`.
+fn ask(emperor: &Emperor, words: &[&str]) -> (i32, String) {
+    let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+    words.extend([OsStr::new("--control"), emperor.control.as_os_str()]);
+    run_liege(&words)
+}
+
+#[test]
+fn the_remote_asks_a_running_daemon() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().start();
+        emperor.write("app.ini", &reporter.vassal(""));
+        emperor.write("fails.ini", "[vassal]\ncommand = /bin/false\n");
+        let _started = reporter.started(1);
+        emperor.wait_cause(0, "fails.ini", "exit");
+
+        let (status, said) = ask(&emperor, &["status"]);
+        assert!(status == 0 && said.contains("app.ini") && said.contains("fails.ini"), "{said}");
+        let (status, said) = ask(&emperor, &["status", "--json", "app.ini"]);
+        assert_eq!(status, 0, "{said}");
+        let view: serde_json::Value = serde_json::from_str(&said).expect("--json is JSON");
+        assert!(view.to_string().contains(&format!("\"pid\":{}", emperor.vassal("reports/app").init.pid)), "{view}");
+
+        let (status, said) = ask(&emperor, &["reload", "app.ini"]);
+        assert!(status == 0 && said.contains("app.ini: done"), "{said}");
+        let _again = reporter.started(2);
+        let (status, said) = ask(&emperor, &["clear"]);
+        assert_eq!(status, 0, "{said}");
+    });
+}
+
+#[test]
+fn exit_codes_say_what_went_wrong() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        assert_eq!(ask(&emperor, &["status", "nobody.ini"]).0, 4, "no such vassal");
+        assert_eq!(ask(&emperor, &["reload", "nobody.ini"]).0, 4, "no such vassal");
+        let nowhere = host.path("nowhere.sock");
+        let (status, said) = run_liege(&["status".as_ref(), "--control".as_ref(), nowhere.as_os_str()]);
+        assert!(status == 3 && said.contains("nowhere.sock"), "no daemon: {said}");
+        assert_eq!(run_liege(&["no-such-verb"]).0, 2, "usage");
+    });
+}
