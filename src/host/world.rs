@@ -249,6 +249,13 @@ impl Lookup for World {
         self.constant().processors
     }
 
+    fn full_path(&self, path: &str) -> String {
+        let path = self.at(path);
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path.to_string_lossy().into_owned() };
+        let parent = fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned());
+        parent.join(name).to_string_lossy().into_owned()
+    }
+
     fn inode(&self, path: &str) -> Option<u64> {
         use std::os::unix::fs::MetadataExt;
         Some(fs::metadata(self.at(path)).ok()?.ino())
