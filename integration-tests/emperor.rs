@@ -408,6 +408,8 @@ impl Log {
             self.more.notify_all();
             raw.clear();
         }
+        // Under the lock, else a waiter between its look and its sleep would miss it.
+        let _lines = self.lines.lock().expect("nobody panics with it");
         self.ended.store(true, Ordering::Release);
         self.more.notify_all();
     }
