@@ -46,6 +46,13 @@ impl Loop {
         loop {
             let deadline = self.core.next_deadline();
             if let Some(at) = deadline {
+                // A deadline that has come already does not wait for the timer, whose ticks are a millisecond apart.
+                if at <= self.clock.now() {
+                    if self.turn(Woken::Deadline).is_break() {
+                        return;
+                    }
+                    continue;
+                }
                 let at = self.clock.moment(at);
                 if timer.deadline() != at {
                     timer.as_mut().reset(at);

@@ -11,7 +11,7 @@ use std::{
         unix::fs::{FileTypeExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -44,6 +44,14 @@ type AwaitEnd = Box<dyn FnOnce() -> Option<Exit>>;
 pub struct World {
     directory: String,
     reaper: Option<Arc<Children>>,
+    constant: Arc<OnceLock<Constant>>,
+}
+
+/// What does not change while the daemon lives, and takes many system calls to find out.
+#[derive(Debug)]
+struct Constant {
+    identity: (u32, String, u32, String),
+    processors: usize,
 }
 
 impl World {
@@ -58,12 +66,24 @@ impl World {
     pub fn alone_in(directory: &Path) -> Self {
         let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let directory: PathBuf = cwd.join(directory).components().collect();
-        Self { directory: directory.to_string_lossy().into_owned(), reaper: None }
+        Self { directory: directory.to_string_lossy().into_owned(), reaper: None, constant: Arc::default() }
     }
 
     /// For the daemon, whose loop reaps. Relative paths start in `directory`.
     pub(crate) fn of_daemon(directory: String, children: Arc<Children>) -> Self {
-        Self { directory, reaper: Some(children) }
+        Self { directory, reaper: Some(children), constant: Arc::default() }
+    }
+
+    fn constant(&self) -> &Constant {
+        self.constant.get_or_init(|| {
+            let (uid, gid) = (Uid::current(), Gid::current());
+            let user = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |u| u.name);
+            let group = Group::from_gid(gid).ok().flatten().map_or_else(|| gid.to_string(), |g| g.name);
+            Constant {
+                identity: (uid.as_raw(), user, gid.as_raw(), group),
+                processors: std::thread::available_parallelism().map_or(1, usize::from),
+            }
+        })
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -222,14 +242,18 @@ impl Lookup for World {
     }
 
     fn own_identity(&self) -> (u32, String, u32, String) {
-        let (uid, gid) = (Uid::current(), Gid::current());
-        let user = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |u| u.name);
-        let group = Group::from_gid(gid).ok().flatten().map_or_else(|| gid.to_string(), |g| g.name);
-        (uid.as_raw(), user, gid.as_raw(), group)
+        self.constant().identity.clone()
     }
 
     fn processors(&self) -> usize {
-        std::thread::available_parallelism().map_or(1, usize::from)
+        self.constant().processors
+    }
+
+    fn full_path(&self, path: &str) -> String {
+        let path = self.at(path);
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path.to_string_lossy().into_owned() };
+        let parent = fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned());
+        parent.join(name).to_string_lossy().into_owned()
     }
 
     fn inode(&self, path: &str) -> Option<u64> {

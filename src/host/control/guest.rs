@@ -25,7 +25,7 @@ use tokio::{
 const ROOM_OF_ROOT: usize = 64;
 const ROOM_OF_OTHERS: usize = 16;
 /// A whole visit, question and answer.
-const VISIT: Duration = Duration::from_secs(10);
+const VISIT: Duration = Duration::from_secs(5);
 
 /// The listener.
 #[derive(Debug)]

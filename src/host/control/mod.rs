@@ -6,6 +6,8 @@
 
 mod guest;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs,

@@ -27,8 +27,10 @@ const SILENT_WRITE: Duration = Duration::from_secs(1);
 const LONGEST_WRITE: Duration = Duration::from_secs(2);
 /// After CREATE: a link is there at once, a file gets its CLOSE_WRITE.
 const NEW: Duration = Duration::from_millis(5);
-/// `perl -i` and the like delete, then make the new file.
-const DELETED: Duration = Duration::from_millis(20);
+/// `perl -i` and the like delete, then make the new file: two system calls apart.
+const DELETED: Duration = Duration::from_millis(2);
+/// A scan that does not find it may have come between the two.
+const NOT_FOUND: Duration = Duration::from_millis(20);
 /// Editors move the old file away, then write the new one.
 const MOVED_AWAY: Duration = Duration::from_millis(100);
 /// Answers thrown away in a row.
@@ -151,7 +153,7 @@ impl File {
             return; // a look is coming anyway, at the right time
         }
         let Some(stamp) = stamp else {
-            self.due = Some(now + DELETED);
+            self.due = Some(now + NOT_FOUND);
             return;
         };
         let changed = self.known.is_some_and(|known| known.stamp != stamp);

@@ -88,10 +88,12 @@ impl Reader {
         }
         // Not blocked by a fifo that took the file's place just now.
         let mut file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-        if !file.metadata()?.is_file() {
+        let found = file.metadata()?;
+        if !found.is_file() {
             return Ok(Look::Missing);
         }
-        let mut text = Vec::new();
+        // One more than it is long, so that one read finds the end as well.
+        let mut text = Vec::with_capacity(usize::try_from(found.size().min(MAX_FILE)).unwrap_or_default() + 1);
         (&mut file).take(MAX_FILE + 1).read_to_end(&mut text)?;
         if text.len() as u64 > MAX_FILE {
             return Err(io::Error::other(format!("longer than {} MiB", MAX_FILE >> 20)));

@@ -21,11 +21,12 @@ mod place;
 mod stamp;
 mod table;
 mod task;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::{
     collections::HashSet,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -37,7 +38,6 @@ use liege_spec::EmperorSpec;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::{children::Children, inbox::Post};
-use place::Place;
 
 /// What all monitors of one daemon share.
 #[derive(Clone, Debug)]
@@ -91,14 +91,10 @@ impl Monitors {
                 freq: spec.freq,
             }),
         };
-        let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-        let places: Vec<Place> = spec.monitors.iter().map(|asked| Place::new(&asked.value, &cwd)).collect();
-        let short_names = matches!(&*places, [only] if only.is_directory());
         let (mut scan, mut watching) = (Vec::new(), Vec::new());
-        for place in places {
-            let now = Arc::new(Notify::new());
-            let what = place.to_string();
-            let is_watching = task::start(place, short_names, shared.clone(), Arc::clone(&now))
+        for monitor in &spec.monitors {
+            let (now, what) = (Arc::new(Notify::new()), monitor.value.clone());
+            let is_watching = task::start(what.clone(), spec.monitors.len() == 1, shared.clone(), Arc::clone(&now))
                 .with_context(|| format!("watch {what}: start inotify (is fs.inotify.max_user_instances used up?)"))?;
             scan.push(now);
             watching.push(is_watching);

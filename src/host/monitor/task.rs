@@ -59,66 +59,75 @@ struct Monitor {
     /// What was complained about already.
     complaints: HashSet<(Complaint, PathBuf)>,
     scans: Scans,
-    looks: mpsc::UnboundedSender<(Arc<Path>, Look)>,
+    answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
     /// Told when the first scan is done.
     watching: Option<oneshot::Sender<()>>,
 }
 
+/// What comes back from the threads that may block.
+enum Answer {
+    Listing(Listing),
+    Look(Arc<Path>, Look),
+}
+
 /// When the next scan is due.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Scans {
     due: Option<Instant>,
     in_flight: bool,
     last: Option<Instant>,
     /// The last scan did not find the base.
     base_was_missing: bool,
-    done: mpsc::UnboundedSender<Listing>,
 }
 
-/// Starts the task. What it returns is told when everything is watched that is there.
+/// Starts the task of `emperor = WHAT`. What it returns is told when everything is watched that is there.
 ///
 /// # Errors
 /// No inotify instance.
-pub(super) fn start(place: Place, short_names: bool, shared: Shared, scan_now: Arc<Notify>) -> io::Result<oneshot::Receiver<()>> {
+pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<Notify>) -> io::Result<oneshot::Receiver<()>> {
     let watch = Watch::new()?;
-    let reader = Reader {
-        nofollow: shared.rules.nofollow,
-        set: shared.rules.vassal_set.clone().into(),
-        world: World::of_daemon(place.directory.clone(), Arc::clone(&shared.children)),
-    };
-    let naming = Naming { short: short_names, extra: shared.rules.extra_extensions.clone() };
-    let (looks, looked) = mpsc::unbounded_channel();
-    let (done, scanned) = mpsc::unbounded_channel();
     let (watching, is_watching) = oneshot::channel();
-    let scans = Scans { due: None, in_flight: false, last: None, base_was_missing: false, done };
-    let monitor = Monitor {
-        place: Arc::new(place),
-        naming,
-        shared,
-        reader: Arc::new(reader),
-        watch,
-        table: Table::default(),
-        told: HashSet::new(),
-        complaints: HashSet::new(),
-        scans,
-        looks,
-        watching: Some(watching),
-    };
-    tokio::spawn(monitor.run(scan_now, scanned, looked));
+    tokio::spawn(async move {
+        let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        // A look at a dead file system: it must not keep the other monitors from starting.
+        if let Ok(place) = spawn_blocking(move || Place::new(&what, &cwd)).await {
+            Monitor::of(place, only_one, shared, watch, watching).run(scan_now).await;
+        }
+    });
     Ok(is_watching)
 }
 
 impl Monitor {
-    async fn run(
-        mut self,
-        scan_now: Arc<Notify>,
-        mut scanned: mpsc::UnboundedReceiver<Listing>,
-        mut looked: mpsc::UnboundedReceiver<(Arc<Path>, Look)>,
-    ) {
+    fn of(place: Place, only_one: bool, shared: Shared, watch: Watch, watching: oneshot::Sender<()>) -> Self {
+        let reader = Reader {
+            nofollow: shared.rules.nofollow,
+            set: shared.rules.vassal_set.clone().into(),
+            world: World::of_daemon(place.directory.clone(), Arc::clone(&shared.children)),
+        };
+        // With several directories, or a pattern over them, two vassals may have the same file name.
+        let short = only_one && place.is_directory();
+        Self {
+            naming: Naming { short, extra: shared.rules.extra_extensions.clone() },
+            place: Arc::new(place),
+            shared,
+            reader: Arc::new(reader),
+            watch,
+            table: Table::default(),
+            told: HashSet::new(),
+            complaints: HashSet::new(),
+            scans: Scans::default(),
+            answers: mpsc::unbounded_channel(),
+            watching: Some(watching),
+        }
+    }
+
+    async fn run(mut self, scan_now: Arc<Notify>) {
         let mut rescan = interval(self.shared.rules.freq.max(Duration::from_millis(10)));
         rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut broken = false;
         loop {
+            // Without the timer, whose ticks are a millisecond apart.
+            self.begin_what_is_due();
             let due = self.table.next_due().into_iter().chain(self.scans.due.filter(|_| !self.scans.in_flight)).min();
             let due_at = due.unwrap_or_else(Instant::now);
             tokio::select! {
@@ -127,14 +136,16 @@ impl Monitor {
                     Some(seen) => self.seen(seen),
                     None => broken = true,
                 },
-                Some(listing) = scanned.recv() => self.scanned(listing),
-                Some((path, look)) = looked.recv() => {
-                    // Lets the runtime ask the kernel for new signs: whatever this look saw, its sign is waiting by now.
+                Some(answer) = self.answers.1.recv() => {
+                    // Lets the runtime ask the kernel for new signs: whatever was seen, its sign is waiting by now.
                     yield_now().await;
                     self.take_waiting_signs(&mut broken);
-                    self.finish(&path, look).await;
+                    match answer {
+                        Answer::Listing(listing) => self.scanned(listing),
+                        Answer::Look(path, look) => self.finish(&path, look).await,
+                    }
                 }
-                () = sleep_until(due_at), if due.is_some() => self.begin_what_is_due(),
+                () = sleep_until(due_at), if due.is_some() => {}
                 _ = rescan.tick() => self.scans.ask(Instant::now()),
                 () = scan_now.notified() => self.scans.ask(Instant::now()),
             }
@@ -181,11 +192,11 @@ impl Monitor {
         let now = Instant::now();
         if self.scans.begin(now) {
             let (place, nofollow) = (Arc::clone(&self.place), self.shared.rules.nofollow);
-            let (mut watches, done) = (self.watch.watches(), self.scans.done.clone());
-            spawn_blocking(move || done.send(place.walk(&mut watches, nofollow)));
+            let (mut watches, answers) = (self.watch.watches(), self.answers.0.clone());
+            spawn_blocking(move || answers.send(Answer::Listing(place.walk(&mut watches, nofollow))));
         }
         while let Some((path, question)) = self.table.begin(now) {
-            tokio::spawn(look(self.shared.clone(), Arc::clone(&self.reader), path, question, self.looks.clone()));
+            tokio::spawn(look(self.shared.clone(), Arc::clone(&self.reader), path, question, self.answers.0.clone()));
         }
     }
 
@@ -303,13 +314,7 @@ fn warn(vassal: &Name, warnings: &[Diagnostic]) {
 }
 
 /// One look, on a thread that may block.
-async fn look(
-    shared: Shared,
-    reader: Arc<Reader>,
-    path: Arc<Path>,
-    question: Question,
-    answers: mpsc::UnboundedSender<(Arc<Path>, Look)>,
-) {
+async fn look(shared: Shared, reader: Arc<Reader>, path: Arc<Path>, question: Question, answers: mpsc::UnboundedSender<Answer>) {
     let (Ok(_thread), Ok(place)) = (shared.threads.acquire().await, shared.readings.acquire().await) else { return };
     let mut reading = spawn_blocking({
         let path = Arc::clone(&path);
@@ -327,6 +332,6 @@ async fn look(
         }
     };
     if let Ok(look) = look {
-        answers.send((path, look)).ok(); // an error: the runtime is ending
+        answers.send(Answer::Look(path, look)).ok(); // an error: the runtime is ending
     }
 }

@@ -1,0 +1,294 @@
+//! Monitors before real directories: whatever happens to the files, what the core hears adds up to what is there.
+//!
+//! Rescans are an hour apart, so every change here is found by its signs alone, unless a test asks for a scan. That nothing is
+//! told is proved by a fence: a file made afterwards whose news arrives.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Write,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use liege_core::Event;
+use liege_spec::{Asked, ProgramSpec, read_emperor};
+use tokio::sync::mpsc;
+
+use super::Monitors;
+use crate::{
+    children::Children,
+    inbox::{Mail, inbox},
+    world::World,
+};
+
+/// What was told of one vassal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum News {
+    /// It runs this word.
+    Runs(String),
+    Bad,
+    Gone,
+}
+
+struct Scene {
+    dir: tempfile::TempDir,
+    mail: mpsc::Receiver<Mail>,
+    monitors: Monitors,
+    fences: u32,
+}
+
+impl Scene {
+    /// Monitors for these paths below a new directory.
+    async fn of(places: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::with(dir, places, &[]).await
+    }
+
+    async fn with(dir: tempfile::TempDir, places: &[&str], more: &[(&str, &str)]) -> Self {
+        let mut flags: Vec<(String, String)> =
+            places.iter().map(|place| ("emperor".to_owned(), dir.path().join(place).to_str().unwrap().to_owned())).collect();
+        flags.push(("emperor-freq".to_owned(), "3600".to_owned()));
+        flags.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let reading = read_emperor(None, &flags, &World::alone());
+        let spec = reading.value.unwrap_or_else(|| panic!("{:?}", reading.diagnostics));
+        let (post, mail) = inbox(64);
+        let mut monitors = Monitors::start(&spec, &post, &Arc::<Children>::default()).unwrap();
+        monitors.watching().await;
+        Self { dir, mail, monitors, fences: 0 }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, word: &str) {
+        fs::write(self.path(name), text(word)).unwrap();
+    }
+
+    async fn next(&mut self) -> (String, News) {
+        let mail = tokio::time::timeout(Duration::from_secs(20), self.mail.recv()).await.expect("news in time").unwrap();
+        match mail {
+            Mail::Event(Event::Config { vassal, config, .. }) => match &config.fresh.app.program {
+                ProgramSpec::Command(Asked { value, .. }) => (vassal.to_string(), News::Runs(value[1].clone())),
+                other => panic!("{other:?}"),
+            },
+            Mail::Event(Event::BadConfig { vassal, .. }) => (vassal.to_string(), News::Bad),
+            Mail::Event(Event::Vanished { vassal }) => (vassal.to_string(), News::Gone),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn expect(&mut self, name: &str, news: News) -> impl Future<Output = ()> + '_ {
+        let expected = (name.to_owned(), news);
+        async move { assert_eq!(self.next().await, expected) }
+    }
+
+    /// Nothing was told that has not been asked for.
+    async fn quiet(&mut self) {
+        self.fences += 1;
+        let fence = format!("fence{}.ini", self.fences);
+        self.write(&fence, "fence");
+        self.expect(&fence, News::Runs("fence".into())).await;
+    }
+}
+
+fn text(word: &str) -> String {
+    format!("[vassal]\ncommand = /bin/echo {word}\n")
+}
+
+fn runs(word: &str) -> News {
+    News::Runs(word.to_owned())
+}
+
+fn touch(path: &Path) {
+    File::options().write(true).open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_comes_changes_is_touched_and_goes() {
+    let mut scene = Scene::of(&[""]).await;
+    scene.write("a.ini", "one");
+    scene.expect("a.ini", runs("one")).await;
+    scene.write("a.ini", "two");
+    scene.expect("a.ini", runs("two")).await;
+    touch(&scene.path("a.ini"));
+    scene.expect("a.ini", runs("two")).await;
+    fs::remove_file(scene.path("a.ini")).unwrap();
+    scene.expect("a.ini", News::Gone).await;
+    scene.quiet().await;
+}
+
+#[tokio::test]
+async fn links_and_renames_are_read_at_once() {
+    let mut scene = Scene::of(&[""]).await;
+    scene.write(".t", "one");
+    fs::rename(scene.path(".t"), scene.path("renamed.ini")).unwrap();
+    scene.expect("renamed.ini", runs("one")).await;
+    fs::hard_link(scene.path("renamed.ini"), scene.path("hard.ini")).unwrap();
+    scene.expect("hard.ini", runs("one")).await;
+    symlink("renamed.ini", scene.path("soft.ini")).unwrap();
+    scene.expect("soft.ini", runs("one")).await;
+    fs::rename(scene.path("hard.ini"), scene.path("moved.ini")).unwrap();
+    let mut both = [scene.next().await, scene.next().await];
+    both.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(both, [("hard.ini".into(), News::Gone), ("moved.ini".into(), runs("one"))]);
+}
+
+#[tokio::test]
+async fn a_file_is_not_read_while_it_is_written() {
+    let mut scene = Scene::of(&[""]).await;
+    scene.write("a.ini", "one");
+    scene.expect("a.ini", runs("one")).await;
+    let mut file = File::create(scene.path("a.ini")).unwrap(); // truncated: would be bad
+    scene.quiet().await;
+    file.write_all(text("two").as_bytes()).unwrap();
+    scene.quiet().await;
+    drop(file);
+    scene.expect("a.ini", runs("two")).await;
+}
+
+#[tokio::test]
+async fn a_scan_in_the_middle_of_a_save_changes_nothing() {
+    let mut scene = Scene::of(&[""]).await;
+    scene.write("a.ini", "one");
+    scene.expect("a.ini", runs("one")).await;
+    let mut file = File::create(scene.path("a.ini")).unwrap();
+    scene.monitors.rescan();
+    scene.quiet().await;
+    file.write_all(text("two").as_bytes()).unwrap();
+    drop(file);
+    scene.expect("a.ini", runs("two")).await;
+}
+
+#[tokio::test]
+async fn an_editor_that_moves_the_old_file_away_never_removes_the_vassal() {
+    let mut scene = Scene::of(&[""]).await;
+    scene.write("a.ini", "one");
+    scene.expect("a.ini", runs("one")).await;
+    fs::rename(scene.path("a.ini"), scene.path("a.ini~")).unwrap();
+    scene.write("a.ini", "two");
+    fs::remove_file(scene.path("a.ini~")).unwrap();
+    scene.expect("a.ini", runs("two")).await;
+    fs::remove_file(scene.path("a.ini")).unwrap();
+    scene.write("a.ini", "three"); // perl -i
+    scene.expect("a.ini", runs("three")).await;
+    scene.quiet().await;
+}
+
+#[tokio::test]
+async fn mistakes_are_told_again_when_somebody_acts_and_are_forgotten_when_mended() {
+    let mut scene = Scene::of(&[""]).await;
+    fs::write(scene.path("a.ini"), "[vassal]\nuid = no-such-user\ncommand = /bin/echo x\n").unwrap();
+    scene.expect("a.ini", News::Bad).await;
+    scene.monitors.rescan();
+    scene.quiet().await;
+    touch(&scene.path("a.ini"));
+    scene.expect("a.ini", News::Bad).await;
+    scene.write("a.ini", "one");
+    scene.expect("a.ini", runs("one")).await;
+}
+
+#[tokio::test]
+async fn the_next_version_of_a_config_map_is_taken_over() {
+    let mut scene = Scene::of(&[""]).await;
+    let publish = |version: &str| {
+        let dir = scene.path(&format!("..{version}"));
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("a.ini"), text(version)).unwrap();
+        symlink(dir.file_name().unwrap(), scene.path("..data_tmp")).unwrap();
+        fs::rename(scene.path("..data_tmp"), scene.path("..data")).unwrap();
+    };
+    publish("one");
+    symlink("..data/a.ini", scene.path("a.ini")).unwrap();
+    publish("two");
+    // The first version may have been seen, or not; the second one must be.
+    let mut seen = String::new();
+    while seen != "two" {
+        let (name, News::Runs(word)) = scene.next().await else { panic!("it never went away, and was never bad") };
+        assert_eq!(name, "a.ini");
+        seen = word;
+    }
+}
+
+#[tokio::test]
+async fn a_directory_may_come_late_and_be_exchanged() {
+    let mut scene = Scene::of(&["some/where"]).await;
+    fs::create_dir_all(scene.path("some/where")).unwrap();
+    scene.write("some/where/a.ini", "one");
+    scene.expect("a.ini", runs("one")).await;
+    fs::create_dir(scene.path("new")).unwrap();
+    scene.write("new/b.ini", "two");
+    fs::rename(scene.path("some/where"), scene.path("old")).unwrap();
+    fs::rename(scene.path("new"), scene.path("some/where")).unwrap();
+    let mut both = [scene.next().await, scene.next().await];
+    both.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(both, [("a.ini".into(), News::Gone), ("b.ini".into(), runs("two"))]);
+    scene.write("old/ghost.ini", "ghost");
+    scene.write("some/where/c.ini", "three");
+    scene.expect("c.ini", runs("three")).await;
+}
+
+#[tokio::test]
+async fn a_pattern_over_directories_follows_new_ones_and_names_by_path() {
+    let mut scene = Scene::of(&["*/vassal.ini"]).await;
+    for name in ["a", "b"] {
+        fs::create_dir(scene.path(name)).unwrap();
+        scene.write(&format!("{name}/vassal.ini"), name);
+        scene.write(&format!("{name}/other.ini"), name);
+        let path = scene.path(&format!("{name}/vassal.ini"));
+        scene.expect(path.to_str().unwrap(), runs(name)).await;
+    }
+    fs::remove_dir_all(scene.path("a")).unwrap();
+    let path = scene.path("a/vassal.ini");
+    scene.expect(path.to_str().unwrap(), News::Gone).await;
+}
+
+#[tokio::test]
+async fn a_file_two_monitors_mean_is_one_vassal() {
+    let mut scene = Scene::of(&["", "*.ini"]).await;
+    scene.write("a.ini", "one");
+    let path = scene.path("a.ini");
+    scene.expect(path.to_str().unwrap(), runs("one")).await;
+    fs::remove_file(&path).unwrap();
+    scene.expect(path.to_str().unwrap(), News::Gone).await;
+    scene.write("b.ini", "two");
+    let path = scene.path("b.ini");
+    scene.expect(path.to_str().unwrap(), runs("two")).await;
+}
+
+#[tokio::test]
+async fn hundreds_at_once_add_up() {
+    let mut scene = Scene::of(&[""]).await;
+    let mut there = BTreeMap::new();
+    for n in 0..300 {
+        scene.write(&format!("v{n}.ini"), "x");
+    }
+    while there.len() < 300 {
+        let (name, news) = scene.next().await;
+        assert_eq!(there.insert(name, news.clone()), None, "each is told once");
+        assert_eq!(news, runs("x"));
+    }
+    for n in 0..300 {
+        fs::remove_file(scene.path(&format!("v{n}.ini"))).unwrap();
+    }
+    while !there.is_empty() {
+        let (name, news) = scene.next().await;
+        assert_eq!((there.remove(&name), news), (Some(runs("x")), News::Gone));
+    }
+}
+
+#[tokio::test]
+async fn with_nofollow_only_the_link_itself_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("v")).unwrap();
+    let mut scene = Scene::with(dir, &["v"], &[("emperor-nofollow", "true"), ("emperor-extra-extension", "conf")]).await;
+    scene.write("target", "one");
+    symlink("../target", scene.path("v/a.conf")).unwrap();
+    scene.expect("a.conf", runs("one")).await;
+    fs::remove_file(scene.path("v/a.conf")).unwrap();
+    scene.expect("a.conf", News::Gone).await;
+}
