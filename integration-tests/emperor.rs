@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -90,7 +91,7 @@ impl<'h> Launch<'h> {
     #[must_use]
     pub fn start(self) -> Rc<Emperor> {
         let emperor = self.start_unheard();
-        emperor.wait_log("the emperor is watching");
+        emperor.wait_log_from(0, &["the emperor is", "control="]);
         // The gauge's zero: nothing is dropped yet, and what starts lazily has started.
         let stable = wait_for("the daemon to come to rest", SHORT, || {
             let (one, _, two) = (emperor.gauge(), crate::wait::breathe(Duration::from_millis(30)), emperor.gauge());
@@ -395,6 +396,7 @@ impl Vassal {
 struct Log {
     lines: Mutex<Vec<String>>,
     more: Condvar,
+    ended: AtomicBool,
 }
 
 impl Log {
@@ -406,6 +408,10 @@ impl Log {
             self.more.notify_all();
             raw.clear();
         }
+        // Under the lock, else a waiter between its look and its sleep would miss it.
+        let _lines = self.lines.lock().expect("nobody panics with it");
+        self.ended.store(true, Ordering::Release);
+        self.more.notify_all();
     }
 
     fn find(&self, mark: usize, limit: Duration, fits: impl Fn(&str) -> bool) -> Option<String> {
@@ -414,6 +420,9 @@ impl Log {
         loop {
             if let Some(line) = lines.iter().skip(mark).find(|line| fits(line)) {
                 return Some(line.clone());
+            }
+            if self.ended.load(Ordering::Acquire) {
+                return None; // nobody is left who could say it
             }
             let left = deadline.checked_duration_since(Instant::now())?;
             lines = self.more.wait_timeout(lines, left).expect("nobody panics with it").0;

@@ -42,7 +42,7 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 #[command(after_help = "Any emperor option works as `--KEY VALUE` or `--KEY=VALUE`, as on uWSGI's command line.")]
 pub(crate) struct Run {
-    /// The emperor's file: section [uwsgi] or [liege]
+    /// The emperor's file: section `uwsgi` or `liege`
     #[arg(long, value_name = "FILE")]
     pub(crate) ini: Option<PathBuf>,
     /// A directory of vassal files, or a pattern that matches them
