@@ -28,6 +28,11 @@ pub(crate) enum Verb {
     Clear(Remote),
     /// Run a recorded trace through the core and compare its answers
     Replay(Replay),
+    /// Print a shell's completions
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// The process that probes mounts; started by the daemon
     #[command(hide = true)]
     Prober,

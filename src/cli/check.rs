@@ -13,7 +13,7 @@ use liege_host::World;
 use liege_spec::{Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, flatten, read_emperor, read_vassal, show_config};
 use serde::Serialize;
 
-use crate::{arguments::Check, plan};
+use crate::{arguments::Check, plan, say::say};
 
 /// What is known of one file after reading it.
 #[derive(Serialize)]
@@ -44,7 +44,7 @@ pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
     let namespaces = namespaces(&arguments.emperor_use_clone)?;
     let checked: Vec<Checked> = arguments.files.iter().map(|file| check_one(file, arguments, namespaces)).collect();
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&checked)?);
+        say(&(serde_json::to_string_pretty(&checked)? + "\n"));
     } else {
         checked.iter().for_each(|checked| print(checked, arguments));
     }
@@ -128,12 +128,12 @@ fn whole_file(file: &str, message: String) -> Diagnostic {
 fn print(checked: &Checked, arguments: &Check) {
     checked.diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}\n"));
     if let Some(config) = &checked.shown {
-        print!("{config}");
+        say(config);
     }
     if let Some(plan) = &checked.plan {
-        print!("{plan}");
+        say(&plan.to_string());
     }
     if checked.diagnostics.is_empty() && !arguments.show_config && !arguments.plan {
-        println!("{}: good ({})", checked.file, checked.kind);
+        say(&format!("{}: good ({})\n", checked.file, checked.kind));
     }
 }

@@ -6,6 +6,7 @@ mod emperor;
 mod plan;
 mod presplit;
 mod remote;
+mod say;
 mod verbs;
 
 use std::process::ExitCode;

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use liege_ctl::{Client, Failure, Style, table};
 
-use crate::arguments::{Reload, Remote, Status};
+use crate::{
+    arguments::{Reload, Remote, Status},
+    say::say,
+};
 
 const NO_DAEMON: u8 = 3;
 const NO_SUCH_VASSAL: u8 = 4;
@@ -14,9 +17,9 @@ pub(crate) fn status(arguments: &Status) -> ExitCode {
     let client = Client::new(&arguments.remote.control);
     answer(client.vassals(&arguments.names).map(|view| {
         if arguments.json {
-            println!("{}", serde_json::to_string_pretty(&view).unwrap_or_default());
+            say(&(serde_json::to_string_pretty(&view).unwrap_or_default() + "\n"));
         } else {
-            print!("{}", table(&view, Style::of_stdout()));
+            say(&table(&view, Style::of_stdout()));
         }
     }))
 }
@@ -27,7 +30,7 @@ pub(crate) fn reload(arguments: &Reload) -> ExitCode {
     let mut first_failure = None;
     for name in &arguments.names {
         match client.reload(name) {
-            Ok(said) => println!("{name}: {said}"),
+            Ok(said) => say(&format!("{name}: {said}\n")),
             Err(failure) => {
                 let code = tell(&failure);
                 first_failure.get_or_insert(code);
@@ -39,7 +42,7 @@ pub(crate) fn reload(arguments: &Reload) -> ExitCode {
 
 /// `liege clear`
 pub(crate) fn clear(remote: &Remote) -> ExitCode {
-    answer(Client::new(&remote.control).clear().map(|said| println!("{said}")))
+    answer(Client::new(&remote.control).clear().map(|said| say(&format!("{said}\n"))))
 }
 
 fn answer(result: Result<(), Failure>) -> ExitCode {

@@ -10,6 +10,7 @@ use crate::{
     check, emperor,
     presplit::presplit,
     remote,
+    say::say,
 };
 
 /// Carries out what the words say. A mistake in them ends the program with 2, as clap has it.
@@ -46,8 +47,14 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
         Verb::Clear(remote) => Ok(remote::clear(&remote)),
         Verb::Replay(arguments) => {
             let replayed = liege_host::replay(&arguments.file)?;
-            println!("{replayed}");
+            say(&format!("{replayed}\n"));
             Ok(if matches!(replayed, Replayed::Same { .. }) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "liege", &mut script);
+            say(&String::from_utf8_lossy(&script));
+            Ok(ExitCode::SUCCESS)
         }
         Verb::Prober => liege_host::serve_prober(),
     }

@@ -100,11 +100,12 @@ impl Children {
         self.register().known.is_empty()
     }
 
-    /// SIGKILL to all registered children; at the daemon's end only. True when that was done before.
+    /// SIGKILL to all registered children and what they started; at the daemon's end only. True when that was done before.
     pub(crate) fn kill_all(&self) -> bool {
         let mut register = self.register();
         // Not reaped yet, so their numbers are still theirs.
         for &pid in register.known.keys() {
+            descendants::kill_below(&[pid]);
             descendants::kill(pid, nix::libc::SIGKILL).ok();
         }
         std::mem::replace(&mut register.killed, true)

@@ -26,6 +26,7 @@ mod replay;
 mod run;
 mod signals;
 mod state_dir;
+mod text;
 mod trace;
 mod turn;
 mod world;

@@ -8,7 +8,10 @@ use std::io::{self, IsTerminal};
 use anyhow::Context;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, registry::Registry, util::SubscriberInitExt};
 
-use crate::lines::{Flush, Lines};
+use crate::{
+    lines::{Flush, Lines},
+    text::Text,
+};
 
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +48,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     match format {
-        Format::Text => Box::new(tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(writer)),
+        Format::Text => Box::new(tracing_subscriber::fmt::layer().event_format(Text).with_ansi(colours).with_writer(writer)),
         Format::Logfmt => Box::new(tracing_logfmt::builder().with_target(true).layer().with_writer(writer)),
         Format::Json => Box::new(tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer)),
     }
@@ -81,7 +84,7 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(EnvFilter::new("info")).with(layer);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "health", "liege_vassal_up{{vassal=\"a.ini\"}} 1");
-            tracing::warn!(target: "vassal", vassal = "a.ini", cause = "exit", "ended\nhere");
+            tracing::warn!(target: "vassal", vassal = "a.ini", cause = "exit", "ended\nhere: \x1b[31m");
             tracing::debug!(target: "vassal", "not asked for");
         });
         let bytes = memory.0.lock().unwrap().clone();
@@ -92,6 +95,14 @@ mod tests {
     fn a_health_line_in_text_is_a_sample_behind_its_target() {
         let text = logged(Format::Text);
         assert!(text.lines().next().unwrap().ends_with("health: liege_vassal_up{vassal=\"a.ini\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn a_line_in_text_has_its_vassal_first_and_its_fields_before_further_lines() {
+        let text = logged(Format::Text);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].ends_with(" WARN vassal: a.ini: ended cause=exit"), "{text}");
+        assert_eq!(lines[2], "here: \\u{1b}[31m");
     }
 
     #[test]

@@ -110,6 +110,17 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     drop(control);
     drop(the_loop); // the prober sees its socket close, and ends
     until_childless(&children, &mut signals).await;
+    // Orphans of commands that configurations had run (`exec://`); those of vassals are gone with them.
+    let mut swept = tokio::task::spawn_blocking({
+        let children = Arc::clone(&children);
+        move || children.sweep()
+    });
+    loop {
+        tokio::select! {
+            _ = &mut swept => break,
+            _ = signals.next() => children.reap(),
+        }
+    }
     tracing::info!(target: "emperor", "the emperor is gone, nothing is left");
     Ok(())
 }

@@ -19,7 +19,7 @@ use liege_plan::Exit;
 use liege_spec::{Kind, Lookup};
 use liege_sys::{
     Strings,
-    clone::{Birth, Namespaces},
+    clone::{Birth, Child, Namespaces},
 };
 use nix::{
     errno::Errno,
@@ -96,7 +96,9 @@ impl World {
         let (shell, ended) = self.shell(command, write).map_err(|why| format!("/bin/sh: {why}"))?;
         let output = read_until(File::from(read), self.reaper.as_ref().map(|_| Instant::now() + COMMAND_TIMEOUT));
         if output.is_err() {
-            liege_sys::pidfd::signal(&shell, nix::libc::SIGKILL).ok();
+            // What it started first: once it is dead, they are nobody's. It is not reaped yet, so its number is its own.
+            liege_sys::descendants::kill_below(&[shell.pid]);
+            liege_sys::pidfd::signal(&shell.pidfd, nix::libc::SIGKILL).ok();
         }
         let exit = ended();
         let output = output.map_err(|why| format!("`{command}`: {why}"))?;
@@ -108,8 +110,8 @@ impl World {
         }
     }
 
-    /// Starts a shell; gives its pidfd and the call that waits for its end.
-    fn shell(&self, command: &str, stdout: OwnedFd) -> Result<(OwnedFd, AwaitEnd), String> {
+    /// Starts a shell; gives it and the call that waits for its end.
+    fn shell(&self, command: &str, stdout: OwnedFd) -> Result<(Child, AwaitEnd), String> {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let shell = File::open("/bin/sh").map_err(|e| text(&e))?;
         let null = File::open("/dev/null").map_err(|e| text(&e))?;
@@ -127,12 +129,12 @@ impl World {
         match &self.reaper {
             Some(children) => {
                 let (child, ending) = children.spawn(&birth).map_err(|e| text(&e))?;
-                Ok((child.pidfd, Box::new(move || ending.blocking_recv().ok())))
+                Ok((child, Box::new(move || ending.blocking_recv().ok())))
             }
             None => {
                 let child = liege_sys::clone::spawn(&birth).map_err(|e| text(&e))?;
                 let pid = child.pid;
-                Ok((child.pidfd, Box::new(move || liege_sys::wait::reap_blocking(pid).map(crate::children::exit_of))))
+                Ok((child, Box::new(move || liege_sys::wait::reap_blocking(pid).map(crate::children::exit_of))))
             }
         }
     }

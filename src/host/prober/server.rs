@@ -106,6 +106,8 @@ fn answer(ask: Ask) -> Answer {
 fn judge(found: Result<(), ProbeError>) -> Health {
     match found {
         Ok(()) => Health::Healthy,
+        // We may everything, so this is a FUSE mount on the way that answers to its owner only, dead or alive.
+        Err(ProbeError { stage: ProbeStage::Path, errno: Errno::EACCES }) => Health::Unknown { errno: Errno::EACCES as i32 },
         Err(ProbeError { stage: ProbeStage::Statfs | ProbeStage::Path | ProbeStage::Stat, errno }) if !is_ours(errno) => {
             Health::Dead { errno: errno as i32 }
         }
@@ -137,5 +139,6 @@ mod tests {
         assert_eq!(judged(ProbeStage::Root, Errno::ENOENT), Health::Unknown { errno: 2 });
         assert_eq!(judged(ProbeStage::Identity, Errno::EPERM), Health::Unknown { errno: 1 });
         assert_eq!(judged(ProbeStage::Path, Errno::EMFILE), Health::Unknown { errno: 24 });
+        assert_eq!(judged(ProbeStage::Path, Errno::EACCES), Health::Unknown { errno: 13 });
     }
 }
