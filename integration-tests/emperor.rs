@@ -91,7 +91,7 @@ impl<'h> Launch<'h> {
     #[must_use]
     pub fn start(self) -> Rc<Emperor> {
         let emperor = self.start_unheard();
-        emperor.wait_log_from(0, &["the emperor is", "control="]);
+        emperor.wait_log("the emperor is ready");
         // The gauge's zero: nothing is dropped yet, and what starts lazily has started.
         let stable = wait_for("the daemon to come to rest", SHORT, || {
             let (one, _, two) = (emperor.gauge(), crate::wait::breathe(Duration::from_millis(30)), emperor.gauge());

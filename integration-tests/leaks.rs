@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -102,6 +103,15 @@ pub fn kill_everything() {
         breathe(Duration::from_millis(5));
     }
     eprintln!("could not be killed:\n{}", procs::describe(&procs::descendants(own_pid())));
+}
+
+/// Takes off whatever is still mounted below a directory, the last one first.
+pub fn unmount_below(dir: &Path) {
+    let table = mountinfo();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(Path::new).filter(|point| point.starts_with(dir));
+    for point in points.collect::<Vec<_>>().into_iter().rev() {
+        let _ = umount2(point, MntFlags::MNT_DETACH); // gone with the one above it is as good
+    }
 }
 
 /// The pid of the story's process.

@@ -52,6 +52,7 @@ fn tell_guarded(tell: impl FnOnce(&Host)) {
             emperor.show_log();
         }
         leaks::kill_everything();
+        leaks::unmount_below(host.dir()); // else the directory could not be removed
         resume_unwind(failure);
     }
 }

@@ -145,7 +145,7 @@ say "6. touch: a graceful reload in the same namespaces, the mount untouched"
 lines=$(wc -l < "$dir/log")
 touch "$dir/vassals/app001.ini"
 deadline=$(($(now) + 20000))
-until [[ $(tail -n +$((lines + 1)) "$dir/log") == *"INFO vassal: reloaded"* ]]; do
+until [[ $(tail -n +$((lines + 1)) "$dir/log") == *": reloaded after"* ]]; do
   [ "$(now)" -lt "$deadline" ] || fail "no reload within 20 s"
 done
 until_served

@@ -197,7 +197,10 @@ impl Monitor {
         if self.scans.begin(now) {
             let (place, nofollow) = (Arc::clone(&self.place), self.shared.rules.nofollow);
             let (mut watches, answers) = (self.watch.watches(), self.answers.0.clone());
-            spawn_blocking(move || answers.send(Answer::Listing(place.walk(&mut watches, nofollow))).ok());
+            spawn_blocking(move || {
+                // Nobody listens any more: the daemon is ending.
+                answers.send(Answer::Listing(place.walk(&mut watches, nofollow))).ok();
+            });
         }
         while let Some((path, question)) = self.table.begin(now) {
             tokio::spawn(look(self.shared.clone(), Arc::clone(&self.reader), path, question, self.answers.0.clone()));

@@ -33,7 +33,7 @@ fn it_gets_ready_reloads_in_its_own_process_and_stops() {
     let pid = vassal.started();
     said(&mut vassal, AppWord::Accepting);
     let touched = dir.file("reloaded");
-    vassal.reload(vec![], uwsgi(&dir, &format!("hook-accepting1 = create:{touched}")));
+    vassal.reload(vec![], uwsgi(&dir, &format!("hook-post-app = create:{touched}")));
     said(&mut vassal, AppWord::WantsConfig);
     assert_eq!(vassal.started(), pid);
     said(&mut vassal, AppWord::Accepting);
