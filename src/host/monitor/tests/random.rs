@@ -140,7 +140,7 @@ fn hear(heard: &mut BTreeMap<String, News>, (name, news): (String, News)) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
     fn what_was_heard_adds_up_to_the_directory(deeds in prop::collection::vec(deed(), 1..40)) {
