@@ -240,6 +240,21 @@ mod tests {
     }
 
     #[test]
+    fn a_child_from_before_the_daemon_is_no_orphan_of_a_vassal() {
+        let sleep = || std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let mut before = sleep();
+        let children = Children::new();
+        let mut after = sleep();
+        let pid = |child: &std::process::Child| i32::try_from(child.id()).unwrap();
+        let judged = (children.register().is_stranger(pid(&before)), children.register().is_stranger(pid(&after)));
+        for child in [&mut before, &mut after] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(judged, (false, true));
+    }
+
+    #[test]
     fn the_ends_of_orphans_are_forgotten_once_no_birth_can_claim_them() {
         let children = Children::default();
         children.ended(7, Exit::Code(1));
