@@ -104,7 +104,8 @@ fn passed_on(env: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, 
         .collect()
 }
 
-fn pair(name: &OsString, value: &OsString) -> Vec<u8> {
+/// `NAME=VALUE`, whatever bytes they are.
+pub(crate) fn pair(name: &OsString, value: &OsString) -> Vec<u8> {
     [name.as_bytes(), b"=", value.as_bytes()].concat()
 }
 

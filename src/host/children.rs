@@ -11,14 +11,14 @@
 //! Deliberately not here: `waitpid(-1)` as the only authority, and `tokio::process`, which would reap behind our back.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     os::fd::{AsFd, OwnedFd},
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use liege_plan::Exit;
 use liege_sys::{
-    clone::{Birth, BirthError, Child},
+    clone::{Birth, BirthError, BirthStage, Child},
     descendants, pidfd,
     wait::{self, Ended},
 };
@@ -42,15 +42,47 @@ struct Register {
     unclaimed: HashMap<i32, Exit>,
     under_way: usize,
     killed: bool,
+    /// No more births: the daemon ends.
+    closed: bool,
+    /// Children of whoever became this daemon (`sh -c 'helper & exec liege'`): not ours to end.
+    innocent: HashSet<i32>,
+    /// Something was started whose orphans would be ours.
+    may_leave_orphans: bool,
 }
 
 impl Children {
+    /// A register for a daemon that has no children of its own yet; those it finds are somebody else's.
+    pub(crate) fn new() -> Self {
+        let children = Self::default();
+        children.register().innocent = descendants::children_of(own_pid()).into_iter().collect();
+        children
+    }
+
+    /// No birth begins any more. Waits for those under way, so that whoever was born is registered.
+    pub(crate) fn close(&self) {
+        let _no_births = self.births.write().unwrap_or_else(PoisonError::into_inner);
+        self.register().closed = true;
+    }
+
+    /// What is started now may leave orphans to us: the sweep at the daemon's end has something to look for.
+    pub(crate) fn expect_orphans(&self) {
+        self.register().may_leave_orphans = true;
+    }
+
+    /// Whether a sweep can find anything of ours.
+    pub(crate) fn may_leave_orphans(&self) -> bool {
+        self.register().may_leave_orphans
+    }
+
     /// Makes a child and registers it. Blocks until it has executed its program.
     ///
     /// # Errors
     /// As [`liege_sys::clone::spawn`]; nothing is left of the child then.
     pub(crate) fn spawn(&self, birth: &Birth<'_>) -> Result<(Child, Ending), BirthError> {
         let under_way = self.begin();
+        if self.register().closed {
+            return Err(BirthError { stage: BirthStage::Clone, errno: nix::errno::Errno::ESHUTDOWN });
+        }
         let child = liege_sys::clone::spawn(birth)?;
         let ending = under_way.register(child.pid);
         Ok((child, ending))
@@ -70,13 +102,13 @@ impl Children {
     /// Kills everybody who was left to us by a vassal without a pid namespace, with all descendants, and waits for their ends.
     /// Blocks; the loop goes on reaping meanwhile.
     pub(crate) fn sweep(&self) {
-        let me = i32::try_from(std::process::id()).unwrap_or_default();
+        let me = own_pid();
         let mut ended = Vec::new();
         loop {
             let no_births = self.births.write().unwrap_or_else(PoisonError::into_inner);
             let strangers: Vec<i32> = descendants::children_of(me)
                 .into_iter()
-                .filter(|pid| !ended.contains(pid) && !self.register().known.contains_key(pid))
+                .filter(|pid| !ended.contains(pid) && self.register().is_stranger(*pid))
                 .collect();
             // A zombie keeps its number until the loop has reaped it, so what is opened here is no one else.
             let doomed: Vec<(i32, OwnedFd)> = strangers.iter().filter_map(|&pid| Some((pid, pidfd::open(pid).ok()?))).collect();
@@ -119,6 +151,7 @@ impl Children {
 
     fn ended(&self, pid: i32, exit: Exit) {
         let mut register = self.register();
+        register.innocent.remove(&pid); // its number may be anybody's now
         if let Some(waiting) = register.known.remove(&pid) {
             waiting.send(exit).ok();
         } else if register.under_way > 0 {
@@ -160,6 +193,16 @@ impl Drop for UnderWay<'_> {
     }
 }
 
+impl Register {
+    fn is_stranger(&self, pid: i32) -> bool {
+        !self.known.contains_key(&pid) && !self.innocent.contains(&pid)
+    }
+}
+
+fn own_pid() -> i32 {
+    i32::try_from(std::process::id()).unwrap_or_default()
+}
+
 pub(crate) fn exit_of(ended: Ended) -> Exit {
     match ended {
         Ended::Code(code) => Exit::Code(code),
@@ -194,6 +237,21 @@ mod tests {
         children.ended(8, Exit::Code(0));
         children.ended(7, Exit::Signal(9));
         assert_eq!(ending.blocking_recv(), Ok(Exit::Signal(9)));
+    }
+
+    #[test]
+    fn a_child_from_before_the_daemon_is_no_orphan_of_a_vassal() {
+        let sleep = || std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let mut before = sleep();
+        let children = Children::new();
+        let mut after = sleep();
+        let pid = |child: &std::process::Child| i32::try_from(child.id()).unwrap();
+        let judged = (children.register().is_stranger(pid(&before)), children.register().is_stranger(pid(&after)));
+        for child in [&mut before, &mut after] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(judged, (false, true));
     }
 
     #[test]

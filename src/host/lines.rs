@@ -28,6 +28,9 @@ struct Shared {
     emptied: Condvar,
 }
 
+/// How soon a full, non-blocking log is tried again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 #[derive(Debug, Default)]
 struct Queue {
     bytes: Vec<u8>,
@@ -50,7 +53,7 @@ impl Lines {
             loop {
                 let bytes = shared.take();
                 // Nobody can be told that the log cannot be written.
-                out.write_all(&bytes).and_then(|()| out.flush()).ok();
+                write_patiently(&mut out, &bytes).and_then(|()| out.flush()).ok();
             }
         })?;
         Ok((lines.clone(), Flush(lines)))
@@ -90,6 +93,21 @@ impl Shared {
         queue.writing = true;
         std::mem::take(&mut queue.bytes)
     }
+}
+
+/// Writes everything, also where a vassal has made the file description it shares with us non-blocking. This thread has nothing
+/// else to do, so it looks again after a moment; meanwhile lines queue up, and those that find no room are counted.
+fn write_patiently(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match out.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = &bytes[n..],
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => thread::sleep(LOOK_AGAIN),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Flush {

@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, trace: Option<Trace>) -> anyhow::Result<()> {
     // First of all, so that no child's end and no wish to stop is missed.
     let mut signals = signals().context("listen to signals")?;
-    let children = Arc::<Children>::default();
+    let children = Arc::new(Children::new());
     let (post, inbox) = inbox(INBOX);
     let control = Control::serve(Path::new(&spec.control), post.clone())?;
     let mut monitors = Monitors::start(spec, &post, &children)?;
@@ -109,16 +109,19 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     the_loop.run(&mut signals).await;
     drop(control);
     drop(the_loop); // the prober sees its socket close, and ends
+    children.close(); // a file that is being read must not start a command any more
     until_childless(&children, &mut signals).await;
-    // Orphans of commands that configurations had run (`exec://`); those of vassals are gone with them.
-    let mut swept = tokio::task::spawn_blocking({
-        let children = Arc::clone(&children);
-        move || children.sweep()
-    });
-    loop {
-        tokio::select! {
-            _ = &mut swept => break,
-            _ = signals.next() => children.reap(),
+    if children.may_leave_orphans() {
+        // Of commands that configurations had run (`exec://`); those of vassals are gone with them.
+        let mut swept = tokio::task::spawn_blocking({
+            let children = Arc::clone(&children);
+            move || children.sweep()
+        });
+        loop {
+            tokio::select! {
+                _ = &mut swept => break,
+                _ = signals.next() => children.reap(),
+            }
         }
     }
     tracing::info!(target: "emperor", "the emperor is gone, nothing is left");

@@ -37,6 +37,10 @@ pub(crate) fn signals() -> io::Result<impl Stream<Item = Told> + Unpin> {
         (SignalKind::window_change(), Told::Rescan),
         (SignalKind::user_defined1(), Told::Report),
     ];
+    // Their default is to end the daemon and, with it, every vassal. Listening once takes that away for good.
+    for kind in [SignalKind::user_defined2(), SignalKind::alarm(), SignalKind::io()] {
+        drop(signal(kind)?);
+    }
     let mut streams = Vec::new();
     for (kind, told) in kinds {
         let mut arrivals = signal(kind)?;

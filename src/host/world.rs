@@ -94,7 +94,12 @@ impl World {
     fn output_of(&self, command: &str) -> Result<Vec<u8>, String> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
         let (shell, ended) = self.shell(command, write).map_err(|why| format!("/bin/sh: {why}"))?;
-        let output = read_until(File::from(read), self.reaper.as_ref().map(|_| Instant::now() + COMMAND_TIMEOUT));
+        let deadline = self.reaper.as_ref().map(|_| Instant::now() + COMMAND_TIMEOUT);
+        let output = read_until(File::from(read), deadline).and_then(|output| {
+            // It may close its output and live on.
+            until_ready(&shell.pidfd, deadline)?;
+            Ok(output)
+        });
         if output.is_err() {
             // What it started first: once it is dead, they are nobody's. It is not reaped yet, so its number is its own.
             liege_sys::descendants::kill_below(&[shell.pid]);
@@ -117,8 +122,9 @@ impl World {
         let null = File::open("/dev/null").map_err(|e| text(&e))?;
         let stderr = std::io::stderr();
         let argv = Strings::new(["sh", "-c", command]).map_err(|e| text(&e))?;
-        let env = std::env::vars().map(|(name, value)| format!("{name}={value}"));
-        let env = Strings::new(env.chain([format!("PWD={}", self.directory)])).map_err(|e| text(&e))?;
+        // As bytes: an environment need not be UTF-8.
+        let env = std::env::vars_os().map(|(name, value)| crate::birthplace::pair(&name, &value));
+        let env = Strings::new(env.chain([format!("PWD={}", self.directory).into_bytes()])).map_err(|e| text(&e))?;
         let birth = Birth {
             namespaces: Namespaces::default(),
             program: shell.as_fd(),
@@ -128,6 +134,7 @@ impl World {
         };
         match &self.reaper {
             Some(children) => {
+                children.expect_orphans();
                 let (child, ending) = children.spawn(&birth).map_err(|e| text(&e))?;
                 Ok((child, Box::new(move || ending.blocking_recv().ok())))
             }
@@ -145,19 +152,26 @@ fn read_until(mut pipe: File, deadline: Option<Instant>) -> Result<Vec<u8>, Stri
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 << 10];
     loop {
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        let wait = left.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
-        match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], wait) {
-            Ok(0) => return Err(format!("no end after {} s", COMMAND_TIMEOUT.as_secs())),
-            Err(Errno::EINTR) => continue,
-            Ok(_) | Err(_) => {}
-        }
+        until_ready(&pipe, deadline)?;
         match pipe.read(&mut buffer).map_err(|e| phrase(&e))? {
             0 => return Ok(bytes),
             n => bytes.extend_from_slice(&buffer[..n]),
         }
         if bytes.len() as u64 > MAX_SOURCE {
             return Err(too_long());
+        }
+    }
+}
+
+/// Sleeps until the fd can be read: a pipe that has something or is closed, a pidfd whose process has ended.
+fn until_ready(fd: &impl AsFd, deadline: Option<Instant>) -> Result<(), String> {
+    loop {
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let wait = left.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+        match poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], wait) {
+            Ok(0) => return Err(format!("no end after {} s", COMMAND_TIMEOUT.as_secs())),
+            Err(Errno::EINTR) => {}
+            Ok(_) | Err(_) => return Ok(()),
         }
     }
 }

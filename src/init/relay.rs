@@ -3,7 +3,10 @@
 //! Two sockets: words of one byte both ways, and the configuration pushed as one packet whenever uwsgi asks. Writing never
 //! waits: a uwsgi that does not read must not stop pid 1 from reaping.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
 
 use liege_plan::{AppWord, FromInit, Uwsgi};
 use liege_sys::{
@@ -40,8 +43,29 @@ pub(crate) struct Relay {
     text: String,
     /// uwsgi still holds the other end.
     open: bool,
+    budget: Budget,
     /// A reload was ordered and uwsgi has not asked for its configuration yet.
     reloading: bool,
+}
+
+/// How many words a second are heard. A uwsgi says a handful in its life, and a heartbeat per worker and interval; whoever
+/// says more is not heard to the end, because every word costs the daemon a turn.
+#[derive(Debug, Default)]
+struct Budget {
+    since: Option<Instant>,
+    spent: u32,
+}
+
+impl Budget {
+    const WORDS: u32 = 200;
+
+    fn allows(&mut self, now: Instant) -> bool {
+        if self.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
+            (self.since, self.spent) = (Some(now), 0);
+        }
+        self.spent += 1;
+        self.spent <= Self::WORDS
+    }
 }
 
 /// The other ends, for the child.
@@ -62,6 +86,7 @@ impl Relay {
             config_out: Outbox::default(),
             text: uwsgi.config.clone(),
             open: true,
+            budget: Budget::default(),
             reloading: false,
         };
         relay.push_config();
@@ -87,17 +112,19 @@ impl Relay {
         self.config_out.flush(&self.config);
         let mut reloaded = false;
         let mut bytes = [0; 64];
-        while self.open {
-            match stream::read(&self.words, &mut bytes) {
-                Read::Nothing => break,
-                Read::Ended => self.open = false,
-                Read::Bytes(n) => {
-                    for &byte in &bytes[..n] {
-                        channel.say(&FromInit::Said(AppWord::from(byte)));
-                        if byte == WANTS_CONFIG {
-                            self.push_config();
-                            reloaded |= std::mem::take(&mut self.reloading);
-                        }
+        // One buffer a turn: an app that never stops talking must not keep pid 1 from its other work.
+        match stream::read(&self.words, &mut bytes) {
+            Read::Nothing => {}
+            Read::Ended => self.open = false,
+            Read::Bytes(n) => {
+                for &byte in &bytes[..n] {
+                    if !self.budget.allows(Instant::now()) {
+                        continue;
+                    }
+                    channel.say(&FromInit::Said(AppWord::from(byte)));
+                    if byte == WANTS_CONFIG {
+                        self.push_config();
+                        reloaded |= std::mem::take(&mut self.reloading);
                     }
                 }
             }
@@ -116,6 +143,9 @@ impl Relay {
 
     /// Longer texts were refused before: their length would not fit the packet.
     fn push_config(&mut self) {
+        if self.config_out.len() > 0 {
+            return; // it asks again before it has read the last one
+        }
         let Ok(length) = u16::try_from(self.text.len()) else {
             return;
         };

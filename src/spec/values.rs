@@ -15,6 +15,11 @@ pub(crate) fn integer(value: &str) -> Result<u64, String> {
     value.parse().map_err(|_| format!("\"{value}\" is no number"))
 }
 
+/// Longer than any daemon runs, and short enough to be added to any clock.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Shorter intervals are a busy loop.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// Seconds, with decimals.
 pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
     let plain = !value.is_empty() && value.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -22,11 +27,16 @@ pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
     number
         .and_then(|number| Duration::try_from_secs_f64(number).ok())
         .ok_or_else(|| format!("\"{value}\" is no number of seconds"))
+        .and_then(|time| if time > LONGEST { Err("more than ten years".into()) } else { Ok(time) })
 }
 
 /// Seconds above zero.
 pub(crate) fn positive_seconds(value: &str) -> Result<Duration, String> {
-    seconds(value).and_then(|time| if time.is_zero() { Err("must be more than 0 seconds".into()) } else { Ok(time) })
+    seconds(value).and_then(|time| match time {
+        Duration::ZERO => Err("must be more than 0 seconds".into()),
+        time if time < SHORTEST => Err("must be at least 0.01 seconds".into()),
+        time => Ok(time),
+    })
 }
 
 /// An octal mode of three or four digits.

@@ -169,23 +169,21 @@ impl Vassal {
                 AppWord::Ready => {
                     self.timers.disarm(Timer::Ready);
                     self.timers.arm(Timer::Settle, cx.now + self.backoff.settles_after());
-                    if let Some(life) = &mut self.life {
+                    if let Some(life) = self.life.as_mut().filter(|life| !life.ready) {
                         life.ready = true;
                         cx.note(Note::Ready { vassal: self.name.clone(), took: cx.now - life.began });
                     }
                 }
                 AppWord::Accepting => {
-                    if let Some(life) = &mut self.life {
-                        life.accepting = true;
+                    if self.life.as_mut().is_some_and(|life| !std::mem::replace(&mut life.accepting, true)) {
+                        cx.note(Note::Accepting { vassal: self.name.clone() });
                     }
-                    cx.note(Note::Accepting { vassal: self.name.clone() });
                 }
                 AppWord::Loyal => {
                     self.backoff.reset(); // as uWSGI: a loyal vassal leaves the blacklist
-                    if let Some(life) = &mut self.life {
-                        life.loyal = true;
+                    if self.life.as_mut().is_some_and(|life| !std::mem::replace(&mut life.loyal, true)) {
+                        cx.note(Note::Loyal { vassal: self.name.clone() });
                     }
-                    cx.note(Note::Loyal { vassal: self.name.clone() });
                 }
                 AppWord::Heartbeat => {
                     self.timers.arm(Timer::Heartbeat, cx.now + cx.settings.required_heartbeat);

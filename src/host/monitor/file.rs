@@ -4,12 +4,13 @@
 //! |---|---|---|
 //! | at rest | a look is done | the next sign or scan |
 //! | being written | CREATE, MODIFY without a CLOSE_WRITE yet | a look at CLOSE_WRITE, at the latest [`LONGEST_WRITE`] later |
+//! | fresh | modified just now, under a name that no signs come for (a link's target) | a look [`FRESH`] later, until it is not |
 //! | leaving | DELETE, MOVED_FROM | a look after a grace: editors move the old file away before the new one is there |
 //! | in reading | its time has come | one look in flight, never two; signs meanwhile make its answer worthless |
 //!
 //! Race: a look may read what is half written while the sign of it still waits in inotify's queue. The writer's sign is there
 //! before the bytes are, so the task takes all waiting signs before it takes an answer, and an answer older than the last sign
-//! is thrown away (not for ever: a file that is never quiet is believed after some tries).
+//! is thrown away (not for ever: a file that is never quiet is believed after [`NEVER_QUIET`]).
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 
 use super::{
     look::{Known, Look, Question},
-    stamp::Stamp,
+    stamp::{FRESH, Stamp},
 };
 
 /// A writer that is silent for this long is believed to be done, closed or not.
@@ -33,8 +34,8 @@ const DELETED: Duration = Duration::from_millis(2);
 const NOT_FOUND: Duration = Duration::from_millis(20);
 /// Editors move the old file away, then write the new one.
 const MOVED_AWAY: Duration = Duration::from_millis(100);
-/// Answers thrown away in a row.
-const TRIES: u32 = 5;
+/// Answers are thrown away for so long, then a file that is never quiet is believed.
+const NEVER_QUIET: Duration = Duration::from_secs(3);
 /// A file with mistakes is read again at rescans, at most this many apart.
 const MOST_SCANS_APART: u32 = 16;
 
@@ -55,6 +56,17 @@ pub(super) enum Sign {
     MovedAway,
 }
 
+/// What a full scan says about one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A file.
+    File(Stamp),
+    /// Something that could not be asked for its stamp.
+    Something,
+    /// It is not there.
+    Nothing,
+}
+
 /// One file.
 #[derive(Debug, Default)]
 pub(super) struct File {
@@ -66,11 +78,16 @@ pub(super) struct File {
     due: Option<Instant>,
     /// Since when somebody writes to it, as far as we know.
     open_since: Option<Instant>,
+    /// The last sign said that a writer is done.
+    complete: bool,
+    /// Since when it is waited for because it is fresh.
+    fresh_since: Option<Instant>,
     /// How many signs there were.
     signs: u64,
     /// The number of signs when the look in flight began.
     in_flight: Option<u64>,
-    thrown_away: u32,
+    /// Since when all answers came too late.
+    late_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -124,14 +141,17 @@ impl File {
         }
         match sign {
             Sign::Created => {
+                self.complete = false;
                 self.open_since = Some(now);
                 self.due = Some(now + NEW);
             }
             Sign::Modified => {
+                self.complete = false;
                 let since = *self.open_since.get_or_insert(now);
                 self.due = Some((now + SILENT_WRITE).min(since + LONGEST_WRITE));
             }
             Sign::Complete => {
+                self.complete = true;
                 self.open_since = None;
                 self.due = Some(now);
             }
@@ -142,21 +162,30 @@ impl File {
         }
     }
 
+    /// What was signed was said of another directory's file. Its due time stays.
+    pub(super) fn distrust(&mut self) {
+        self.signs += 1;
+        self.complete = false;
+    }
+
     fn leaves(&mut self, at: Instant) {
         self.open_since = None;
         self.due = Some(at);
     }
 
-    /// A full scan found it. `stamp`: what it found; None: it is not in the directory.
-    pub(super) fn scanned(&mut self, now: Instant, stamp: Option<Stamp>) {
+    /// A full scan is done.
+    pub(super) fn scanned(&mut self, now: Instant, found: Found) {
         if self.due.is_some() || self.in_flight.is_some() {
             return; // a look is coming anyway, at the right time
         }
-        let Some(stamp) = stamp else {
-            self.due = Some(now + NOT_FOUND);
-            return;
+        let changed = match found {
+            Found::File(stamp) => self.known.is_some_and(|known| known.stamp != stamp),
+            Found::Something => false,
+            Found::Nothing => {
+                self.due = Some(now + NOT_FOUND);
+                return;
+            }
         };
-        let changed = self.known.is_some_and(|known| known.stamp != stamp);
         let suspect = self.known.is_some_and(|known| known.racy);
         let wanted = match &mut self.bad {
             Some(bad) => bad.wants_another_try(changed),
@@ -172,23 +201,28 @@ impl File {
         self.due = None;
         self.in_flight = Some(self.signs);
         let young = self.open_since.is_some_and(|since| now < since + SILENT_WRITE);
-        Question { known: self.known, again: self.bad.is_some(), young }
+        let patient = self.fresh_since.is_none_or(|since| now < since + LONGEST_WRITE);
+        Question { known: self.known, again: self.bad.is_some(), young, complete: self.complete, patient }
     }
 
     /// A look is done.
     pub(super) fn finish(&mut self, now: Instant, look: Look) -> News {
         let stale = self.in_flight.take() != Some(self.signs);
-        if stale && self.thrown_away < TRIES {
-            self.thrown_away += 1;
+        if stale && now < *self.late_since.get_or_insert(now) + NEVER_QUIET {
             self.due.get_or_insert(now);
             return News::None;
         }
-        self.thrown_away = 0;
+        self.late_since = None;
         match look {
             Look::Missing => News::Gone,
             Look::Unfinished => {
                 let since = *self.open_since.get_or_insert(now);
                 self.due.get_or_insert((since + SILENT_WRITE).max(now + NEW));
+                News::None
+            }
+            Look::Fresh => {
+                self.fresh_since.get_or_insert(now);
+                self.due.get_or_insert(now + FRESH);
                 News::None
             }
             Look::Same(known) => {
@@ -211,11 +245,18 @@ impl File {
 
     fn settle(&mut self, known: Known) {
         self.known = Some(known);
+        self.rest();
+    }
+
+    /// Whatever is found next is another story.
+    fn rest(&mut self) {
         self.open_since = None;
+        self.fresh_since = None;
+        self.complete = false;
     }
 
     fn spoiled(&mut self, diagnostics: Vec<Diagnostic>) -> News {
-        self.open_since = None;
+        self.rest();
         let bad = self.bad.get_or_insert(Bad { diagnostics: Vec::new(), scans_left: 1, scans_apart: 1, quietly: false });
         let told_before = std::mem::replace(&mut bad.quietly, false) && bad.diagnostics == diagnostics;
         if told_before {
@@ -274,7 +315,7 @@ mod tests {
         }
 
         fn scan(&mut self) -> &mut Self {
-            self.file.scanned(self.now, Some(self.known.stamp));
+            self.file.scanned(self.now, Found::File(self.known.stamp));
             self
         }
     }
@@ -315,11 +356,12 @@ mod tests {
     #[test]
     fn an_answer_older_than_the_last_sign_is_thrown_away_but_not_for_ever() {
         let mut scene = Scene::new();
-        for _ in 0..TRIES {
+        for _ in 0..3 {
             scene.file.begin(scene.now);
             scene.sign(Sign::Attributes);
             assert!(matches!(scene.file.finish(scene.now, Look::Missing), News::None));
             assert_eq!(scene.due(), Some(0));
+            scene.after(1000);
         }
         scene.file.begin(scene.now);
         scene.sign(Sign::Attributes);

@@ -33,6 +33,10 @@ pub(super) struct Question {
     pub(super) again: bool,
     /// It was made a moment ago and nobody has closed it yet: one that may still be written is not read.
     pub(super) young: bool,
+    /// A writer has said that this name is complete.
+    pub(super) complete: bool,
+    /// One that was modified just now may wait a little.
+    pub(super) patient: bool,
 }
 
 /// The answer.
@@ -42,6 +46,8 @@ pub(super) enum Look {
     Missing,
     /// Probably still being written.
     Unfinished,
+    /// Modified just now, and no sign of its completeness would come under this name.
+    Fresh,
     /// The same as before, under this stamp.
     Same(Known),
     /// It could not be read; that says nothing about its content.
@@ -85,6 +91,11 @@ impl Reader {
             && !question.again
         {
             return Ok(Look::Same(known));
+        }
+        // Whoever writes under another name (the target of a link), or where no signs come from, gets a moment to finish.
+        let signs_come = question.complete && at.is_file() && at.nlink() == 1;
+        if question.patient && !signs_come && stamp.is_fresh(began) {
+            return Ok(Look::Fresh);
         }
         // Not blocked by a fifo that took the file's place just now.
         let mut file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
@@ -152,7 +163,7 @@ mod tests {
     }
 
     fn question(known: Option<Known>) -> Question {
-        Question { known, again: false, young: false }
+        Question { known, again: false, young: false, complete: true, patient: false }
     }
 
     fn known(look: Look) -> Known {
@@ -201,6 +212,20 @@ mod tests {
         assert!(matches!(reader(false).look(&hard, &young), Look::Read(..)));
         std::os::unix::fs::symlink(&file, &soft).unwrap();
         assert!(matches!(reader(false).look(&soft, &young), Look::Read(..)));
+    }
+
+    #[test]
+    fn the_target_of_a_link_gets_a_moment_to_be_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("a.ini"), dir.path().join("l.ini"));
+        fs::write(&file, TEXT).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let patient = Question { patient: true, ..question(None) };
+        assert!(matches!(reader(false).look(&link, &patient), Look::Fresh));
+        assert!(matches!(reader(false).look(&file, &patient), Look::Read(..)));
+        assert!(matches!(reader(false).look(&file, &Question { complete: false, ..patient.clone() }), Look::Fresh));
+        File::options().write(true).open(&file).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(matches!(reader(false).look(&link, &patient), Look::Read(..)));
     }
 
     #[test]

@@ -51,8 +51,10 @@ pub(super) struct Listing {
     pub(super) watched: Vec<(WatchDescriptor, PathBuf, Role)>,
     /// A directory that inotify refused.
     pub(super) unwatched: Option<(PathBuf, io::Error)>,
-    /// What could not be listed: nothing that is missing from `files` may be taken for gone.
+    /// Directories that could not be listed: nothing that is missing from `files` may be taken for gone.
     pub(super) unreadable: Vec<(PathBuf, io::Error)>,
+    /// Files that are there, and more cannot be said of them.
+    pub(super) unknown: Vec<PathBuf>,
     /// The base is not there at all.
     pub(super) base_missing: bool,
 }
@@ -164,7 +166,7 @@ impl Place {
                 Ok(Some(stamp)) => drop(listing.files.insert(path, stamp)),
                 Ok(None) => {} // no regular file
                 Err(error) if is_gone(&error) => {}
-                Err(error) => listing.unreadable.push((path, error)),
+                Err(_) => listing.unknown.push(path), // a look will say why
             }
         }
     }

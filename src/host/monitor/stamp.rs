@@ -25,6 +25,9 @@ pub(super) struct Stamp {
 /// The coarsest clock of a file system in use (FAT's two seconds).
 const GRANULARITY: Duration = Duration::from_secs(2);
 
+/// A writer who has just truncated a file writes it within this time.
+pub(super) const FRESH: Duration = Duration::from_millis(100);
+
 impl Stamp {
     /// Of what stands at a path; None when it is no regular file (nor, with nofollow, a symbolic link).
     pub(super) fn of_path(path: &Path, nofollow: bool) -> io::Result<Option<Self>> {
@@ -48,13 +51,21 @@ impl Stamp {
         self.modified != earlier.modified
     }
 
+    /// Whether it was modified just before `now`: perhaps somebody is in the middle of it.
+    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.abs_diff(since_epoch(self.modified)) < FRESH
+    }
+
     /// Whether a write right after a reading that began at `read` could leave this same stamp.
     pub(super) fn is_racy(&self, read: SystemTime) -> bool {
         let read = read.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let latest = self.modified.max(self.changed);
-        let written = Duration::new(u64::try_from(latest.0).unwrap_or(0), u32::try_from(latest.1).unwrap_or(0));
-        read < written + GRANULARITY
+        read < since_epoch(self.modified.max(self.changed)) + GRANULARITY
     }
+}
+
+fn since_epoch((seconds, nanoseconds): (i64, i64)) -> Duration {
+    Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -72,6 +83,13 @@ mod tests {
         assert!(stamp(100).is_racy(at(101)));
         assert!(!stamp(100).is_racy(at(102)));
         assert!(stamp(100).is_racy(at(50)), "a file from the future is always racy");
+    }
+
+    #[test]
+    fn what_was_modified_just_now_is_fresh() {
+        let at = |millis| UNIX_EPOCH + Duration::from_millis(millis);
+        assert!(stamp(100).is_fresh(at(100_050)) && stamp(100).is_fresh(at(99_950)));
+        assert!(!stamp(100).is_fresh(at(100_100)) && !stamp(100).is_fresh(at(50_000)));
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! All files of one monitor, and which of them is due when.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    path::{Path, PathBuf},
+    collections::{BTreeSet, HashMap},
+    path::Path,
     sync::Arc,
 };
 
 use tokio::time::Instant;
 
 use super::{
-    file::{File, News, Sign},
+    file::{File, Found, News, Sign},
     look::{Look, Question},
-    stamp::Stamp,
+    place::Listing,
 };
 
 /// By path.
@@ -32,15 +32,24 @@ impl Table {
         self.with(path, |file| file.sign(now, sign));
     }
 
+    /// The directory is not what it was.
+    pub(super) fn distrust(&mut self) {
+        self.files.values_mut().for_each(File::distrust);
+    }
+
     /// A scan is done. `complete`: what is not in it is not there.
-    pub(super) fn scanned(&mut self, now: Instant, found: &BTreeMap<PathBuf, Stamp>, complete: bool) {
-        for (path, stamp) in found {
-            self.with(path, |file| file.scanned(now, Some(*stamp)));
+    pub(super) fn scanned(&mut self, now: Instant, listing: &Listing, complete: bool) {
+        for (path, stamp) in &listing.files {
+            self.with(path, |file| file.scanned(now, Found::File(*stamp)));
+        }
+        for path in &listing.unknown {
+            self.with(path, |file| file.scanned(now, Found::Something));
         }
         if complete {
-            let missing: Vec<_> = self.files.keys().filter(|path| !found.contains_key(&***path)).cloned().collect();
+            let found = |path: &Path| listing.files.contains_key(path) || listing.unknown.iter().any(|unknown| unknown == path);
+            let missing: Vec<_> = self.files.keys().filter(|path| !found(path)).cloned().collect();
             for path in missing {
-                self.with(&path, |file| file.scanned(now, None));
+                self.with(&path, |file| file.scanned(now, Found::Nothing));
             }
         }
     }

@@ -167,6 +167,10 @@ impl Monitor {
         match seen {
             Seen::Nothing => {}
             Seen::Unclear => self.scans.ask(now),
+            Seen::Upheaval => {
+                self.table.distrust();
+                self.scans.ask(now);
+            }
             Seen::Overflow => {
                 tracing::warn!(target: "emperor", monitor = %self.place, "inotify's queue overflowed; everything is looked at again");
                 self.scans.ask(now);
@@ -222,14 +226,16 @@ impl Monitor {
         if complete {
             self.complaints.retain(|(complaint, _)| *complaint != Complaint::Unreadable);
         }
-        listing.files.retain(|path, _| match self.naming.judge(path) {
+        let vassal = |monitor: &mut Self, path: &Path| match monitor.naming.judge(path) {
             Verdict::Vassal(_) => true,
             Verdict::OtherFormat => {
-                self.complain_of_format(path);
+                monitor.complain_of_format(path);
                 false
             }
             Verdict::Ignored => false,
-        });
+        };
+        listing.files.retain(|path, _| vassal(self, path));
+        listing.unknown.retain(|path| vassal(self, path));
         let gone_for_good = !listing.base_missing || self.scans.base_was_missing;
         if listing.base_missing != self.scans.base_was_missing {
             match listing.base_missing {
@@ -237,7 +243,7 @@ impl Monitor {
                 false => tracing::info!(target: "emperor", monitor = %self.place, "the directory is there"),
             }
         }
-        self.table.scanned(now, &listing.files, complete && gone_for_good);
+        self.table.scanned(now, &listing, complete && gone_for_good);
         self.scans.finish(now, listing.base_missing);
         if let Some(watching) = self.watching.take() {
             watching.send(()).ok();

@@ -20,6 +20,8 @@ pub(super) enum Seen {
     Names(Vec<PathBuf>, Sign),
     /// Something only a scan can find out.
     Unclear,
+    /// A watched directory is not what its path means any more: nothing known about its files can be trusted.
+    Upheaval,
     /// The queue overflowed: events are lost.
     Overflow,
     /// Nothing.
@@ -70,12 +72,18 @@ impl Watch {
         }
     }
 
-    fn name(&self, event: EventOwned) -> Seen {
+    fn name(&mut self, event: EventOwned) -> Seen {
         if event.mask.contains(EventMask::Q_OVERFLOW) {
             return Seen::Overflow;
         }
-        if event.mask.contains(EventMask::IGNORED) {
-            return Seen::Nothing; // a watch has ended; what ended it was told before
+        if event.mask.intersects(EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::UNMOUNT | EventMask::IGNORED) {
+            // Forgotten at once: what happens in a directory that was moved away happens to none of our files. (One that is
+            // unknown was given up by the last walk.)
+            if self.directories.remove(&event.wd).is_none() {
+                return Seen::Nothing;
+            }
+            self.events.watches().remove(event.wd).ok(); // the next walk watches what is at the path then
+            return Seen::Upheaval;
         }
         let (Some(directories), Some(name)) = (self.directories.get(&event.wd), event.name) else { return Seen::Unclear };
         let sign = match sign(event.mask) {
