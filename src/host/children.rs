@@ -246,7 +246,8 @@ mod tests {
         let children = Children::new();
         let mut after = sleep();
         let pid = |child: &std::process::Child| i32::try_from(child.id()).unwrap();
-        let judged = (children.register().is_stranger(pid(&before)), children.register().is_stranger(pid(&after)));
+        let register = children.register();
+        let judged = (register.is_stranger(pid(&before)), register.is_stranger(pid(&after)));
         for child in [&mut before, &mut after] {
             child.kill().unwrap();
             child.wait().unwrap();

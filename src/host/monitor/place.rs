@@ -162,6 +162,11 @@ impl Place {
                 }
                 continue;
             }
+            // Following a link may wait for a file system that hangs: that is for a look, which has a deadline of its own.
+            if !nofollow && entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                listing.unknown.push(path);
+                continue;
+            }
             match Stamp::of_path(&path, nofollow) {
                 Ok(Some(stamp)) => drop(listing.files.insert(path, stamp)),
                 Ok(None) => {} // no regular file

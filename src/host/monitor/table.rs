@@ -1,8 +1,8 @@
 //! All files of one monitor, and which of them is due when.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    path::Path,
+    collections::{BTreeSet, HashMap, HashSet},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -46,7 +46,8 @@ impl Table {
             self.with(path, |file| file.scanned(now, Found::Something));
         }
         if complete {
-            let found = |path: &Path| listing.files.contains_key(path) || listing.unknown.iter().any(|unknown| unknown == path);
+            let unknown: HashSet<&Path> = listing.unknown.iter().map(PathBuf::as_path).collect();
+            let found = |path: &Path| listing.files.contains_key(path) || unknown.contains(path);
             let missing: Vec<_> = self.files.keys().filter(|path| !found(path)).cloned().collect();
             for path in missing {
                 self.with(&path, |file| file.scanned(now, Found::Nothing));
