@@ -12,13 +12,17 @@ pub mod apps;
 pub mod emperor;
 pub mod gauge;
 pub mod http;
+pub mod launch;
 pub mod leaks;
+mod log;
 pub mod procs;
 pub mod story;
 pub mod tools;
+pub mod vassal;
 pub mod wait;
 
-pub use emperor::{Emperor, Vassal};
+pub use emperor::Emperor;
 pub use http::{get, get_ok, served};
 pub use story::{Host, story};
+pub use vassal::Vassal;
 pub use wait::{LONG, SHORT, wait_for, wait_until};

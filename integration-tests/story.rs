@@ -11,7 +11,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
 
-use crate::emperor::{Emperor, Launch};
+use crate::emperor::Emperor;
+use crate::launch::Launch;
 use crate::leaks::{self, Snapshot};
 use crate::tools;
 
