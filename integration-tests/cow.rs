@@ -92,12 +92,14 @@ impl Ns {
         assert!(status.success(), "cp -al {} {}: {status}", tools::rootfs().display(), root.display());
         fs::write(root.join("var/www/myapp.pl"), PSGI).expect("write in our own directory");
         fs::write(root.join("var/www/page.txt"), format!("page of {name}\n")).expect("write in our own directory");
-        let (data, shared) = (root.join("srv/data"), root.join("srv/data/shared.txt"));
+        let data = root.join("srv/data");
         fs::create_dir(&data).expect("mkdir in our own directory");
-        fs::write(&shared, "from the root\n").expect("write in our own directory");
-        for (path, mode) in [(&data, 0o1777), (&shared, 0o666)] {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod of our own file");
+        for name in ["shared.txt", "doomed.txt"] {
+            fs::write(data.join(name), "from the root\n").expect("write in our own directory");
+            fs::set_permissions(data.join(name), fs::Permissions::from_mode(0o666)).expect("chmod of our own file");
         }
+        // Not sticky: a protected_regular kernel lets nobody open another's file there for appending.
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).expect("chmod of our own directory");
         root
     }
 
@@ -140,6 +142,13 @@ impl Customer {
             .replace(":9090", &format!("127.0.0.1:{}", self.port))
     }
 
+    /// The same with the layer before the root, so that unionfs-fuse also changes what the root has.
+    #[must_use]
+    pub fn layer_first(&self) -> String {
+        let root = format!("/{}=RO", self.rootfs);
+        self.vassal().replace(&format!("{root}:/cow/%(uid)=RW"), &format!("/cow/%(uid)=RW:{root}"))
+    }
+
     /// What the app says to `path`, if it says 200.
     #[must_use]
     pub fn ask(&self, path: &str) -> Option<String> {
@@ -162,7 +171,7 @@ impl Customer {
     #[must_use]
     pub fn written(&self) -> Vec<String> {
         let files = tree(&self.layer).into_iter().filter(|(_, entry)| !entry.is_dir).map(|(path, _)| path);
-        files.filter(|path| !path.starts_with(".unionfs")).map(|path| path.display().to_string()).collect()
+        files.filter(|path| !path.starts_with(".unionfs-fuse")).map(|path| path.display().to_string()).collect()
     }
 }
 
