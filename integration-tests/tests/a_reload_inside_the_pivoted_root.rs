@@ -70,8 +70,10 @@ fn check_shows_the_first_start_and_the_reload() {
         let (status, said) = run_liege(&["check".as_ref(), file.as_os_str(), "--plan".as_ref()]);
         assert_eq!(status, 0, "{said}");
         let (first, again) = said.split_once("reload, in the kept namespaces:").expect("both are shown");
-        let order = ["chdir /", "unionfs-fuse", "recursively private", "pivot_root", "mount proc", "/dev", "umount /.old_root", " app "];
-        let places: Vec<usize> = order.iter().map(|word| first.find(word).unwrap_or_else(|| panic!("no {word} in\n{first}"))).collect();
+        let order =
+            ["chdir /", "unionfs-fuse", "recursively private", "pivot_root", "mount proc", "/dev", "umount /.old_root", " app "];
+        let places: Vec<usize> =
+            order.iter().map(|word| first.find(word).unwrap_or_else(|| panic!("no {word} in\n{first}"))).collect();
         assert!(places.is_sorted(), "{first}");
         for word in ["unionfs-fuse", "pivot_root", "mount proc", "umount"] {
             assert!(!again.contains(word), "a reload does not repeat {word}:\n{again}");
