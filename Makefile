@@ -60,7 +60,7 @@ demo: root deps build ## the zip tutorial, live: the page, the kill, the page ag
 demo-cow: root deps build rootfs ## the copy-on-write tutorial, live: two customers on one root, a write, the kill, an env line, nothing left
 	integration-tests/scripts/demo_cow.sh
 
-bench: root deps build rootfs ## recovery beside the real Emperor, and start-up beside peers
+bench: root deps build rootfs ## recovery and a changed line beside the real Emperor, and start-up beside peers
 	integration-tests/scripts/bench.sh
 
 rootfs: root deps ## the Debian root of the copy-on-write vassals, by debootstrap into ROOTFS_CACHE, once
