@@ -34,6 +34,26 @@ fn the_copy_on_write_tutorial_answers() {
     });
 }
 
+#[test]
+fn the_sample_answers_too() {
+    story(|host| {
+        let ns = Ns::new(host);
+        let _root = ns.rootfs("bookworm");
+        let customer = ns.customer("bookworm", USERS[0]);
+        let sample = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/vassals/cow-root.ini")).unwrap();
+        let text = sample
+            .replace("chroot=/ns,", &format!("chroot={},", ns.dir.display()))
+            .replace("/ufs", &ns.ufs.display().to_string())
+            .replace("127.0.0.1:9092", &format!("127.0.0.1:{}", customer.port));
+        let emperor = host.emperor().plugins_are_named().start();
+        emperor.write("cow-root.ini", &text);
+        served(customer.port, "page of bookworm", LONG);
+        assert_eq!(customer.tell("/env/CUSTOMER"), USERS[0]);
+        customer.tell("/append/srv/data/shared.txt");
+        assert_eq!(customer.written(), ["srv/data/shared.txt"]);
+    });
+}
+
 /// The device of a process's root.
 fn device_of_root(pid: i32) -> u64 {
     std::os::unix::fs::MetadataExt::dev(&fs::metadata(format!("/proc/{pid}/root/")).unwrap())
