@@ -77,6 +77,7 @@ echo "host:   no line with $dir/app in /proc/self/mountinfo"
 say "5. kill -9 of its FUSE daemon"
 old=$(in_vassal fuse-zip)
 namespace=$(readlink "/proc/$old/ns/pid")
+exec 8< "/proc/$old/ns/pid" # held, else the kernel might give its number to the next one
 echo "fuse-zip is $old, in $namespace"
 start=$(now)
 kill -KILL "$old"
@@ -87,6 +88,7 @@ echo "--> $(page)    (again after $took ms, fuse-zip is $new in $(readlink "/pro
 [ "$(readlink "/proc/$new/ns/pid")" != "$namespace" ] || fail "it is the old namespace"
 living=$(readlink /proc/[0-9]*/ns/pid 2>/dev/null || true)
 [[ $living != *"$namespace"* ]] || fail "something of the old namespace lives"
+exec 8<&-
 echo "nothing of $namespace is left"
 
 say "6. touch: a graceful reload in the same namespaces, the mount untouched"

@@ -129,6 +129,7 @@ say "6. kill -9 of the root's FUSE daemon"
 old=$(union "$one") || fail "$one has no unionfs-fuse"
 bystander=$(union "$two") || fail "$two has no unionfs-fuse"
 namespace=$(readlink "/proc/$old/ns/pid")
+exec 8< "/proc/$old/ns/pid" # held, else the kernel might give its number to the next one
 echo "unionfs-fuse of $one is $old, in $namespace"
 start=$(now)
 kill -KILL "$old"
@@ -139,6 +140,7 @@ echo "--> $(page "$one_port")    (again after $took ms, unionfs-fuse is $new in 
 [ "$(readlink "/proc/$new/ns/pid")" != "$namespace" ] || fail "it is the old namespace"
 living=$(readlink /proc/[0-9]*/ns/pid 2>/dev/null || true)
 [[ $living != *"$namespace"* ]] || fail "something of the old namespace lives"
+exec 8<&-
 [ "$(union "$two")" = "$bystander" ] || fail "$two was disturbed"
 [ "$(page "$one_port" /note)" = "written by $one" ] || fail "the layer was lost"
 echo "nothing of $namespace is left, $two did not notice, the note is still there"

@@ -21,7 +21,7 @@ fn a_killed_union_is_replaced_with_everything() {
         served(bystander.port, "page of precise", LONG);
         victim.tell("/append/srv/data/kept");
         let before = emperor.vassal("victim.ini");
-        let (processes, namespace, mounts) = (before.processes(), before.init.namespace("pid"), before.init.namespace("mnt"));
+        let (processes, (namespace, _hold)) = (before.processes(), before.pid_namespace());
         let undisturbed = emperor.vassal("bystander.ini");
         let (mark, client) = (emperor.mark(), Client::start(bystander.port, Duration::from_millis(10)));
 
@@ -33,9 +33,9 @@ fn a_killed_union_is_replaced_with_everything() {
         emperor.wait_cause(mark, "victim.ini", "mountpoint_dead");
 
         let after = emperor.vassal("victim.ini");
-        assert_ne!(after.init.namespace("pid"), namespace, "a new namespace");
-        let old = |p: &procs::Process| p.namespace("pid") == namespace || p.namespace("mnt") == mounts;
-        assert!(procs::all().iter().all(|process| !old(process)), "something of the old namespaces lives");
+        assert_ne!(after.init.namespace("pid"), Some(namespace), "a new namespace");
+        let old: Vec<_> = procs::all().into_iter().filter(|p| p.namespace("pid") == Some(namespace)).collect();
+        assert!(old.is_empty(), "in the old namespace live:\n{}", procs::describe(&old));
         assert_eq!(victim.tell("/read/srv/data/kept"), "by uid 33\n", "the layer is what lasts");
         assert!(!host.mountinfo().contains("unionfs"), "the host saw it:\n{}", host.mountinfo());
         assert!(took < Duration::from_secs(2), "a tenth of what uWSGI's Emperor takes is 0.34 s; this took {took:?}");
