@@ -83,6 +83,23 @@ fn a_user_that_does_not_exist() {
     });
 }
 
+#[test]
+fn a_new_root_where_the_mounts_are_the_hosts() {
+    story(|host| {
+        let ns = Ns::new(host);
+        let _root = ns.rootfs("precise");
+        let emperor = host.emperor().plugins_are_named().namespaces(Some("pid")).start();
+        let text = ns.customer("precise", USERS[0]).vassal();
+        emperor.write("app001.ini", &text);
+        let line = emperor.wait_cause(0, "app001.ini", "hook_failed");
+        for word in [place(&text, PIVOT).as_str(), "root of the whole host", "emperor-use-clone"] {
+            assert!(line.contains(word), "{word:?} is not in: {line}");
+        }
+        emperor.wait_log("starts again in");
+        assert!(!host.mountinfo().contains("unionfs"), "not even the union was mounted:\n{}", host.mountinfo());
+    });
+}
+
 /// Starts the seed's vassal as `bend` leaves it, waits for the sentence and the backing off, and sees nothing left. The whole log.
 fn told(asked_by: &str, bend: impl FnOnce(&Customer, &Ns) -> String + Send, words: &[&str]) -> Vec<String> {
     let mut log = Vec::new();

@@ -41,6 +41,11 @@ pub enum CompileError {
         /// The option.
         key: String,
     },
+    /// `pivot_root` turns the root of a whole mount namespace; without one of the vassal's own it would be the host's.
+    WouldTurnTheHost {
+        /// The line that asks for it.
+        at: Origin,
+    },
 }
 
 impl std::fmt::Display for CompileError {
@@ -56,6 +61,12 @@ impl std::fmt::Display for CompileError {
                 write!(
                     f,
                     "the value of `{key}` has more than one line, uwsgi's emperor protocol carries lines: use a file of one line"
+                )
+            }
+            Self::WouldTurnTheHost { at } => {
+                write!(
+                    f,
+                    "pivot_root ({at}) would turn the root of the whole host: a vassal needs mounts of its own for that (fs in emperor-use-clone)"
                 )
             }
         }
@@ -80,10 +91,13 @@ pub struct Surroundings<'a> {
 /// The plan of a first start.
 ///
 /// # Errors
-/// Where the spec asks for what uwsgi's protocol cannot carry.
+/// Where the spec asks for what uwsgi's protocol cannot carry, or for another root where the mounts are the host's.
 pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Plan>, CompileError> {
     let spec = &config.fresh;
     let namespaces = around.namespaces;
+    if let Some(pivot) = spec.jail.pivot_root.as_ref().filter(|_| !namespaces.mount) {
+        return Err(CompileError::WouldTurnTheHost { at: pivot.at.clone() });
+    }
     let mut list = List::default();
     if namespaces.mount {
         list.ours(Phase::Birth, Act::CutPropagation);
@@ -126,7 +140,7 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
 /// What a reload does inside the kept namespaces.
 ///
 /// # Errors
-/// As [`compile`].
+/// Where the spec asks for what uwsgi's protocol cannot carry.
 pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Reload>, CompileError> {
     let spec = &config.again;
     let dropped = spec.jail.identity.is_some();
