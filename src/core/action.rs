@@ -52,6 +52,13 @@ pub enum Action {
         /// Which birth.
         birth: u64,
     },
+    /// Get hold of the emergency exits of this life's FUSE connections, so that its end cannot be held up by one that hangs.
+    Secure {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+    },
     /// This life is over: drop its channel, its pidfd, its probes.
     Release {
         /// Whose.

@@ -81,6 +81,7 @@ impl Books {
                     | FromInit::Failed { .. }
                     | FromInit::Said(_)
                     | FromInit::AppExited { .. }
+                    | FromInit::MountsChanged { .. }
                     | FromInit::OrphanDied { .. } => {}
                 }
             }
