@@ -93,7 +93,15 @@ impl std::error::Error for ProbeError {}
 ///
 /// # Errors
 /// The stage and its errno. Only [`ProbeStage::Path`] and [`ProbeStage::Statfs`] speak of the file system.
-pub fn probe(pid: i32, path: &str, progress: &Progress) -> Result<Seen, ProbeError> {
+pub fn probe(pid: i32, path: &str) -> Result<Seen, ProbeError> {
+    probe_observed(pid, path, &Progress::default())
+}
+
+/// As [`probe`]; somebody else may see meanwhile how far it has come.
+///
+/// # Errors
+/// As there.
+pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen, ProbeError> {
     let at = |stage| move |errno| ProbeError { stage, errno };
     let root = root_of(pid).map_err(at(ProbeStage::Root))?;
     let target = match inside(root.as_fd(), path) {

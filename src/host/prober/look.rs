@@ -13,7 +13,7 @@ use liege_core::{Health, Mounted, Probed};
 use liege_sys::{
     Errno,
     fusectl::Connections,
-    probe::{ProbeError, ProbeStage, Progress, Seen, probe},
+    probe::{ProbeError, ProbeStage, Progress, Seen, probe_observed},
 };
 use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
 
@@ -31,7 +31,7 @@ pub(super) async fn look(look: Look, connections: Arc<Connections>, tell: impl F
         move || {
             let began = Instant::now();
             begin.send(began).ok();
-            let seen = probe(look.pid, &look.path, &progress);
+            let seen = probe_observed(look.pid, &look.path, &progress);
             probed(seen, began)
         }
     });

@@ -6,10 +6,7 @@ mod world;
 use std::{fs, path::Path, process::Command};
 
 use liege_plan::{Act, Exit, Mount, MountFlags, Phase, Place, Step, Umount};
-use liege_sys::{
-    Errno, descendants,
-    probe::{Progress, probe},
-};
+use liege_sys::{Errno, descendants, probe::probe};
 use world::*;
 
 const MS_BIND: u64 = 4096;
@@ -65,13 +62,13 @@ fn what_the_app_writes_lands_in_the_cow_and_a_dead_union_is_seen() {
     assert!(!fs::exists(format!("{ns}/base/written")).unwrap());
 
     let pid = vassal.child.pid;
-    let seen = probe(pid, "/", &Progress::default()).unwrap();
+    let seen = probe(pid, "/").unwrap();
     assert!(seen.is_mountpoint && seen.fstype.starts_with("fuse"), "{seen:?}");
     let is_daemon = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap().starts_with("unionfs");
     let daemon = descendants::children_of(pid).into_iter().find(is_daemon).unwrap();
     descendants::kill(daemon, 9).unwrap();
     assert_eq!(vassal.orphan_died().1, Exit::Signal(9));
-    assert_eq!(probe(pid, "/", &Progress::default()).unwrap_err().errno, Errno::ENOTCONN);
+    assert_eq!(probe(pid, "/").unwrap_err().errno, Errno::ENOTCONN);
 }
 
 #[test]

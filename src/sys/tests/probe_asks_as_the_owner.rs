@@ -7,7 +7,7 @@ use jail::{Dir, Jail, kill_and_wait};
 use liege_sys::{
     Errno,
     descendants::kill,
-    probe::{ProbeError, ProbeStage, Progress, probe},
+    probe::{ProbeError, ProbeStage, probe},
 };
 use nix::sys::statfs::statfs;
 
@@ -20,14 +20,14 @@ fn a_dead_daemon_is_seen_by_the_probe_and_not_by_root() {
     let pid = jail.child.pid;
     let from_outside = format!("/proc/{pid}/root{app}");
 
-    let seen = probe(pid, &app, &Progress::default()).unwrap();
+    let seen = probe(pid, &app).unwrap();
     assert_eq!(seen.fstype, "fuse.fuse-zip");
     assert!(seen.is_mountpoint);
-    assert_eq!(probe(pid, &app, &Progress::default()).unwrap(), seen, "the same mount is the same mount");
+    assert_eq!(probe(pid, &app).unwrap(), seen, "the same mount is the same mount");
     assert_eq!(statfs(from_outside.as_str()).unwrap().blocks(), 0, "root is told a fairy tale");
 
     kill_and_wait(daemon);
-    assert_eq!(probe(pid, &app, &Progress::default()), Err(ProbeError { stage: ProbeStage::Statfs, errno: Errno::ENOTCONN }));
+    assert_eq!(probe(pid, &app), Err(ProbeError { stage: ProbeStage::Statfs, errno: Errno::ENOTCONN }));
     assert_eq!(statfs(from_outside.as_str()).unwrap().blocks(), 0, "root is told the same fairy tale");
 }
 
@@ -37,16 +37,16 @@ fn a_daemon_that_ended_cleanly_leaves_another_mount() {
     let (zip, app) = (dir.zip(), dir.dir("app"));
     let mut jail = Jail::new(&dir);
     jail.mounts_zip(&zip, &app);
-    let first = probe(jail.child.pid, &app, &Progress::default()).unwrap();
+    let first = probe(jail.child.pid, &app).unwrap();
 
     // Nothing of the probe is left open: the tenant's own unmount works.
     jail.does(&format!("setpriv --reuid {0} --regid {0} --clear-groups fusermount -u {app}", jail::TENANT));
-    let bare = probe(jail.child.pid, &app, &Progress::default()).unwrap();
+    let bare = probe(jail.child.pid, &app).unwrap();
     assert!(!bare.is_mountpoint);
     assert_ne!(bare.mount_id, first.mount_id);
 
     jail.mounts_zip(&zip, &app);
-    let second = probe(jail.child.pid, &app, &Progress::default()).unwrap();
+    let second = probe(jail.child.pid, &app).unwrap();
     assert!(second.is_mountpoint);
     assert_ne!(second.mount_id, first.mount_id, "a mount id is never given twice");
 }
@@ -58,12 +58,12 @@ fn a_path_below_the_mount_is_followed_as_its_owner() {
     let mut jail = Jail::new(&dir);
     let daemon = jail.mounts_zip(&zip, &app);
     let (pid, below) = (jail.child.pid, format!("{app}/hello"));
-    let seen = probe(pid, &below, &Progress::default()).unwrap();
+    let seen = probe(pid, &below).unwrap();
     assert!(!seen.is_mountpoint);
-    assert_eq!(seen.mount_id, probe(pid, &app, &Progress::default()).unwrap().mount_id);
+    assert_eq!(seen.mount_id, probe(pid, &app).unwrap().mount_id);
     kill_and_wait(daemon);
     // On the way or at its end: what the kernel still remembers of the path decides.
-    assert_eq!(probe(pid, &below, &Progress::default()).unwrap_err().errno, Errno::ENOTCONN);
+    assert_eq!(probe(pid, &below).unwrap_err().errno, Errno::ENOTCONN);
 }
 
 #[test]
@@ -73,14 +73,14 @@ fn a_daemon_that_is_stopped_is_waited_for() {
     let mut jail = Jail::new(&dir);
     let daemon = jail.mounts_zip(&zip, &app);
     let pid = jail.child.pid;
-    let seen = probe(pid, &app, &Progress::default()).unwrap();
+    let seen = probe(pid, &app).unwrap();
     let waiting = dir.path("connections");
     std::fs::create_dir(&waiting).unwrap();
     jail.does(&format!("mount -t fusectl none {waiting}"));
     let waiting = format!("/proc/{pid}/root{waiting}/{}/waiting", seen.device.1);
     kill(daemon, libc::SIGSTOP).unwrap();
     std::thread::scope(|s| {
-        let probing = s.spawn(|| probe(pid, &app, &Progress::default()));
+        let probing = s.spawn(|| probe(pid, &app));
         while std::fs::read_to_string(&waiting).unwrap().trim() == "0" {
             std::thread::yield_now();
         }
@@ -103,7 +103,7 @@ fn an_absolute_symlink_stays_inside() {
     jail.told("exec chroot . /bin/sh -c 'echo inside; exec /bin/sh'");
     assert_eq!(jail.says(), "inside");
     jail.does("test -L /link");
-    let seen = probe(jail.child.pid, "/link", &Progress::default()).unwrap();
+    let seen = probe(jail.child.pid, "/link").unwrap();
     assert_eq!((seen.fstype.as_str(), seen.is_mountpoint), ("fuse.fuse-zip", true));
     assert_eq!(probe(std::process::id() as i32, "/zip").unwrap_err().stage, ProbeStage::Path);
 }
@@ -114,7 +114,7 @@ fn a_process_that_is_gone_is_told_from_a_mount_that_is_dead() {
     let jail = Jail::new(&dir);
     let pid = jail.child.pid;
     drop(jail);
-    assert_eq!(probe(pid, "/", &Progress::default()).unwrap_err().stage, ProbeStage::Root);
+    assert_eq!(probe(pid, "/").unwrap_err().stage, ProbeStage::Root);
     let here = std::process::id() as i32;
     assert_eq!(probe(here, "/no/such/path").unwrap_err(), ProbeError { stage: ProbeStage::Path, errno: Errno::ENOENT });
 }
