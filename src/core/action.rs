@@ -36,6 +36,13 @@ pub enum Action {
         /// Which birth.
         birth: u64,
     },
+    /// Its end is held up: find out by whom. Answered by `Examined`.
+    Examine {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+    },
     /// Watch these mounts, and no others, of this life.
     Watch {
         /// Whose.

@@ -173,6 +173,9 @@ impl Emperor {
             Event::Probed { vassal, birth, path, probed } => {
                 self.of_life(now, &vassal, birth, actions, |v, cx| v.probed(&path, probed, cx));
             }
+            Event::Examined { vassal, birth, found } => {
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.examined(found, cx));
+            }
             Event::Deadline => self.deadline(now, actions),
             Event::Asked(request) => self.asked(now, request, actions),
         }

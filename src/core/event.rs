@@ -91,6 +91,15 @@ pub enum Event {
         /// What it found.
         probed: Probed,
     },
+    /// Who holds up the end of a life, as asked by [`crate::Action::Examine`].
+    Examined {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// Processes with state and kernel function, mounts with what waits on them; each a phrase.
+        found: Vec<String>,
+    },
     /// The moment named by `next_deadline` has come.
     Deadline,
     /// Somebody asks for something: a signal, the control socket.

@@ -34,6 +34,8 @@ pub struct VassalView {
     pub loyal: bool,
     /// Its watched mounts.
     pub mounts: Vec<MountView>,
+    /// Who holds up its end, while it is being destroyed and somebody does: processes and mounts.
+    pub leftovers: Vec<String>,
     /// Ends so far, by the word of their cause.
     pub restarts: Vec<(String, u64)>,
     /// Failures in a row.

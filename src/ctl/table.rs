@@ -134,6 +134,7 @@ mod tests {
             accepting: true,
             loyal: true,
             mounts: vec![MountView { health: Some(Health::Dead { errno: 107 }), ..MountView::new("/app") }],
+            leftovers: Vec::new(),
             restarts: vec![("exit".into(), 2), ("signal".into(), 1)],
             failures: 0,
             retry_at: None,

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, fs, os::fd::OwnedFd};
 
-use liege_core::{Check, Name};
+use liege_core::{Check, Event, Name};
 use liege_plan::ToInit;
 use tokio::sync::mpsc;
 
@@ -37,6 +37,17 @@ struct Life {
     checks: Checks,
     /// It has FUSE mounts of its own, whose exits are held.
     secured: Option<(Instance, Asker)>,
+}
+
+impl Life {
+    /// As the prober knows it, and the prober.
+    fn secured(&mut self, birth: u64, means: &Means) -> (Instance, Asker) {
+        let secured = self.secured.get_or_insert_with(|| {
+            let namespace = mount_namespace(self.pid).unwrap_or_default();
+            (Instance { birth, pid: self.pid, namespace }, means.prober.asker())
+        });
+        secured.clone()
+    }
 }
 
 /// All of them, by birth. An action for one that is not here comes too late, which is nobody's fault.
@@ -86,12 +97,20 @@ impl Lives {
 
     /// Gets hold of the emergency exits of a life's FUSE connections.
     pub(crate) fn secure(&mut self, birth: u64, means: &Means) {
-        let Some(life) = self.0.get_mut(&birth) else { return };
-        let (of, asker) = life.secured.get_or_insert_with(|| {
-            let namespace = mount_namespace(life.pid).unwrap_or_default();
-            (Instance { birth, pid: life.pid, namespace }, means.prober.asker())
+        if let Some((of, asker)) = self.0.get_mut(&birth).map(|life| life.secured(birth, means)) {
+            asker.secure(of);
+        }
+    }
+
+    /// Finds out who holds up the end of a life.
+    pub(crate) fn examine(&mut self, vassal: Name, birth: u64, means: &Means) {
+        let Some((of, asker)) = self.0.get_mut(&birth).map(|life| life.secured(birth, means)) else { return };
+        let post = means.post.clone();
+        tokio::spawn(async move {
+            if let Some(found) = asker.examine(of).await {
+                post.event(Event::Examined { vassal, birth, found }).await;
+            }
         });
-        asker.secure(*of);
     }
 
     /// Drops everything held of a life.

@@ -101,6 +101,7 @@ mod tests {
             accepting: true,
             loyal: false,
             mounts: vec![mount],
+            leftovers: Vec::new(),
             restarts: vec![("mountpoint_dead".into(), 3)],
             failures: 0,
             retry_at: None,

@@ -25,6 +25,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (any::<u8>(), 0u8..2).prop_map(|(pick, code)| Op::AppEnds { pick, code }),
         2 => any::<u8>().prop_map(|pick| Op::Orphan { pick }),
         1 => any::<u8>().prop_map(|pick| Op::Garbles { pick }),
+        1 => any::<u8>().prop_map(|pick| Op::Examined { pick }),
         8 => (any::<u8>(), 1u8..16).prop_map(|(pick, signal)| Op::Dies { pick, signal }),
         6 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Op::Probe { pick, how }),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(pick, fuse)| Op::Mounts { pick, fuse }),

@@ -30,7 +30,7 @@ use nix::{
 };
 use tokio::{
     net::UnixStream,
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::spawn_blocking,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -68,6 +68,7 @@ enum Request {
     Secure(Instance),
     Abort(Instance),
     Forget(Instance),
+    Examine(Instance, oneshot::Sender<Vec<String>>),
 }
 
 impl Prober {
@@ -110,6 +111,13 @@ impl Asker {
     /// Lets go of them.
     pub(crate) fn forget(&self, of: Instance) {
         self.ask(Request::Forget(of));
+    }
+
+    /// Finds out who holds up the end of a life. None: the prober died over it.
+    pub(crate) async fn examine(&self, of: Instance) -> Option<Vec<String>> {
+        let (tell, found) = oneshot::channel();
+        self.ask(Request::Examine(of, tell));
+        found.await.ok()
     }
 
     fn ask(&self, request: Request) {
@@ -211,6 +219,7 @@ async fn converse(
 struct Looks {
     last_id: u64,
     waiting: HashMap<u64, mpsc::UnboundedSender<Probed>>,
+    examining: HashMap<u64, oneshot::Sender<Vec<String>>>,
 }
 
 impl Looks {
@@ -226,6 +235,11 @@ impl Looks {
                 ToProber::Secure(of)
             }
             Request::Abort(of) => ToProber::Abort(of),
+            Request::Examine(of, tell) => {
+                self.last_id += 1;
+                self.examining.insert(self.last_id, tell);
+                ToProber::Examine { id: self.last_id, of }
+            }
             Request::Forget(of) => {
                 secured.remove(&of.birth);
                 ToProber::Forget(of)
@@ -234,10 +248,14 @@ impl Looks {
     }
 
     fn hear(&mut self, message: FromProber) {
-        let FromProber::Probed { id, probed, last } = message else { return };
-        let tell = if last { self.waiting.remove(&id) } else { self.waiting.get(&id).cloned() };
-        if let Some(tell) = tell {
-            tell.send(probed).ok(); // a check that was taken back does not wait any more
+        // A check that was taken back does not wait any more, nor does a life that is over.
+        match message {
+            FromProber::Probed { id, probed, last } => {
+                let tell = if last { self.waiting.remove(&id) } else { self.waiting.get(&id).cloned() };
+                tell.map(|tell| tell.send(probed).ok());
+            }
+            FromProber::Examined { id, found } => drop(self.examining.remove(&id).map(|tell| tell.send(found).ok())),
+            FromProber::Pong => {}
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn serve(requests: &Receiver<ToProber>, connections: &Connections) {
             ToProber::Secure(of) => exits.secure(of, connections),
             ToProber::Abort(of) => exits.abort(of, connections),
             ToProber::Forget(of) => drop(exits.0.remove(&of.birth)),
-            ToProber::Look { .. } | ToProber::Ping => {}
+            ToProber::Look { .. } | ToProber::Examine { .. } | ToProber::Ping => {}
         }
     }
 }
@@ -79,12 +79,12 @@ fn name(mount: &Mount) -> (u32, u32) {
 }
 
 /// Processes whose mount table is the life's: its init, and when that is beyond asking whoever is left in its namespace.
-fn witnesses(of: Instance) -> impl Iterator<Item = i32> {
+pub(super) fn witnesses(of: Instance) -> impl Iterator<Item = i32> {
     std::iter::once(of.pid).chain(std::iter::once(()).flat_map(move |()| left_in(of.namespace)))
 }
 
 /// Everybody in this mount namespace. A walk over all processes, so only for a life whose end is held up.
-fn left_in(namespace: u64) -> Vec<i32> {
+pub(super) fn left_in(namespace: u64) -> Vec<i32> {
     if namespace == 0 {
         return Vec::new();
     }
@@ -97,7 +97,7 @@ fn left_in(namespace: u64) -> Vec<i32> {
 }
 
 /// The FUSE mounts of a table that are not the host's, one for each connection.
-fn own<'a>(table: &'a [Mount], hosts: &[Mount]) -> Vec<&'a Mount> {
+pub(super) fn own<'a>(table: &'a [Mount], hosts: &[Mount]) -> Vec<&'a Mount> {
     let hosts: BTreeSet<_> = hosts.iter().map(|mount| mount.device).collect();
     let mut seen = BTreeSet::new();
     table.iter().filter(|mount| mount.is_fuse() && !hosts.contains(&mount.device) && seen.insert(mount.device)).collect()

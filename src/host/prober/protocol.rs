@@ -21,6 +21,13 @@ pub(crate) enum ToProber {
     Abort(Instance),
     /// The life is over: let go of everything.
     Forget(Instance),
+    /// Who holds up the end of this life? Answered by [`FromProber::Examined`].
+    Examine {
+        /// Comes back with the answer.
+        id: u64,
+        /// Whose.
+        of: Instance,
+    },
     /// Are you there?
     Ping,
 }
@@ -60,6 +67,13 @@ pub(crate) enum FromProber {
         probed: Probed,
         /// Nothing more comes.
         last: bool,
+    },
+    /// Who holds up an end.
+    Examined {
+        /// Which question this answers.
+        id: u64,
+        /// As in `Event::Examined`.
+        found: Vec<String>,
     },
     /// I am here.
     Pong,

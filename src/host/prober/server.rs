@@ -14,9 +14,10 @@ use std::{
 use anyhow::{Context, anyhow};
 use liege_plan::{FrameReader, encode};
 use liege_sys::fusectl::Connections;
-use tokio::{net::UnixStream, sync::mpsc};
+use tokio::{net::UnixStream, sync::mpsc, task::spawn_blocking};
 
 use super::{
+    examine::examine,
     exits,
     look::look,
     protocol::{FromProber, ToProber},
@@ -81,6 +82,10 @@ async fn converse(socket: Arc<UnixStream>, connections: &Arc<Connections>, to_ex
                     let answers = answers.clone();
                     let tell = move |probed, last| drop(answers.send(FromProber::Probed { id, probed, last }));
                     tokio::spawn(look(asked, Arc::clone(connections), tell));
+                }
+                ToProber::Examine { id, of } => {
+                    let (answers, connections) = (answers.clone(), Arc::clone(connections));
+                    spawn_blocking(move || drop(answers.send(FromProber::Examined { id, found: examine(of, &connections) })));
                 }
                 ToProber::Ping => drop(answers.send(FromProber::Pong)),
                 request @ (ToProber::Secure(_) | ToProber::Abort(_) | ToProber::Forget(_)) => drop(to_exits.send(request)),

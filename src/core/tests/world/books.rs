@@ -91,6 +91,7 @@ impl Books {
             | Event::Garbled { .. }
             | Event::Exited { .. }
             | Event::Probed { .. }
+            | Event::Examined { .. }
             | Event::Deadline
             | Event::Asked(Request::ReloadAll | Request::Reload(_)) => {}
         }

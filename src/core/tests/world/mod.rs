@@ -52,6 +52,7 @@ pub enum Op {
     Orphan { pick: u8 },
     Mounts { pick: u8, fuse: bool },
     Garbles { pick: u8 },
+    Examined { pick: u8 },
     Dies { pick: u8, signal: u8 },
     Probe { pick: u8, how: u8 },
     Passes { millis: u32 },
@@ -125,6 +126,10 @@ impl<M: Machine> World<M> {
             Op::Mounts { pick, fuse } => self.report(pick, FromInit::MountsChanged { own_fuse: fuse }),
             Op::Garbles { pick } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
                 Some((birth, vassal)) => self.feed(Event::Garbled { vassal, birth }),
+                None => Ok(()),
+            },
+            Op::Examined { pick } => match self.pick(pick, |_| true) {
+                Some((birth, vassal)) => self.feed(Event::Examined { vassal, birth, found: vec!["cat (pid 9, state D)".into()] }),
                 None => Ok(()),
             },
             Op::Dies { pick, signal } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
@@ -288,7 +293,10 @@ impl<M: Machine> World<M> {
                 Some((_, Process::Unborn)) => {}
                 Some((_, Process::Ended)) | None => return Err(Broken::NoSignalAfterReap(vassal.clone())),
             },
-            Action::Watch { vassal, birth, .. } | Action::Secure { vassal, birth } | Action::ProbeNow { vassal, birth }
+            Action::Watch { vassal, birth, .. }
+            | Action::Secure { vassal, birth }
+            | Action::Examine { vassal, birth }
+            | Action::ProbeNow { vassal, birth }
                 if self.books.released.contains(birth) =>
             {
                 return Err(Broken::GoneOwnsNothing(vassal.clone()));
@@ -306,7 +314,7 @@ impl<M: Machine> World<M> {
                 }
                 self.quit = true;
             }
-            Action::Secure { .. } | Action::ProbeNow { .. } | Action::Note(_) => {}
+            Action::Secure { .. } | Action::Examine { .. } | Action::ProbeNow { .. } | Action::Note(_) => {}
         }
         Ok(())
     }
