@@ -52,6 +52,11 @@ pub enum Action {
         /// Which birth.
         birth: u64,
     },
+    /// Read its file again, as uWSGI does for each respawn: the world it speaks of may have changed. Answered like any change.
+    ReadAgain {
+        /// Whose.
+        vassal: Name,
+    },
     /// This life is over: drop its channel, its pidfd, its probes.
     Release {
         /// Whose.

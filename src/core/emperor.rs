@@ -133,12 +133,12 @@ impl Emperor {
 
     fn dispatch(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
         match event {
-            Event::Config { vassal, config, directory } => {
+            Event::Config { vassal, config, directory, touched } => {
                 if self.reign != Reign::Rules {
                     return; // nothing is begun any more
                 }
                 if self.vassals.contains_key(&vassal) {
-                    self.with(now, &vassal, actions, |v, cx| v.config(config, directory, cx));
+                    self.with(now, &vassal, actions, |v, cx| v.config(config, directory, touched, cx));
                 } else {
                     self.add(now, vassal, config, directory, actions);
                 }

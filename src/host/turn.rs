@@ -115,6 +115,7 @@ impl Loop {
             Action::Tell { birth, message, .. } => self.lives.tell(birth, message),
             Action::Kill { birth, .. } => self.lives.kill(birth),
             Action::Watch { birth, checks, .. } => self.lives.watch(birth, checks, &self.checks),
+            Action::ReadAgain { vassal } => self.monitors.read_again(&vassal),
             Action::ProbeNow { birth, .. } => self.lives.probe_now(birth),
             Action::Release { birth, .. } => self.lives.release(birth),
             Action::Note(note) => notes::tell(&note),

@@ -15,6 +15,7 @@ use world::{Broken, Machine, Op, World, specs};
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0u8..4, 0u8..2, 0u8..4).prop_map(|(vassal, jail, app)| Op::Write { vassal, jail, app }),
+        2 => (0u8..4, prop::option::of(0u8..4)).prop_map(|(vassal, elsewhere)| Op::ReadAgain { vassal, elsewhere }),
         1 => (0u8..4).prop_map(|vassal| Op::Bad { vassal }),
         2 => (0u8..4).prop_map(|vassal| Op::Remove { vassal }),
         10 => (any::<u8>(), prop::bool::weighted(0.1)).prop_map(|(pick, fails)| Op::Born { pick, fails }),
@@ -131,6 +132,11 @@ fn daemon_exits_only_when_no_pid_lives() {
 #[test]
 fn bad_config_never_stops_a_running_vassal() {
     caught(Sabotage::MistakesAreRemovals, |b| matches!(b, Broken::BadConfigNeverStopsARunningVassal(_)));
+}
+
+#[test]
+fn reading_again_changes_nothing() {
+    caught(Sabotage::TakesAReadingForATouch, |b| matches!(b, Broken::ReadingAgainChangesNothing(_)));
 }
 
 #[test]

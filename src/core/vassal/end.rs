@@ -35,12 +35,16 @@ impl Vassal {
         let again_in = match &self.wish {
             None => None,
             // The file was mended while it died, or what died was asked to: nothing to wait for.
-            Some(wish) if life.running.as_ref().is_some_and(|ran| ran != wish) => {
+            Some(_) if self.news && life.running.is_some() => {
                 self.backoff.reset();
                 Some(std::time::Duration::ZERO)
             }
             Some(_) if !cause.is_failure() => Some(std::time::Duration::ZERO),
-            Some(_) => Some(self.backoff.fail()),
+            Some(_) => {
+                // The next life does not wait for the answer: where it differs, it comes in time or is a change like any other.
+                cx.act(Action::ReadAgain { vassal: self.name.clone() });
+                Some(self.backoff.fail())
+            }
         };
         cx.note(Note::Ended { vassal: self.name.clone(), cause, lived, again_in });
         match again_in {

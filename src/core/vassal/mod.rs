@@ -90,6 +90,8 @@ pub(crate) struct Vassal {
     name: Name,
     /// The newest good configuration; None: down.
     wish: Option<Arc<VassalConfig>>,
+    /// The wish is of a text that no life was given yet: what ends meanwhile is no failure of it.
+    news: bool,
     directory: String,
     phase: Phase,
     /// When the phase began.
@@ -159,6 +161,7 @@ impl Vassal {
     pub(crate) fn new(name: Name, config: Arc<VassalConfig>, directory: String, cx: &mut Context<'_>) -> Self {
         let mut vassal = Self {
             wish: Some(config),
+            news: false,
             directory,
             phase: Phase::Waiting,
             since: cx.now,

@@ -25,11 +25,18 @@ pub(super) struct Known {
     pub(super) racy: bool,
 }
 
+impl Known {
+    /// Whether somebody wrote or touched the file between that reading and this one.
+    pub(super) fn touched_since(&self, earlier: &Self) -> bool {
+        self.hash != earlier.hash || self.stamp.touched_since(&earlier.stamp)
+    }
+}
+
 /// The question.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) known: Option<Known>,
-    /// Read again although nothing changed: its mistakes may depend on the world around it.
+    /// Read again although nothing changed: what it means may depend on the world around it.
     pub(super) again: bool,
     /// It was made a moment ago and nobody has closed it yet: one that may still be written is not read.
     pub(super) young: bool,
@@ -52,7 +59,7 @@ pub(super) enum Look {
     Same(Known),
     /// It could not be read; that says nothing about its content.
     Unreadable(Diagnostic),
-    /// Its content is new, or it was touched.
+    /// Its content is new, or it was touched, or it was to be read again.
     Read(Known, Reading<Arc<VassalConfig>>),
 }
 
@@ -122,8 +129,7 @@ impl Reader {
         }
         let known = Known { stamp, hash: hash(&text), racy: stamp.is_racy(began) };
         if let Some(before) = question.known
-            && before.hash == known.hash
-            && !stamp.touched_since(&before.stamp)
+            && !known.touched_since(&before)
             && !question.again
         {
             return Ok(Look::Same(known));

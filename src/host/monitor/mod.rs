@@ -26,8 +26,9 @@ mod tests;
 mod watch;
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, hash_map::Entry},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -35,7 +36,7 @@ use anyhow::Context;
 use futures::FutureExt;
 use liege_core::Name;
 use liege_spec::EmperorSpec;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::{children::Children, inbox::Post};
 
@@ -66,6 +67,7 @@ struct Rules {
 #[derive(Debug)]
 pub(crate) struct Monitors {
     scan: Vec<Arc<Notify>>,
+    names: Arc<Names>,
     watching: Vec<oneshot::Receiver<()>>,
 }
 
@@ -99,7 +101,7 @@ impl Monitors {
             scan.push(now);
             watching.push(is_watching);
         }
-        Ok(Self { scan, watching })
+        Ok(Self { scan, names: shared.names, watching })
     }
 
     /// Done when everything is watched that is there; once.
@@ -112,19 +114,44 @@ impl Monitors {
     pub(crate) fn rescan(&self) {
         self.scan.iter().for_each(|now| now.notify_one());
     }
+
+    /// Reads a vassal's file again, whatever is known of it.
+    pub(crate) fn read_again(&self, vassal: &Name) {
+        if let Some(home) = self.names.lock().get(vassal) {
+            home.again.send(Arc::clone(&home.path)).ok(); // an error: the daemon is ending
+        }
+    }
 }
 
 /// The names in use. Two monitors may mean the same file; the first one has it.
 #[derive(Debug, Default)]
-struct Names(Mutex<HashSet<Name>>);
+struct Names(Mutex<HashMap<Name, Home>>);
+
+/// Where a name belongs.
+#[derive(Debug)]
+struct Home {
+    path: Arc<Path>,
+    /// Where its monitor hears of files to be read again.
+    again: mpsc::UnboundedSender<Arc<Path>>,
+}
 
 impl Names {
     /// Takes a name; false when another monitor has it.
-    fn claim(&self, name: &Name) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone())
+    fn claim(&self, name: &Name, home: Home) -> bool {
+        match self.lock().entry(name.clone()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(home);
+                true
+            }
+        }
     }
 
     fn release(&self, name: &Name) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.lock().remove(name);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Home>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -32,6 +32,13 @@ impl Table {
         self.with(path, |file| file.sign(now, sign));
     }
 
+    /// A file is to be read again, if it is there.
+    pub(super) fn read_again(&mut self, now: Instant, path: &Path) {
+        if self.files.contains_key(path) {
+            self.with(path, |file| file.read_again(now));
+        }
+    }
+
     /// The directory is not what it was.
     pub(super) fn distrust(&mut self) {
         self.files.values_mut().for_each(File::distrust);

@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    Shared,
-    file::{News, Sign},
+    Home, Shared,
+    file::{Good, News, Sign},
     look::{Look, Question, Reader},
     naming::{Naming, Verdict},
     place::{Listing, Place},
@@ -60,6 +60,8 @@ struct Monitor {
     complaints: HashSet<(Complaint, PathBuf)>,
     scans: Scans,
     answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
+    /// Files to be read again.
+    again: (mpsc::UnboundedSender<Arc<Path>>, mpsc::UnboundedReceiver<Arc<Path>>),
     /// Told when the first scan is done.
     watching: Option<oneshot::Sender<()>>,
 }
@@ -117,6 +119,7 @@ impl Monitor {
             complaints: HashSet::new(),
             scans: Scans::default(),
             answers: mpsc::unbounded_channel(),
+            again: mpsc::unbounded_channel(),
             watching: Some(watching),
         }
     }
@@ -145,6 +148,7 @@ impl Monitor {
                         Answer::Look(path, look) => self.finish(&path, look).await,
                     }
                 }
+                Some(path) = self.again.1.recv() => self.table.read_again(Instant::now(), &path),
                 () = sleep_until(due_at), if due.is_some() => {}
                 _ = rescan.tick() => self.scans.ask(Instant::now()),
                 () = scan_now.notified() => self.scans.ask(Instant::now()),
@@ -268,19 +272,21 @@ impl Monitor {
                 }
                 return;
             }
-            News::Good(config, warnings) => {
-                warn(&vassal, &warnings);
-                Event::Config { vassal: vassal.clone(), config, directory: self.place.directory.clone() }
+            News::Good(Good { config, warnings, touched }) => {
+                if touched {
+                    warn(&vassal, &warnings); // else they were said before
+                }
+                Event::Config { vassal: vassal.clone(), config, directory: self.place.directory.clone(), touched }
             }
             News::Bad(diagnostics) => Event::BadConfig { vassal: vassal.clone(), diagnostics },
         };
-        if self.told.contains(&vassal) || self.claim(&vassal) {
+        if self.told.contains(&vassal) || self.claim(&vassal, path) {
             self.shared.post.event(event).await;
         }
     }
 
-    fn claim(&mut self, vassal: &Name) -> bool {
-        if self.shared.names.claim(vassal) {
+    fn claim(&mut self, vassal: &Name, path: &Path) -> bool {
+        if self.shared.names.claim(vassal, Home { path: path.into(), again: self.again.0.clone() }) {
             self.told.insert(vassal.clone());
             return true;
         }

@@ -40,20 +40,61 @@ impl Machine for Emperor {
 /// Something the outside does next. `pick` chooses among what is possible at that moment.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Write { vassal: u8, jail: u8, app: u8 },
-    Bad { vassal: u8 },
-    Remove { vassal: u8 },
-    Born { pick: u8, fails: bool },
-    Walks { pick: u8 },
-    StepFails { pick: u8, fatal: bool },
-    Starts { pick: u8 },
-    Says { pick: u8, word: u8 },
-    AppEnds { pick: u8, code: u8 },
-    Orphan { pick: u8 },
-    Garbles { pick: u8 },
-    Dies { pick: u8, signal: u8 },
-    Probe { pick: u8, dead: bool },
-    Passes { millis: u32 },
+    Write {
+        vassal: u8,
+        jail: u8,
+        app: u8,
+    },
+    /// The file is read again; with `elsewhere` the world around it gives it another meaning.
+    ReadAgain {
+        vassal: u8,
+        elsewhere: Option<u8>,
+    },
+    Bad {
+        vassal: u8,
+    },
+    Remove {
+        vassal: u8,
+    },
+    Born {
+        pick: u8,
+        fails: bool,
+    },
+    Walks {
+        pick: u8,
+    },
+    StepFails {
+        pick: u8,
+        fatal: bool,
+    },
+    Starts {
+        pick: u8,
+    },
+    Says {
+        pick: u8,
+        word: u8,
+    },
+    AppEnds {
+        pick: u8,
+        code: u8,
+    },
+    Orphan {
+        pick: u8,
+    },
+    Garbles {
+        pick: u8,
+    },
+    Dies {
+        pick: u8,
+        signal: u8,
+    },
+    Probe {
+        pick: u8,
+        dead: bool,
+    },
+    Passes {
+        millis: u32,
+    },
     ToDeadline,
     ReloadAll,
     ClearAll,
@@ -104,7 +145,14 @@ impl<M: Machine> World<M> {
                 let name = specs::name(vassal);
                 self.files.insert(name.clone(), (jail, app));
                 let config = specs::config(jail, app).into();
-                self.feed(Event::Config { vassal: name, config, directory: "/v".into() })
+                self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: true })
+            }
+            Op::ReadAgain { vassal, elsewhere } => {
+                let name = specs::name(vassal);
+                let Some((jail, app)) = self.files.get_mut(&name) else { return Ok(()) };
+                *app = elsewhere.unwrap_or(*app);
+                let config = specs::config(*jail, *app).into();
+                self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: false })
             }
             Op::Bad { vassal } => self.feed(Event::BadConfig { vassal: specs::name(vassal), diagnostics: Vec::new() }),
             Op::Remove { vassal } => {
@@ -299,7 +347,7 @@ impl<M: Machine> World<M> {
                 }
                 self.quit = true;
             }
-            Action::ProbeNow { .. } | Action::Note(_) => {}
+            Action::ProbeNow { .. } | Action::ReadAgain { .. } | Action::Note(_) => {}
         }
         Ok(())
     }
