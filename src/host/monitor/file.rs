@@ -237,7 +237,10 @@ impl File {
         }
         self.late_since = None;
         match look {
-            Look::Missing => News::Gone,
+            Look::Missing => {
+                self.forget();
+                News::Gone
+            }
             Look::Unfinished => {
                 let since = *self.open_since.get_or_insert(now);
                 self.due.get_or_insert((since + SILENT_WRITE).max(now + NEW));
@@ -265,6 +268,12 @@ impl File {
                 }
             }
         }
+    }
+
+    /// It is gone. What was signed since is about another file of its name, which is yet to be looked at.
+    fn forget(&mut self) {
+        let Self { due, open_since, complete, signs, .. } = *self;
+        *self = Self { due, open_since, complete, signs, ..Self::default() };
     }
 
     fn settle(&mut self, known: Known) {

@@ -10,10 +10,12 @@
 //! * `file.rs`: one file's states: being written, leaving, in reading, read (pure, told the time)
 //! * `table.rs`: all files of a monitor and what is due when (pure)
 //! * `look.rs`, `stamp.rs`: one look at one file, on a thread that may block
+//! * `complaints.rs`: what was complained about already (pure)
 //! * `task.rs`: the task that turns all this
 //!
 //! Deliberately not here: what a changed file means for a running vassal.
 
+mod complaints;
 mod file;
 mod look;
 mod naming;

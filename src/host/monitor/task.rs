@@ -22,6 +22,7 @@ use tokio::{
 
 use super::{
     Home, Shared,
+    complaints::{Complaint, Complaints},
     file::{Good, News, Sign},
     look::{Look, Question, Reader},
     naming::{Naming, Verdict},
@@ -38,15 +39,6 @@ const SCANS_APART: Duration = Duration::from_millis(50);
 /// A base that is gone may be on its way back (replaced by rename): it is believed at the second scan.
 const SECOND_SCAN: Duration = Duration::from_millis(200);
 
-/// What is said once, not at every scan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Complaint {
-    Unwatched,
-    Unreadable,
-    Format,
-    NameTaken,
-}
-
 struct Monitor {
     place: Arc<Place>,
     naming: Naming,
@@ -56,8 +48,7 @@ struct Monitor {
     table: Table,
     /// The names of this monitor that the core has heard of.
     told: HashSet<Name>,
-    /// What was complained about already.
-    complaints: HashSet<(Complaint, PathBuf)>,
+    complaints: Complaints,
     scans: Scans,
     answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
     /// Files to be read again.
@@ -116,7 +107,7 @@ impl Monitor {
             watch,
             table: Table::default(),
             told: HashSet::new(),
-            complaints: HashSet::new(),
+            complaints: Complaints::default(),
             scans: Scans::default(),
             answers: mpsc::unbounded_channel(),
             again: mpsc::unbounded_channel(),
@@ -187,6 +178,9 @@ impl Monitor {
         let taken = path.file_name().is_some_and(|name| self.place.takes(name));
         match self.naming.judge(path) {
             Verdict::Vassal(_) if taken => self.table.sign(now, path, sign),
+            Verdict::OtherFormat if taken && matches!(sign, Sign::Deleted | Sign::MovedAway) => {
+                self.complaints.forget(Complaint::Format, path);
+            }
             Verdict::OtherFormat if taken => self.complain_of_format(path),
             // A name that is no vassal's may be the way to one: the `..data` link of a ConfigMap.
             Verdict::Vassal(_) | Verdict::OtherFormat | Verdict::Ignored => match sign {
@@ -214,21 +208,25 @@ impl Monitor {
     fn scanned(&mut self, mut listing: Listing) {
         let now = Instant::now();
         self.watch.set(std::mem::take(&mut listing.watched));
-        if let Some((directory, error)) = listing.unwatched.take()
-            && self.complaints.insert((Complaint::Unwatched, directory.clone()))
+        let unwatched = listing.unwatched.take();
+        self.complaints.keep(Complaint::Unwatched, |path| unwatched.as_ref().is_some_and(|(directory, _)| directory == path));
+        if let Some((directory, error)) = &unwatched
+            && self.complaints.is_new(Complaint::Unwatched, directory)
         {
             tracing::warn!(
-                target: "emperor", "inotify cannot watch {}: {}; changes are found by the rescans only", directory.display(), phrase(&error)
+                target: "emperor", "inotify cannot watch {}: {}; changes are found by the rescans only", directory.display(), phrase(error)
             );
         }
         let complete = listing.unreadable.is_empty();
         for (path, error) in &listing.unreadable {
-            if self.complaints.insert((Complaint::Unreadable, path.clone())) {
+            if self.complaints.is_new(Complaint::Unreadable, path) {
                 tracing::warn!(target: "emperor", "{} cannot be listed: {}; what runs goes on", path.display(), phrase(error));
             }
         }
+        self.complaints.keep(Complaint::Unreadable, |path| listing.unreadable.iter().any(|(directory, _)| directory == path));
         if complete {
-            self.complaints.retain(|(complaint, _)| *complaint != Complaint::Unreadable);
+            let unknown: HashSet<&Path> = listing.unknown.iter().map(PathBuf::as_path).collect();
+            self.complaints.keep(Complaint::Format, |path| listing.files.contains_key(path) || unknown.contains(path));
         }
         let vassal = |monitor: &mut Self, path: &Path| match monitor.naming.judge(path) {
             Verdict::Vassal(_) => true,
@@ -255,7 +253,7 @@ impl Monitor {
     }
 
     fn complain_of_format(&mut self, path: &Path) {
-        if self.complaints.insert((Complaint::Format, path.to_owned())) {
+        if self.complaints.is_new(Complaint::Format, path) {
             tracing::warn!(target: "emperor", "{}: vassals are written in INI; this format is not read", path.display());
         }
     }
@@ -266,6 +264,7 @@ impl Monitor {
         let event = match news {
             News::None => return,
             News::Gone => {
+                self.complaints.forget(Complaint::NameTaken, path);
                 if self.told.remove(&vassal) {
                     self.shared.names.release(&vassal);
                     self.shared.post.event(Event::Vanished { vassal }).await;
@@ -290,7 +289,7 @@ impl Monitor {
             self.told.insert(vassal.clone());
             return true;
         }
-        if self.complaints.insert((Complaint::NameTaken, PathBuf::from(&**vassal))) {
+        if self.complaints.is_new(Complaint::NameTaken, path) {
             tracing::warn!(target: "emperor", vassal = &**vassal, monitor = %self.place, "another monitor has this file already");
         }
         false
