@@ -13,7 +13,7 @@ use std::{
 use liege_spec::{Diagnostic, Reading, Severity, Source, VassalConfig, read_vassal};
 use nix::fcntl::OFlag;
 
-use super::{place::is_gone, stamp::Stamp};
+use super::{stamp::Stamp, walk::is_gone};
 use crate::world::{World, phrase};
 
 /// What is known of a file from its last reading.

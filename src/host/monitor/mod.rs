@@ -5,26 +5,31 @@
 //! the directory itself changes) catches whatever no event told. So a lost or late event costs time, never truth.
 //!
 //! * `naming.rs`: which files are vassals, and what they are called
-//! * `place.rs`: which directories and names a monitor means, and one walk over them
+//! * `place.rs`, `walk.rs`: which directories and names a monitor means, and one walk over them
 //! * `watch.rs`: inotify events, named
 //! * `file.rs`: one file's states: being written, leaving, in reading, read (pure, told the time)
 //! * `table.rs`: all files of a monitor and what is due when (pure)
 //! * `look.rs`, `stamp.rs`: one look at one file, on a thread that may block
 //! * `complaints.rs`: what was complained about already (pure)
+//! * `scans.rs`: when the next walk is due (pure)
+//! * `late.rs`: waiting for what hangs
 //! * `task.rs`: the task that turns all this
 //!
 //! Deliberately not here: what a changed file means for a running vassal.
 
 mod complaints;
 mod file;
+mod late;
 mod look;
 mod naming;
 mod place;
+mod scans;
 mod stamp;
 mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod watch;
 
 use std::{

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     file::{File, Found, News, Sign},
     look::{Look, Question},
-    place::Listing,
+    walk::Listing,
 };
 
 /// By path.

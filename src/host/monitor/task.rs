@@ -12,32 +12,29 @@ use std::{
 };
 
 use futures::FutureExt;
+use inotify::Watches;
 use liege_core::{Event, Name};
 use liege_spec::Diagnostic;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     task::{spawn_blocking, yield_now},
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{
     Home, Shared,
     complaints::{Complaint, Complaints},
     file::{Good, News, Sign},
+    late::patiently,
     look::{Look, Question, Reader},
     naming::{Naming, Verdict},
-    place::{Listing, Place},
+    place::Place,
+    scans::{SCANS_APART, Scans},
     table::Table,
+    walk::{Listing, Whereabouts, walk},
     watch::{Seen, Watch},
 };
 use crate::world::{World, phrase};
-
-/// After this long a reading counts as stuck.
-const LATE: Duration = Duration::from_secs(10);
-/// Between two scans asked for by signs: a storm of them must not become a storm of scans.
-const SCANS_APART: Duration = Duration::from_millis(50);
-/// A base that is gone may be on its way back (replaced by rename): it is believed at the second scan.
-const SECOND_SCAN: Duration = Duration::from_millis(200);
 
 struct Monitor {
     place: Arc<Place>,
@@ -53,24 +50,16 @@ struct Monitor {
     answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
     /// Files to be read again.
     again: (mpsc::UnboundedSender<Arc<Path>>, mpsc::UnboundedReceiver<Arc<Path>>),
-    /// Told when the first scan is done.
+    /// Dropped when the first scan is done, or late.
     watching: Option<oneshot::Sender<()>>,
 }
 
 /// What comes back from the threads that may block.
 enum Answer {
     Listing(Listing),
+    /// Some directory hangs; its listing will come.
+    Late,
     Look(Arc<Path>, Look),
-}
-
-/// When the next scan is due.
-#[derive(Debug, Default)]
-struct Scans {
-    due: Option<Instant>,
-    in_flight: bool,
-    last: Option<Instant>,
-    /// The last scan did not find the base.
-    base_was_missing: bool,
 }
 
 /// Starts the task of `emperor = WHAT`. What it returns is told when everything is watched that is there.
@@ -81,9 +70,14 @@ pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<
     let watch = Watch::new()?;
     let (watching, is_watching) = oneshot::channel();
     tokio::spawn(async move {
+        let (mut watching, shown) = (Some(watching), PathBuf::from(&what));
         let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-        // A look at a dead file system: it must not keep the other monitors from starting.
-        if let Ok(place) = spawn_blocking(move || Place::new(&what, &cwd)).await {
+        // A look at a dead file system: it must keep neither the other monitors nor the daemon from starting.
+        let place = patiently(spawn_blocking(move || Place::new(&what, &cwd)), |since| {
+            hangs(&shown, since);
+            watching.take();
+        });
+        if let Some(place) = place.await.answer {
             Monitor::of(place, only_one, shared, watch, watching).run(scan_now).await;
         }
     });
@@ -91,7 +85,7 @@ pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<
 }
 
 impl Monitor {
-    fn of(place: Place, only_one: bool, shared: Shared, watch: Watch, watching: oneshot::Sender<()>) -> Self {
+    fn of(place: Place, only_one: bool, shared: Shared, watch: Watch, watching: Option<oneshot::Sender<()>>) -> Self {
         let reader = Reader {
             nofollow: shared.rules.nofollow,
             set: shared.rules.vassal_set.clone().into(),
@@ -111,7 +105,7 @@ impl Monitor {
             scans: Scans::default(),
             answers: mpsc::unbounded_channel(),
             again: mpsc::unbounded_channel(),
-            watching: Some(watching),
+            watching,
         }
     }
 
@@ -122,7 +116,7 @@ impl Monitor {
         loop {
             // Without the timer, whose ticks are a millisecond apart.
             self.begin_what_is_due();
-            let due = self.table.next_due().into_iter().chain(self.scans.due.filter(|_| !self.scans.in_flight)).min();
+            let due = self.table.next_due().into_iter().chain(self.scans.due()).min();
             let due_at = due.unwrap_or_else(Instant::now);
             tokio::select! {
                 biased; // signs before answers: an answer may be older than a sign
@@ -136,6 +130,7 @@ impl Monitor {
                     self.take_waiting_signs(&mut broken);
                     match answer {
                         Answer::Listing(listing) => self.scanned(listing),
+                        Answer::Late => drop(self.watching.take()),
                         Answer::Look(path, look) => self.finish(&path, look).await,
                     }
                 }
@@ -194,11 +189,7 @@ impl Monitor {
         let now = Instant::now();
         if self.scans.begin(now) {
             let (place, nofollow) = (Arc::clone(&self.place), self.shared.rules.nofollow);
-            let (mut watches, answers) = (self.watch.watches(), self.answers.0.clone());
-            spawn_blocking(move || {
-                // Nobody listens any more: the daemon is ending.
-                answers.send(Answer::Listing(place.walk(&mut watches, nofollow))).ok();
-            });
+            tokio::spawn(list(place, self.watch.watches(), nofollow, self.answers.0.clone()));
         }
         while let Some((path, question)) = self.table.begin(now) {
             tokio::spawn(look(self.shared.clone(), Arc::clone(&self.reader), path, question, self.answers.0.clone()));
@@ -247,9 +238,7 @@ impl Monitor {
         }
         self.table.scanned(now, &listing, complete && gone_for_good);
         self.scans.finish(now, listing.base_missing);
-        if let Some(watching) = self.watching.take() {
-            watching.send(()).ok();
-        }
+        self.watching = None;
     }
 
     fn complain_of_format(&mut self, path: &Path) {
@@ -296,31 +285,6 @@ impl Monitor {
     }
 }
 
-impl Scans {
-    fn ask(&mut self, at: Instant) {
-        let earliest = self.last.map_or(at, |last| at.max(last + SCANS_APART));
-        self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
-    }
-
-    fn begin(&mut self, now: Instant) -> bool {
-        let begins = !self.in_flight && self.due.is_some_and(|due| due <= now);
-        if begins {
-            self.due = None;
-            self.in_flight = true;
-        }
-        begins
-    }
-
-    fn finish(&mut self, now: Instant, base_missing: bool) {
-        self.in_flight = false;
-        self.last = Some(now);
-        if base_missing && !self.base_was_missing {
-            self.ask(now + SECOND_SCAN);
-        }
-        self.base_was_missing = base_missing;
-    }
-}
-
 fn warn(vassal: &Name, warnings: &[Diagnostic]) {
     for warning in warnings {
         tracing::warn!(target: "vassal", vassal = &**vassal, "{warning}");
@@ -330,22 +294,49 @@ fn warn(vassal: &Name, warnings: &[Diagnostic]) {
 /// One look, on a thread that may block.
 async fn look(shared: Shared, reader: Arc<Reader>, path: Arc<Path>, question: Question, answers: mpsc::UnboundedSender<Answer>) {
     let (Ok(_thread), Ok(place)) = (shared.threads.acquire().await, shared.readings.acquire().await) else { return };
-    let mut reading = spawn_blocking({
+    let mut place = Some(place);
+    let reading = spawn_blocking({
         let path = Arc::clone(&path);
         move || reader.look(&path, &question)
     });
-    let look = match timeout(LATE, &mut reading).await {
-        Ok(look) => look,
-        Err(_) => {
-            drop(place);
-            tracing::warn!(
-                target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
-                path.display(), LATE.as_secs()
-            );
-            reading.await
-        }
-    };
-    if let Ok(look) = look {
+    let waited = patiently(reading, |since| {
+        place = None;
+        tracing::warn!(
+            target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
+            path.display(), since.as_secs()
+        );
+    })
+    .await;
+    if let Some(look) = waited.answer {
         answers.send(Answer::Look(path, look)).ok(); // an error: the runtime is ending
     }
+}
+
+/// One walk, on a thread that may block.
+async fn list(place: Arc<Place>, mut watches: Watches, nofollow: bool, answers: mpsc::UnboundedSender<Answer>) {
+    let at = Whereabouts::default();
+    let walking = spawn_blocking({
+        let at = at.clone();
+        move || walk(&place, &mut watches, nofollow, &at)
+    });
+    let mut hung = PathBuf::new();
+    let waited = patiently(walking, |since| {
+        hung = at.path();
+        hangs(&hung, since);
+        answers.send(Answer::Late).ok();
+    })
+    .await;
+    if let Some(late) = waited.late {
+        tracing::info!(target: "emperor", "{} answers again after {} s", hung.display(), late.as_secs());
+    }
+    if let Some(listing) = waited.answer {
+        answers.send(Answer::Listing(listing)).ok(); // an error: the daemon is ending
+    }
+}
+
+fn hangs(directory: &Path, since: Duration) {
+    tracing::warn!(
+        target: "emperor", "{} has not answered for {} s: a dead file system? What runs goes on, what changes there is not seen",
+        directory.display(), since.as_secs()
+    );
 }
