@@ -20,6 +20,7 @@ pub mod descendants;
 pub mod fds;
 pub mod identity;
 pub mod limits;
+pub mod mark;
 pub mod mount;
 pub mod mountinfo;
 pub mod pidfd;
