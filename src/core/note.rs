@@ -54,6 +54,8 @@ pub enum Note {
     Tolerated { vassal: Name, what: String },
     /// A daemon of the vassal died.
     OrphanDied { vassal: Name, pid: i32, how: String },
+    /// So many more died, too fast to be named.
+    OrphansDied { vassal: Name, count: u32 },
     /// A watched mount changed its state.
     Mount { vassal: Name, path: String, state: String, detail: String },
     /// A file has mistakes; what runs goes on.
@@ -69,7 +71,7 @@ impl Note {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::OrphanDied { .. } | Self::Accepting { .. } => Level::Debug,
+            Self::OrphanDied { .. } | Self::OrphansDied { .. } | Self::Accepting { .. } => Level::Debug,
             Self::Added { .. }
             | Self::Started { .. }
             | Self::Ready { .. }
@@ -121,6 +123,7 @@ impl Note {
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OrphanDied { .. }
+            | Self::OrphansDied { .. }
             | Self::BadConfig { .. } => "vassal",
         }
     }
@@ -145,6 +148,7 @@ impl Note {
             | Self::Gone { vassal }
             | Self::Tolerated { vassal, .. }
             | Self::OrphanDied { vassal, .. }
+            | Self::OrphansDied { vassal, .. }
             | Self::Mount { vassal, .. }
             | Self::BadConfig { vassal, .. } => Some(vassal),
         }
@@ -167,6 +171,7 @@ impl Note {
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OrphanDied { .. }
+            | Self::OrphansDied { .. }
             | Self::Mount { .. }
             | Self::BadConfig { .. }
             | Self::ShuttingDown { .. }
@@ -203,6 +208,7 @@ impl std::fmt::Display for Note {
             Self::Gone { .. } => f.write_str("gone"),
             Self::Tolerated { what, .. } => f.write_str(what),
             Self::OrphanDied { pid, how, .. } => write!(f, "daemon with pid {pid} in its namespace {how}"),
+            Self::OrphansDied { count, .. } => write!(f, "{count} more processes died that nobody in it waited for"),
             Self::Mount { path, state, detail, .. } if detail.is_empty() => write!(f, "{path} is {state}"),
             Self::Mount { path, state, detail, .. } => write!(f, "{path} is {state}: {detail}"),
             Self::BadConfig { runs_on, diagnostics, .. } => {

@@ -19,6 +19,7 @@ use crate::{
     channel::{Channel, News},
     env::Env,
     life::Later,
+    orphans::Orphans,
 };
 
 /// The fd of the channel, agreed with the host.
@@ -61,6 +62,8 @@ pub(crate) struct Init {
     pub(crate) stop: bool,
     /// The newest reload that was asked for and not begun.
     pub(crate) reload: Option<Box<Reload>>,
+    /// Deaths that nobody waited for.
+    pub(crate) orphans: Orphans,
     /// What of the plan later moments need.
     pub(crate) later: Later,
 }
@@ -79,7 +82,17 @@ impl Init {
             subreaper::enable().ok()?;
         }
         let env = Env::inherited();
-        Some(Self { channel, signals, env, job: None, app: None, stop: false, reload: None, later: Later::default() })
+        Some(Self {
+            channel,
+            signals,
+            env,
+            job: None,
+            app: None,
+            stop: false,
+            reload: None,
+            orphans: Orphans::default(),
+            later: Later::default(),
+        })
     }
 
     /// Waits until something happens, at most until the deadline, and notes it.
@@ -87,6 +100,7 @@ impl Init {
     /// # Errors
     /// [`End::HostGone`], found here and nowhere else.
     pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), End> {
+        let deadline = deadline.into_iter().chain(self.orphans.due()).min();
         let timeout = deadline.map(|d| d.saturating_duration_since(Instant::now()));
         let mut interests = vec![self.channel.interest(), Interest { fd: self.signals.as_fd(), write: false }];
         if let Some(app) = &self.app {
@@ -106,6 +120,7 @@ impl Init {
         if ready[1] {
             self.receive_signals();
         }
+        self.orphans.tell(Instant::now(), &mut self.channel);
         Ok(())
     }
 

@@ -25,6 +25,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (any::<u8>(), prop::sample::select(vec![1u8, 2, 5, 17, 22, 26, 30, 99])).prop_map(|(pick, word)| Op::Says { pick, word }),
         2 => (any::<u8>(), 0u8..2).prop_map(|(pick, code)| Op::AppEnds { pick, code }),
         2 => any::<u8>().prop_map(|pick| Op::Orphan { pick }),
+        1 => any::<u8>().prop_map(|pick| Op::Storm { pick }),
         1 => any::<u8>().prop_map(|pick| Op::Garbles { pick }),
         8 => (any::<u8>(), 1u8..16).prop_map(|(pick, signal)| Op::Dies { pick, signal }),
         4 => (any::<u8>(), prop::bool::weighted(0.3)).prop_map(|(pick, dead)| Op::Probe { pick, dead }),

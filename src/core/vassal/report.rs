@@ -20,6 +20,7 @@ impl Vassal {
             FromInit::Said(word) => self.said(word, cx),
             FromInit::AppExited { exit } => self.app_exited(exit, cx),
             FromInit::OrphanDied { pid, exit } => self.orphan_died(pid, exit, cx),
+            FromInit::OrphansDied { count } => self.orphans_died(count, cx),
         }
     }
 
@@ -218,6 +219,16 @@ impl Vassal {
             Exit::Signal(signal) => format!("killed by {}", signal_name(signal)),
         };
         cx.note(Note::OrphanDied { vassal: self.name.clone(), pid, how });
+        self.probe_now(cx);
+    }
+
+    /// Perhaps it was one of these. Init sums them up, so a storm of them costs no more than a breeze.
+    fn orphans_died(&mut self, count: u32, cx: &mut Context<'_>) {
+        cx.note(Note::OrphansDied { vassal: self.name.clone(), count });
+        self.probe_now(cx);
+    }
+
+    fn probe_now(&mut self, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Running | Phase::Reloading => {
                 if let Some(life) = self.life.as_ref().filter(|life| !life.mounts.is_empty()) {

@@ -87,7 +87,8 @@ impl Books {
                     | FromInit::Failed { .. }
                     | FromInit::Said(_)
                     | FromInit::AppExited { .. }
-                    | FromInit::OrphanDied { .. } => {}
+                    | FromInit::OrphanDied { .. }
+                    | FromInit::OrphansDied { .. } => {}
                 }
             }
             Event::BadConfig { .. }

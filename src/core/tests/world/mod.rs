@@ -40,61 +40,22 @@ impl Machine for Emperor {
 /// Something the outside does next. `pick` chooses among what is possible at that moment.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Write {
-        vassal: u8,
-        jail: u8,
-        app: u8,
-    },
-    /// The file is read again; with `elsewhere` the world around it gives it another meaning.
-    ReadAgain {
-        vassal: u8,
-        elsewhere: Option<u8>,
-    },
-    Bad {
-        vassal: u8,
-    },
-    Remove {
-        vassal: u8,
-    },
-    Born {
-        pick: u8,
-        fails: bool,
-    },
-    Walks {
-        pick: u8,
-    },
-    StepFails {
-        pick: u8,
-        fatal: bool,
-    },
-    Starts {
-        pick: u8,
-    },
-    Says {
-        pick: u8,
-        word: u8,
-    },
-    AppEnds {
-        pick: u8,
-        code: u8,
-    },
-    Orphan {
-        pick: u8,
-    },
-    Garbles {
-        pick: u8,
-    },
-    Dies {
-        pick: u8,
-        signal: u8,
-    },
-    Probe {
-        pick: u8,
-        dead: bool,
-    },
-    Passes {
-        millis: u32,
-    },
+    Write { vassal: u8, jail: u8, app: u8 },
+    ReadAgain { vassal: u8, elsewhere: Option<u8> },
+    Bad { vassal: u8 },
+    Remove { vassal: u8 },
+    Born { pick: u8, fails: bool },
+    Walks { pick: u8 },
+    StepFails { pick: u8, fatal: bool },
+    Starts { pick: u8 },
+    Says { pick: u8, word: u8 },
+    AppEnds { pick: u8, code: u8 },
+    Orphan { pick: u8 },
+    Storm { pick: u8 },
+    Garbles { pick: u8 },
+    Dies { pick: u8, signal: u8 },
+    Probe { pick: u8, dead: bool },
+    Passes { millis: u32 },
     ToDeadline,
     ReloadAll,
     ClearAll,
@@ -147,6 +108,7 @@ impl<M: Machine> World<M> {
                 let config = specs::config(jail, app).into();
                 self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: true })
             }
+            // With `elsewhere` the world around the file gives it another meaning.
             Op::ReadAgain { vassal, elsewhere } => {
                 let name = specs::name(vassal);
                 let Some((jail, app)) = self.files.get_mut(&name) else { return Ok(()) };
@@ -168,6 +130,7 @@ impl<M: Machine> World<M> {
             Op::Starts { pick } => self.report(pick, FromInit::Started { pid: 2 }),
             Op::Says { pick, word } => self.report(pick, FromInit::Said(AppWord::from(word))),
             Op::AppEnds { pick, code } => self.report(pick, FromInit::AppExited { exit: Exit::Code(code.into()) }),
+            Op::Storm { pick } => self.report(pick, FromInit::OrphansDied { count: 1000 }),
             Op::Orphan { pick } => self.report(pick, FromInit::OrphanDied { pid: 3, exit: Exit::Signal(9) }),
             Op::Garbles { pick } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
                 Some((birth, vassal)) => self.feed(Event::Garbled { vassal, birth }),
