@@ -480,7 +480,8 @@ mod tests {
         scene.known.hash = 2;
         scene.bad();
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("a.ini"), "x").unwrap();
+        let mended = fs::File::create(dir.path().join("a.ini")).unwrap();
+        mended.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         scene.known = Known { stamp: Stamp::of_path(&dir.path().join("a.ini"), false).unwrap().unwrap(), ..before };
         assert_eq!(scene.good(), Some(true));
         scene.known.hash = 2;

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use liege_spec::{Diagnostic, Reading, Severity, Source, VassalConfig, read_vassal};
@@ -71,6 +71,8 @@ const MAX_FILE: u64 = 4 << 20;
 pub(super) struct Reader {
     pub(super) nofollow: bool,
     pub(super) set: Arc<[(String, String)]>,
+    /// `emperor-curse-tolerance`
+    pub(super) stop_timeout: Option<Duration>,
     pub(super) world: World,
 }
 
@@ -139,7 +141,8 @@ impl Reader {
 
     fn understand(&self, path: &Path, text: &[u8]) -> Reading<Arc<VassalConfig>> {
         let path = path.to_string_lossy();
-        let Reading { value, diagnostics } = read_vassal(&Source { path: &path, text, set: &self.set }, &self.world);
+        let source = Source { path: &path, text, set: &self.set, stop_timeout: self.stop_timeout };
+        let Reading { value, diagnostics } = read_vassal(&source, &self.world);
         Reading { value: value.map(Arc::new), diagnostics }
     }
 }
@@ -169,7 +172,7 @@ mod tests {
     use super::*;
 
     fn reader(nofollow: bool) -> Reader {
-        Reader { nofollow, set: Arc::new([]), world: World::alone() }
+        Reader { nofollow, set: Arc::new([]), stop_timeout: None, world: World::alone() }
     }
 
     fn question(known: Option<Known>) -> Question {

@@ -67,6 +67,7 @@ struct Rules {
     nofollow: bool,
     extra_extensions: Vec<String>,
     vassal_set: Vec<(String, String)>,
+    stop_timeout: Option<Duration>,
     freq: Duration,
 }
 
@@ -97,6 +98,7 @@ impl Monitors {
                 nofollow: spec.nofollow,
                 extra_extensions: spec.extra_extensions.clone(),
                 vassal_set: spec.vassal_set.clone(),
+                stop_timeout: spec.curse_tolerance,
                 freq: spec.freq,
             }),
         };

@@ -89,6 +89,7 @@ impl Monitor {
         let reader = Reader {
             nofollow: shared.rules.nofollow,
             set: shared.rules.vassal_set.clone().into(),
+            stop_timeout: shared.rules.stop_timeout,
             world: World::of_daemon(place.directory.clone(), Arc::clone(&shared.children)),
         };
         // With several directories, or a pattern over them, two vassals may have the same file name.

@@ -7,7 +7,10 @@ use std::{
     os::unix::fs::symlink,
 };
 
+use liege_core::Event;
+
 use super::{News, Scene, runs, text, touch};
+use crate::inbox::Mail;
 
 #[tokio::test]
 async fn a_file_comes_changes_is_touched_and_goes() {
@@ -241,4 +244,13 @@ async fn a_file_is_read_again_when_its_vassal_has_died() {
     scene.monitors.read_again(&"nobody.ini".into());
     fs::remove_file(scene.path("v/a.ini")).unwrap();
     scene.expect("a.ini", News::Gone).await;
+}
+
+#[tokio::test]
+async fn the_emperors_curse_tolerance_is_every_vassals_time_to_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut scene = Scene::with(dir, &[""], &[("emperor-curse-tolerance", "7")]).await;
+    scene.write("a.ini", "one");
+    let Some(Mail::Event(Event::Config { config, .. })) = scene.mail.recv().await else { panic!() };
+    assert_eq!(config.fresh.timeouts.stop.as_secs(), 7);
 }
