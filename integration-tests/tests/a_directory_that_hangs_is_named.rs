@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use liege_integration_tests::apps::Reporter;
-use liege_integration_tests::procs::Process;
-use liege_integration_tests::{Host, SHORT, story, wait_until};
+use liege_integration_tests::procs::{self, Process};
+use liege_integration_tests::{Host, story};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::Signal;
 
@@ -18,12 +18,12 @@ fn remote(host: &Host) -> (PathBuf, Process) {
     assert!(packed.expect("zip: make deps").success());
     fs::create_dir(&at).unwrap();
     // No answer is remembered: each look asks the daemon.
-    let options = ["-f", "-o", "attr_timeout=0,entry_timeout=0,allow_other"];
-    let child =
-        Command::new("fuse-zip").args(options).arg(zip).arg(&at).stdin(Stdio::null()).spawn().expect("fuse-zip: make deps");
-    wait_until("the zip to be mounted", SHORT, || fs::exists(at.join("readme")).unwrap_or(false));
-    let pid = i32::try_from(child.id()).unwrap();
-    (at, Process::read(pid).expect("it lives"))
+    let options = ["-o", "attr_timeout=0,entry_timeout=0,allow_other"];
+    let mounted = Command::new("fuse-zip").args(options).arg(&zip).arg(&at).stdin(Stdio::null()).status();
+    assert!(mounted.expect("fuse-zip: make deps").success());
+    let is_daemon = |process: &Process| process.name == "fuse-zip" && process.command_line().contains(&*at.to_string_lossy());
+    let daemon = procs::all().into_iter().find(is_daemon).expect("the daemon of the mount");
+    (at, daemon)
 }
 
 #[test]

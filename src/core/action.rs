@@ -36,6 +36,13 @@ pub enum Action {
         /// Which birth.
         birth: u64,
     },
+    /// Its end is held up: find out by whom. Answered by `Examined`.
+    Examine {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+    },
     /// Watch these mounts, and no others, of this life.
     Watch {
         /// Whose.
@@ -56,6 +63,13 @@ pub enum Action {
     ReadAgain {
         /// Whose.
         vassal: Name,
+    },
+    /// Get hold of the emergency exits of this life's FUSE connections, so that its end cannot be held up by one that hangs.
+    Secure {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
     },
     /// This life is over: drop its channel, its pidfd, its probes.
     Release {

@@ -19,6 +19,7 @@ use crate::{
     channel::{Channel, News},
     env::Env,
     life::Later,
+    mounts::Mounts,
     orphans::Orphans,
 };
 
@@ -66,6 +67,8 @@ pub(crate) struct Init {
     pub(crate) orphans: Orphans,
     /// What of the plan later moments need.
     pub(crate) later: Later,
+    /// The mount table, watched.
+    pub(crate) mounts: Mounts,
 }
 
 impl Init {
@@ -92,6 +95,7 @@ impl Init {
             reload: None,
             orphans: Orphans::default(),
             later: Later::default(),
+            mounts: Mounts::watched(),
         })
     }
 
@@ -100,19 +104,22 @@ impl Init {
     /// # Errors
     /// [`End::HostGone`], found here and nowhere else.
     pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), End> {
-        let deadline = deadline.into_iter().chain(self.orphans.due()).min();
-        let timeout = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-        let mut interests = vec![self.channel.interest(), Interest { fd: self.signals.as_fd(), write: false }];
+        let now = Instant::now();
+        let until = deadline.into_iter().chain(self.mounts.silent_until(now)).chain(self.orphans.due()).min();
+        let timeout = until.map(|until| until.saturating_duration_since(now));
+        let mut interests = vec![self.channel.interest(), Interest::readable(self.signals.as_fd())];
         if let Some(app) = &self.app {
             app.interests(&mut interests);
         }
+        let others = interests.len();
+        interests.extend(self.mounts.interest(now));
         let ready = poll(&interests, timeout).map_err(|_| End::HostGone)?;
         if ready[0] {
             self.channel.flush();
             self.hear()?;
         }
         // The app's words before its end: what it said last is still told in order.
-        if ready[2..].contains(&true)
+        if ready[2..others].contains(&true)
             && let Some(app) = &mut self.app
         {
             app.listen(&mut self.channel);
@@ -121,6 +128,10 @@ impl Init {
             self.receive_signals();
         }
         self.orphans.tell(Instant::now(), &mut self.channel);
+        if ready[others..].contains(&true) {
+            let changed = self.mounts.changed();
+            self.say(&changed);
+        }
         Ok(())
     }
 

@@ -87,6 +87,7 @@ impl Books {
                     | FromInit::Failed { .. }
                     | FromInit::Said(_)
                     | FromInit::AppExited { .. }
+                    | FromInit::MountsChanged { .. }
                     | FromInit::OrphanDied { .. }
                     | FromInit::OrphansDied { .. } => {}
                 }
@@ -97,6 +98,7 @@ impl Books {
             | Event::Garbled { .. }
             | Event::Exited { .. }
             | Event::Probed { .. }
+            | Event::Examined { .. }
             | Event::Deadline
             | Event::Asked(Request::ReloadAll | Request::Reload(_)) => {}
         }
