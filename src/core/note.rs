@@ -48,6 +48,10 @@ pub enum Note {
     Lingers { vassal: Name, pid: i32, since: Duration },
     /// Who holds up its end.
     HeldUp { vassal: Name, found: Vec<String> },
+    /// So many failed together that one cause is likely; others of them wait for this one.
+    Storm { vassal: Name, layer: String, failed: usize },
+    /// That one does well.
+    StormOver { vassal: Name, layer: String, lasted: Duration, held: usize },
     /// Its life ended.
     Ended { vassal: Name, cause: Cause, lived: Duration, again_in: Option<Duration> },
     /// Nothing of it is left.
@@ -82,6 +86,7 @@ impl Note {
             | Self::Reloaded { .. }
             | Self::Rebuilding { .. }
             | Self::Stopping { .. }
+            | Self::StormOver { .. }
             | Self::Gone { .. }
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => Level::Info,
@@ -100,7 +105,7 @@ impl Note {
                 }
             }
             Self::Tolerated { .. } => Level::Warn,
-            Self::Lingers { .. } | Self::HeldUp { .. } | Self::BadConfig { .. } => Level::Error,
+            Self::Lingers { .. } | Self::HeldUp { .. } | Self::Storm { .. } | Self::BadConfig { .. } => Level::Error,
         }
     }
 
@@ -109,7 +114,7 @@ impl Note {
     pub fn target(&self) -> &'static str {
         match self {
             Self::ShuttingDown { .. } | Self::Hurrying { .. } => "emperor",
-            Self::Mount { .. } => "mountpoint",
+            Self::Mount { .. } | Self::Storm { .. } | Self::StormOver { .. } => "mountpoint",
             Self::Added { .. }
             | Self::Started { .. }
             | Self::Ready { .. }
@@ -154,6 +159,8 @@ impl Note {
             | Self::OrphanDied { vassal, .. }
             | Self::OrphansDied { vassal, .. }
             | Self::Mount { vassal, .. }
+            | Self::Storm { vassal, .. }
+            | Self::StormOver { vassal, .. }
             | Self::BadConfig { vassal, .. } => Some(vassal),
         }
     }
@@ -178,6 +185,8 @@ impl Note {
             | Self::OrphanDied { .. }
             | Self::OrphansDied { .. }
             | Self::Mount { .. }
+            | Self::Storm { .. }
+            | Self::StormOver { .. }
             | Self::BadConfig { .. }
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => None,
@@ -204,6 +213,15 @@ impl std::fmt::Display for Note {
             }
             Self::HeldUp { found, .. } if found.is_empty() => f.write_str("nobody is found who holds up its end"),
             Self::HeldUp { found, .. } => write!(f, "its end is held up by {}", found.join("; ")),
+            Self::Storm { layer, failed, .. } => {
+                write!(
+                    f,
+                    "{failed} vassals that use {layer} have lost their mounts together: this one tries first, whoever follows waits for it"
+                )
+            }
+            Self::StormOver { layer, lasted, held, .. } => {
+                write!(f, "it is well again after {}: the {held} that wait for {layer} start too", seconds(*lasted))
+            }
             Self::Ended { cause, lived, again_in, .. } => {
                 write!(f, "ended after {}: {cause}; ", seconds(*lived))?;
                 match again_in {

@@ -14,10 +14,10 @@ use world::{Broken, Machine, Op, World, specs};
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => (0u8..4, 0u8..2, 0u8..4).prop_map(|(vassal, jail, app)| Op::Write { vassal, jail, app }),
-        2 => (0u8..4, prop::option::of(0u8..4)).prop_map(|(vassal, elsewhere)| Op::ReadAgain { vassal, elsewhere }),
-        1 => (0u8..4).prop_map(|vassal| Op::Bad { vassal }),
-        2 => (0u8..4).prop_map(|vassal| Op::Remove { vassal }),
+        6 => (0u8..8, 0u8..2, 0u8..4).prop_map(|(vassal, jail, app)| Op::Write { vassal, jail, app }),
+        2 => (0u8..8, prop::option::of(0u8..4)).prop_map(|(vassal, elsewhere)| Op::ReadAgain { vassal, elsewhere }),
+        1 => (0u8..8).prop_map(|vassal| Op::Bad { vassal }),
+        2 => (0u8..8).prop_map(|vassal| Op::Remove { vassal }),
         10 => (any::<u8>(), prop::bool::weighted(0.1)).prop_map(|(pick, fails)| Op::Born { pick, fails }),
         4 => any::<u8>().prop_map(|pick| Op::Walks { pick }),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(pick, fatal)| Op::StepFails { pick, fatal }),

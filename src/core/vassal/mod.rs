@@ -227,6 +227,7 @@ impl Vassal {
     /// Its time has come: it queues for a place.
     fn want_start(&mut self, cx: &mut Context<'_>) {
         self.timers.disarm(Timer::Phase);
+        cx.storms.left(&self.name);
         if !self.due {
             self.due = true;
             cx.starts.queue(self.name.clone());
@@ -239,6 +240,7 @@ impl Vassal {
         self.enter(Phase::Gone, cx);
         self.due = false;
         self.timers = Timers::default();
+        cx.storms.gone(&self.name);
         cx.note(Note::Gone { vassal: self.name.clone() });
     }
 
