@@ -53,6 +53,7 @@ command -v debootstrap >/dev/null || fail "debootstrap is missing: make deps"
 
 # --- making it -------------------------------------------------------------------------------------------------------------------
 mkdir -p "$cache"
+# debootstrap inherits it: one that outlives a killed script still holds it.
 exec 9> "$cache/.lock"
 flock -n 9 || { echo "Somebody else is making it: waiting"; flock 9; }
 if is_there; then echo "$root is there by now"; exit 0; fi
@@ -86,7 +87,7 @@ make_it() {
   local trust=()
   [ "${ID:-}" != debian ] || [ ! -e "$keyring" ] || trust=(--keyring="$keyring")
   unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
-    debootstrap "${trust[@]}" --variant=minbase --components="$components" --include="$include" "$suite" "$new" "$mirror" 9>&- 2>&1 | progress
+    debootstrap "${trust[@]}" --variant=minbase --components="$components" --include="$include" "$suite" "$new" "$mirror" 2>&1 | progress
 }
 echo "A Debian root ($suite, $components) from $mirror into $root: half a minute where the mirror is near"
 for attempt in 1 2 3; do
