@@ -42,9 +42,8 @@ fn when_the_emperor_is_killed_with_it() {
         let (_customer, emperor) = running(host);
         let vassal = emperor.vassal("app001.ini");
         let processes = vassal.processes();
-        let union = vassal.process("unionfs-fuse");
+        vassal.process("unionfs-fuse").kill(Signal::SIGKILL);
         emperor.signal(Signal::SIGKILL);
-        union.kill(Signal::SIGKILL);
         wait_until("every process to be gone", LONG, || vassal.is_gone(&processes));
         let _status = emperor.wait_exit(LONG);
     });
