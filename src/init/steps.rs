@@ -1,4 +1,4 @@
-//! One dumb call per act. No policy, no order, no waiting beyond what the call itself takes.
+//! One dumb call per act. No policy, no order, and no fear of a call that hangs: those are made in a child, see `walk.rs`.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -18,7 +18,7 @@ use liege_sys::{
 /// How often a wait looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Does the act. Programs, waits, `putenv` and `exit` are the walk's: they are no calls.
+/// Does the act. Programs, `putenv` and `exit` are the walk's: they are no calls.
 pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
     match act {
         Act::CutPropagation => mount::propagate(Propagation::Slave),
@@ -48,12 +48,16 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
         Act::Print(line) => io(writeln!(io::stdout(), "{line}")),
         Act::PivotRoot { new, old } => mount::pivot_root(new, old),
         Act::Chroot(root) => mount::chroot(root),
-        Act::Exec(_) | Act::WaitFor(_) | Act::Putenv(_) | Act::Exit(_) => Ok(()),
+        Act::WaitFor(wait) => {
+            wait_for(wait);
+            Ok(())
+        }
+        Act::Exec(_) | Act::Putenv(_) | Act::Exit(_) => Ok(()),
     }
 }
 
-/// In a child: looks until it is there. Ended by being killed, else with status 0.
-pub(crate) fn wait_for(wait: &Wait) -> i32 {
+/// Looks until it is there, or until the child that looks is killed.
+fn wait_for(wait: &Wait) {
     let is_there = || match wait {
         Wait::Fs(path) => waitfor::fs(path),
         Wait::File(path) => waitfor::file(path),
@@ -64,7 +68,6 @@ pub(crate) fn wait_for(wait: &Wait) -> i32 {
     while !is_there() {
         std::thread::sleep(LOOK_AGAIN);
     }
-    0
 }
 
 fn io<T>(answer: io::Result<T>) -> Result<(), Errno> {

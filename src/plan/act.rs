@@ -172,9 +172,30 @@ pub enum Wait {
 }
 
 impl Act {
-    /// Whether the act may last (it runs a program or waits), so that init announces it before it begins.
+    /// Whether the act may last: it runs a program, waits, or names a path, behind which may be a fifo, a full pipe or a file
+    /// system whose server is dead. Init announces it before it begins and lets a child do it. What is left changes init
+    /// itself or the kernel's tables, and comes back at once.
     #[must_use]
     pub fn may_last(&self) -> bool {
-        matches!(self, Self::Exec(_) | Self::WaitFor(_) | Self::Mount(_) | Self::Umount(_))
+        match self {
+            Self::CutPropagation | Self::MakePrivate | Self::MountProc | Self::Hostname(_) | Self::Putenv(_) | Self::Exit(_) => {
+                false
+            }
+            Self::Exec(_)
+            | Self::Mount(_)
+            | Self::Umount(_)
+            | Self::Chdir(_)
+            | Self::Mkdir(_)
+            | Self::Chmod(..)
+            | Self::Chown(..)
+            | Self::Create(_)
+            | Self::Write { .. }
+            | Self::WriteFifo(..)
+            | Self::Unlink(_)
+            | Self::Print(_)
+            | Self::WaitFor(_)
+            | Self::PivotRoot { .. }
+            | Self::Chroot(_) => true,
+        }
     }
 }
