@@ -1,12 +1,14 @@
 //! A spec becomes a plan: every question of order is answered here, without a kernel.
 //!
 //! The order is uWSGI's (its `uwsgi_setup` and `uwsgi_as_root`, measured): our own birth steps, `as-vassal-before-drop`,
-//! `as-vassal`, `asap`, `pre-jail`, `in-jail`, the new root, `wait-for-*`, `as-root`, `as-user`, then the app. `post-jail` does
+//! `as-vassal`, `asap`, `pre-jail`, `in-jail`, the new root, `wait-for-*`, `as-root`, `as-user`, `wait-for-socket`, then the app. `post-jail` does
 //! not run in a vassal that was only cloned, as there. A reload repeats `asap` and `in-jail`, as the identity the vassal
-//! dropped to; `as-root` and `as-user` are repeated only where nothing was dropped.
+//! dropped to; `wait-for-*`, `as-root` and `as-user` are repeated only where nothing was dropped, `wait-for-socket` always.
 
 use liege_plan::{Act, App, Limits, Mount, MountFlags, Phase, Plan, Program, Reload, Step, Umount, Uwsgi, VERSION, Wait};
 use liege_spec::{AppSpec, Asked, HookPhase, Identity, Namespaces, Origin, ProgramSpec, VassalConfig, VassalSpec, Verb};
+
+use crate::mounts;
 
 /// A plan or a reload, and for each step the line that asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,11 +104,10 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         list.asked(Phase::Jail, Act::MakePrivate, &pivot.at);
         list.asked(Phase::Jail, Act::PivotRoot { new: pivot.value.new.clone(), old: pivot.value.old.clone() }, &pivot.at);
     }
-    for wait in &spec.jail.wait_for {
-        list.verb(Phase::WaitFor, wait, false, false);
-    }
+    list.waits(spec, false, false);
     list.hooks(spec, HookPhase::AsRoot, false);
     list.hooks(spec, HookPhase::AsUser, dropped);
+    list.waits(spec, true, dropped);
     let end = at_exit(spec);
     let plan = Plan {
         version: VERSION,
@@ -134,9 +135,11 @@ pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result
     list.hooks(spec, HookPhase::Asap, dropped);
     list.hooks(spec, HookPhase::InJail, dropped);
     if !dropped {
+        list.waits(spec, false, false);
         list.hooks(spec, HookPhase::AsRoot, false);
         list.hooks(spec, HookPhase::AsUser, false);
     }
+    list.waits(spec, true, dropped);
     let end = at_exit(spec);
     let reload = Reload { steps: list.steps, app: app(spec, around)?, at_exit: end.steps };
     Ok(Compiled { work: reload, origins: list.sources, at_exit_origins: end.sources })
@@ -175,10 +178,20 @@ impl List {
         }
     }
 
+    /// `wait-for-*`. uWSGI waits for sockets last, as the user already.
+    fn waits(&mut self, spec: &VassalSpec, sockets: bool, as_user: bool) {
+        let wanted = |wait: &&Asked<Verb>| matches!(wait.value, Verb::WaitForSocket(_)) == sockets;
+        for wait in spec.jail.wait_for.iter().filter(wanted) {
+            self.verb(Phase::WaitFor, wait, as_user, false);
+        }
+    }
+
     fn verb(&mut self, phase: Phase, verb: &Asked<Verb>, as_user: bool, hidden: bool) {
         let fatal = !matches!(verb.value, Verb::SafeExec(_));
-        self.steps.push(Step { phase, act: act(&verb.value), as_user, fatal });
-        self.sources.push(Source { origin: Some(verb.at.clone()), hidden });
+        for act in acts(&verb.value) {
+            self.steps.push(Step { phase, act, as_user, fatal });
+            self.sources.push(Source { origin: Some(verb.at.clone()), hidden });
+        }
     }
 }
 
@@ -196,18 +209,19 @@ fn phase(hook: HookPhase) -> Phase {
     }
 }
 
-fn act(verb: &Verb) -> Act {
-    match verb.clone() {
+/// One act, but for a mount whose words take several calls, and for what does nothing.
+fn acts(verb: &Verb) -> Vec<Act> {
+    vec![match verb.clone() {
         Verb::Exec(command) | Verb::SafeExec(command) => Act::Exec(command),
         Verb::Mount { fstype, source, target, flags, data } => {
-            Act::Mount(Mount { fstype, source, target, flags: MountFlags(flags), data })
+            return mounts::calls(Mount { fstype, source, target, flags: MountFlags(flags), data });
         }
         Verb::Umount { target, detach, force, recursive } => Act::Umount(Umount { target, detach, force, recursive }),
         Verb::Chdir(path) => Act::Chdir(path),
         Verb::Mkdir(path) => Act::Mkdir(path),
         Verb::Chmod(path, mode) => Act::Chmod(path, mode),
         Verb::Chown(path, uid, gid) => Act::Chown(path, uid, gid),
-        Verb::Sticky(path) => Act::Chmod(path, 0o1777),
+        Verb::Sticky(path) => Act::Sticky(path),
         Verb::Create(path) => Act::Create(path),
         Verb::Write { path, text, append } => Act::Write { path, text, append },
         Verb::WriteFifo(path, text) => Act::WriteFifo(path, text),
@@ -221,7 +235,9 @@ fn act(verb: &Verb) -> Act {
         Verb::WaitForDir(path) => Act::WaitFor(Wait::Dir(path)),
         Verb::WaitForSocket(path) => Act::WaitFor(Wait::Socket(path)),
         Verb::WaitForMountpoint(path) => Act::WaitFor(Wait::Mountpoint(path)),
-    }
+        Verb::Umask(mask) => Act::Umask(mask),
+        Verb::Alarm => return Vec::new(),
+    }]
 }
 
 fn identity(spec: &VassalSpec) -> Option<liege_plan::Identity> {

@@ -26,11 +26,16 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
         Act::MountProc => mount::fresh_proc(),
         Act::Hostname(name) => process::set_hostname(name),
         Act::Mount(m) => mount::mount(&m.fstype, &m.source, &m.target, m.flags.0, &m.data),
+        Act::SetMountAttributes(a) => mount::set_attributes(&a.target, a.flags.0, a.recursive),
         Act::Umount(u) if u.recursive => mount::umount_below(&u.target, u.detach, u.force),
         Act::Umount(u) => mount::umount(&u.target, u.detach, u.force),
         Act::Chdir(path) => io(std::env::set_current_dir(path)),
         Act::Mkdir(path) => io(fs::create_dir(path)),
         Act::Chmod(path, mode) => io(fs::set_permissions(path, Permissions::from_mode(*mode))),
+        Act::Sticky(path) => io(fs::metadata(path).and_then(|m| {
+            let mode = m.permissions().mode() & 0o7777 | 0o1000;
+            fs::set_permissions(path, Permissions::from_mode(mode))
+        })),
         Act::Chown(path, uid, gid) => io(chown(path, Some(*uid), Some(*gid))),
         Act::Create(path) => io(File::create(path)),
         Act::Write { path, text, append } => {
@@ -45,6 +50,10 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
             }
         }
         Act::Unlink(path) => io(fs::remove_file(path)),
+        Act::Umask(mask) => {
+            process::set_umask(*mask);
+            Ok(())
+        }
         Act::Print(line) => io(writeln!(io::stdout(), "{line}")),
         Act::PivotRoot { new, old } => mount::pivot_root(new, old),
         Act::Chroot(root) => mount::chroot(root),

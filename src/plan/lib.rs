@@ -12,11 +12,11 @@ mod codec;
 mod message;
 mod text;
 
-pub use act::{Act, Mount, MountFlags, Phase, Step, Umount, Wait};
+pub use act::{Act, Mount, MountAttributes, MountFlags, Phase, Step, Umount, Wait};
 pub use app::{App, Exit, Identity, Limits, Program, Uwsgi};
 pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
 pub use message::{AppWord, FromInit, Place, Plan, Reload, ToInit};
 pub use text::describe_act;
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

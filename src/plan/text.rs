@@ -1,6 +1,6 @@
 //! A step in words: `--plan`, logs and error messages all say it the same way.
 
-use crate::{Act, Wait};
+use crate::{Act, MountFlags, Wait};
 
 /// The act in the words of the configuration, short enough for one line.
 #[must_use]
@@ -13,7 +13,11 @@ pub fn describe_act(act: &Act) -> String {
         Act::Exec(command) => format!("exec {command}"),
         Act::Mount(m) => {
             let kind = if m.fstype.is_empty() { "none" } else { &m.fstype };
-            format!("mount {} {} on {} (flags {:#x})", kind, m.source, m.target, m.flags.0)
+            format!("mount {kind} {} on {} {}", m.source, m.target, words(m.flags)).trim_end().to_owned()
+        }
+        Act::SetMountAttributes(a) => {
+            let below = if a.recursive { " and everything below it" } else { "" };
+            format!("make the mount {}{below} {}", a.target, words(a.flags))
         }
         Act::Umount(u) => {
             let words: Vec<_> =
@@ -23,12 +27,14 @@ pub fn describe_act(act: &Act) -> String {
         Act::Chdir(path) => format!("chdir {path}"),
         Act::Mkdir(path) => format!("mkdir {path}"),
         Act::Chmod(path, mode) => format!("chmod {path} {mode:o}"),
+        Act::Sticky(path) => format!("sticky {path}"),
         Act::Chown(path, uid, gid) => format!("chown {path} {uid} {gid}"),
         Act::Create(path) => format!("create {path}"),
         Act::Write { path, append, .. } => format!("{} {path}", if *append { "append" } else { "write" }),
         Act::WriteFifo(path, _) => format!("writefifo {path}"),
         Act::Unlink(path) => format!("unlink {path}"),
         Act::Putenv(pair) => format!("putenv {pair}"),
+        Act::Umask(mask) => format!("umask {mask:o}"),
         Act::Print(text) => format!("print {text}"),
         Act::Exit(status) => format!("exit {status}"),
         Act::WaitFor(wait) => match wait {
@@ -41,4 +47,33 @@ pub fn describe_act(act: &Act) -> String {
         Act::PivotRoot { new, old } => format!("pivot_root {new} {old}"),
         Act::Chroot(path) => format!("chroot {path}"),
     }
+}
+
+/// The flags as the configuration calls them; bits without a word as a number.
+fn words(flags: MountFlags) -> String {
+    const WORDS: [(u64, &str); 17] = [
+        (MountFlags::REMOUNT, "remount"),
+        (MountFlags::BIND, "bind"),
+        (MountFlags::MOVE, "move"),
+        (MountFlags::REC, "rec"),
+        (1, "ro"),
+        (1 << 1, "nosuid"),
+        (1 << 2, "nodev"),
+        (1 << 3, "noexec"),
+        (1 << 4, "sync"),
+        (1 << 6, "mandlock"),
+        (1 << 7, "dirsync"),
+        (1 << 10, "noatime"),
+        (1 << 17, "unbindable"),
+        (1 << 18, "private"),
+        (1 << 19, "slave"),
+        (1 << 20, "shared"),
+        (1 << 21, "relatime"),
+    ];
+    let mut said: Vec<String> = WORDS.iter().filter(|(bit, _)| flags.0 & bit != 0).map(|(_, word)| (*word).to_owned()).collect();
+    let rest = WORDS.iter().fold(flags.0, |rest, (bit, _)| rest & !bit);
+    if rest != 0 {
+        said.push(format!("{rest:#x}"));
+    }
+    said.join(",")
 }

@@ -3,7 +3,7 @@
 use crate::known;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::{Asked, Hook, HookPhase, Lookup, Verb, mount, verb};
+use crate::{Asked, Hook, HookPhase, Lookup, Verb, mount, values, verb};
 
 /// The phases and how options call them, in the order in which they happen.
 const PHASES: [(HookPhase, &str); 9] = [
@@ -37,9 +37,10 @@ fn split(key: &str) -> Option<(&str, HookPhase)> {
 /// All hooks, phase by phase, family by family, line by line.
 pub(crate) fn raise(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
     let mut hooks = Vec::new();
+    other_shells(pairs, report);
     for (phase, _) in PHASES {
         if phase == HookPhase::Asap {
-            hooks.extend(environment(pairs));
+            hooks.extend(surroundings(pairs));
         }
         for family in FAMILIES {
             for pair in
@@ -52,21 +53,30 @@ pub(crate) fn raise(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) ->
     hooks
 }
 
-/// uWSGI sets `env` when it has read its configuration, so every command from then on sees it. Only where there are commands:
-/// in a jail without them, another environment is no other jail.
-fn environment(pairs: &[Pair]) -> Vec<Hook> {
+/// uWSGI sets `umask` when it reads its configuration and `env` when it has, so every hook from then on has them. Only where
+/// there are hooks that could tell: in a jail without them, another environment is no other jail.
+fn surroundings(pairs: &[Pair]) -> Vec<Hook> {
     let lines = || pairs.iter().filter(|pair| !pair.placeholder);
-    let runs = |pair: &Pair| is_hook(&pair.key) && (pair.key.starts_with("exec-") || pair.value.contains("exec:"));
-    if !lines().any(runs) {
-        return Vec::new();
+    let hook =
+        |verb: Verb, pair: &Pair| Hook { phase: HookPhase::Asap, verb: Asked::new(verb, pair.origin.clone()), hidden: false };
+    let mut set = Vec::new();
+    if lines().any(|pair| is_hook(&pair.key)) {
+        // One that is no number is told where the app's own is read.
+        let mask = lines().rfind(|pair| pair.key == "umask");
+        set.extend(mask.and_then(|pair| Some(hook(Verb::Umask(values::octal(&pair.value).ok()?), pair))));
     }
-    let set = lines().filter(|pair| pair.key == "env" && pair.value.contains('='));
-    let hook = |pair: &Pair| Hook {
-        phase: HookPhase::Asap,
-        verb: Asked::new(Verb::Putenv(pair.value.clone()), pair.origin.clone()),
-        hidden: false,
-    };
-    set.map(hook).collect()
+    if lines().any(|pair| is_hook(&pair.key) && (pair.key.starts_with("exec-") || pair.value.contains("exec:"))) {
+        let env = lines().filter(|pair| pair.key == "env" && pair.value.contains('='));
+        set.extend(env.map(|pair| hook(Verb::Putenv(pair.value.clone()), pair)));
+    }
+    set
+}
+
+/// Shells that uWSGI would try before `/bin/sh`.
+fn other_shells(pairs: &[Pair], report: &mut Report) {
+    for pair in pairs.iter().filter(|pair| !pair.placeholder && pair.key == "binsh" && pair.value != "/bin/sh") {
+        report.push(pair.warning("hooks are run by /bin/sh here").with_hint(format!("write exec:{} -c '...'", pair.value)));
+    }
 }
 
 fn hook(family: &str, phase: HookPhase, pair: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<Hook> {
@@ -82,6 +92,10 @@ fn hook(family: &str, phase: HookPhase, pair: &Pair, lookup: &dyn Lookup, report
         _ => verb::parse(&pair.value, lookup),
     };
     match parsed {
+        Ok((Verb::Alarm, _)) => {
+            report.push(pair.warning("does nothing in this phase, in uWSGI neither: alarms begin with its master"));
+            None
+        }
         Ok((verb, hidden)) => Some(Hook { phase, verb: Asked::new(verb, pair.origin.clone()), hidden }),
         Err(wrong) => {
             let mut mistake = pair.error_at(&wrong.word, wrong.message);

@@ -60,7 +60,7 @@ fn a_stop_ends_every_call_on_a_file_system_that_does_not_answer() {
     let mount = |source: String, target: String, flags| {
         Act::Mount(Mount { fstype: String::new(), source, target, flags: MountFlags(flags), data: String::new() })
     };
-    let umount = |recursive| Act::Umount(Umount { target: path("in"), detach: false, force: false, recursive });
+    let umount = |recursive| Act::Umount(Umount { target: path("in"), detach: recursive, force: false, recursive });
     for act in [
         Act::Chdir(path("in")),
         Act::Mkdir(path("in/new")),
