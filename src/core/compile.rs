@@ -115,7 +115,7 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         steps: list.steps,
         identity: identity(spec),
         directory: Some(around.directory.to_owned()).filter(|d| !d.is_empty()),
-        app: app(spec, around)?,
+        app: app(spec, around, &[])?,
         at_exit: end.steps,
         at_exit_timeout_ms: millis(spec.timeouts.hook),
         limits: around.limits,
@@ -141,7 +141,8 @@ pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result
     }
     list.waits(spec, true, dropped);
     let end = at_exit(spec);
-    let reload = Reload { steps: list.steps, app: app(spec, around)?, at_exit: end.steps };
+    let app = app(spec, around, &list.set_by_hooks())?;
+    let reload = Reload { steps: list.steps, app, at_exit: end.steps };
     Ok(Compiled { work: reload, origins: list.sources, at_exit_origins: end.sources })
 }
 
@@ -176,6 +177,16 @@ impl List {
         for hook in spec.jail.hooks.iter().filter(|hook| hook.phase == wanted) {
             self.verb(phase(wanted), &hook.verb, as_user, hook.hidden);
         }
+    }
+
+    /// What its hooks put into the environment. A uwsgi that reloads in its own process has no other way to hear of it.
+    fn set_by_hooks(&self) -> Vec<String> {
+        let told = |source: &Source| source.origin.as_ref().is_some_and(|at| at.key == "env");
+        let steps = self.steps.iter().zip(&self.sources).filter(|(_, source)| !told(source));
+        // What was taken out cannot be told: an empty `env` is none.
+        let set =
+            |step: &Step| if let Act::Putenv(pair) = &step.act { Some(pair.clone()).filter(|p| p.contains('=')) } else { None };
+        steps.filter_map(|(step, _)| set(step)).collect()
     }
 
     /// `wait-for-*`. uWSGI waits for sockets last, as the user already.
@@ -245,11 +256,11 @@ fn identity(spec: &VassalSpec) -> Option<liege_plan::Identity> {
     Some(liege_plan::Identity { uid, gid, groups })
 }
 
-fn app(spec: &VassalSpec, around: Surroundings<'_>) -> Result<App, CompileError> {
+fn app(spec: &VassalSpec, around: Surroundings<'_>, set_by_hooks: &[String]) -> Result<App, CompileError> {
     let AppSpec { program, chdir, env, unenv, umask, no_new_privs, stop_signal, reload_signal } = &spec.app;
     let (program, identity) = match program {
         // Started with the rights uWSGI's Emperor would give it: uwsgi drops by itself, after what it does as root.
-        ProgramSpec::Uwsgi { binary, options } => (Program::Uwsgi(uwsgi(binary, options, around)?), None),
+        ProgramSpec::Uwsgi { binary, options } => (Program::Uwsgi(uwsgi(binary, options, set_by_hooks, around)?), None),
         ProgramSpec::Command(words) => (Program::Command(words.value.clone()), identity(spec)),
         ProgramSpec::Shell(line) => (Program::Shell(line.value.clone()), identity(spec)),
         ProgramSpec::PrivilegedShell(line) => (Program::Shell(line.value.clone()), None),
@@ -268,11 +279,17 @@ fn app(spec: &VassalSpec, around: Surroundings<'_>) -> Result<App, CompileError>
     })
 }
 
-fn uwsgi(binary: &str, options: &[(String, String)], around: Surroundings<'_>) -> Result<Uwsgi, CompileError> {
+fn uwsgi(
+    binary: &str,
+    options: &[(String, String)],
+    set_by_hooks: &[String],
+    around: Surroundings<'_>,
+) -> Result<Uwsgi, CompileError> {
     let mut config = String::from("[uwsgi]\n");
-    for (key, value) in options {
+    let set_by_hooks = set_by_hooks.iter().map(|pair| ("env", pair));
+    for (key, value) in options.iter().map(|(key, value)| (key.as_str(), value)).chain(set_by_hooks) {
         if value.contains('\n') || key.contains('\n') {
-            return Err(CompileError::ValueHasLineBreak { key: key.clone() });
+            return Err(CompileError::ValueHasLineBreak { key: key.to_owned() });
         }
         // uwsgi substitutes magic variables in what it is pushed, as it does in a file.
         config.push_str(&format!("{} = {}\n", key.replace('%', "%%"), value.replace('%', "%%")));

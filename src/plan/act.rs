@@ -109,7 +109,7 @@ pub enum Act {
     WriteFifo(String, String),
     /// `unlink(2)`.
     Unlink(String),
-    /// Put `NAME=VALUE` into the environment of all later steps and of the app.
+    /// Put `NAME=VALUE` into the environment of all later steps and of the app; take a `NAME` alone out of it.
     Putenv(String),
     /// `umask(2)`, for all later steps and the app.
     Umask(u32),

@@ -167,7 +167,7 @@ pub enum Verb {
     Unlink(String),
     /// `hostname:`
     Hostname(String),
-    /// `putenv:NAME=VALUE`, `callint:putenv NAME=VALUE`
+    /// `putenv:NAME=VALUE`, `callint:putenv NAME=VALUE`; a name alone is taken out
     Putenv(String),
     /// `print:`, `log:`
     Print(String),

@@ -148,11 +148,12 @@ fn command(line: &str) -> Result<String, Wrong> {
     if line.trim().is_empty() { Err(Wrong::new(line, "the command is empty")) } else { Ok(line.to_owned()) }
 }
 
+/// `NAME=VALUE`; a name alone is taken out of the environment, as by `putenv(3)`.
 fn putenv(pair: &str) -> Result<Verb, Wrong> {
-    match pair.split_once('=') {
-        Some((name, _)) if !name.is_empty() => Ok(Verb::Putenv(pair.to_owned())),
-        _ => Err(Wrong::new(pair, "an environment variable is written NAME=VALUE")),
+    if pair.split('=').next().is_some_and(|name| !name.is_empty()) {
+        return Ok(Verb::Putenv(pair.to_owned()));
     }
+    Err(Wrong::new(pair, "an environment variable is written NAME=VALUE"))
 }
 
 fn two<'a>(name: &str, argument: &'a str, form: &str) -> Result<(&'a str, &'a str), Wrong> {
@@ -193,6 +194,7 @@ mod tests {
             ("callret:chdir /", Verb::Chdir("/".into())),
             ("cd:/x", Verb::Chdir("/x".into())),
             ("callint:putenv A=b c", Verb::Putenv("A=b c".into())),
+            ("putenv:A", Verb::Putenv("A".into())),
             ("call:uwsgi_log hello there", Verb::Print("hello there".into())),
             ("chmod:/x 0755", Verb::Chmod("/x".into(), 0o755)),
             ("chown:/x shop shop", Verb::Chown("/x".into(), 1001, 1002)),
@@ -231,6 +233,7 @@ mod tests {
             ("writn:/x a", "writn", "unknown hook verb"),
             ("chown:/x nobodyknows root", "nobodyknows", "no user"),
             ("chmod:/x 9", "9", "octal"),
+            ("putenv:=b", "=b", "NAME=VALUE"),
             ("exit:300", "300", "0 to 255"),
             ("exec:  ", "  ", "empty"),
         ] {

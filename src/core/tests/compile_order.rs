@@ -136,6 +136,23 @@ fn uwsgi_is_told_its_options_with_every_percent_doubled() {
 }
 
 #[test]
+fn a_uwsgi_that_reloads_is_told_what_the_hooks_of_the_reload_have_set() {
+    let mut config = specs::config(0, 0);
+    let options = vec![("env".to_owned(), "A=line".to_owned())];
+    let putenv = |pair: &str, key: &str| {
+        let verb = Asked::new(Verb::Putenv(pair.into()), Origin { key: key.into(), ..at(3) });
+        Hook { phase: HookPhase::Asap, verb, hidden: false }
+    };
+    for spec in [&mut config.fresh, &mut config.again] {
+        spec.app.program = ProgramSpec::Uwsgi { binary: "uwsgi".into(), options: options.clone() };
+        spec.jail.hooks = vec![putenv("A=line", "env"), putenv("A=50%", "hook-asap")];
+    }
+    let text = |app: liege_plan::App| if let Program::Uwsgi(uwsgi) = app.program { uwsgi.config } else { panic!("not uwsgi") };
+    assert_eq!(text(compile(&config, around()).unwrap().work.app), "[uwsgi]\nenv = A=line\n", "it inherits the rest");
+    assert_eq!(text(compile_reload(&config, around()).unwrap().work.app), "[uwsgi]\nenv = A=line\nenv = A=50%%\n");
+}
+
+#[test]
 fn what_uwsgis_protocol_cannot_carry_is_refused_in_words() {
     let mut config = specs::config(0, 0);
     let mut with = |value: String| {
