@@ -47,11 +47,6 @@ impl<'h> World<'h> {
         Self { host, dir: host.path(name) }
     }
 
-    /// A path in the directory.
-    pub(crate) fn path(&self, name: &str) -> String {
-        self.dir.join(name).display().to_string()
-    }
-
     /// A text with `<dir>` and `<mark>` put in.
     pub(crate) fn fill(&self, text: &str) -> String {
         text.replace("<mark>", "sh <dir>/mark.sh").replace("<dir>", &self.dir.display().to_string())
