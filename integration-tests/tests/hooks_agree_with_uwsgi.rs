@@ -14,7 +14,7 @@ mod world;
 
 use differences::{DELIBERATE, FATES, Reason, agree};
 use liege_integration_tests::story;
-use phases::{APP, USER, everything, life, new_root};
+use phases::{APP, USER, everything, failed_start, life, new_root};
 use world::{World, both};
 
 #[test]
@@ -44,6 +44,16 @@ fn every_phase_behind_a_pivot() {
         let text = format!("{APP}{USER}{}{}", new_root(), everything(false));
         let [theirs, ours] = both(&world, |side| life(&world, side, &[], &text));
         agree("a new root", &theirs, &ours);
+    });
+}
+
+#[test]
+fn what_a_failed_start_runs() {
+    story(|host| {
+        let world = World::new(host, "phases");
+        let text = format!("{APP}{USER}{}exec-as-root = false\n", everything(false));
+        let [theirs, ours] = both(&world, |side| failed_start(&world, side, &text));
+        agree("a failed start", &theirs, &ours);
     });
 }
 

@@ -117,7 +117,8 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         directory: Some(around.directory.to_owned()).filter(|d| !d.is_empty()),
         app: app(spec, around, &[])?,
         at_exit: end.steps,
-        at_exit_timeout_ms: millis(spec.timeouts.hook),
+        // One that hangs is told before the time of the whole end is over, and leaves some of it to the others.
+        at_exit_timeout_ms: millis(spec.timeouts.hook.min(spec.timeouts.stop / 2)),
         limits: around.limits,
         own_pid_namespace: namespaces.pid,
     };

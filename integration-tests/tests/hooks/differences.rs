@@ -18,6 +18,7 @@ pub(crate) struct Deliberate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     AtExit,
+    AfterAFailedStart,
     BeforeTheAppIsAsked,
     OnceEach,
     WhereItStands,
@@ -30,8 +31,9 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::AtExit,
+        Self::AfterAFailedStart,
         Self::BeforeTheAppIsAsked,
         Self::OnceEach,
         Self::WhereItStands,
@@ -50,6 +52,11 @@ impl Reason {
                 "`as-user-atexit` runs on a reload too",
                 "at the end of the vassal only",
                 "what it unmounts, and only a first start mounts, would stay unmounted",
+            ],
+            Self::AfterAFailedStart => [
+                "`as-user-atexit` runs after a failed start too, as root where the failure came before the drop",
+                "where an app has run, as the user",
+                "a hook of the user must not run as root; what a failed start has mounted goes with its namespace",
             ],
             Self::BeforeTheAppIsAsked => [
                 "a reload runs `emperor-reload` first, then `asap` and `in-jail`",
@@ -115,6 +122,8 @@ pub(crate) const DELIBERATE: &[Deliberate] = &[
     only("a new root", '-', "exec-as-user-atexit ", Reason::AtExit),
     only("a new root", '-', "* cwd=<dir>/vassals pid=own root=new ", Reason::WhereItStands),
     only("a new root", '+', "* cwd=/ pid=own root=new ", Reason::WhereItStands),
+    only("a failed start", '-', "hook-as-user-atexit uid=0 ", Reason::AfterAFailedStart),
+    only("a failed start", '-', "exec-as-user-atexit uid=0 ", Reason::AfterAFailedStart),
     only("mounts", '-', "mount <dir>/m/bind-ro rw,", Reason::EveryWord),
     only("mounts", '+', "mount <dir>/m/bind-ro ro,", Reason::EveryWord),
     only("mounts", '-', "mount <dir>/m/bind-private rw,nosuid,nodev,noexec,relatime tags=,shared", Reason::EveryWord),

@@ -89,6 +89,19 @@ pub(crate) fn life(world: &World<'_>, side: Side, options: &[(String, String)], 
     all
 }
 
+/// A start that fails, up to the beginning of the next one.
+pub(crate) fn failed_start(world: &World<'_>, side: Side, text: &str) -> Vec<String> {
+    let governor = world.govern(side, &[]);
+    world.write("app.ini", text);
+    world.wait("hook-asap", 2, &governor);
+    world.remove("app.ini");
+    governor.wait_alone();
+    governor.end();
+    let record = world.record();
+    let second = record.iter().skip(1).position(|line| line.starts_with("hook-asap ")).map_or(record.len(), |at| at + 1);
+    record[..second].to_vec()
+}
+
 /// A new root made of the old one's parts, entered by `pivot_root`, and the hooks that see it.
 pub(crate) fn new_root() -> String {
     let mut text = String::from("if-not-reload =\nhook-pre-jail = callret:chdir /\nhook-pre-jail = exec:mkdir -p <dir>/new\n");
