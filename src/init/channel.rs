@@ -46,7 +46,7 @@ impl Channel {
 
     /// Says something to the host. What cannot be said because the host is gone is noticed by reading.
     pub(crate) fn say(&mut self, message: &FromInit) {
-        let can_be_missed = matches!(message, FromInit::OrphanDied { .. } | FromInit::Said(_));
+        let can_be_missed = matches!(message, FromInit::OrphanDied { .. } | FromInit::OrphansDied { .. } | FromInit::Said(_));
         if can_be_missed && self.outbox.len() > PATIENCE {
             return;
         }
@@ -98,7 +98,7 @@ impl Channel {
     }
 
     pub(crate) fn interest(&self) -> Interest<'_> {
-        Interest { fd: self.as_fd(), write: self.has_words() }
+        Interest::readable(self.as_fd()).or_writable(self.has_words())
     }
 
     fn has_words(&self) -> bool {

@@ -11,6 +11,8 @@ mod hint;
 mod init;
 mod leave;
 mod life;
+mod mounts;
+mod orphans;
 mod outbox;
 mod reap;
 mod relay;

@@ -10,7 +10,10 @@ impl Vassal {
             Timer::Hook => self.hook_due(cx),
             Timer::Ready => self.kill(Cause::ReadyTimeout, cx),
             Timer::Heartbeat => self.kill(Cause::HeartbeatLost, cx),
-            Timer::Settle => self.backoff.reset(),
+            Timer::Settle => {
+                self.backoff.reset();
+                self.is_well(cx);
+            }
             Timer::Slot => self.give_slot_back(cx),
         }
     }
@@ -29,6 +32,7 @@ impl Vassal {
                 self.timers.arm(Timer::Phase, cx.now + KILL_PATIENCE);
                 if let Some(life) = &self.life {
                     cx.act(Action::Kill { vassal: self.name.clone(), birth: life.birth });
+                    cx.act(Action::Examine { vassal: self.name.clone(), birth: life.birth });
                     let since = cx.now - self.since;
                     cx.note(Note::Lingers { vassal: self.name.clone(), pid: life.pid.unwrap_or_default(), since });
                 }

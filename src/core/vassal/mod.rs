@@ -90,6 +90,8 @@ pub(crate) struct Vassal {
     name: Name,
     /// The newest good configuration; None: down.
     wish: Option<Arc<VassalConfig>>,
+    /// The wish is of a text that no life was given yet: what ends meanwhile is no failure of it.
+    news: bool,
     directory: String,
     phase: Phase,
     /// When the phase began.
@@ -133,6 +135,8 @@ struct Life {
     /// Something changed while a reload was under way: once more afterwards.
     reload_again: bool,
     mounts: Vec<MountView>,
+    /// Who holds up its end, while somebody does.
+    leftovers: Vec<String>,
 }
 
 impl Life {
@@ -153,6 +157,7 @@ impl Life {
             loyal: false,
             reload_again: false,
             mounts: Vec::new(),
+            leftovers: Vec::new(),
         }
     }
 }
@@ -162,6 +167,7 @@ impl Vassal {
     pub(crate) fn new(name: Name, config: Arc<VassalConfig>, directory: String, cx: &mut Context<'_>) -> Self {
         let mut vassal = Self {
             wish: Some(config),
+            news: false,
             directory,
             phase: Phase::Waiting,
             since: cx.now,
@@ -200,6 +206,7 @@ impl Vassal {
             accepting: life.is_some_and(|l| l.accepting),
             loyal: life.is_some_and(|l| l.loyal),
             mounts: life.map(|l| l.mounts.clone()).unwrap_or_default(),
+            leftovers: life.map(|l| l.leftovers.clone()).unwrap_or_default(),
             restarts: self.ends.iter().map(|(word, n)| ((*word).to_owned(), *n)).collect(),
             failures: self.backoff.failures(),
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),
@@ -223,6 +230,7 @@ impl Vassal {
     /// Its time has come: it queues for a place.
     fn want_start(&mut self, cx: &mut Context<'_>) {
         self.timers.disarm(Timer::Phase);
+        cx.storms.left(&self.name);
         if !self.due {
             self.due = true;
             cx.starts.queue(self.name.clone());
@@ -235,6 +243,7 @@ impl Vassal {
         self.enter(Phase::Gone, cx);
         self.due = false;
         self.timers = Timers::default();
+        cx.storms.gone(&self.name);
         cx.note(Note::Gone { vassal: self.name.clone() });
     }
 
