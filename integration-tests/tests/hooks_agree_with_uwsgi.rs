@@ -48,6 +48,27 @@ fn every_phase_behind_a_pivot() {
 }
 
 #[test]
+fn every_phase_under_an_emperor_with_hooks() {
+    story(|host| {
+        let world = World::new(host, "phases");
+        let text = format!("{APP}{USER}{}hook-as-vassal = exec:<mark> own-as-vassal\n", everything(true));
+        let options = [
+            ("exec-as-vassal", "<mark> exec-as-vassal"),
+            ("umount-as-vassal", "<dir>/m/as-vassal-b"),
+            ("mount-as-vassal", "tmpfs none <dir>/m/as-vassal-a"),
+            ("mount-as-vassal", "tmpfs none <dir>/m/as-vassal-b"),
+            ("hook-as-vassal", "mkdir:<dir>/m/as-vassal-a"),
+            ("hook-as-vassal", "mkdir:<dir>/m/as-vassal-b"),
+            ("hook-as-vassal", "exec:<mark> hook-as-vassal"),
+            ("hook-as-vassal", "putenv:HOOK_SET=as-vassal"),
+        ];
+        let options = options.map(|(key, value)| (key.to_owned(), world.fill(value)));
+        let [theirs, ours] = both(&world, |side| life(&world, side, &options, &text));
+        agree("an emperor with hooks", &theirs, &ours);
+    });
+}
+
+#[test]
 fn what_a_failed_start_runs() {
     story(|host| {
         let world = World::new(host, "phases");

@@ -6,7 +6,7 @@
 //! dropped to; `wait-for-*`, `as-root` and `as-user` are repeated only where nothing was dropped, `wait-for-socket` always.
 
 use liege_plan::{Act, App, Limits, Mount, MountFlags, Phase, Plan, Program, Reload, Step, Umount, Uwsgi, VERSION, Wait};
-use liege_spec::{AppSpec, Asked, HookPhase, Identity, Namespaces, Origin, ProgramSpec, VassalConfig, VassalSpec, Verb};
+use liege_spec::{AppSpec, Asked, Hook, HookPhase, Identity, Namespaces, Origin, ProgramSpec, VassalConfig, VassalSpec, Verb};
 
 use crate::mounts;
 
@@ -75,6 +75,8 @@ pub struct Surroundings<'a> {
     pub namespaces: Namespaces,
     /// uwsgi is stopped by byte 2.
     pub graceful_stop: bool,
+    /// What the emperor's file wants done in every vassal, before the same phase of the vassal's own.
+    pub hooks: &'a [Hook],
     /// Limits handed down.
     pub limits: Limits,
 }
@@ -94,7 +96,11 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         list.ours(Phase::Birth, Act::MountProc);
     }
     let dropped = spec.jail.identity.is_some();
-    for phase in [HookPhase::AsVassalBeforeDrop, HookPhase::AsVassal, HookPhase::Asap, HookPhase::PreJail, HookPhase::InJail] {
+    for phase in [HookPhase::AsVassalBeforeDrop, HookPhase::AsVassal] {
+        list.of_the_emperor(around.hooks, phase);
+        list.hooks(spec, phase, false);
+    }
+    for phase in [HookPhase::Asap, HookPhase::PreJail, HookPhase::InJail] {
         list.hooks(spec, phase, false);
     }
     if let Some(chroot) = &spec.jail.chroot {
@@ -172,6 +178,12 @@ impl List {
     fn asked(&mut self, phase: Phase, act: Act, at: &Origin) {
         self.steps.push(Step::root(phase, act));
         self.sources.push(Source { origin: Some(at.clone()), hidden: false });
+    }
+
+    fn of_the_emperor(&mut self, hooks: &[Hook], wanted: HookPhase) {
+        for hook in hooks.iter().filter(|hook| hook.phase == wanted) {
+            self.verb(phase(wanted), &hook.verb, false, hook.hidden);
+        }
     }
 
     fn hooks(&mut self, spec: &VassalSpec, wanted: HookPhase, as_user: bool) {

@@ -18,6 +18,9 @@ const PHASES: [(HookPhase, &str); 9] = [
     (HookPhase::AsUserAtexit, "as-user-atexit"),
 ];
 
+/// The phases of a vassal that the emperor's own file has hooks for: what uWSGI's Emperor does between the clone and the exec.
+const OF_THE_EMPEROR: [HookPhase; 2] = [HookPhase::AsVassalBeforeDrop, HookPhase::AsVassal];
+
 /// The families of one phase, in uWSGI's order.
 const FAMILIES: [&str; 5] = ["hook", "mount", "umount", "exec", "call"];
 
@@ -34,6 +37,11 @@ fn split(key: &str) -> Option<(&str, HookPhase)> {
     FAMILIES.contains(&family).then_some((family, phase))
 }
 
+/// Whether an option is a hook that the emperor's file may hold for all its vassals.
+pub(crate) fn is_of_the_emperor(key: &str) -> bool {
+    is_hook(key) && split(key).is_some_and(|(_, phase)| OF_THE_EMPEROR.contains(&phase))
+}
+
 /// All hooks, phase by phase, family by family, line by line.
 pub(crate) fn raise(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
     let mut hooks = Vec::new();
@@ -42,12 +50,22 @@ pub(crate) fn raise(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) ->
         if phase == HookPhase::Asap {
             hooks.extend(surroundings(pairs));
         }
-        for family in FAMILIES {
-            for pair in
-                pairs.iter().filter(|pair| !pair.placeholder && is_hook(&pair.key) && split(&pair.key) == Some((family, phase)))
-            {
-                hooks.extend(hook(family, phase, pair, lookup, report));
-            }
+        hooks.extend(of_phase(phase, pairs, lookup, report));
+    }
+    hooks
+}
+
+/// The hooks the emperor's file has for every vassal.
+pub(crate) fn of_the_emperor(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
+    OF_THE_EMPEROR.into_iter().flat_map(|phase| of_phase(phase, pairs, lookup, report)).collect()
+}
+
+fn of_phase(phase: HookPhase, pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
+    let mut hooks = Vec::new();
+    for family in FAMILIES {
+        let wanted = |pair: &&Pair| !pair.placeholder && is_hook(&pair.key) && split(&pair.key) == Some((family, phase));
+        for pair in pairs.iter().filter(wanted) {
+            hooks.extend(hook(family, phase, pair, lookup, report));
         }
     }
     hooks

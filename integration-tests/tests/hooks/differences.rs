@@ -20,6 +20,7 @@ pub(crate) enum Reason {
     AtExit,
     AfterAFailedStart,
     BeforeTheAppIsAsked,
+    OwnAsVassal,
     OnceEach,
     WhereItStands,
     Killed,
@@ -27,14 +28,16 @@ pub(crate) enum Reason {
     CallsIntoUwsgi,
     MoreWords,
     EveryWord,
+    EveryPath,
     Repaired,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::AtExit,
         Self::AfterAFailedStart,
         Self::BeforeTheAppIsAsked,
+        Self::OwnAsVassal,
         Self::OnceEach,
         Self::WhereItStands,
         Self::Killed,
@@ -42,6 +45,7 @@ impl Reason {
         Self::CallsIntoUwsgi,
         Self::MoreWords,
         Self::EveryWord,
+        Self::EveryPath,
         Self::Repaired,
     ];
 
@@ -62,6 +66,11 @@ impl Reason {
                 "a reload runs `emperor-reload` first, then `asap` and `in-jail`",
                 "`asap` and `in-jail` run while the old app still serves, then it is asked",
                 "a hook that fails or lasts is no outage of the app",
+            ],
+            Self::OwnAsVassal => [
+                "`*-as-vassal` is the emperor's to have; in a vassal's file it means nothing",
+                "both may have it: the emperor's first, then the vassal's",
+                "a vassal can be moved to another emperor with all it needs",
             ],
             Self::OnceEach => [
                 "a vassal without `uid` runs `as-root` and `as-user` four times (at each place where it could drop its rights)",
@@ -91,6 +100,11 @@ impl Reason {
                 "one `mount(2)` a line: `bind,ro` is writable, `bind,private` is shared",
                 "as many calls as the words need",
                 "what is asked for read-only must be",
+            ],
+            Self::EveryPath => [
+                "`umount:PATH rec` misses paths with blanks and lines of the mount table over 1023 bytes",
+                "takes every mount",
+                "one that is missed keeps the whole tree busy",
             ],
             Self::Repaired => [
                 "`writen:FILE` without a text fails (`appendn:FILE` does not); `callint:putenv A=b` crashes",
@@ -124,11 +138,20 @@ pub(crate) const DELIBERATE: &[Deliberate] = &[
     only("a new root", '+', "* cwd=/ pid=own root=new ", Reason::WhereItStands),
     only("a failed start", '-', "hook-as-user-atexit uid=0 ", Reason::AfterAFailedStart),
     only("a failed start", '-', "exec-as-user-atexit uid=0 ", Reason::AfterAFailedStart),
+    only("an emperor with hooks", '+', "own-as-vassal ", Reason::OwnAsVassal),
+    only("an emperor with hooks", '-', "hook-as-user-atexit ", Reason::AtExit),
+    only("an emperor with hooks", '-', "exec-as-user-atexit ", Reason::AtExit),
+    only("an emperor with hooks", '-', "hook-emperor-reload ", Reason::BeforeTheAppIsAsked),
+    only("an emperor with hooks", '+', "hook-emperor-reload ", Reason::BeforeTheAppIsAsked),
     only("mounts", '-', "mount <dir>/m/bind-ro rw,", Reason::EveryWord),
     only("mounts", '+', "mount <dir>/m/bind-ro ro,", Reason::EveryWord),
     only("mounts", '-', "mount <dir>/m/bind-private rw,nosuid,nodev,noexec,relatime tags=,shared", Reason::EveryWord),
     only("mounts", '+', "mount <dir>/m/bind-private rw,nosuid,nodev,noexec,relatime tags= ", Reason::EveryWord),
 ];
+
+/// A tree with a blank in a name, and the end of it.
+pub(crate) const REC_WITH_BLANKS: &str = "exec:mount -t tmpfs none <dir>/m && mkdir '<dir>/m/a b' && mount -t tmpfs none '<dir>/m/a b'\n\
+    hook-as-root = umount:<dir>/m rec";
 
 /// Hooks of `as-root` that fare otherwise: the verb, its fate in uWSGI, its fate here.
 pub(crate) const FATES: &[(&str, &str, &str, Reason)] = &[
@@ -157,6 +180,7 @@ pub(crate) const FATES: &[(&str, &str, &str, Reason)] = &[
     ("mount:tmpfs none <dir>/m rec", "up", "refused", Reason::Refused),
     ("mount:none <dir>/w <dir>/m bind ro", "up", "refused", Reason::Refused),
     ("mount:none none / ro,private", "dies", "refused", Reason::Refused),
+    (REC_WITH_BLANKS, "dies", "up", Reason::EveryPath),
     ("umount:<dir>/w nosuid", "dies", "refused", Reason::Refused),
     ("umount:<dir>/w nosuchflag", "dies", "refused", Reason::Refused),
 ];

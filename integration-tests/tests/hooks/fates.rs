@@ -1,5 +1,6 @@
 //! One line each, and whether a vassal with it comes up. All vassals of a list live under one Emperor at the same time.
 
+use crate::differences::REC_WITH_BLANKS;
 use crate::phases::{APP, USER};
 use crate::world::{Governor, Side, World};
 use liege_integration_tests::{LONG, wait_for};
@@ -75,6 +76,7 @@ pub(crate) fn lines() -> Vec<String> {
         "mount:none none / rec,unbindable",
         "mount:none <dir>/w <dir>/m bind ro",
         "mount:none none / ro,private",
+        REC_WITH_BLANKS,
         "umount:<dir>/w nosuid",
         "umount:<dir>/w nosuchflag",
     ];

@@ -16,6 +16,7 @@ fn around<'a>() -> Surroundings<'a> {
         directory: "/etc/vassals",
         namespaces: Namespaces { mount: true, pid: true, ..Namespaces::default() },
         graceful_stop: false,
+        hooks: &[],
         limits: specs::LIMITS,
     }
 }
@@ -83,6 +84,22 @@ fn a_first_start_follows_uwsgis_order() {
     assert_eq!(plan.origins.len(), plan.work.steps.len());
     assert_eq!(plan.origins[8].origin.as_ref().map(|o| o.line), Some(21), "a failed pivot names its line");
     assert!(plan.work.at_exit.iter().all(|s| s.as_user && !s.fatal));
+}
+
+#[test]
+fn the_emperors_hooks_come_before_the_vassals_of_the_same_phase() {
+    let hook = |phase: HookPhase| Hook {
+        phase,
+        verb: Asked::new(Verb::Exec(format!("{phase:?} of the emperor")), Origin { file: "emperor.ini".into(), ..at(9) }),
+        hidden: false,
+    };
+    let hooks = [HookPhase::AsVassal, HookPhase::AsVassalBeforeDrop].map(hook);
+    let plan = compile(&full(), Surroundings { hooks: &hooks, ..around() }).unwrap();
+    let steps: Vec<String> = plan.work.steps.iter().skip(2).take(4).map(|s| describe_act(&s.act)).collect();
+    let order =
+        ["exec AsVassalBeforeDrop of the emperor", "exec AsVassalBeforeDrop", "exec AsVassal of the emperor", "exec AsVassal"];
+    assert_eq!(steps, order);
+    assert_eq!(plan.origins[2].origin.as_ref().map(|o| o.file.as_str()), Some("emperor.ini"));
 }
 
 #[test]

@@ -308,6 +308,7 @@ impl Vassal {
             directory: &self.directory,
             namespaces: cx.settings.namespaces,
             graceful_stop: cx.settings.graceful_stop,
+            hooks: &cx.settings.vassal_hooks,
             limits: cx.settings.limits,
         }
     }

@@ -33,10 +33,11 @@ fn hanging(dir: &Dir, before: &[Step], act: &Act, as_user: bool) -> Vassal {
 /// Reaps and tells while the step lasts.
 fn reaps(vassal: &mut Vassal, dir: &Dir, act: &Act) {
     std::fs::write(dir.file("go"), "\n").unwrap();
-    match vassal.hears() {
-        Some(FromInit::OrphanDied { exit: Exit::Code(5), .. }) => {}
-        other => panic!("{act:?} does not hang, or init sleeps: {other:?}"),
-    }
+    vassal.hears_until(|m| match m {
+        FromInit::OrphanDied { exit: Exit::Code(5), .. } => Some(()),
+        FromInit::Failed { .. } | FromInit::Started { .. } => panic!("{act:?} does not hang: {m:?}"),
+        _ => None,
+    });
 }
 
 fn reaps_and_stops(mut vassal: Vassal, dir: &Dir, act: &Act) {

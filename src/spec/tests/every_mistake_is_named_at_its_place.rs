@@ -170,6 +170,8 @@ fn the_emperor() {
         (&["daemonize = /x"], "E 3:1+9", "foreground", "systemd"),
         (&["mountpoint-check = /x"], "E 3:1+16", "belongs into a vassal's file", ""),
         (&["hook-as-emperor = exec:x"], "E 3:1+15", "not supported yet", ""),
+        (&["hook-as-vassal = exce:x"], "E 3:18+4", "unknown hook verb", "exec"),
+        (&["call-as-vassal = x"], "E 3:18+1", "C function", ""),
         (&["master = true"], "W 3:1+6", "means nothing", ""),
         (&["vassals-include = x.ini"], "E 3:1+15", "not supported yet", ""),
     ] {
