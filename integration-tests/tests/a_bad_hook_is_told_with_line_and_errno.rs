@@ -55,7 +55,7 @@ fn a_bad_hook_is_told_with_line_and_errno() {
     story(|host| {
         let dir = host.dir().display().to_string();
         fs::write(host.path("file"), "").unwrap();
-        host.open_dir("w");
+        let _w = host.open_dir("w");
         nix::unistd::mkfifo(&host.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let reporter = Reporter::new(host, "app");
         // One more failure than the first is a minute away, so everybody is seen waiting.

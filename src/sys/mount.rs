@@ -68,9 +68,9 @@ pub fn set_attributes(target: &str, flags: u64, recursive: bool) -> nix::Result<
     }
     const NOATIME: u64 = 0x10;
     const ALL_ATIME: u64 = 0x70;
-    let has = |flag: MsFlags| flags & flag.bits() as u64 != 0;
+    let has = |flag: MsFlags| flags & flag.bits() != 0;
     // The first four are the same bits in both calls.
-    let mut set = flags & (MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC).bits() as u64;
+    let mut set = flags & (MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC).bits();
     let mut clear = 0;
     if has(MsFlags::MS_NOATIME) || has(MsFlags::MS_RELATIME) {
         clear = ALL_ATIME; // its kinds are one number, and relatime is zero
