@@ -48,6 +48,22 @@ fn a_hook_that_waits_for_ever_is_ended_by_its_deadline() {
 }
 
 #[test]
+fn a_print_that_nobody_reads_is_no_better() {
+    story(|host| {
+        let (unread, reporter) = (host.path("unread"), Reporter::new(host, "app"));
+        nix::unistd::mkfifo(&unread, Mode::S_IRWXU).unwrap();
+        // The daemon's log is its other channel, and is read.
+        let script = format!("exec \"$@\" 1<>{}", unread.display());
+        let emperor = host.emperor().under(&["sh", "-c", &script, "sh"]).start();
+        let flood = "x".repeat(200_000);
+        emperor.write("flood.ini", &reporter.vassal(&format!("hook-timeout = 1\nhook-as-root = print:{flood}\n")));
+        let line = emperor.wait_cause(0, "flood.ini", "hook_timeout");
+        assert!(line.contains("print xxx") && line.contains("flood.ini:4") && line.len() < 2_000, "{} bytes: {line}", line.len());
+        assert!(reporter.starts().is_empty());
+    });
+}
+
+#[test]
 fn a_stop_does_not_wait_for_it() {
     story(|host| {
         let reporter = Reporter::new(host, "app");

@@ -10,7 +10,7 @@ pub fn describe_act(act: &Act) -> String {
         Act::MakePrivate => "make / recursively private".into(),
         Act::MountProc => "mount a fresh /proc".into(),
         Act::Hostname(name) => format!("set the host name to {name}"),
-        Act::Exec(command) => format!("exec {command}"),
+        Act::Exec(command) => format!("exec {}", short(command)),
         Act::Mount(m) => {
             let kind = if m.fstype.is_empty() { "none" } else { &m.fstype };
             format!("mount {kind} {} on {} {}", m.source, m.target, words(m.flags)).trim_end().to_owned()
@@ -33,9 +33,9 @@ pub fn describe_act(act: &Act) -> String {
         Act::Write { path, append, .. } => format!("{} {path}", if *append { "append" } else { "write" }),
         Act::WriteFifo(path, _) => format!("writefifo {path}"),
         Act::Unlink(path) => format!("unlink {path}"),
-        Act::Putenv(pair) => format!("putenv {pair}"),
+        Act::Putenv(pair) => format!("putenv {}", short(pair)),
         Act::Umask(mask) => format!("umask {mask:o}"),
-        Act::Print(text) => format!("print {text}"),
+        Act::Print(text) => format!("print {}", short(text)),
         Act::Exit(status) => format!("exit {status}"),
         Act::WaitFor(wait) => match wait {
             Wait::Fs(path) => format!("wait for {path}"),
@@ -46,6 +46,15 @@ pub fn describe_act(act: &Act) -> String {
         },
         Act::PivotRoot { new, old } => format!("pivot_root {new} {old}"),
         Act::Chroot(path) => format!("chroot {path}"),
+    }
+}
+
+/// A text that a person can still read in one line; the file has the rest.
+fn short(text: &str) -> std::borrow::Cow<'_, str> {
+    const MOST: usize = 500;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]).into(),
+        None => text.into(),
     }
 }
 
@@ -76,4 +85,21 @@ fn words(flags: MountFlags) -> String {
         said.push(format!("{rest:#x}"));
     }
     said.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_would_read_to_its_end_is_cut() {
+        assert_eq!(describe_act(&Act::Print("short".into())), "print short");
+        let long = describe_act(&Act::Exec("ä".repeat(100_000)));
+        assert_eq!(long, format!("exec {}...", "ä".repeat(500)));
+    }
+
+    #[test]
+    fn flags_without_a_word_are_a_number() {
+        assert_eq!(words(MountFlags(1 << 12 | 1 | 1 << 30)), "bind,ro,0x40000000");
+    }
 }
