@@ -59,7 +59,7 @@ fn a_new_root_that_is_no_mount() {
 #[test]
 fn a_mount_point_that_is_a_file() {
     let bend = |customer: &Customer, _: &Ns| customer.vassal().replace("/.old_root/dev /dev", "/.old_root/dev /etc/passwd");
-    told("hook-as-root = mount:none", bend, &["mount none /.old_root/dev on /etc/passwd", "ENOTDIR", "the other is a file"]);
+    told("hook-as-root = mount:none", bend, &["mount none /.old_root/dev on /etc/passwd", "ENOTDIR", "not both directories"]);
 }
 
 #[test]
