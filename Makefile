@@ -13,8 +13,10 @@ export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BIN     := $(CARGO_TARGET_DIR)/release
 # The binary that demo, stories and bench drive; liege-init lies beside it.
 export LIEGE ?= $(BIN)/liege
+# Where `make rootfs` keeps the Debian root that copy-on-write stories, demo and bench share: half a minute to make, then there.
+export ROOTFS_CACHE := $(abspath $(or $(ROOTFS_CACHE),$(CARGO_TARGET_DIR)/rootfs))
 
-.PHONY: help build install check fmt lint doc borders test stories demo bench deps deps-build root
+.PHONY: help build install check fmt lint doc borders test stories demo demo-cow bench rootfs deps deps-build root
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 14
@@ -46,17 +48,23 @@ doc: deps-build
 borders:
 	integration-tests/scripts/borders.sh
 
-test: root deps build ## unit, property and parity tests, and the stories with the real programs
+test: root deps build rootfs ## unit, property and parity tests, and the stories with the real programs
 	integration-tests/scripts/test.sh
 
-stories: root deps build ## the stories alone; ONLY=word picks some
+stories: root deps build rootfs ## the stories alone; ONLY=word picks some
 	integration-tests/scripts/test.sh -p liege-integration-tests $(ONLY)
 
 demo: root deps build ## the zip tutorial, live: the page, the kill, the page again, nothing left
 	integration-tests/scripts/demo.sh
 
-bench: root deps build ## recovery beside the real Emperor, and start-up beside peers
+demo-cow: root deps build rootfs ## the copy-on-write tutorial, live: two customers on one root, a write, the kill, an env line, nothing left
+	integration-tests/scripts/demo_cow.sh
+
+bench: root deps build rootfs ## recovery and a changed line beside the real Emperor, and start-up beside peers
 	integration-tests/scripts/bench.sh
+
+rootfs: root deps ## the Debian root of the copy-on-write vassals, by debootstrap into ROOTFS_CACHE, once
+	integration-tests/scripts/rootfs.sh
 
 deps: root ## install what is missing (Debian, Ubuntu)
 	integration-tests/scripts/deps.sh all

@@ -12,6 +12,7 @@ drive=(
   /usr/lib/uwsgi/plugins/python3_plugin.so=uwsgi-plugin-python3
   fuse-zip=fuse-zip
   unionfs-fuse=unionfs-fuse
+  debootstrap=debootstrap
   fusermount3=fuse3
   zip=zip
   curl=curl

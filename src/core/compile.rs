@@ -63,6 +63,11 @@ pub enum CompileError {
         /// The line that asks.
         at: Origin,
     },
+    /// `pivot_root` turns the root of a whole mount namespace; without one of the vassal's own it would be the host's.
+    WouldTurnTheHost {
+        /// The line that asks for it.
+        at: Origin,
+    },
 }
 
 impl std::fmt::Display for CompileError {
@@ -82,6 +87,12 @@ impl std::fmt::Display for CompileError {
             }
             Self::CapNotLeft { names, at } => {
                 write!(f, "keep the capabilities {names} ({at}): the emperor leaves vassals none of them: see its emperor-cap")
+            }
+            Self::WouldTurnTheHost { at } => {
+                write!(
+                    f,
+                    "pivot_root ({at}) would turn the root of the whole host: a vassal needs mounts of its own for that (fs in emperor-use-clone, or in its unshare)"
+                )
             }
         }
     }
@@ -109,10 +120,14 @@ pub struct Surroundings<'a> {
 /// The plan of a first start.
 ///
 /// # Errors
-/// Where the spec asks for what uwsgi's protocol cannot carry.
+/// Where the spec asks for what uwsgi's protocol cannot carry, or for another root where the mounts are the host's.
 pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Plan>, CompileError> {
     let spec = &config.fresh;
     let namespaces = around.namespaces;
+    let own_mounts = namespaces.mount || spec.jail.unshare.as_ref().is_some_and(|asked| asked.value.mount);
+    if let Some(pivot) = spec.jail.pivot_root.as_ref().filter(|_| !own_mounts) {
+        return Err(CompileError::WouldTurnTheHost { at: pivot.at.clone() });
+    }
     let mut list = List::default();
     if namespaces.mount {
         list.ours(Phase::Birth, Act::CutPropagation);
@@ -175,7 +190,7 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
 /// What a reload does inside the kept namespaces.
 ///
 /// # Errors
-/// As [`compile`].
+/// Where the spec asks for what uwsgi's protocol cannot carry.
 pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Reload>, CompileError> {
     let spec = &config.again;
     let dropped = spec.jail.drops();

@@ -9,6 +9,7 @@ pub(crate) fn hint(act: &Act, errno: Errno) -> &'static str {
         (Act::PivotRoot { .. }, Errno::EBUSY) => "the new root must be a mount of its own",
         (Act::PivotRoot { .. }, Errno::EINVAL) => "the old root's place must be below the new root, and / not shared",
         (Act::PivotRoot { .. } | Act::Chroot(_), Errno::ENOENT) => "the new root or the old one's place is missing",
+        (Act::PivotRoot { .. } | Act::Chroot(_), Errno::ENOTDIR) => "the new root or the old one's place is no directory",
         (Act::PivotRoot { .. }, Errno::ENOTCONN) => "the file system of the new root is dead: its daemon ended",
         (Act::PivotRoot { .. } | Act::Chroot(_), Errno::EACCES) => "a FUSE root needs allow_other",
         (Act::Mount(_), Errno::ENODEV) => "the kernel does not know this type of file system",

@@ -134,11 +134,21 @@ fn flags(detach: bool, force: bool) -> MntFlags {
 /// # Errors
 /// EBUSY: `new` is no mount of its own. EINVAL: the root is shared, or `old` is not below `new`. ENOENT: one is not there.
 pub fn pivot_root(new: &str, old: &str) -> nix::Result<()> {
+    let inside = below(new, old).ok_or(Errno::EINVAL)?;
     unistd::chdir(new)?;
     // uWSGI enters the new root first and takes the old place relative to it, so a FUSE root is asked as little as possible.
-    let inside = old.strip_prefix(new.trim_end_matches('/')).unwrap_or(old).trim_start_matches('/');
     unistd::pivot_root(".", if inside.is_empty() { "." } else { inside })?;
     unistd::chdir("/")
+}
+
+/// The old root's place as seen from the new root; a relative one is there already. None: it lies elsewhere. From inside, `/etc` of
+/// the host would be taken for that of the new root, and the old root be put upon it.
+fn below<'a>(new: &str, old: &'a str) -> Option<&'a str> {
+    if !old.starts_with('/') {
+        return Some(old);
+    }
+    let rest = old.strip_prefix(new.trim_end_matches('/'))?;
+    (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/'))
 }
 
 /// `chroot(2)` and into it.

@@ -229,6 +229,14 @@ fn without_namespaces_the_host_is_left_alone() {
 }
 
 #[test]
+fn without_mounts_of_its_own_a_vassal_changes_no_root() {
+    let around = Surroundings { namespaces: Namespaces { pid: true, ..Namespaces::default() }, ..around() };
+    let error = compile(&full(), around).unwrap_err();
+    assert_eq!(error, CompileError::WouldTurnTheHost { at: at(21) });
+    assert!(error.to_string().contains("app.ini:21"), "{error}");
+}
+
+#[test]
 fn uwsgi_is_told_its_options_with_every_percent_doubled() {
     let mut config = specs::config(0, 0);
     let options = vec![("log-format".to_owned(), "100% %(uri)".to_owned()), ("master".to_owned(), String::new())];

@@ -157,3 +157,19 @@ fn a_new_root_that_is_no_mount_is_refused() {
         assert_eq!(mount::pivot_root(new, &format!("{new}/old")), Err(Errno::EBUSY));
     });
 }
+
+#[test]
+fn a_place_for_the_old_root_outside_the_new_one_is_refused_though_its_name_exists_inside() {
+    in_a_jail("pivot-outside", |dir| {
+        let new = tmpfs(&dir.join("new"));
+        for inside in ["etc", "-old"] {
+            fs::create_dir(dir.join("new").join(inside)).unwrap();
+        }
+        for old in ["/etc", &format!("{new}-old")] {
+            assert_eq!(mount::pivot_root(&new, old), Err(Errno::EINVAL), "{old}");
+        }
+        assert!(!fs::exists("/-old").unwrap(), "the root is what it was");
+        mount::pivot_root(&format!("{new}/"), "etc").unwrap();
+        assert!(fs::exists("/-old").unwrap() && fs::exists("/etc/etc").unwrap());
+    });
+}
