@@ -39,6 +39,7 @@ pub(crate) fn compile(config: &VassalConfig, file: &Path, namespaces: Namespaces
         vassal: &name,
         directory: &directory,
         namespaces,
+        vassal_caps: None,
         graceful_stop: false,
         hooks: &[],                                          // the emperor's file is another one
         limits: Limits { nofile: (0, 0), oom_score_adj: 0 }, // not shown
@@ -68,7 +69,11 @@ fn show(step: &Step, source: &Source) -> Shown {
 }
 
 fn describe(app: &App) -> String {
-    let who = app.identity.as_ref().map_or_else(String::new, |id| format!(" as {}:{}", id.uid, id.gid));
+    let who = match &app.identity {
+        Some(id) => format!(" as {}:{}", id.uid, id.gid),
+        None if app.found_identity => " as who was found in its root".to_owned(),
+        None => String::new(),
+    };
     match &app.program {
         Program::Uwsgi(uwsgi) => {
             format!("{} under the emperor protocol, {} bytes of configuration{who}", uwsgi.binary, uwsgi.config.len())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use liege_plan::ToInit;
-use liege_spec::Namespaces;
+use liege_spec::{Cgroups, Namespaces};
 use serde::{Deserialize, Serialize};
 
 use crate::{Name, Note};
@@ -19,6 +19,8 @@ pub enum Action {
         birth: u64,
         /// The namespaces it gets anew.
         namespaces: Namespaces,
+        /// The control groups it is born into.
+        cgroups: Cgroups,
     },
     /// Send a message to init. The first one is the green light ([`ToInit::Walk`]).
     Tell {

@@ -1,12 +1,22 @@
 //! A spec becomes a plan: every question of order is answered here, without a kernel.
 //!
 //! The order is uWSGI's (its `uwsgi_setup` and `uwsgi_as_root`, measured): our own birth steps, `as-vassal-before-drop`,
-//! `as-vassal`, `asap`, `pre-jail`, `in-jail`, the new root, `wait-for-*`, `as-root`, `as-user`, `wait-for-socket`, then the app. `post-jail` does
-//! not run in a vassal that was only cloned, as there. A reload repeats `asap` and `in-jail`, as the identity the vassal
-//! dropped to; `wait-for-*`, `as-root` and `as-user` are repeated only where nothing was dropped, `wait-for-socket` always.
+//! `as-vassal`, `asap`, `pre-jail`, `in-jail`, `unshare`, `post-jail`, the new root, `unshare2`, `wait-for-*`, `as-root`,
+//! `as-user`, `wait-for-socket`, then the app. `post-jail` does not run in a vassal that was only cloned (neither `unshare` nor
+//! `jailed`), as there. A reload repeats `asap` and `in-jail`, as the identity the vassal dropped to; `wait-for-*`, `as-root` and
+//! `as-user` are repeated only where nothing was dropped, `wait-for-socket` always.
+//!
+//! `emperor-cap` works where uWSGI drops and where it executes the vassal: programs lose the rest before `as-vassal`, init itself
+//! after it. Names that only the new root can tell are found after `as-root`, whose hooks may still change its files.
 
-use liege_plan::{Act, App, Limits, Mount, MountFlags, Phase, Plan, Program, Reload, Step, Umount, Uwsgi, VERSION, Wait};
-use liege_spec::{AppSpec, Asked, Hook, HookPhase, Identity, Namespaces, Origin, ProgramSpec, VassalConfig, VassalSpec, Verb};
+use liege_plan::{
+    Act, App, AppLimits, Limits, Mount, MountFlags, Names, Phase, Plan, Program, Reload, Step, Umount, Unshare, Uwsgi, VERSION,
+    Wait,
+};
+use liege_spec::{
+    Account, AppSpec, Asked, Hook, HookPhase, Identity, Jail, Namespaces, Origin, ProcessLimits, ProgramSpec, VassalConfig,
+    VassalSpec, Verb, capability_names,
+};
 
 use crate::mounts;
 
@@ -30,6 +40,9 @@ pub struct Source {
     pub hidden: bool,
 }
 
+/// `CAP_SETPCAP`, which `emperor-cap` never takes away.
+const SETPCAP: u64 = 1 << 8;
+
 /// Why no plan can be made of a spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompileError {
@@ -42,6 +55,13 @@ pub enum CompileError {
     ValueHasLineBreak {
         /// The option.
         key: String,
+    },
+    /// A vassal asks for what the emperor does not leave to any.
+    CapNotLeft {
+        /// The capabilities, by name.
+        names: String,
+        /// The line that asks.
+        at: Origin,
     },
     /// `pivot_root` turns the root of a whole mount namespace; without one of the vassal's own it would be the host's.
     WouldTurnTheHost {
@@ -65,10 +85,13 @@ impl std::fmt::Display for CompileError {
                     "the value of `{key}` has more than one line, uwsgi's emperor protocol carries lines: use a file of one line"
                 )
             }
+            Self::CapNotLeft { names, at } => {
+                write!(f, "keep the capabilities {names} ({at}): the emperor leaves vassals none of them: see its emperor-cap")
+            }
             Self::WouldTurnTheHost { at } => {
                 write!(
                     f,
-                    "pivot_root ({at}) would turn the root of the whole host: a vassal needs mounts of its own for that (fs in emperor-use-clone)"
+                    "pivot_root ({at}) would turn the root of the whole host: a vassal needs mounts of its own for that (fs in emperor-use-clone, or in its unshare)"
                 )
             }
         }
@@ -84,6 +107,8 @@ pub struct Surroundings<'a> {
     pub directory: &'a str,
     /// The namespaces it gets anew.
     pub namespaces: Namespaces,
+    /// The capabilities vassals are left with; None: all.
+    pub vassal_caps: Option<u64>,
     /// uwsgi is stopped by byte 2.
     pub graceful_stop: bool,
     /// What the emperor's file wants done in every vassal, before the same phase of the vassal's own.
@@ -99,7 +124,8 @@ pub struct Surroundings<'a> {
 pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Plan>, CompileError> {
     let spec = &config.fresh;
     let namespaces = around.namespaces;
-    if let Some(pivot) = spec.jail.pivot_root.as_ref().filter(|_| !namespaces.mount) {
+    let own_mounts = namespaces.mount || spec.jail.unshare.as_ref().is_some_and(|asked| asked.value.mount);
+    if let Some(pivot) = spec.jail.pivot_root.as_ref().filter(|_| !own_mounts) {
         return Err(CompileError::WouldTurnTheHost { at: pivot.at.clone() });
     }
     let mut list = List::default();
@@ -109,25 +135,41 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
     if namespaces.mount && namespaces.pid && spec.jail.fresh_proc {
         list.ours(Phase::Birth, Act::MountProc);
     }
-    let dropped = spec.jail.identity.is_some();
-    for phase in [HookPhase::AsVassalBeforeDrop, HookPhase::AsVassal] {
-        list.of_the_emperor(around.hooks, phase);
-        list.hooks(spec, phase, false);
+    if namespaces.net {
+        list.ours(Phase::Birth, Act::LoopbackUp);
+    }
+    // Not by the clone: its root is the group one is in at that moment, and some groups are joined after the clone.
+    if namespaces.cgroup {
+        list.ours(Phase::Birth, Act::Unshare(Unshare { cgroup: true, ..Unshare::default() }));
+    }
+    list.of_the_emperor(around.hooks, HookPhase::AsVassalBeforeDrop);
+    list.hooks(spec, HookPhase::AsVassalBeforeDrop, false);
+    // As uWSGI, which would else lose the right to give up rights.
+    let left = around.vassal_caps.map(|caps| caps | SETPCAP);
+    if let Some(caps) = left {
+        list.ours(Phase::AsVassal, Act::BoundCaps(caps));
+    }
+    list.of_the_emperor(around.hooks, HookPhase::AsVassal);
+    list.hooks(spec, HookPhase::AsVassal, false);
+    if let Some(caps) = left {
+        list.ours(Phase::AsVassal, Act::KeepCaps(caps));
     }
     for phase in [HookPhase::Asap, HookPhase::PreJail, HookPhase::InJail] {
         list.hooks(spec, phase, false);
     }
-    if let Some(chroot) = &spec.jail.chroot {
-        list.asked(Phase::Jail, Act::Chroot(chroot.value.clone()), &chroot.at);
+    list.unshare(Phase::PostJail, spec.jail.unshare.as_ref());
+    if spec.jail.unshare.is_some() || spec.jail.jailed {
+        list.hooks(spec, HookPhase::PostJail, false);
     }
-    if let Some(pivot) = &spec.jail.pivot_root {
-        list.asked(Phase::Jail, Act::MakePrivate, &pivot.at);
-        list.asked(Phase::Jail, Act::PivotRoot { new: pivot.value.new.clone(), old: pivot.value.old.clone() }, &pivot.at);
-    }
+    list.root(&spec.jail);
+    list.unshare(Phase::Jail, spec.jail.unshare2.as_ref());
     list.waits(spec, false, false);
     list.hooks(spec, HookPhase::AsRoot, false);
-    list.hooks(spec, HookPhase::AsUser, dropped);
-    list.waits(spec, true, dropped);
+    if let Some(asked) = &spec.jail.names {
+        list.asked(Phase::AsRoot, Act::FindIdentity(names(&asked.value)), &asked.at);
+    }
+    list.hooks(spec, HookPhase::AsUser, spec.jail.drops());
+    list.waits(spec, true, spec.jail.drops());
     let end = at_exit(spec);
     let plan = Plan {
         version: VERSION,
@@ -151,11 +193,14 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
 /// Where the spec asks for what uwsgi's protocol cannot carry.
 pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Reload>, CompileError> {
     let spec = &config.again;
-    let dropped = spec.jail.identity.is_some();
+    let dropped = spec.jail.drops();
     let mut list = List::default();
     list.hooks(spec, HookPhase::Asap, dropped);
     list.hooks(spec, HookPhase::InJail, dropped);
     if !dropped {
+        if spec.jail.jailed {
+            list.hooks(spec, HookPhase::PostJail, false);
+        }
         list.waits(spec, false, false);
         list.hooks(spec, HookPhase::AsRoot, false);
         list.hooks(spec, HookPhase::AsUser, false);
@@ -169,7 +214,7 @@ pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result
 
 fn at_exit(spec: &VassalSpec) -> List {
     let mut list = List::default();
-    list.hooks(spec, HookPhase::AsUserAtexit, spec.jail.identity.is_some());
+    list.hooks(spec, HookPhase::AsUserAtexit, spec.jail.drops());
     for step in &mut list.steps {
         step.fatal = false; // the end goes on whatever one of them says
     }
@@ -197,6 +242,30 @@ impl List {
     fn of_the_emperor(&mut self, hooks: &[Hook], wanted: HookPhase) {
         for hook in hooks.iter().filter(|hook| hook.phase == wanted) {
             self.verb(phase(wanted), &hook.verb, false, hook.hidden);
+        }
+    }
+
+    /// More namespaces, and what makes them usable: no mount gets out, the loopback interface is up.
+    fn unshare(&mut self, phase: Phase, asked: Option<&Asked<Namespaces>>) {
+        let Some(Asked { value: Namespaces { mount, pid: _, ipc, uts, net, cgroup, user: _ }, at }) = asked else { return };
+        let new = Unshare { mount: *mount, ipc: *ipc, uts: *uts, net: *net, cgroup: *cgroup };
+        self.asked(phase, Act::Unshare(new), at);
+        if *mount {
+            self.asked(phase, Act::CutPropagation, at);
+        }
+        if *net {
+            self.asked(phase, Act::LoopbackUp, at);
+        }
+    }
+
+    fn root(&mut self, jail: &Jail) {
+        if let Some(chroot) = &jail.chroot {
+            self.asked(Phase::Jail, Act::Chroot(chroot.value.clone()), &chroot.at);
+        }
+        if let Some(pivot) = &jail.pivot_root {
+            self.asked(Phase::Jail, Act::MakePrivate, &pivot.at);
+            let (new, old) = (pivot.value.new.clone(), pivot.value.old.clone());
+            self.asked(Phase::Jail, Act::PivotRoot { new, old }, &pivot.at);
         }
     }
 
@@ -283,18 +352,54 @@ fn identity(spec: &VassalSpec) -> Option<liege_plan::Identity> {
     Some(liege_plan::Identity { uid, gid, groups })
 }
 
+fn names(names: &liege_spec::Names) -> Names {
+    let account = |account: &Account| match account.clone() {
+        Account::Number(number) => liege_plan::Account::Number(number),
+        Account::Name(name) => liege_plan::Account::Name(name),
+    };
+    Names {
+        user: account(&names.user),
+        group: account(&names.group),
+        more: names.more.iter().map(account).collect(),
+        initgroups: names.initgroups,
+    }
+}
+
+/// The capabilities the app asks to keep, if the emperor leaves them.
+fn caps(spec: &VassalSpec, around: Surroundings<'_>) -> Result<Option<u64>, CompileError> {
+    let Some(asked) = &spec.jail.caps else { return Ok(None) };
+    match asked.value & !around.vassal_caps.unwrap_or(u64::MAX) {
+        0 => Ok(Some(asked.value)),
+        missing => Err(CompileError::CapNotLeft { names: capability_names(missing), at: asked.at.clone() }),
+    }
+}
+
+fn limits(limits: &ProcessLimits) -> AppLimits {
+    let ProcessLimits { address_space, processes, files, nice } = limits;
+    let value = |asked: &Option<Asked<u64>>| asked.as_ref().map(|asked| asked.value);
+    AppLimits {
+        address_space: value(address_space),
+        processes: value(processes),
+        files: value(files),
+        nice: nice.as_ref().map(|nice| nice.value),
+    }
+}
+
 fn app(spec: &VassalSpec, around: Surroundings<'_>, set_by_hooks: &[String]) -> Result<App, CompileError> {
-    let AppSpec { program, chdir, env, unenv, umask, no_new_privs, stop_signal, reload_signal } = &spec.app;
-    let (program, identity) = match program {
-        // Started with the rights uWSGI's Emperor would give it: uwsgi drops by itself, after what it does as root.
-        ProgramSpec::Uwsgi { binary, options } => (Program::Uwsgi(uwsgi(binary, options, set_by_hooks, around)?), None),
-        ProgramSpec::Command(words) => (Program::Command(words.value.clone()), identity(spec)),
-        ProgramSpec::Shell(line) => (Program::Shell(line.value.clone()), identity(spec)),
-        ProgramSpec::PrivilegedShell(line) => (Program::Shell(line.value.clone()), None),
+    let AppSpec { program, chdir, env, unenv, umask, no_new_privs, limits: bounds, stop_signal, reload_signal } = &spec.app;
+    let wears_it = matches!(program, ProgramSpec::Command(_) | ProgramSpec::Shell(_));
+    let program = match program {
+        ProgramSpec::Uwsgi { binary, options } => Program::Uwsgi(uwsgi(binary, options, set_by_hooks, around)?),
+        ProgramSpec::Command(words) => Program::Command(words.value.clone()),
+        ProgramSpec::Shell(line) | ProgramSpec::PrivilegedShell(line) => Program::Shell(line.value.clone()),
     };
     Ok(App {
         program,
-        identity,
+        // A uwsgi starts with the rights uWSGI's Emperor would give it and drops by itself, after what it does as root.
+        identity: identity(spec).filter(|_| wears_it),
+        found_identity: wears_it && spec.jail.names.is_some(),
+        caps: caps(spec, around)?,
+        limits: limits(bounds),
         chdir: chdir.as_ref().map(|c| c.value.clone()),
         env: env.clone(),
         unenv: unenv.clone(),

@@ -18,6 +18,7 @@ use crate::{Action, Cause, Event, Name, Note, Phase, Request, Time, View, storm:
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) namespaces: Namespaces,
+    pub(crate) vassal_caps: Option<u64>,
     pub(crate) throttle: Duration,
     pub(crate) max_throttle: Duration,
     pub(crate) required_heartbeat: Duration,
@@ -96,6 +97,7 @@ impl Emperor {
         Self {
             settings: Settings {
                 namespaces: spec.namespaces,
+                vassal_caps: spec.vassal_caps.as_ref().map(|asked| asked.value),
                 throttle: spec.throttle,
                 max_throttle: spec.max_throttle,
                 required_heartbeat: spec.required_heartbeat,

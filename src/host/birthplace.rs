@@ -62,6 +62,7 @@ impl Birthplace {
         children: &Children,
         vassal: &str,
         namespaces: Namespaces,
+        cgroup: Option<BorrowedFd<'_>>,
         channel: &UnixStream,
     ) -> Result<(Child, Ending), BirthError> {
         // A name with a zero byte cannot come from a file name.
@@ -76,8 +77,11 @@ impl Birthplace {
                 ipc: namespaces.ipc,
                 uts: namespaces.uts,
                 net: namespaces.net,
-                cgroup: namespaces.cgroup,
+                // Made by init when it is in its groups: the namespace's root is the group one is in at that moment.
+                cgroup: false,
+                user: namespaces.user,
             },
+            cgroup,
             program: self.init.as_fd(),
             argv: &argv,
             env: &self.env,

@@ -7,6 +7,7 @@
 //! Deliberately not here: decisions. A file of this room that asks "should it?" belongs in the core.
 
 mod birthplace;
+mod cgroup;
 mod channel;
 mod checks;
 mod children;

@@ -14,14 +14,15 @@ use std::{
 };
 
 use liege_core::{Event, Name};
-use liege_spec::Namespaces;
-use liege_sys::clone::{BirthError, BirthStage};
+use liege_spec::{Cgroups, Namespaces};
+use liege_sys::clone::{BirthError, BirthStage, Child};
 use tokio::{net::UnixStream, sync::mpsc, task::spawn_blocking};
 
 use crate::{
     birthplace::Birthplace,
+    cgroup::{Membership, Refused, Register},
     channel::Channel,
-    children::Children,
+    children::{Children, Ending},
     inbox::{Mail, Post},
     lives::Born,
 };
@@ -31,37 +32,36 @@ use crate::{
 pub(crate) struct Nursery {
     pub(crate) birthplace: Arc<Birthplace>,
     pub(crate) children: Arc<Children>,
+    pub(crate) cgroups: Arc<Register>,
     pub(crate) post: Post,
 }
 
 impl Nursery {
     /// Begins a life in a task of its own, which ends after the life.
-    pub(crate) fn begin(&self, vassal: Name, birth: u64, namespaces: Namespaces) {
-        tokio::spawn(self.clone().live(vassal, birth, namespaces));
+    pub(crate) fn begin(&self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups) {
+        tokio::spawn(self.clone().live(vassal, birth, namespaces, cgroups));
     }
 
-    async fn live(self, vassal: Name, birth: u64, namespaces: Namespaces) {
-        let Self { birthplace, children, post } = self;
+    async fn live(self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups) {
         let (ours, theirs) = match pair() {
             Ok(pair) => pair,
             Err(error) => {
                 let (stage, errno) = ("make its channel".to_owned(), error.raw_os_error().unwrap_or_default());
-                return post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
+                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
             }
         };
         let clone = {
-            let (children, vassal) = (Arc::clone(&children), vassal.clone());
-            spawn_blocking(move || birthplace.bear(&children, &vassal, namespaces, &theirs)).await
+            let (nursery, vassal) = (self.clone(), vassal.clone());
+            spawn_blocking(move || nursery.bear(&vassal, namespaces, &cgroups, &theirs)).await
         };
-        let (child, ending) = match clone {
+        let (child, ending, membership) = match clone {
             Ok(Ok(born)) => born,
-            Ok(Err(BirthError { stage, errno })) => {
-                return post
-                    .event(Event::SpawnFailed { vassal, birth, stage: words(stage).to_owned(), errno: errno as i32 })
-                    .await;
+            Ok(Err(Refused { stage, errno })) => {
+                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
             }
             Err(_) => return, // the runtime is ending
         };
+        let Self { children, post, .. } = self;
         let (outbox, queue) = mpsc::unbounded_channel();
         let exits = Arc::new(OnceLock::new());
         let born = Born { vassal: vassal.clone(), birth, pid: child.pid, pidfd: child.pidfd, outbox, exits: Arc::clone(&exits) };
@@ -74,7 +74,42 @@ impl Nursery {
             }
             spawn_blocking(move || children.sweep()).await.ok();
         }
+        if !membership.is_empty() {
+            spawn_blocking(move || drop(membership)).await.ok();
+        }
         post.event(Event::Exited { vassal, birth, exit }).await;
+    }
+}
+
+impl Nursery {
+    /// A clone in its namespaces and its groups. Blocks.
+    fn bear(
+        &self,
+        vassal: &str,
+        namespaces: Namespaces,
+        cgroups: &Cgroups,
+        channel: &StdStream,
+    ) -> Result<(Child, Ending, Membership), Refused> {
+        let membership = Membership::prepare(&self.cgroups, cgroups)?;
+        let (child, ending) = self
+            .birthplace
+            .bear(&self.children, vassal, namespaces, membership.birthplace(), channel)
+            .map_err(|BirthError { stage, errno }| {
+                let stage = match stage {
+                    BirthStage::Clone => membership.clone_in_words(errno as i32),
+                    BirthStage::Ids => "map the ids of its user namespace".to_owned(),
+                    BirthStage::Fds => "hand over its fds".to_owned(),
+                    BirthStage::Exec => "execute liege-init".to_owned(),
+                };
+                Refused { stage, errno: errno as i32 }
+            })?;
+        if let Err(refused) = membership.join(child.pid) {
+            // It waits for a light that never comes. Not reaped before the loop has seen its end, so its number is its own.
+            liege_sys::pidfd::signal(&child.pidfd, nix::libc::SIGKILL).ok();
+            ending.blocking_recv().ok();
+            return Err(refused);
+        }
+        Ok((child, ending, membership))
     }
 }
 
@@ -83,13 +118,4 @@ fn pair() -> io::Result<(UnixStream, StdStream)> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     Ok((UnixStream::from_std(ours)?, theirs))
-}
-
-/// The stage in words; the core adds the error.
-fn words(stage: BirthStage) -> &'static str {
-    match stage {
-        BirthStage::Clone => "clone into new namespaces",
-        BirthStage::Fds => "hand over its fds",
-        BirthStage::Exec => "execute liege-init",
-    }
 }

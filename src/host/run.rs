@@ -101,7 +101,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         clock: Clock::start(),
         inbox,
         children: Arc::clone(&children),
-        nursery: Nursery { birthplace, children: Arc::clone(&children), post: post.clone() },
+        nursery: Nursery { birthplace, children: Arc::clone(&children), cgroups: Arc::default(), post: post.clone() },
         lives: Lives::default(),
         checks: Means { prober: Prober::new(Arc::clone(&children)), post },
         monitors,

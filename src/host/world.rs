@@ -134,6 +134,7 @@ impl World {
         let env = Strings::new(env.chain([format!("PWD={}", self.directory).into_bytes()])).map_err(|e| text(&e))?;
         let birth = Birth {
             namespaces: Namespaces::default(),
+            cgroup: None,
             program: shell.as_fd(),
             argv: &argv,
             env: &env,

@@ -76,8 +76,19 @@ impl Init {
     /// # Errors
     /// It could not be started, which was told; or the host's end.
     pub(crate) fn start_app(&mut self, plan: App) -> Result<Started, End> {
+        let plan = self.with_identity(plan)?;
         let recipe = self.recipe(&plan)?;
         self.start(plan, recipe)
+    }
+
+    /// The app with the identity that was found in this root, where it is to have that.
+    fn with_identity(&mut self, plan: App) -> Result<App, End> {
+        match (plan.found_identity, self.later.identity.clone()) {
+            (false, _) => Ok(plan),
+            (true, Some(found)) => Ok(App { identity: Some(found), ..plan }),
+            // Never as root instead.
+            (true, None) => Err(self.fail(Place::AppIdentity, 0, "nobody was found to be")),
+        }
     }
 
     fn recipe(&mut self, plan: &App) -> Result<Recipe, End> {
@@ -147,6 +158,7 @@ impl Init {
     /// # Errors
     /// The new one could not be started; or the host's end.
     pub(crate) fn reload_app(&mut self, plan: App) -> Result<(), End> {
+        let plan = self.with_identity(plan)?;
         let recipe = self.recipe(&plan)?;
         let Some(app) = self.app.as_mut().filter(|app| app.recipe.serves(&recipe)) else {
             return self.replace_app(plan, recipe);

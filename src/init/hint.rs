@@ -23,6 +23,13 @@ pub(crate) fn hint(act: &Act, errno: Errno) -> &'static str {
         (Act::Mount(_) | Act::SetMountAttributes(_) | Act::Umount(_) | Act::MountProc, Errno::EPERM) => {
             "init may not mount here (CAP_SYS_ADMIN)"
         }
+        (Act::PivotRoot { .. } | Act::Chroot(_) | Act::Unshare(_) | Act::MakePrivate, Errno::EPERM) => {
+            "init lacks the capability: emperor-cap, or the daemon's own bounds"
+        }
+        (Act::Unshare(_), Errno::EINVAL) => "the kernel has no such namespace",
+        (Act::Unshare(_), Errno::ENOSPC) => "the limits of /proc/sys/user allow no more of them",
+        (Act::BoundCaps(_) | Act::KeepCaps(_), Errno::EPERM) => "the daemon lacks CAP_SETPCAP",
+        (Act::LoopbackUp, Errno::EPERM) => "the daemon lacks CAP_NET_ADMIN",
         (Act::MountProc, Errno::ENOENT) => "this root has no /proc",
         (Act::Umount(_), Errno::EINVAL) => "nothing is mounted there",
         (Act::Umount(_), Errno::EBUSY) => "it is in use (detach would take it away all the same)",

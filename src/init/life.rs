@@ -69,7 +69,7 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     if let Some(directory) = plan.directory {
         go_home(init, directory)?;
     }
-    let needed = rights::needed(plan.steps.iter().chain(&plan.at_exit));
+    let needed = rights::needed(plan.steps.iter().chain(&plan.at_exit), &plan.app);
     init.later = Later { identity: plan.identity, at_exit: plan.at_exit, at_exit_timeout_ms: plan.at_exit_timeout_ms };
     if init.walk(&plan.steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
         return Err(End::Stopped);

@@ -4,10 +4,12 @@
 //! One thread, one `poll`, no name service, no decision: the order of the steps came with the plan. It never relies on
 //! `PDEATHSIG` (which fires when a *thread* ends); it sees its host's end as the end of the socket.
 
+mod accounts;
 mod app;
 mod channel;
 mod env;
 mod hint;
+mod identity;
 mod init;
 mod leave;
 mod life;

@@ -1,17 +1,22 @@
 //! What init may still do once the steps are done: as little as its later duties need.
 //!
-//! Only effective and permitted shrink. The bounding set stays whole, so whatever init executes as root (uwsgi, a hook)
+//! Only effective and permitted shrink. The bounding set stays as the emperor left it, so whatever init executes as root (uwsgi, a hook)
 //! gets all rights back by exec, and setuid fusermount still mounts for a user.
 
-use liege_plan::{Act, Step};
+use liege_plan::{Act, App, Step};
 use liege_sys::caps;
 
 /// Always: signals to the app, its identity at the next start, and the way to a program root may see but not everybody.
-const ALWAYS: u64 = caps::KILL | caps::SETUID | caps::SETGID | caps::DAC_READ_SEARCH;
+pub(crate) const ALWAYS: u64 = caps::KILL | caps::SETUID | caps::SETGID | caps::DAC_READ_SEARCH;
+
+/// For apps to come, where the emperor leaves it: a bound above the daemon's own, a better priority.
+const BOUNDS: u64 = caps::SYS_NICE | caps::SYS_RESOURCE;
 
 /// What steps like these need when init does them itself. A reload repeats steps of the first walk, so those count.
-pub(crate) fn needed<'a>(steps: impl Iterator<Item = &'a Step>) -> u64 {
-    steps.filter(|step| !step.as_user).fold(ALWAYS, |all, step| all | needed_by(&step.act))
+pub(crate) fn needed<'a>(steps: impl Iterator<Item = &'a Step>, app: &App) -> u64 {
+    // What an app keeps, init must have to give; and the right to make root keep no more than that.
+    let given = app.caps.map_or(0, |caps| caps | caps::SETPCAP);
+    steps.filter(|step| !step.as_user).fold(ALWAYS | BOUNDS | given, |all, step| all | needed_by(&step.act))
 }
 
 /// Gives the rest up. A refusal is impossible (less is always allowed) and would leave us as we were.
@@ -29,6 +34,7 @@ fn needed_by(act: &Act) -> u64 {
         }
         // Done once, before the trim: no reload repeats them.
         Act::CutPropagation | Act::MakePrivate | Act::MountProc | Act::PivotRoot { .. } | Act::Chroot(_) => 0,
+        Act::LoopbackUp | Act::Unshare(_) | Act::BoundCaps(_) | Act::KeepCaps(_) | Act::FindIdentity(_) => 0,
         // Programs get their rights back by exec; the others need none.
         Act::Exec(_) | Act::Chdir(_) | Act::Putenv(_) | Act::Umask(_) | Act::Print(_) | Act::Exit(_) => 0,
     }

@@ -5,9 +5,10 @@ use std::{
     os::fd::{BorrowedFd, RawFd},
 };
 
-use liege_plan::{App, Identity, Place, Program};
+use liege_plan::{App, AppLimits, Identity, Limit, Place, Program};
 use liege_sys::{
     Errno, Strings, identity,
+    limits::{Bound, Kind},
     process::{self, Launch, LaunchStage, Report},
 };
 
@@ -26,7 +27,9 @@ pub(crate) struct Recipe {
     programs: Strings,
     argv: Strings,
     env: Strings,
+    bounds: Vec<Bound>,
     identity: Option<Identity>,
+    caps: Option<u64>,
     chdir: Option<CString>,
     umask: Option<u32>,
     no_new_privs: bool,
@@ -69,7 +72,9 @@ impl Recipe {
                 argv: Strings::new(argv)?,
                 env: env.strings()?,
                 chdir: app.chdir.clone().map(CString::new).transpose()?,
+                bounds: bounds(&app.limits),
                 identity: app.identity.clone(),
+                caps: app.caps,
                 umask: app.umask,
                 no_new_privs: app.no_new_privs,
                 is_uwsgi: matches!(app.program, Program::Uwsgi(_)),
@@ -86,7 +91,9 @@ impl Recipe {
             argv: &self.argv,
             env: &self.env,
             fds,
+            bounds: &self.bounds,
             identity: self.identity.as_ref().map(borrowed),
+            caps: self.caps,
             chdir: self.chdir.as_deref(),
             umask: self.umask,
             no_new_privs: self.no_new_privs,
@@ -97,6 +104,12 @@ impl Recipe {
     pub(crate) fn explain(&self, stage: LaunchStage, errno: Errno) -> (Place, String) {
         match stage {
             LaunchStage::Setup => (Place::Init, "prepare the app's process".into()),
+            LaunchStage::Bound(index) => {
+                self.bounds.get(index).map_or((Place::Init, String::new()), |bound| explain_bound(*bound, errno))
+            }
+            LaunchStage::Caps => {
+                (Place::AppCaps, "init does not have them itself (emperor-cap, or the daemon's own bounds)".into())
+            }
             LaunchStage::Identity => {
                 let (uid, gid) = self.identity.as_ref().map_or((0, 0), |i| (i.uid, i.gid));
                 (Place::AppIdentity, format!("become uid {uid} gid {gid}"))
@@ -124,6 +137,8 @@ impl Recipe {
             }
             (Errno::ENOENT, None) => format!("no {} in the PATH of the vassal's root", self.name),
             (Errno::EACCES, _) => format!("{} may not be executed by this identity", self.name),
+            (Errno::EAGAIN, _) => "its user has as many processes as it may have (limit-nproc)".into(),
+            (Errno::ENOMEM, _) => format!("{} needs more memory than it may have (limit-as)", self.name),
             (Errno::ENOEXEC, _) => format!("{} is no program of this machine (a script needs a #! line)", self.name),
             _ => self.name.clone(),
         }
@@ -140,7 +155,9 @@ pub(crate) fn shell(command: &str, env: &Env, identity: Option<&Identity>) -> Re
         argv: &argv,
         env: &env,
         fds: &[],
+        bounds: &[],
         identity: identity.map(borrowed),
+        caps: None,
         chdir: None,
         umask: None,
         no_new_privs: false,
@@ -151,11 +168,40 @@ pub(crate) fn shell(command: &str, env: &Env, identity: Option<&Identity>) -> Re
 /// Why a hook's shell did not even start.
 pub(crate) fn shell_failure(stage: LaunchStage) -> &'static str {
     match stage {
-        LaunchStage::Setup => "prepare the hook's process",
+        LaunchStage::Setup | LaunchStage::Bound(_) | LaunchStage::Caps => "prepare the hook's process",
         LaunchStage::Identity => "take the vassal's identity",
         LaunchStage::Chdir => "enter the directory",
         LaunchStage::Exec => "execute /bin/sh: is there one in the vassal's root?",
     }
+}
+
+/// The bounds in the order in which they are set. The number of files last: what it closes to us, the others may have needed.
+fn bounds(limits: &AppLimits) -> Vec<Bound> {
+    let AppLimits { address_space, processes, files, nice } = *limits;
+    let resource = |kind: Kind, limit: Option<u64>| limit.map(|limit| Bound::Resource(kind, limit));
+    let all = [
+        nice.map(Bound::Nice),
+        resource(Kind::AddressSpace, address_space),
+        resource(Kind::Processes, processes),
+        resource(Kind::Files, files),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// Which bound it was, and what the kernel wants for it.
+fn explain_bound(bound: Bound, errno: Errno) -> (Place, String) {
+    let limit = match bound {
+        Bound::Nice(_) => Limit::Nice,
+        Bound::Resource(Kind::AddressSpace, _) => Limit::AddressSpace,
+        Bound::Resource(Kind::Processes, _) => Limit::Processes,
+        Bound::Resource(Kind::Files, _) => Limit::Files,
+    };
+    let why = match (bound, errno) {
+        (Bound::Nice(value), Errno::EACCES | Errno::EPERM) => format!("{value} is better than the daemon's own (CAP_SYS_NICE)"),
+        (Bound::Resource(_, limit), Errno::EPERM) => format!("{limit} is above the daemon's own hard limit (CAP_SYS_RESOURCE)"),
+        _ => String::new(),
+    };
+    (Place::AppLimit(limit), why)
 }
 
 /// In a forked child: takes the identity, if there is one.

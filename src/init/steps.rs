@@ -7,13 +7,15 @@ use std::{
     time::Duration,
 };
 
-use liege_plan::{Act, Wait};
+use liege_plan::{Act, Unshare, Wait};
 use liege_sys::{
-    Errno,
+    Errno, caps,
     fds::O_NONBLOCK,
     mount::{self, Propagation},
-    process, waitfor,
+    network, process, unshare, waitfor,
 };
+
+use crate::rights;
 
 /// How often a wait looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -24,6 +26,12 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
         Act::CutPropagation => mount::propagate(Propagation::Slave),
         Act::MakePrivate => mount::propagate(Propagation::Private),
         Act::MountProc => mount::fresh_proc(),
+        Act::LoopbackUp => network::loopback_up(),
+        Act::Unshare(Unshare { mount, ipc, uts, net, cgroup }) => {
+            unshare::unshare(unshare::Unshare { mount: *mount, ipc: *ipc, uts: *uts, net: *net, cgroup: *cgroup })
+        }
+        Act::BoundCaps(left) => caps::bound(*left),
+        Act::KeepCaps(left) => caps::keep(*left | rights::ALWAYS),
         Act::Hostname(name) => process::set_hostname(name),
         Act::Mount(m) => mount::mount(&m.fstype, &m.source, &m.target, m.flags.0, &m.data),
         Act::SetMountAttributes(a) => mount::set_attributes(&a.target, a.flags.0, a.recursive),
@@ -61,7 +69,7 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
             wait_for(wait);
             Ok(())
         }
-        Act::Exec(_) | Act::Putenv(_) | Act::Exit(_) => Ok(()),
+        Act::Exec(_) | Act::Putenv(_) | Act::Exit(_) | Act::FindIdentity(_) => Ok(()),
     }
 }
 

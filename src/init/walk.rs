@@ -46,6 +46,7 @@ impl Patience {
 }
 
 /// How one step ended.
+#[derive(Debug)]
 pub(crate) enum Outcome {
     Fine,
     /// The errno, 0 where none fits, and a phrase.
@@ -94,6 +95,7 @@ impl Init {
         let as_user = step.as_user && self.later.identity.is_some();
         match &step.act {
             Act::Exit(status) => Err(End::Status(*status)),
+            Act::FindIdentity(names) => self.find_identity(names, patience),
             Act::Putenv(pair) => {
                 self.env.put(pair);
                 Ok(Outcome::Fine)
@@ -144,7 +146,7 @@ impl Init {
 
     /// Turns until the child has ended. None: interrupted, the child was killed. A child that is out of time is killed, and
     /// its end is that signal.
-    fn wait_for_job(&mut self, pid: i32, patience: &Patience) -> Result<Option<Exit>, End> {
+    pub(crate) fn wait_for_job(&mut self, pid: i32, patience: &Patience) -> Result<Option<Exit>, End> {
         self.job = Some(Job { pid, ended: None });
         let deadline = patience.each.map(|each| Instant::now() + each);
         let mut killed = false;

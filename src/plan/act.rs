@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Names;
+
 /// The phases of uWSGI's start-up that a step can belong to, in the order in which they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
@@ -74,6 +76,16 @@ pub enum Act {
     MakePrivate,
     /// A fresh `/proc` that shows the new pid namespace.
     MountProc,
+    /// The loopback interface up: in a new network namespace it is down.
+    LoopbackUp,
+    /// `unshare(2)`: more namespaces of its own, for init and all that comes after it.
+    Unshare(Unshare),
+    /// Every capability that is not in this set leaves the bounding set, so no program started from now on gets it back.
+    BoundCaps(u64),
+    /// Init itself keeps of its capabilities these, and what its own later duties need.
+    KeepCaps(u64),
+    /// Finds the numbers of names in this root's own passwd and group files. They are the identity of every later step of the user.
+    FindIdentity(Names),
     /// `sethostname`.
     Hostname(String),
     /// `/bin/sh -c COMMAND`, waited for. An exit code other than 0, or a signal, is a failure.
@@ -128,6 +140,21 @@ pub enum Act {
     },
     /// `chroot(2)`, then `chdir /`.
     Chroot(String),
+}
+
+/// Which namespaces `unshare(2)` makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unshare {
+    /// Mounts.
+    pub mount: bool,
+    /// System V IPC and POSIX queues.
+    pub ipc: bool,
+    /// Host name.
+    pub uts: bool,
+    /// Network.
+    pub net: bool,
+    /// The root of the cgroup tree.
+    pub cgroup: bool,
 }
 
 /// Arguments of `mount(2)`.
@@ -214,6 +241,10 @@ impl Act {
             Self::CutPropagation
             | Self::MakePrivate
             | Self::MountProc
+            | Self::LoopbackUp
+            | Self::Unshare(_)
+            | Self::BoundCaps(_)
+            | Self::KeepCaps(_)
             | Self::Hostname(_)
             | Self::Putenv(_)
             | Self::Umask(_)
@@ -233,6 +264,7 @@ impl Act {
             | Self::Unlink(_)
             | Self::Print(_)
             | Self::WaitFor(_)
+            | Self::FindIdentity(_)
             | Self::PivotRoot { .. }
             | Self::Chroot(_) => true,
         }

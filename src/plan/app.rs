@@ -20,6 +20,13 @@ pub struct App {
     pub program: Program,
     /// The identity the app is *started* with. None: as init (a real uwsgi drops by itself).
     pub identity: Option<Identity>,
+    /// It is started with the identity a [`crate::Act::FindIdentity`] of the first walk has found.
+    pub found_identity: bool,
+    /// The capabilities it keeps, one bit each, also through the change of its identity and into what it executes. None: what
+    /// the kernel leaves to a program of this identity.
+    pub caps: Option<u64>,
+    /// What bounds it.
+    pub limits: AppLimits,
     /// Where it starts; None: where the steps left init.
     pub chdir: Option<String>,
     /// `NAME=VALUE`, on top of what the steps put and the daemon passed on.
@@ -75,6 +82,19 @@ pub struct Limits {
     pub nofile: (u64, u64),
     /// `oom_score_adj`, as the daemon was started with.
     pub oom_score_adj: i16,
+}
+
+/// What bounds the app and all it starts; None: as the daemon was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppLimits {
+    /// `RLIMIT_AS` in bytes.
+    pub address_space: Option<u64>,
+    /// `RLIMIT_NPROC`.
+    pub processes: Option<u64>,
+    /// `RLIMIT_NOFILE`.
+    pub files: Option<u64>,
+    /// The nice value.
+    pub nice: Option<i32>,
 }
 
 /// How a process ended.

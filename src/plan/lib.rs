@@ -10,12 +10,14 @@ mod act;
 mod app;
 mod codec;
 mod message;
+mod names;
 mod text;
 
-pub use act::{Act, Mount, MountAttributes, MountFlags, Phase, Step, Umount, Wait};
-pub use app::{App, Exit, Identity, Limits, Program, Uwsgi};
+pub use act::{Act, Mount, MountAttributes, MountFlags, Phase, Step, Umount, Unshare, Wait};
+pub use app::{App, AppLimits, Exit, Identity, Limits, Program, Uwsgi};
 pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
-pub use message::{AppWord, FromInit, Place, Plan, Reload, ToInit};
+pub use message::{AppWord, FromInit, Limit, Place, Plan, Reload, ToInit};
+pub use names::{Account, Names};
 pub use text::describe_act;
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.

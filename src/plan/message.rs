@@ -108,14 +108,31 @@ pub enum Place {
     Step(u32),
     /// A step of the end: its index.
     AtExit(u32),
+    /// A bound of the app could not be set.
+    AppLimit(Limit),
     /// The identity of the app could not be taken.
     AppIdentity,
+    /// The capabilities of the app could not be kept.
+    AppCaps,
     /// The app's directory could not be entered.
     AppChdir,
     /// The app's program could not be executed.
     AppExec,
     /// The channel, a pipe, a fork: init itself.
     Init,
+}
+
+/// One of the bounds of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// `RLIMIT_AS`
+    AddressSpace,
+    /// `RLIMIT_NPROC`
+    Processes,
+    /// `RLIMIT_NOFILE`
+    Files,
+    /// The nice value.
+    Nice,
 }
 
 /// uwsgi's emperor bytes, from the vassal.

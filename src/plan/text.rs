@@ -9,6 +9,15 @@ pub fn describe_act(act: &Act) -> String {
         Act::CutPropagation => "make / recursively slave".into(),
         Act::MakePrivate => "make / recursively private".into(),
         Act::MountProc => "mount a fresh /proc".into(),
+        Act::LoopbackUp => "set the loopback interface up".into(),
+        Act::Unshare(new) => {
+            let all = [(new.mount, "fs"), (new.ipc, "ipc"), (new.uts, "uts"), (new.net, "net"), (new.cgroup, "cgroup")];
+            let words: Vec<_> = all.iter().filter(|w| w.0).map(|w| w.1).collect();
+            format!("unshare {}", words.join(",")).trim_end().to_owned()
+        }
+        Act::BoundCaps(set) => format!("leave to programs the capabilities {set:#x}"),
+        Act::KeepCaps(set) => format!("keep the capabilities {set:#x}"),
+        Act::FindIdentity(names) => format!("find user {} and group {} in this root", names.user, names.group),
         Act::Hostname(name) => format!("set the host name to {name}"),
         Act::Exec(command) => format!("exec {}", short(command)),
         Act::Mount(m) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asked, Hook};
+use crate::{Asked, Hook, Namespaces};
 
 /// The daemon as its file and flags wish it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ pub struct EmperorSpec {
     pub monitors: Vec<Asked<String>>,
     /// `emperor-use-clone`: the namespaces every vassal gets anew.
     pub namespaces: Namespaces,
+    /// `emperor-cap`: the capabilities vassals are left with, one bit each; None: all the emperor has.
+    pub vassal_caps: Option<Asked<u64>>,
     /// `emperor-freq` (3 s): the rescan that catches what inotify missed.
     pub freq: Duration,
     /// `emperor-throttle` (1000 ms): the first delay after a second failure in a row; doubled each time.
@@ -52,21 +54,4 @@ pub struct EmperorSpec {
 pub enum EmperorDeath {
     /// End the vassal.
     Kill,
-}
-
-/// Which namespaces are new.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Namespaces {
-    /// `fs`, `ns`, `mount`, `mnt`
-    pub mount: bool,
-    /// `pid`
-    pub pid: bool,
-    /// `ipc`
-    pub ipc: bool,
-    /// `uts`
-    pub uts: bool,
-    /// `net`
-    pub net: bool,
-    /// `cgroup`
-    pub cgroup: bool,
 }

@@ -7,14 +7,15 @@ use crate::logic::Logic;
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::{Reading, Report};
-use crate::{Asked, EmperorDeath, EmperorSpec, Lookup, Namespaces, Source, flatten, hooks, traps, values};
+use crate::{Asked, EmperorDeath, EmperorSpec, Lookup, Source, caps, flatten, hooks, namespaces, traps, values};
 
 /// Sections whose pairs are the emperor's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "liege"];
 
 /// Options this file may hold.
-const OWN: [&str; 22] = [
+const OWN: [&str; 25] = [
     "emperor",
+    "emperor-cap",
     "emperor-control",
     "emperor-curse-tolerance",
     "emperor-death",
@@ -32,7 +33,9 @@ const OWN: [&str; 22] = [
     "emperor-throttle",
     "emperor-use-clone",
     "pidfile",
+    "vassal-cap",
     "vassal-set",
+    "vassals-cap",
     "vassals-set",
     "set-placeholder",
     "set-ph",
@@ -55,7 +58,8 @@ fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec 
     let state_dir = options.text("emperor-state-dir").unwrap_or_else(|| "/run/liege".into());
     EmperorSpec {
         monitors: monitors(options, file, report),
-        namespaces: namespaces(options, report),
+        namespaces: namespaces::raise(options, "emperor-use-clone", report).map(|asked| asked.value).unwrap_or_default(),
+        vassal_caps: caps::of_the_emperor(options, report),
         freq: options.duration("emperor-freq", Duration::from_secs(3), report),
         throttle: options.checked("emperor-throttle", report, milliseconds).unwrap_or(Duration::from_secs(1)),
         max_throttle: options.checked("emperor-max-throttle", report, milliseconds).unwrap_or(Duration::from_secs(180)),
@@ -98,38 +102,6 @@ fn monitors(options: &Options<'_>, file: &str, report: &mut Report) -> Vec<Asked
         report.whole_file(crate::Severity::Error, file, "names no vassals: there is no emperor = DIR", Some(hint));
     }
     monitors
-}
-
-fn namespaces(options: &Options<'_>, report: &mut Report) -> Namespaces {
-    const WORDS: [&str; 9] = ["fs", "ns", "mount", "mnt", "pid", "ipc", "uts", "net", "cgroup"];
-    const NOT_YET: [&str; 5] = ["user", "files", "io", "parent", "sysvsem"];
-    let mut namespaces = Namespaces::default();
-    // As in uWSGI, every line adds its namespaces.
-    let lines = options.all(&["emperor-use-clone"]);
-    for (line, word) in lines.flat_map(|line| line.value.split(',').filter(|word| !word.is_empty()).map(move |word| (line, word)))
-    {
-        match word {
-            "fs" | "ns" | "mount" | "mnt" => namespaces.mount = true,
-            "pid" => namespaces.pid = true,
-            "ipc" => namespaces.ipc = true,
-            "uts" => namespaces.uts = true,
-            "net" => namespaces.net = true,
-            "cgroup" => namespaces.cgroup = true,
-            _ if NOT_YET.contains(&word) => {
-                report.push(line.error_at(word, format!("the namespace \"{word}\" is not supported yet")))
-            }
-            _ => {
-                let unknown = line.error_at(word, format!("there is no namespace \"{word}\""));
-                let exact = WORDS.into_iter().find(|known| *known == word.trim());
-                let hint = match exact.or_else(|| nearest(word.trim(), WORDS.into_iter())) {
-                    Some(near) => format!("did you mean {near}?"),
-                    None => format!("known: {}; a comma between them, no blank", WORDS.join(" ")),
-                };
-                report.push(unknown.with_hint(hint));
-            }
-        }
-    }
-    namespaces
 }
 
 fn dotted(extension: &str) -> String {

@@ -2,26 +2,37 @@
 //!
 //! As uWSGI does it: without a `gid` the group stays the emperor's; supplementary groups are the user's own, or exactly those
 //! of `add-gid` where there are any, or none where there is no user or `no-initgroups`.
+//!
+//! Names are the host's where the vassal keeps the host's root. Where it gets another one they are that root's, as in uWSGI, and
+//! nobody but the vassal's init can look there, when it is inside; so the names themselves are handed on.
 
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::{Asked, Identity, Lookup};
+use crate::{Account, Asked, Identity, Lookup, Names};
+
+/// What the lines say of the vassal's identity.
+pub(crate) enum Who {
+    /// All numbers are known.
+    Known(Asked<Identity>),
+    /// The new root's files know.
+    Named(Asked<Names>),
+}
 
 /// The identity, or None where neither user nor group is asked for. Unknown names are reported.
-pub(crate) fn raise(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Option<Asked<Identity>> {
+pub(crate) fn raise(options: &Options<'_>, in_new_root: bool, lookup: &dyn Lookup, report: &mut Report) -> Option<Who> {
     let (uid_line, gid_line) = (options.last("uid"), options.last("gid"));
     let asked_at = uid_line.or(gid_line)?.origin.clone();
+    if let (Some(line), None) = (uid_line, gid_line) {
+        warn_of_emperors_group(line, in_new_root, lookup, report);
+    }
+    if in_new_root {
+        return Some(Who::Named(Asked::new(names(options, lookup, report), asked_at)));
+    }
     let (own_uid, _, own_gid, _) = lookup.own_identity();
     let user = uid_line.map(|line| user(line, lookup, report));
     let group = gid_line.map(|line| group(line, lookup, report));
     let more: Vec<Option<u32>> = options.all(&["add-gid"]).map(|line| self::group(line, lookup, report)).collect();
-    if let (Some(line), Some(Some((uid, _))), None) = (uid_line, &user, gid_line)
-        && *uid != 0
-    {
-        let stays = line.warning(format!("a uid without a gid: the group stays {own_gid}, as in uWSGI"));
-        report.push(stays.with_hint(format!("add gid = {}", line.value)));
-    }
     // Every name must be known; the mistakes are in the report already.
     let (uid, name) = match user {
         Some(user) => user.map(|(uid, name)| (uid, Some(name)))?,
@@ -30,7 +41,32 @@ pub(crate) fn raise(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Rep
     let gid = group.unwrap_or(Some(own_gid))?;
     let more: Vec<u32> = more.into_iter().collect::<Option<_>>()?;
     let no_initgroups = options.boolean("no-initgroups", false) || !more.is_empty();
-    Some(Asked::new(lookup.identity(uid, gid, name.as_deref(), no_initgroups, &more), asked_at))
+    Some(Who::Known(Asked::new(lookup.identity(uid, gid, name.as_deref(), no_initgroups, &more), asked_at)))
+}
+
+fn warn_of_emperors_group(line: &Pair, in_new_root: bool, lookup: &dyn Lookup, report: &mut Report) {
+    // A name the host does not know is a mistake of its own, or the new root's business.
+    if lookup.user(&line.value).map_or(in_new_root, |(uid, ..)| uid != 0) {
+        let (_, _, own_gid, _) = lookup.own_identity();
+        let stays = line.warning(format!("a uid without a gid: the group stays {own_gid}, as in uWSGI"));
+        report.push(stays.with_hint(format!("add gid = {}", line.value)));
+    }
+}
+
+/// The names as they stand, for the new root.
+fn names(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Names {
+    let (own_uid, _, own_gid, _) = lookup.own_identity();
+    let mut account = |line: &Pair| {
+        if line.value.is_empty() {
+            report.push(line.error("needs a name or a number"));
+        }
+        line.value.parse().map_or_else(|_| Account::Name(line.value.clone()), Account::Number)
+    };
+    let user = options.last("uid").map(&mut account);
+    let group = options.last("gid").map_or(Account::Number(own_gid), &mut account);
+    let more: Vec<Account> = options.all(&["add-gid"]).map(&mut account).collect();
+    let initgroups = user.is_some() && more.is_empty() && !options.boolean("no-initgroups", false);
+    Names { user: user.unwrap_or(Account::Number(own_uid)), group, more, initgroups }
 }
 
 fn user(line: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<(u32, String)> {

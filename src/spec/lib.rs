@@ -15,6 +15,8 @@
 //! [`Lookup`], so a test is a text and a table. Nor any order between the steps of a start: that is the core's.
 
 mod armor;
+mod caps;
+mod cgroup;
 mod declared;
 mod diagnostic;
 mod emperor;
@@ -22,12 +24,15 @@ mod emperor_file;
 mod flatten;
 mod hooks;
 mod identity;
+mod jail;
 mod known;
+mod limits;
 mod lines;
 mod logic;
 mod lookup;
 mod magic;
 mod mount;
+mod namespaces;
 mod options;
 mod origin;
 mod pair;
@@ -44,18 +49,22 @@ mod vassal;
 mod vassal_file;
 mod verb;
 
+pub use caps::capability_names;
+pub use cgroup::Cgroups;
 pub use diagnostic::{Diagnostic, Severity};
-pub use emperor::{EmperorDeath, EmperorSpec, Namespaces};
+pub use emperor::{EmperorDeath, EmperorSpec};
 pub use emperor_file::read_emperor;
 pub use flatten::flatten;
 pub use known::{KNOWN_OPTIONS, nearest_option};
+pub use limits::ProcessLimits;
 pub use lookup::{Kind, Lookup};
+pub use namespaces::Namespaces;
 pub use origin::{Asked, Origin};
 pub use pair::{Pair, show_config};
 pub use report::Reading;
 pub use source::Source;
 pub use vassal::{
-    AppSpec, Attributes, Hook, HookPhase, Identity, Jail, MountpointCheck, PivotRoot, ProgramSpec, Timeouts, VassalConfig,
-    VassalSpec, Verb,
+    Account, AppSpec, Attributes, Hook, HookPhase, Identity, Jail, MountpointCheck, Names, PivotRoot, ProgramSpec, Timeouts,
+    VassalConfig, VassalSpec, Verb,
 };
 pub use vassal_file::read_vassal;

@@ -6,47 +6,37 @@ use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::Report;
 use crate::vassal_file::{has_checks, is_carried};
-use crate::{AppSpec, Asked, ProgramSpec, values};
+use crate::{AppSpec, Asked, ProcessLimits, ProgramSpec, limits, values};
 
 /// Lines that did their work while the file was read; uwsgi must not do it again.
 const READ: [&str; 9] =
     ["set", "include", "ini", "inherit", "declare-option", "blacklist", "end-blacklist", "whitelist", "end-whitelist"];
 
 /// Options of `command` vassals that liege takes from uWSGI's vocabulary.
-const OF_COMMANDS: [&str; 4] = ["chdir", "env", "umask", "unenv"];
+const OF_COMMANDS: [&str; 9] = ["cap", "chdir", "env", "limit-as", "limit-nproc", "max-fd", "prio", "umask", "unenv"];
 
 /// Options that stay with uwsgi, and that liege needs to know as well.
 const SHARED: [&str; 4] = ["uid", "gid", "add-gid", "no-initgroups"];
 
-/// What shapes or limits a process, and nobody would carry out for a program that is not uwsgi.
-const NOT_YET: [&str; 26] = [
-    "attach-control-daemon",
-    "attach-daemon",
-    "attach-daemon2",
-    "cap",
-    "cgroup",
-    "cgroup-opt",
-    "cpu-affinity",
-    "drop-after-apps",
-    "drop-after-init",
-    "exec-post-app",
-    "exec-pre-app",
-    "hook-post-app",
-    "hook-pre-app",
-    "jailed",
-    "limit-as",
-    "limit-nproc",
-    "listen",
-    "max-fd",
-    "namespace",
-    "namespace-keep-mount",
-    "prio",
-    "setns",
-    "smart-attach-daemon",
-    "smart-attach-daemon2",
-    "unshare",
-    "unshare2",
+/// What shapes a process, and nobody carries out for a program that is not uwsgi.
+const NOT_YET: [(&str, &str); 14] = [
+    ("attach-control-daemon", DAEMONS),
+    ("attach-daemon", DAEMONS),
+    ("attach-daemon2", DAEMONS),
+    ("cpu-affinity", "it counts uwsgi's workers; name the processors: command = taskset -c 0,1 PROGRAM"),
+    ("drop-after-apps", UWSGI_STAGES),
+    ("drop-after-init", UWSGI_STAGES),
+    ("exec-post-app", UWSGI_STAGES),
+    ("exec-pre-app", UWSGI_STAGES),
+    ("hook-post-app", UWSGI_STAGES),
+    ("hook-pre-app", UWSGI_STAGES),
+    ("listen", ""),
+    ("never-swap", "mlockall does not outlast the start of another program; the program must lock its memory itself"),
+    ("smart-attach-daemon", DAEMONS),
+    ("smart-attach-daemon2", DAEMONS),
 ];
+const DAEMONS: &str = "a hook may start a daemon, a vassal of its own supervises it";
+const UWSGI_STAGES: &str = "it happens inside uwsgi";
 
 /// The app of a vassal.
 pub(crate) fn raise(pairs: &[Pair], report: &mut Report) -> AppSpec {
@@ -75,6 +65,7 @@ pub(crate) fn raise(pairs: &[Pair], report: &mut Report) -> AppSpec {
         unenv: if is_command { options.all(&["unenv"]).map(|line| line.value.clone()).collect() } else { Vec::new() },
         umask: if is_command { options.checked("umask", report, values::octal) } else { None },
         no_new_privs: options.boolean("no-new-privs", false),
+        limits: if is_command { limits::raise(&options, report) } else { ProcessLimits::default() },
         stop_signal: stop_signal.unwrap_or(15),
         reload_signal,
     }
@@ -151,8 +142,10 @@ fn did_its_work(pair: &Pair) -> bool {
 fn warn_of_uwsgi_only(pairs: &[Pair], report: &mut Report) {
     let mine = |key: &str| is_carried(key) || OF_COMMANDS.contains(&key) || SHARED.contains(&key) || key.starts_with("set-p");
     for pair in pairs.iter().filter(|pair| !pair.placeholder && !mine(&pair.key) && !did_its_work(pair)) {
-        if NOT_YET.contains(&pair.key.as_str()) {
-            report.push(pair.error_at_key(format!("{} is not supported yet for a vassal with a command of its own", pair.key)));
+        if let Some((_, why)) = NOT_YET.iter().find(|(key, _)| *key == pair.key) {
+            let mut refused = pair.error_at_key(format!("{} is not supported for a vassal with a command of its own", pair.key));
+            refused.hint = (!why.is_empty()).then(|| (*why).to_owned());
+            report.push(refused);
         } else if known::is_uwsgi_option(&pair.key) {
             report.push(pair.warning(format!("{} goes to uwsgi, but this vassal has a command of its own", pair.key)));
         } else if !pair.asked_for {

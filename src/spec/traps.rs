@@ -65,14 +65,15 @@ pub(crate) fn pairs(pairs: &[Pair], report: &mut Report) {
     post_jail(pairs, report);
 }
 
-/// uWSGI runs `post-jail` hooks only where it made the jail itself; where the emperor cloned, it does not think of them.
+/// `post-jail` hooks run only where the vassal makes a jail of its own; that the emperor cloned it does not count, as in uWSGI.
 fn post_jail(pairs: &[Pair], report: &mut Report) {
-    const JAILS: [&str; 6] = ["jailed", "namespace", "ns", "linux-ns", "unshare", "unshare2"];
+    const JAILS: [&str; 4] = ["jailed", "namespace", "ns", "unshare"];
     if pairs.iter().any(|pair| JAILS.contains(&pair.key.as_str())) {
         return;
     }
     for pair in pairs.iter().filter(|pair| pair.key.ends_with("-post-jail") && known::is_uwsgi_option(&pair.key)) {
-        report.push(pair.warning("liege runs this; uWSGI would only with jailed, namespace or unshare"));
+        let idle = pair.warning("never runs: post-jail hooks run only with jailed or unshare, as in uWSGI");
+        report.push(idle.with_hint("add jailed = true, or say it in-jail"));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Asked;
+use crate::{Asked, Cgroups, Namespaces, ProcessLimits};
 
 /// One file, understood twice: as for a first start, and as for a reload (`UWSGI_RELOADS` set, so `if-reload` is true).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub type Attributes = Vec<(String, String)>;
 pub struct Jail {
     /// `uid`, `gid`, `add-gid`, `no-initgroups`, resolved to numbers; None: the vassal stays what the emperor is.
     pub identity: Option<Asked<Identity>>,
+    /// The same where the root changes: whose numbers the new root's own files tell. Never together with `identity`.
+    pub names: Option<Asked<Names>>,
     /// All hooks of all phases liege carries out. Within one phase in uWSGI's order: the `hook-X` chain, then `mount-X`,
     /// `umount-X`, `exec-X`, `call-X`, each family in the order of the file.
     pub hooks: Vec<Hook>,
@@ -48,6 +50,16 @@ pub struct Jail {
     pub pivot_root: Option<Asked<PivotRoot>>,
     /// `chroot = PATH`.
     pub chroot: Option<Asked<String>>,
+    /// `unshare`: new namespaces after the `in-jail` hooks; `post-jail` hooks run in them.
+    pub unshare: Option<Asked<Namespaces>>,
+    /// `unshare2`: more of them, after the root has changed.
+    pub unshare2: Option<Asked<Namespaces>>,
+    /// `jailed`: `post-jail` hooks run without an `unshare` too.
+    pub jailed: bool,
+    /// `cap`, `command` vassals only: the capabilities the app keeps, one bit each.
+    pub caps: Option<Asked<u64>>,
+    /// `cgroup` and its family.
+    pub cgroups: Cgroups,
     /// `wait-for-fs` and its family, in uWSGI's order: files and mounts by their kinds, then sockets ([`Verb::WaitForFs`] ... only).
     pub wait_for: Vec<Asked<Verb>>,
     /// `vassal-proc` (true unless turned off): a fresh `/proc` where pid and mount namespaces are both new.
@@ -63,6 +75,42 @@ pub struct Identity {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+}
+
+impl Jail {
+    /// Whether the vassal becomes somebody else than the emperor.
+    #[must_use]
+    pub fn drops(&self) -> bool {
+        self.identity.is_some() || self.names.is_some()
+    }
+
+    /// Whether the vassal gets a root of its own.
+    #[must_use]
+    pub fn changes_root(&self) -> bool {
+        self.pivot_root.is_some() || self.chroot.is_some()
+    }
+}
+
+/// Who a vassal becomes, as far as only the new root can tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// `uid`
+    pub user: Account,
+    /// `gid`
+    pub group: Account,
+    /// `add-gid`: exactly these supplementary groups where there are any.
+    pub more: Vec<Account>,
+    /// Else the user's own (`no-initgroups`: none).
+    pub initgroups: bool,
+}
+
+/// A user or a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Account {
+    /// As it is.
+    Number(u32),
+    /// To be found.
+    Name(String),
 }
 
 /// `pivot_root = NEW OLD`.
@@ -234,6 +282,8 @@ pub struct AppSpec {
     pub umask: Option<u32>,
     /// `no-new-privs`, on the app only.
     pub no_new_privs: bool,
+    /// `limit-as`, `limit-nproc`, `max-fd`, `prio`, `command` vassals only.
+    pub limits: ProcessLimits,
     /// `stop-signal` (SIGTERM), `command` vassals only; a signal number.
     pub stop_signal: i32,
     /// `reload-signal`, `command` vassals only; None: restart in place.

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use crate::hooks;
-use crate::identity;
+use crate::identity::{self, Who};
 use crate::lines;
 use crate::magic::Substituted;
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::program;
 use crate::report::{Reading, Report};
-use crate::{Asked, Attributes, Jail, Lookup, MountpointCheck, PivotRoot, Source, Timeouts, VassalConfig, VassalSpec, Verb};
-use crate::{declared, flatten, paths, traps, values, verb};
+use crate::{
+    Asked, Attributes, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Source, Timeouts, VassalConfig, VassalSpec, Verb,
+};
+use crate::{caps, cgroup, declared, flatten, jail, namespaces, paths, traps, values, verb};
 
 /// Sections whose pairs are a vassal's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "vassal"];
@@ -23,11 +25,15 @@ const CHECKS: [&str; 4] = ["mountpoint-check", "check-mountpoint", "check-mount"
 const WAITS: [&str; 5] = ["wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-mountpoint", "wait-for-socket"];
 
 /// Options of a vassal that liege carries out itself, so that uwsgi never sees them (hooks besides).
-const CARRIED: [&str; 17] = [
+const CARRIED: [&str; 23] = [
     "binary-path",
+    "cgroup",
+    "cgroup-dir-mode",
+    "cgroup-opt",
     "chroot",
     "command",
     "hook-timeout",
+    "jailed",
     "mountpoint-check-interval",
     "mountpoint-check-timeout",
     "mountpoint-check-tolerance",
@@ -40,6 +46,8 @@ const CARRIED: [&str; 17] = [
     "stop-signal",
     "stop-timeout",
     "unprivileged-binary-patch-arg",
+    "unshare",
+    "unshare2",
     "vassal-proc",
 ];
 
@@ -47,17 +55,19 @@ const CARRIED: [&str; 17] = [
 #[must_use]
 pub fn read_vassal(source: &Source<'_>, lookup: &dyn Lookup) -> Reading<VassalConfig> {
     let mut report = Report::default();
-    let fresh = read_once(source, false, lookup, &mut report);
-    let again = read_once(source, true, lookup, &mut report);
+    let fresh = read_once(source, None, lookup, &mut report);
+    // A reload happens inside the root the first start has made, wherever its lines stand.
+    let again = read_once(source, Some(fresh.jail.changes_root()), lookup, &mut report);
     let config = VassalConfig { fresh, again };
     traps::unmounted_on_reload(source, &config, &mut report);
     report.close(config)
 }
 
-fn read_once(source: &Source<'_>, reload: bool, lookup: &dyn Lookup, report: &mut Report) -> VassalSpec {
-    let pairs = declared::open(flatten::flatten_into(Some(source), &[], &SECTIONS, reload, lookup, report));
+/// Once through the file; `reload` tells a reload whether it happens in a root of its own.
+fn read_once(source: &Source<'_>, reload: Option<bool>, lookup: &dyn Lookup, report: &mut Report) -> VassalSpec {
+    let pairs = declared::open(flatten::flatten_into(Some(source), &[], &SECTIONS, reload.is_some(), lookup, report));
     traps::pairs(&pairs, report);
-    let mut spec = raise(&pairs, attributes(source), lookup, report);
+    let mut spec = raise(&pairs, attributes(source), reload, lookup, report);
     if let Some(stop) = source.stop_timeout
         && Options::new(&pairs).last("stop-timeout").is_none()
     {
@@ -71,18 +81,32 @@ pub(crate) fn is_carried(key: &str) -> bool {
     CARRIED.contains(&key) || CHECKS.contains(&key) || key.starts_with("wait-for-") || hooks::is_hook(key)
 }
 
-fn raise(pairs: &[Pair], attributes: Attributes, lookup: &dyn Lookup, report: &mut Report) -> VassalSpec {
+fn raise(pairs: &[Pair], attributes: Attributes, reload: Option<bool>, lookup: &dyn Lookup, report: &mut Report) -> VassalSpec {
     let options = Options::new(pairs);
-    let jail = Jail {
-        identity: identity::raise(&options, lookup, report),
+    jail::refuse(&options, report);
+    let mut jail = Jail {
         hooks: hooks::raise(pairs, lookup, report),
         pivot_root: pivot_root(&options, report),
         chroot: chroot(&options, report),
+        unshare: namespaces::unshare(&options, "unshare", report),
+        unshare2: namespaces::unshare(&options, "unshare2", report),
+        jailed: options.boolean("jailed", false),
+        cgroups: cgroup::raise(&options, report),
         wait_for: wait_for(&options, report),
         fresh_proc: options.boolean("vassal-proc", true),
+        ..Jail::default()
     };
+    match identity::raise(&options, reload.unwrap_or_else(|| jail.changes_root()), lookup, report) {
+        Some(Who::Known(identity)) => jail.identity = Some(identity),
+        Some(Who::Named(names)) => jail.names = Some(names),
+        None => {}
+    }
     let timeouts = timeouts(&options, report);
-    VassalSpec { jail, app: program::raise(pairs, report), checks: checks(&options, lookup, report), timeouts, attributes }
+    let app = program::raise(pairs, report);
+    if !matches!(app.program, ProgramSpec::Uwsgi { .. }) {
+        jail.caps = caps::raise(&options, &["cap"], report);
+    }
+    VassalSpec { jail, app, checks: checks(&options, lookup, report), timeouts, attributes }
 }
 
 fn pivot_root(options: &Options<'_>, report: &mut Report) -> Option<Asked<PivotRoot>> {

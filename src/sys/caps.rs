@@ -1,9 +1,11 @@
 //! Capabilities of the calling thread: effective, permitted, inheritable, and the ambient set.
 //!
-//! The bounding set is deliberately out of reach here: setuid programs live from it (fusermount mounts with what it
-//! leaves), and so does every program root executes, which gets back all the bounding set allows.
+//! The bounding set is touched in one place, where the emperor says so: setuid programs live from it (fusermount mounts with
+//! what it leaves), and so does every program root executes, which gets back all the bounding set allows.
 
 use nix::errno::Errno;
+
+use crate::raw::check;
 
 /// Sets of capabilities, one bit each (`1 << CAP_KILL`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,10 +32,17 @@ pub const KILL: u64 = 1 << 5;
 pub const SETGID: u64 = 1 << 6;
 /// `setresuid`.
 pub const SETUID: u64 = 1 << 7;
+/// `PR_CAPBSET_DROP`, secure bits.
+pub const SETPCAP: u64 = 1 << 8;
 /// `chroot`.
 pub const SYS_CHROOT: u64 = 1 << 18;
 /// Mounts, `pivot_root`, host name and much else.
 pub const SYS_ADMIN: u64 = 1 << 21;
+
+/// A nice value below 0.
+pub const SYS_NICE: u64 = 1 << 23;
+/// Limits above the hard ones.
+pub const SYS_RESOURCE: u64 = 1 << 24;
 
 #[repr(C)]
 struct Header {
@@ -80,6 +89,56 @@ pub fn keep(wanted: u64) -> nix::Result<()> {
     clear_ambient()?;
     let now = get()?;
     set(&Caps { effective: now.effective & wanted, permitted: now.permitted & wanted, inheritable: 0 })
+}
+
+/// Takes every capability that is not in this set out of the bounding set, for good and for all descendants.
+///
+/// # Errors
+/// EPERM without `CAP_SETPCAP`.
+pub fn bound(left: u64) -> nix::Result<()> {
+    for number in 0..u64::BITS {
+        // SAFETY: numbers only.
+        let has = unsafe { libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0) };
+        match has {
+            1 if left >> number & 1 == 0 => {
+                // SAFETY: numbers only.
+                Errno::result(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) })?;
+            }
+            0 | 1 => {}
+            _ => break, // the kernel knows no more of them
+        }
+    }
+    Ok(())
+}
+
+/// Makes these the sets of a program that is executed next, whoever executes it: the ambient set brings them through exec. Raw
+/// calls only, so a forked child may call it; after the change of identity, through which `keep_through_setuid` brought them.
+///
+/// # Errors
+/// EPERM for what was not permitted.
+pub(crate) fn hand_down(wanted: u64) -> nix::Result<()> {
+    set(&Caps { effective: wanted, permitted: wanted, inheritable: wanted })?;
+    for number in (0..u64::BITS).filter(|number| wanted >> number & 1 == 1) {
+        let raise = libc::PR_CAP_AMBIENT_RAISE;
+        // SAFETY: numbers only.
+        check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_CAP_AMBIENT, raise, number, 0, 0) })?;
+    }
+    Ok(())
+}
+
+/// The permitted set survives the next change of the user id.
+pub(crate) fn keep_through_setuid() -> nix::Result<()> {
+    // SAFETY: numbers only.
+    check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) }).map(drop)
+}
+
+/// From now on root is nobody special when it executes a program: it has what the sets say.
+///
+/// # Errors
+/// EPERM without `CAP_SETPCAP`.
+pub(crate) fn root_is_nobody_special() -> nix::Result<()> {
+    // SAFETY: numbers only.
+    check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_SECUREBITS, libc::SECBIT_NOROOT, 0, 0, 0) }).map(drop)
 }
 
 /// Empties the ambient set.

@@ -8,17 +8,19 @@
 //! * the pid could be reused, so the child comes with its pidfd.
 //!
 //! The calling thread sleeps until the child has executed its program or failed (see `vfork`), so it is called from a
-//! thread that may block. The child's failure comes back in the memory both share meanwhile. Deliberately not here: a user namespace, whose maps need a dialogue.
+//! thread that may block. The child's failure comes back in the memory both share meanwhile. A new user
+//! namespace needs its ids before the exec: see `userns`.
 
 use std::{
     ffi::c_void,
     fmt,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    sync::atomic::AtomicI32,
 };
 
 use nix::errno::Errno;
 
-use crate::{Strings, raw, signals, vfork, wait};
+use crate::{Strings, raw, signals, userns, vfork, wait};
 
 /// Which namespaces of its own the child gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct Namespaces {
     pub net: bool,
     /// `CLONE_NEWCGROUP`: the root of the cgroup tree.
     pub cgroup: bool,
+    /// `CLONE_NEWUSER`: capabilities that end at the other new namespaces; the ids mean the same inside and outside.
+    pub user: bool,
 }
 
 impl Namespaces {
@@ -46,6 +50,7 @@ impl Namespaces {
             (self.uts, libc::CLONE_NEWUTS),
             (self.net, libc::CLONE_NEWNET),
             (self.cgroup, libc::CLONE_NEWCGROUP),
+            (self.user, libc::CLONE_NEWUSER),
         ]
         .iter()
         .filter(|f| f.0)
@@ -58,6 +63,8 @@ impl Namespaces {
 pub struct Birth<'a> {
     /// Its own namespaces.
     pub namespaces: Namespaces,
+    /// The control group it is born into: the open directory of one of version 2 (Linux 5.7). None: its parent's.
+    pub cgroup: Option<BorrowedFd<'a>>,
     /// The program: an fd of the file, opened before. A script would need `/dev/fd` and is refused (ENOENT).
     pub program: BorrowedFd<'a>,
     /// The argument vector, with the name in front.
@@ -82,6 +89,8 @@ pub struct Child {
 pub enum BirthStage {
     /// `clone3` refused.
     Clone,
+    /// The ids of its user namespace could not be mapped.
+    Ids,
     /// An fd could not be put in its place.
     Fds,
     /// The program could not be executed.
@@ -101,6 +110,7 @@ impl fmt::Display for BirthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
             BirthStage::Clone => "clone into new namespaces",
+            BirthStage::Ids => "map the ids of its user namespace",
             BirthStage::Fds => "hand the fds to the child",
             BirthStage::Exec => "execute the program",
         };
@@ -115,11 +125,19 @@ impl std::error::Error for BirthError {}
 /// # Errors
 /// The stage that failed and its errno; the dead child has been reaped then.
 pub fn spawn(birth: &Birth<'_>) -> Result<Child, BirthError> {
-    let mut errand = Errand { birth, moves: raw::moves(birth.fds), program: [birth.program.as_raw_fd()], failed: None };
-    let blocked = signals::block_all_in_thread();
-    // SAFETY: all signals are blocked; `child` makes raw calls only and never returns, and the errand is what it takes.
-    let made = unsafe { vfork::spawn(birth.namespaces.flags(), child, (&raw mut errand).cast()) };
-    drop(blocked);
+    let mut errand =
+        Errand { birth, moves: raw::moves(birth.fds), program: [birth.program.as_raw_fd()], maps: None, failed: None };
+    let pid_first = AtomicI32::new(0);
+    let flags = birth.namespaces.flags();
+    let mut clone = |maps| {
+        errand.maps = maps;
+        let blocked = signals::block_all_in_thread();
+        // SAFETY: all signals are blocked; `child` makes raw calls only and never returns, and the errand is what it takes.
+        let made = unsafe { vfork::spawn(flags, birth.cgroup, &pid_first, child, (&raw mut errand).cast()) };
+        drop(blocked);
+        made
+    };
+    let made = if birth.namespaces.user { userns::with_maps(&pid_first, clone) } else { clone(None) };
     let (pid, pidfd) = made.map_err(|errno| BirthError { stage: BirthStage::Clone, errno })?;
     // SAFETY: the kernel has just made this fd for us, close-on-exec, and nobody else knows it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -137,6 +155,8 @@ struct Errand<'a> {
     birth: &'a Birth<'a>,
     moves: Vec<raw::Move>,
     program: [RawFd; 1],
+    /// Where the ids of a new user namespace come from.
+    maps: Option<userns::Dialogue>,
     failed: Option<BirthError>,
 }
 
@@ -149,6 +169,13 @@ unsafe extern "C" fn child(data: *mut c_void, handlers_are_clear: bool) -> ! {
     let errand = unsafe { &mut *data.cast::<Errand<'_>>() };
     if !handlers_are_clear {
         raw::default_handlers();
+    }
+    if let Some(dialogue) = errand.maps
+        && let Err(errno) = userns::await_maps(dialogue)
+    {
+        errand.failed = Some(BirthError { stage: BirthStage::Ids, errno });
+        // SAFETY: as below.
+        unsafe { libc::_exit(127) }
     }
     let (stage, errno) = match raw::arrange(&mut errand.moves, &mut errand.program) {
         Err(errno) => (BirthStage::Fds, errno),

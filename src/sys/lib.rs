@@ -8,13 +8,16 @@
 #![allow(unsafe_code, reason = "this is the one room that talks to the kernel by hand")]
 #![warn(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
+mod inside;
 mod raw;
 mod statx;
 mod strings;
 mod switch;
+mod userns;
 mod vfork;
 
 pub mod caps;
+pub mod cgroup;
 pub mod clone;
 pub mod descendants;
 pub mod fds;
@@ -25,6 +28,7 @@ pub mod limits;
 pub mod mark;
 pub mod mount;
 pub mod mountinfo;
+pub mod network;
 pub mod pidfd;
 pub mod poll;
 pub mod probe;
@@ -32,6 +36,7 @@ pub mod process;
 pub mod signals;
 pub mod stream;
 pub mod subreaper;
+pub mod unshare;
 pub mod wait;
 pub mod waitfor;
 

@@ -1,7 +1,8 @@
-//! The limits a daemon of thousands of vassals raises for itself and must not hand down.
+//! The limits a daemon of thousands of vassals raises for itself and must not hand down, and those a program is given.
 
-use std::{fs, io};
+use std::{fs, io, ptr};
 
+use crate::raw::check;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// `RLIMIT_NOFILE` of this process: soft, hard.
@@ -47,6 +48,50 @@ pub fn oom_score_adj() -> io::Result<i16> {
 /// No `/proc`, or EACCES.
 pub fn set_oom_score_adj(adjust: i16) -> io::Result<()> {
     fs::write("/proc/self/oom_score_adj", adjust.to_string())
+}
+
+/// A bound of the process that sets it and of all it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Soft and hard limit of a resource of `setrlimit(2)`.
+    Resource(Kind, u64),
+    /// The nice value, -20 to 19.
+    Nice(i32),
+}
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `RLIMIT_AS`, bytes.
+    AddressSpace,
+    /// `RLIMIT_NPROC`, processes of the real user id.
+    Processes,
+    /// `RLIMIT_NOFILE`, one more than the highest fd.
+    Files,
+}
+
+impl Bound {
+    /// Sets it. Raw calls only, so a forked child may call it.
+    ///
+    /// # Errors
+    /// EPERM above the hard limit without `CAP_SYS_RESOURCE`, or above `fs.nr_open`; EACCES for a nice value below the present
+    /// one without `CAP_SYS_NICE`.
+    pub(crate) fn set(self) -> nix::Result<()> {
+        match self {
+            Self::Resource(kind, limit) => {
+                let resource = match kind {
+                    Kind::AddressSpace => libc::RLIMIT_AS,
+                    Kind::Processes => libc::RLIMIT_NPROC,
+                    Kind::Files => libc::RLIMIT_NOFILE,
+                };
+                let both = [limit; 2]; // struct rlimit64: soft, hard
+                // SAFETY: two words that outlive the call, which only reads them; nothing is asked for.
+                check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, both.as_ptr(), ptr::null::<u8>()) }).map(drop)
+            }
+            // SAFETY: numbers only.
+            Self::Nice(value) => check(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, value) }).map(drop),
+        }
+    }
 }
 
 #[cfg(test)]

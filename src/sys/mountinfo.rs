@@ -35,6 +35,12 @@ impl Mount {
             || self.fstype.starts_with("fuseblk.")
     }
 
+    /// Whether a FUSE file system answers others than its mounter, in its user namespace.
+    #[must_use]
+    pub fn allows_others(&self) -> bool {
+        self.super_options.split(',').any(|option| option == "allow_other")
+    }
+
     /// The uid and gid that mounted a FUSE file system, as the reader's user namespace sees them.
     #[must_use]
     pub fn fuse_owner(&self) -> Option<(u32, u32)> {

@@ -4,7 +4,8 @@
 //! (without `allow_other`), dead or alive. And a path followed from here would take the symlinks of the host.
 //!
 //! Blocks for as long as the file system's daemon pleases, perhaps unkillably: called in the prober, one thread per look.
-//! The thread wears the mount's owner meanwhile (see `switch`). Nothing stays open afterwards: an fd left on a mount would
+//! The thread wears the mount's owner meanwhile (see `switch`); a mount made in a user namespace for all is asked from inside
+//! of it (see `inside`). Nothing stays open afterwards: an fd left on a mount would
 //! make the vassal's own unmount fail.
 
 use std::{
@@ -20,7 +21,7 @@ use nix::{
     sys::{stat::Mode, statfs::fstatfs},
 };
 
-use crate::{mountinfo, statx, switch};
+use crate::{inside, mountinfo, statx, switch};
 
 /// What was seen of a mount that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,9 +116,18 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
     drop(list);
     progress.0.get_or_init(|| mount.device);
     let ask = || fstatfs(&target).map(|_| unique_id(target.as_fd()));
-    let answer = match mount.fuse_owner().filter(|_| mount.is_fuse()) {
-        Some((uid, gid)) => switch::worn_by(uid, gid, ask).map_err(at(ProbeStage::Identity))?,
-        None => ask(),
+    let elsewhere = if mount.is_fuse() && mount.allows_others() {
+        inside::other_user_namespace(pid).map_err(at(ProbeStage::Root))?
+    } else {
+        None
+    };
+    let answer = match (elsewhere, mount.fuse_owner().filter(|_| mount.is_fuse())) {
+        (Some(namespace), _) => {
+            let heard = inside::statfs(&namespace, target.as_fd()).map_err(at(ProbeStage::Identity))?;
+            heard.map(|()| None) // the unique id would not be told to us either
+        }
+        (None, Some((uid, gid))) => switch::worn_by(uid, gid, ask).map_err(at(ProbeStage::Identity))?,
+        (None, None) => ask(),
     };
     let mount_id = answer.map_err(at(ProbeStage::Statfs))?.unwrap_or(classic);
     Ok(Seen { mount_id, device: mount.device, fstype: mount.fstype, is_mountpoint })

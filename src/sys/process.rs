@@ -12,8 +12,9 @@ use std::{
 use nix::errno::Errno;
 
 use crate::{
-    Strings,
+    Strings, caps,
     identity::{self, Identity},
+    limits::Bound,
     poll::{Interest, poll},
     raw,
 };
@@ -29,8 +30,12 @@ pub struct Launch<'a> {
     pub env: &'a Strings,
     /// Fds it sees beside 0, 1 and 2, and under which number. No other is inherited.
     pub fds: &'a [(BorrowedFd<'a>, RawFd)],
+    /// What bounds it; set with the parent's rights.
+    pub bounds: &'a [Bound],
     /// Who it is; None: as the parent.
     pub identity: Option<Identity<'a>>,
+    /// The capabilities it keeps, whoever it becomes; None: what the kernel leaves to its identity.
+    pub caps: Option<u64>,
     /// Where it starts; entered with its identity, as it will see it. None: where the parent is.
     pub chdir: Option<&'a CStr>,
     /// Its file mode creation mask; None: the parent's.
@@ -44,8 +49,12 @@ pub struct Launch<'a> {
 pub enum LaunchStage {
     /// Session, fds, mask: things that do not fail on a healthy system.
     Setup,
+    /// One of its bounds, by index.
+    Bound(usize),
     /// Its identity.
     Identity,
+    /// Its capabilities.
+    Caps,
     /// Its directory.
     Chdir,
     /// Its program.
@@ -70,6 +79,8 @@ impl Report {
         let (stage, errno) = raw::read_report(self.0.as_fd())?;
         let stage = match stage {
             IDENTITY => LaunchStage::Identity,
+            CAPS => LaunchStage::Caps,
+            bound @ BOUND.. => LaunchStage::Bound((bound - BOUND) as usize),
             CHDIR => LaunchStage::Chdir,
             EXEC => LaunchStage::Exec,
             _ => LaunchStage::Setup,
@@ -88,6 +99,9 @@ const SETUP: raw::Stage = 0;
 const IDENTITY: raw::Stage = 1;
 const CHDIR: raw::Stage = 2;
 const EXEC: raw::Stage = 3;
+const CAPS: raw::Stage = 4;
+/// And one more for each index.
+const BOUND: raw::Stage = 8;
 
 /// Forks, and lets the child go its way to its program, in a session of its own. Gives its pid and where its news come.
 ///
@@ -115,10 +129,13 @@ fn child(launch: &Launch<'_>, moves: &mut [raw::Move], keep: &mut [RawFd; 1]) ->
     }
     // SAFETY: no arguments; a fresh child leads no group, so this cannot fail.
     unsafe { libc::syscall(libc::SYS_setsid) };
-    if let Some(identity) = &launch.identity
-        && let Err(errno) = identity::take(identity)
-    {
-        return (IDENTITY, errno);
+    for (index, bound) in (BOUND..).zip(launch.bounds) {
+        if let Err(errno) = bound.set() {
+            return (index, errno);
+        }
+    }
+    if let Err(refused) = become_who_it_is(launch) {
+        return refused;
     }
     if let Some(directory) = launch.chdir
         // SAFETY: a terminated string that outlives the call.
@@ -147,6 +164,20 @@ fn child(launch: &Launch<'_>, moves: &mut [raw::Move], keep: &mut [RawFd; 1]) ->
         }
     }
     (EXEC, answer)
+}
+
+/// Its identity, and its capabilities through it.
+fn become_who_it_is(launch: &Launch<'_>) -> Result<(), (raw::Stage, Errno)> {
+    let Some(caps) = launch.caps else {
+        return launch.identity.as_ref().map_or(Ok(()), identity::take).map_err(|errno| (IDENTITY, errno));
+    };
+    let stays_root = launch.identity.as_ref().is_none_or(|identity| identity.uid == 0);
+    caps::keep_through_setuid().map_err(|errno| (CAPS, errno))?;
+    launch.identity.as_ref().map_or(Ok(()), identity::take).map_err(|errno| (IDENTITY, errno))?;
+    if stays_root {
+        caps::root_is_nobody_special().map_err(|errno| (CAPS, errno))?;
+    }
+    caps::hand_down(caps).map_err(|errno| (CAPS, errno))
 }
 
 /// The proof that this process has one thread, so that a child may run ordinary code in its copy of it.

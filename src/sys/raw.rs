@@ -15,6 +15,9 @@ use nix::{errno::Errno, fcntl::OFlag, unistd::pipe2};
 /// Not in every libc header; kernel ABI since Linux 5.5.
 pub(crate) const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 
+/// The same, since Linux 5.7.
+pub(crate) const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Where the child is in its short life before exec.
 pub(crate) type Stage = u32;
 

@@ -6,16 +6,21 @@
 //! what the child reads and writes of that thread's belongs to it alone meanwhile. libc's `vfork` and `clone` know neither
 //! 64-bit flags nor namespaces by pidfd, so the few instructions around the system call are written out here.
 
-use std::{ffi::c_void, os::fd::RawFd, ptr};
+use std::{
+    ffi::c_void,
+    os::fd::{AsRawFd, BorrowedFd, RawFd},
+    ptr,
+    sync::atomic::AtomicI32,
+};
 
 use nix::errno::Errno;
 
-use crate::raw::CLONE_CLEAR_SIGHAND;
+use crate::raw::{CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP};
 
 /// Enough for raw calls and their arguments, in a build without optimisation too.
 const STACK: usize = 32 << 10;
 
-/// `struct clone_args`, first version.
+/// `struct clone_args`, third version; a kernel that knows less minds only what is not zero.
 #[repr(C, align(8))]
 struct Args {
     flags: u64,
@@ -26,30 +31,45 @@ struct Args {
     stack: u64,
     stack_size: u64,
     tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
 }
 
 /// What the child does with its data, and whether the kernel has cleared the parent's handlers for it. Never returns.
 /// SAFETY: a function type; what its caller guarantees stands at [`spawn`], the only one there is.
 pub(crate) type Work = unsafe extern "C" fn(data: *mut c_void, handlers_are_clear: bool) -> !;
 
-/// Makes the child, runs `work` in it, and comes back when it has executed a program or ended: its pid and its pidfd.
+/// Makes the child, in a control group if one is given, runs `work` in it, and comes back when it has executed a program or
+/// ended: its pid and its pidfd. Its pid stands in `pid_first` before `work` begins, for whoever must know while we sleep.
 ///
 /// # Safety
 /// All signals are blocked in this thread. `work` makes raw calls only, allocates and locks nothing, and leaves by exec or
 /// `_exit`; `data` is valid for it.
-pub(crate) unsafe fn spawn(flags: u64, work: Work, data: *mut c_void) -> Result<(i32, RawFd), Errno> {
+pub(crate) unsafe fn spawn(
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    pid_first: &AtomicI32,
+    work: Work,
+    data: *mut c_void,
+) -> Result<(i32, RawFd), Errno> {
     let mut stack = vec![0u128; STACK / size_of::<u128>()]; // aligned to 16, as a call wants it
-    let flags = flags | (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64;
+    let into = if cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
+    let own = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::CLONE_PARENT_SETTID;
+    let flags = flags | into | own as u64;
     let mut pidfd: RawFd = -1;
     let mut args = Args {
         flags: flags | CLONE_CLEAR_SIGHAND,
         pidfd: ptr::from_mut(&mut pidfd) as u64,
         child_tid: 0,
-        parent_tid: 0,
+        parent_tid: pid_first.as_ptr() as u64,
         exit_signal: libc::SIGCHLD as u64,
         stack: stack.as_mut_ptr() as u64,
         stack_size: STACK as u64,
         tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
     };
     // SAFETY: the block and the stack outlive the child's use of them, because this thread sleeps until then; the rest is
     // the caller's promise.

@@ -8,13 +8,16 @@ mod specs;
 
 use liege_core::{CompileError, Surroundings, compile, compile_reload};
 use liege_plan::{Phase, Program, describe_act};
-use liege_spec::{Asked, Hook, HookPhase, Identity, Namespaces, Origin, PivotRoot, ProgramSpec, VassalConfig, Verb};
+use liege_spec::{
+    Account, Asked, Hook, HookPhase, Identity, Names, Namespaces, Origin, PivotRoot, ProgramSpec, VassalConfig, Verb,
+};
 
 fn around<'a>() -> Surroundings<'a> {
     Surroundings {
         vassal: "app.ini",
         directory: "/etc/vassals",
         namespaces: Namespaces { mount: true, pid: true, ..Namespaces::default() },
+        vassal_caps: None,
         graceful_stop: false,
         hooks: &[],
         limits: specs::LIMITS,
@@ -84,6 +87,88 @@ fn a_first_start_follows_uwsgis_order() {
     assert_eq!(plan.origins.len(), plan.work.steps.len());
     assert_eq!(plan.origins[8].origin.as_ref().map(|o| o.line), Some(21), "a failed pivot names its line");
     assert!(plan.work.at_exit.iter().all(|s| s.as_user && !s.fatal));
+}
+
+fn words(config: &VassalConfig, around: Surroundings<'_>) -> Vec<String> {
+    compile(config, around).unwrap().work.steps.iter().map(|step| describe_act(&step.act)).collect()
+}
+
+#[test]
+fn more_namespaces_come_after_in_jail_and_post_jail_runs_in_them() {
+    let mut config = full();
+    let of = |which: Namespaces| Some(Asked::new(which, at(30)));
+    config.fresh.jail.unshare = of(Namespaces { mount: true, net: true, ..Namespaces::default() });
+    config.fresh.jail.unshare2 = of(Namespaces { uts: true, ..Namespaces::default() });
+    let steps = words(&config, around());
+    let first = steps.iter().position(|step| step == "exec InJail").unwrap();
+    assert_eq!(
+        steps[first + 1..first + 8],
+        [
+            "unshare fs,net",
+            "make / recursively slave",
+            "set the loopback interface up",
+            "exec PostJail",
+            "make / recursively private",
+            "pivot_root /ufs /ufs/.old_root",
+            "unshare uts",
+        ]
+    );
+    let again = compile_reload(&config, around()).unwrap().work.steps;
+    assert!(again.iter().all(|step| !describe_act(&step.act).contains("unshare")), "a reload keeps them");
+}
+
+#[test]
+fn jailed_alone_runs_post_jail_and_again_as_root() {
+    let mut config = full();
+    for spec in [&mut config.fresh, &mut config.again] {
+        (spec.jail.jailed, spec.jail.identity) = (true, None);
+    }
+    assert!(words(&config, around()).contains(&"exec PostJail".to_owned()));
+    let again = compile_reload(&config, around()).unwrap().work.steps;
+    assert!(again.iter().any(|step| step.phase == Phase::PostJail));
+}
+
+#[test]
+fn what_the_emperor_leaves_bounds_programs_before_as_vassal_and_init_after_it() {
+    let around = Surroundings { vassal_caps: Some(1 << 21), ..around() };
+    let steps = words(&full(), around);
+    let first = steps.iter().position(|step| step == "exec AsVassalBeforeDrop").unwrap();
+    assert_eq!(
+        steps[first + 1..first + 5],
+        ["leave to programs the capabilities 0x200100", "exec AsVassal", "keep the capabilities 0x200100", "exec Asap"]
+    );
+    let mut config = full();
+    config.fresh.app.program = ProgramSpec::Shell(Asked::new("x".into(), at(1)));
+    config.fresh.jail.caps = Some(Asked::new(1 << 21 | 1 << 10, at(40)));
+    let refused = compile(&config, around).unwrap_err();
+    assert!(matches!(&refused, CompileError::CapNotLeft { names, at } if names == "net_bind_service" && at.line == 40));
+    config.fresh.jail.caps = Some(Asked::new(1 << 21, at(40)));
+    assert_eq!(compile(&config, around).unwrap().work.app.caps, Some(1 << 21));
+}
+
+#[test]
+fn names_are_found_in_the_new_root_before_anybody_is_them() {
+    let mut config = full();
+    let name = |name: &str| Account::Name(name.into());
+    let names = Names { user: name("shop"), group: name("web"), more: Vec::new(), initgroups: true };
+    for spec in [&mut config.fresh, &mut config.again] {
+        (spec.jail.identity, spec.jail.names) = (None, Some(Asked::new(names.clone(), at(20))));
+        spec.app.program = ProgramSpec::Shell(Asked::new("x".into(), at(1)));
+    }
+    let compiled = compile(&config, around()).unwrap();
+    let steps: Vec<_> = compiled.work.steps.iter().map(|step| (describe_act(&step.act), step.as_user)).collect();
+    let last = [("exec AsRoot", false), ("find user shop and group web in this root", false), ("exec AsUser", true)];
+    let first = steps.iter().position(|(step, _)| step == last[0].0).unwrap();
+    assert_eq!(steps[first..first + 3], last.map(|(step, as_user)| (step.to_owned(), as_user)));
+    assert!(compiled.work.app.found_identity && compiled.work.app.identity.is_none());
+    let again = compile_reload(&config, around()).unwrap().work;
+    assert!(again.app.found_identity && again.steps.iter().all(|step| step.as_user), "nobody is looked for twice");
+}
+
+#[test]
+fn a_network_of_its_own_has_its_loopback_from_the_start() {
+    let around = Surroundings { namespaces: Namespaces { net: true, ..around().namespaces }, ..around() };
+    assert_eq!(words(&full(), around)[2], "set the loopback interface up");
 }
 
 #[test]

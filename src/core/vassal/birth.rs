@@ -13,8 +13,9 @@ impl Vassal {
         self.timers.arm(Timer::Slot, cx.now + SLOT);
         let birth = cx.next_birth();
         self.enter(Phase::Spawning, cx);
-        self.life = Some(Life::new(birth, cx.now));
-        cx.act(Action::Spawn { vassal: self.name.clone(), birth, namespaces: cx.settings.namespaces });
+        let cgroups = self.wish.as_ref().map(|wish| wish.fresh.jail.cgroups.clone()).unwrap_or_default();
+        self.life = Some(Life::new(birth, cgroups.clone(), cx.now));
+        cx.act(Action::Spawn { vassal: self.name.clone(), birth, namespaces: cx.settings.namespaces, cgroups });
     }
 
     /// The clone lives and waits for the green light. The plan is made of the *newest* wish, so what changed meanwhile is in it.
@@ -25,6 +26,10 @@ impl Vassal {
         match self.phase {
             Phase::Spawning => match self.wish.clone() {
                 None => self.kill(Cause::Vanished, cx),
+                // It was born into other groups than are wished for by now; nothing else is decided so early.
+                Some(config) if self.life.as_ref().is_some_and(|life| life.cgroups != config.fresh.jail.cgroups) => {
+                    self.kill(Cause::ConfigChanged, cx);
+                }
                 Some(config) => match compile(&config, self.surroundings(cx)) {
                     Err(error) => self.kill(Cause::HookFailed { what: error.to_string() }, cx),
                     Ok(compiled) => {

@@ -1,19 +1,33 @@
 //! What makes a rebuild necessary: the first difference between two jails, as the line that made it.
 
-use liege_spec::{Asked, Hook, HookPhase, Jail, Verb};
+use liege_spec::{Asked, Cgroups, Hook, HookPhase, Jail, Verb};
 
 /// The first difference, in words with its place; None where the jails are the same.
 pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
-    let Jail { identity, hooks, pivot_root, chroot, wait_for, fresh_proc } = new;
+    let Jail { identity, names, hooks, pivot_root, chroot, unshare, unshare2, jailed, caps, cgroups, wait_for, fresh_proc } = new;
     option("the identity", old.identity.as_ref(), identity.as_ref())
+        .or_else(|| option("the identity", old.names.as_ref(), names.as_ref()))
         .or_else(|| option("the root", old.pivot_root.as_ref(), pivot_root.as_ref()))
         .or_else(|| option("the root", old.chroot.as_ref(), chroot.as_ref()))
+        .or_else(|| option("a namespace", old.unshare.as_ref(), unshare.as_ref()))
+        .or_else(|| option("a namespace", old.unshare2.as_ref(), unshare2.as_ref()))
+        .or_else(|| (old.jailed != *jailed).then(|| "jailed changed".to_owned()))
+        .or_else(|| option("the capabilities", old.caps.as_ref(), caps.as_ref()))
+        .or_else(|| cgroup(&old.cgroups, cgroups))
         .or_else(|| {
             let (old, new) = (lasting(&old.hooks), lasting(hooks));
             list("a hook", &old, &new, |(_, verb, _)| verb.at.to_string())
         })
         .or_else(|| list("what is waited for", &old.wait_for, wait_for, |wait| wait.at.to_string()))
         .or_else(|| (old.fresh_proc != *fresh_proc).then(|| "vassal-proc changed".to_owned()))
+}
+
+/// A group of its own is where a vassal is born.
+fn cgroup(old: &Cgroups, new: &Cgroups) -> Option<String> {
+    let Cgroups { paths, mode, options } = new;
+    list("a cgroup", &old.paths, paths, |path| path.at.to_string())
+        .or_else(|| list("a cgroup", &old.options, options, |option| option.at.to_string()))
+        .or_else(|| (old.mode != *mode).then(|| "cgroup-dir-mode changed".to_owned()))
 }
 
 /// The hooks that leave something behind in the jail. `env` and `umask`, which hooks have too, are only told again when the app

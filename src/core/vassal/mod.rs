@@ -28,7 +28,7 @@ mod wish;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use liege_spec::{Origin, VassalConfig};
+use liege_spec::{Cgroups, Origin, VassalConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -115,6 +115,8 @@ struct Life {
     birth: u64,
     /// Known once the clone lives.
     pid: Option<i32>,
+    /// The control groups it was born into.
+    cgroups: Cgroups,
     /// What was compiled into the plan, or into the last reload.
     running: Option<Arc<VassalConfig>>,
     /// Where the steps of the walk under way come from.
@@ -142,10 +144,11 @@ struct Life {
 }
 
 impl Life {
-    fn new(birth: u64, began: Time) -> Self {
+    fn new(birth: u64, cgroups: Cgroups, began: Time) -> Self {
         Self {
             birth,
             pid: None,
+            cgroups,
             running: None,
             sources: Vec::new(),
             at_exit_sources: Vec::new(),
@@ -310,6 +313,7 @@ impl Vassal {
             vassal: &self.name,
             directory: &self.directory,
             namespaces: cx.settings.namespaces,
+            vassal_caps: cx.settings.vassal_caps,
             graceful_stop: cx.settings.graceful_stop,
             hooks: &cx.settings.vassal_hooks,
             limits: cx.settings.limits,

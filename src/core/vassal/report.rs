@@ -1,7 +1,7 @@
 //! Init said something.
 
-use liege_plan::{AppWord, Exit, FromInit, Place};
-use liege_spec::{ProgramSpec, VassalSpec};
+use liege_plan::{AppWord, Exit, FromInit, Limit, Place};
+use liege_spec::{ProgramSpec, VassalSpec, capability_names};
 
 use super::{Phase, Vassal};
 use crate::{
@@ -54,7 +54,9 @@ impl Vassal {
         }
         let cause = match at {
             Place::Step(_) | Place::AtExit(_) => Cause::HookFailed { what },
-            Place::AppIdentity | Place::AppChdir | Place::AppExec | Place::Init => Cause::ExecFailed { what },
+            Place::AppLimit(_) | Place::AppIdentity | Place::AppCaps | Place::AppChdir | Place::AppExec | Place::Init => {
+                Cause::ExecFailed { what }
+            }
         };
         match self.phase {
             // Init leaves by itself; the kill makes sure of it and takes along what the steps have started.
@@ -69,6 +71,8 @@ impl Vassal {
         let step = match at {
             Place::Step(step) => self.step_in_words(*step, false),
             Place::AtExit(step) => self.step_in_words(*step, true),
+            Place::AppLimit(limit) => self.limit_in_words(*limit),
+            Place::AppCaps => self.caps_in_words(),
             Place::AppIdentity => self.app_in_words("take the app's identity"),
             Place::AppChdir => self.app_in_words("enter the app's directory"),
             Place::AppExec => self.app_in_words("start the app"),
@@ -89,6 +93,30 @@ impl Vassal {
             ProgramSpec::Uwsgi { .. } => None,
         });
         at.map_or_else(|| step.to_owned(), |at| format!("{step} ({at})"))
+    }
+
+    /// A bound of the app, and the line that asked for it.
+    fn limit_in_words(&self, limit: Limit) -> String {
+        let limits = self.running().map(|config| &config.fresh.app.limits);
+        let (what, at) = match limit {
+            Limit::AddressSpace => {
+                ("the app's address space", limits.and_then(|l| l.address_space.as_ref().map(|asked| &asked.at)))
+            }
+            Limit::Processes => {
+                ("the number of its user's processes", limits.and_then(|l| l.processes.as_ref().map(|asked| &asked.at)))
+            }
+            Limit::Files => ("the number of the app's open files", limits.and_then(|l| l.files.as_ref().map(|asked| &asked.at))),
+            Limit::Nice => ("the app's priority", limits.and_then(|l| l.nice.as_ref().map(|asked| &asked.at))),
+        };
+        at.map_or_else(|| format!("bound {what}"), |at| format!("bound {what} ({at})"))
+    }
+
+    fn caps_in_words(&self) -> String {
+        let caps = self.running().and_then(|config| config.fresh.jail.caps.as_ref());
+        caps.map_or_else(
+            || "keep the app's capabilities".to_owned(),
+            |caps| format!("keep the capabilities {} ({})", capability_names(caps.value), caps.at),
+        )
     }
 
     fn started(&mut self, pid: i32, cx: &mut Context<'_>) {

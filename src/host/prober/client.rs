@@ -305,6 +305,7 @@ fn start(children: &Children) -> anyhow::Result<(StdStream, Child)> {
     let stderr = io::stderr();
     let (child, _ending) = children.spawn(&Birth {
         namespaces: Namespaces::default(),
+        cgroup: None,
         program: program.as_fd(),
         argv: &Strings::new(["liege", "prober"])?,
         env: &Strings::new(["PATH=/usr/bin:/bin"])?,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use liege_spec::testing::TableLookup;
-use liege_spec::{HookPhase, ProgramSpec, Source, VassalSpec, Verb, read_vassal};
+use liege_spec::{Account, HookPhase, Namespaces, ProcessLimits, ProgramSpec, Source, VassalSpec, Verb, read_vassal};
 
 fn world() -> TableLookup {
     let mut world = TableLookup::default().with_user("shop", 1001, 1002).with_env("ZIP", "/z.zip");
@@ -58,6 +58,50 @@ fn identities() {
         assert_eq!((identity.uid, identity.gid, &identity.groups[..]), (uid, gid, groups), "{text}");
     }
     assert_eq!(spec("a = b").jail.identity, None);
+}
+
+#[test]
+fn where_the_root_changes_names_wait_for_it() {
+    for root in ["chroot = /r\n", "pivot_root = /r /r/old\n", "if-not-reload =\nchroot = /r\nendif =\n"] {
+        let text = format!("[uwsgi]\n{root}uid = only-there\ngid = 44\nadd-gid = web\n");
+        let config = read_vassal(&Source::new("shop.ini", text.as_bytes()), &world()).value.expect("no host is asked");
+        for spec in [&config.fresh, &config.again] {
+            let names = &spec.jail.names.as_ref().expect("names").value;
+            assert_eq!(names.user, Account::Name("only-there".into()), "{root}");
+            assert_eq!((&names.group, names.initgroups), (&Account::Number(44), false));
+            assert_eq!(names.more, [Account::Name("web".into())]);
+            assert!(spec.jail.identity.is_none() && spec.jail.drops());
+        }
+    }
+    let names = spec("chroot = /r\nuid = 1001\ngid = 1002\n").jail.names.expect("a number has groups there too").value;
+    assert_eq!((names.user, names.group, names.initgroups), (Account::Number(1001), Account::Number(1002), true));
+}
+
+#[test]
+fn a_command_is_bounded_by_liege_and_a_uwsgi_by_itself() {
+    let lines = "limit-as = 512\nlimit-nproc = 0\nmax-fd = 77\nprio = -3\ncap = net_raw\ncap = net_bind_service,5\n";
+    let command = spec(&format!("command = a\n{lines}"));
+    let limits = &command.app.limits;
+    assert_eq!(limits.address_space.as_ref().map(|asked| asked.value), Some(512 << 20));
+    assert_eq!((limits.processes.is_none(), limits.files.as_ref().map(|asked| asked.value)), (true, Some(77)));
+    assert_eq!(limits.nice.as_ref().map(|asked| asked.value), Some(-3));
+    assert_eq!(command.jail.caps.unwrap().value, 1 << 10 | 1 << 5, "the last line counts, as in uWSGI");
+    let uwsgi = spec(lines);
+    assert_eq!((uwsgi.app.limits, uwsgi.jail.caps), (ProcessLimits::default(), None));
+    assert_eq!(given(lines).len(), 6);
+}
+
+#[test]
+fn cgroups_and_namespaces_are_lieges_in_every_vassal() {
+    let text = "cgroup = /c/a/\ncgroup = /c/b\ncgroup-opt = memory.max=1M\ncgroup-opt = a:b=c\nunshare = uts,ipc\nunshare = net\njailed\n";
+    let jail = spec(text).jail;
+    assert_eq!(jail.cgroups.paths.iter().map(|path| path.value.as_str()).collect::<Vec<_>>(), ["/c/a", "/c/b"]);
+    let options: Vec<_> = jail.cgroups.options.iter().map(|o| (o.value.0.as_str(), o.value.1.as_str())).collect();
+    assert_eq!((jail.cgroups.mode, options), (0o700, vec![("memory.max", "1M"), ("a:b", "c")]));
+    let unshare = jail.unshare.unwrap();
+    assert!(unshare.value == Namespaces { uts: true, ipc: true, net: true, ..Namespaces::default() } && unshare.at.line == 7);
+    assert!(jail.jailed && jail.unshare2.is_none());
+    assert_eq!(given(text), [""; 0]);
 }
 
 #[test]

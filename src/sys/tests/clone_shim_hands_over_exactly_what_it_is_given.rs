@@ -19,7 +19,7 @@ use liege_sys::{
     wait::{self, Ended},
 };
 
-const OWN: Namespaces = Namespaces { mount: true, pid: true, ipc: true, uts: true, net: false, cgroup: false };
+const OWN: Namespaces = Namespaces { mount: true, pid: true, ipc: true, uts: true, net: false, cgroup: false, user: false };
 
 /// Runs a shell script with these fds and gives what it printed to fd 1, which is added.
 fn run(script: &str, namespaces: Namespaces, fds: &[(BorrowedFd<'_>, RawFd)]) -> (String, Ended) {
@@ -30,6 +30,7 @@ fn run(script: &str, namespaces: Namespaces, fds: &[(BorrowedFd<'_>, RawFd)]) ->
     all.extend_from_slice(fds);
     let child = spawn(&Birth {
         namespaces,
+        cgroup: None,
         program: program.as_fd(),
         argv: &Strings::new(["sh", "-c", script]).unwrap(),
         env: &Strings::new(["PATH=/usr/bin:/bin"]).unwrap(),
@@ -96,6 +97,7 @@ fn a_program_that_cannot_run_is_an_error_of_exec_and_leaves_no_zombie() {
     let text = file(&dir, "text");
     let birth = Birth {
         namespaces: OWN,
+        cgroup: None,
         program: text.as_fd(),
         argv: &Strings::new(["x"]).unwrap(),
         env: &Strings::new([""; 0]).unwrap(),
@@ -109,6 +111,7 @@ fn a_pidfd_outlives_its_process() {
     let program = File::open("/bin/true").unwrap();
     let birth = Birth {
         namespaces: OWN,
+        cgroup: None,
         program: program.as_fd(),
         argv: &Strings::new(["true"]).unwrap(),
         env: &Strings::new([""; 0]).unwrap(),

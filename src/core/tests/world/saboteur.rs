@@ -47,10 +47,10 @@ impl Machine for Saboteur {
         match (self.how, event) {
             (Sabotage::SpawnsTwice, event) => {
                 let mut actions = self.inner.handle(now, event);
-                if let Some(Action::Spawn { vassal, birth, namespaces }) =
+                if let Some(Action::Spawn { vassal, birth, namespaces, cgroups }) =
                     actions.iter().find(|a| matches!(a, Action::Spawn { .. })).cloned()
                 {
-                    actions.push(Action::Spawn { vassal, birth: birth + 1_000_000, namespaces });
+                    actions.push(Action::Spawn { vassal, birth: birth + 1_000_000, namespaces, cgroups });
                 }
                 actions
             }
@@ -62,7 +62,12 @@ impl Machine for Saboteur {
             (Sabotage::SpawnsInShutdown, Event::Asked(Request::Shutdown)) => {
                 let mut actions = self.inner.handle(now, Event::Asked(Request::Shutdown));
                 let namespaces = liege_spec::Namespaces::default();
-                actions.push(Action::Spawn { vassal: "late.ini".into(), birth: 999_999, namespaces });
+                actions.push(Action::Spawn {
+                    vassal: "late.ini".into(),
+                    birth: 999_999,
+                    namespaces,
+                    cgroups: liege_spec::Cgroups::default(),
+                });
                 actions
             }
             (Sabotage::DeafToVanished, Event::Vanished { .. })

@@ -5,8 +5,8 @@ use std::time::Duration;
 use liege_core::Name;
 use liege_plan::Limits;
 use liege_spec::{
-    AppSpec, Asked, EmperorDeath, EmperorSpec, Hook, HookPhase, Jail, MountpointCheck, Namespaces, Origin, ProgramSpec, Timeouts,
-    VassalConfig, VassalSpec, Verb,
+    AppSpec, Asked, EmperorDeath, EmperorSpec, Hook, HookPhase, Jail, MountpointCheck, Namespaces, Origin, ProcessLimits,
+    ProgramSpec, Timeouts, VassalConfig, VassalSpec, Verb,
 };
 
 pub const THROTTLE: Duration = Duration::from_secs(1);
@@ -42,6 +42,7 @@ pub fn config(jail: u8, app: u8) -> VassalConfig {
             unenv: Vec::new(),
             umask: None,
             no_new_privs: false,
+            limits: ProcessLimits::default(),
             stop_signal: 15,
             reload_signal: None,
         },
@@ -62,6 +63,7 @@ pub fn emperor() -> EmperorSpec {
     EmperorSpec {
         monitors: Vec::new(),
         namespaces: Namespaces { mount: true, pid: true, ..Namespaces::default() },
+        vassal_caps: None,
         freq: Duration::from_secs(3),
         throttle: THROTTLE,
         max_throttle: MAX_THROTTLE,

@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use liege_plan::{Act, App, Exit, FrameReader, FromInit, Identity, Limits, Phase, Plan, Program, Reload, Step, ToInit, encode};
+use liege_plan::{
+    Act, App, AppLimits, Exit, FrameReader, FromInit, Identity, Limits, Phase, Plan, Program, Reload, Step, ToInit, encode,
+};
 use liege_sys::{
     Strings,
     clone::{Birth, Child, Namespaces, spawn},
@@ -58,6 +60,9 @@ pub fn app(program: Program) -> App {
     App {
         program,
         identity: None,
+        found_identity: false,
+        caps: None,
+        limits: AppLimits::default(),
         chdir: None,
         env: Vec::new(),
         unenv: Vec::new(),
@@ -90,7 +95,7 @@ pub fn exec_as_user(command: &str) -> Step {
     Step { as_user: true, ..exec(command) }
 }
 
-pub const OWN: Namespaces = Namespaces { mount: true, pid: true, ipc: false, uts: false, net: false, cgroup: false };
+pub const OWN: Namespaces = Namespaces { mount: true, pid: true, ipc: false, uts: false, net: false, cgroup: false, user: false };
 
 impl Vassal {
     /// Clones init into namespaces of its own and gives no light yet.
@@ -107,6 +112,7 @@ impl Vassal {
         output.set_read_timeout(Some(PATIENCE)).unwrap();
         let child = spawn(&Birth {
             namespaces,
+            cgroup: None,
             program: program.as_fd(),
             argv: &Strings::new(["liege-init", "test.ini"]).unwrap(),
             env: &Strings::new(["PATH=/usr/bin:/bin:/usr/sbin:/sbin"].iter().chain(env).copied()).unwrap(),

@@ -54,6 +54,7 @@ impl Jail {
         let program = File::open("/bin/sh").unwrap();
         let child = spawn(&Birth {
             namespaces,
+            cgroup: None,
             program: program.as_fd(),
             argv: &Strings::new(["sh"]).unwrap(),
             env: &Strings::new(["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]).unwrap(),

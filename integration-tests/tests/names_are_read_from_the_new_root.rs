@@ -1,0 +1,99 @@
+//! Where a vassal gets another root, `uid` and `gid` are names of that root, read by liege's own parser, and no name makes root.
+
+use std::fs;
+use std::path::PathBuf;
+
+use liege_integration_tests::apps::Reporter;
+use liege_integration_tests::{Host, story};
+
+/// The host's own root once more, with these accounts; and the lines that make it the vassal's.
+fn root(host: &Host, passwd: &str, group: &str) -> String {
+    let root = host.path("root");
+    fs::create_dir_all(&root).unwrap();
+    let file = |name: &str, text: &str| -> PathBuf {
+        let path = host.path(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let (passwd, group, root) = (file("passwd", passwd), file("group", group), root.display());
+    format!(
+        "hook-pre-jail = mount:none / {root} bind,rec\nhook-pre-jail = mount:none {} {root}/etc/passwd bind\n\
+         hook-pre-jail = mount:none {} {root}/etc/group bind\nchroot = {root}\n",
+        passwd.display(),
+        group.display()
+    )
+}
+
+#[test]
+fn a_name_has_the_number_and_the_groups_it_has_there() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let passwd = "root:x:0:0::/:/bin/sh\nshop:x:54321:54322::/:/bin/sh\n";
+        let root = root(host, passwd, "shop:x:54322:\nweb:x:54323:other,shop\n");
+        let hook = host.open_dir("out").join("hook");
+        let emperor = host.emperor().start();
+        let lines = format!("{root}uid = shop\ngid = shop\nexec-as-user = id -u > {}\n", hook.display());
+        emperor.write("v.ini", &reporter.vassal(&lines));
+        let status = &reporter.started(1)["status"];
+        assert_eq!(status["Uid"], "54321\t54321\t54321\t54321");
+        assert_eq!(status["Gid"], "54322\t54322\t54322\t54322");
+        assert_eq!(status["Groups"], "54322 54323");
+        assert_eq!(fs::read_to_string(&hook).unwrap(), "54321\n", "the hooks of the user are its too");
+    });
+}
+
+#[test]
+fn a_reload_keeps_who_it_is() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let root = root(host, "shop:x:54321:54322::/:/bin/sh\n", "shop:x:54322:\n");
+        let emperor = host.emperor().start();
+        let lines = format!("{root}uid = shop\ngid = shop\n");
+        emperor.write("v.ini", &reporter.vassal(&lines));
+        let _first = reporter.started(1);
+        let init = emperor.vassal("reports/app").init;
+        emperor.write("v.ini", &reporter.vassal(&format!("{lines}env = ROUND=two\n")));
+        let again = reporter.started(2);
+        assert_eq!(
+            (&again["environment"]["ROUND"], &again["status"]["Uid"]),
+            (&"two".into(), &"54321\t54321\t54321\t54321".into())
+        );
+        assert_eq!(emperor.vassal("reports/app").init, init, "replaced in place");
+    });
+}
+
+#[test]
+fn a_roots_passwd_cannot_make_root() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let root = root(host, "shop:x:0:54322::/:/bin/sh\nboss:x:7:7::/:\n", "shop:x:54322:\nwheel:x:0:boss\n");
+        for (name, lines, said) in [
+            ("user.ini", "uid = shop\ngid = shop\n", "user shop has the number 0 in /etc/passwd"),
+            ("group.ini", "uid = boss\ngid = wheel\n", "group wheel has the number 0 in /etc/group"),
+            ("member.ini", "uid = boss\ngid = shop\n", "group wheel has the number 0"),
+            ("nobody.ini", "uid = nobodyknows\ngid = shop\n", "there is no user \"nobodyknows\" in /etc/passwd of this root"),
+        ] {
+            let reporter = Reporter::new(host, name);
+            let mark = emperor.mark();
+            emperor.write(name, &reporter.vassal(&format!("{root}{lines}")));
+            let line = emperor.wait_cause(mark, name, "hook_failed");
+            assert!(line.contains(&format!("{name}:7")) && line.replace('\\', "").contains(said), "{line}");
+            assert!(reporter.starts().is_empty(), "nothing ran");
+            emperor.remove(name);
+        }
+    });
+}
+
+#[test]
+fn a_real_uwsgi_drops_to_the_same_one() {
+    story(|host| {
+        let root = root(host, "shop:x:54321:54322::/:/bin/sh\n", "shop:x:54322:\n");
+        let socket = host.open_dir("out").join("socket");
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &format!("[uwsgi]\n{root}uid = shop\ngid = shop\nmaster = true\nsocket = {}\n", socket.display()));
+        let vassal = emperor.vassal("emperor://v.ini");
+        liege_integration_tests::wait_until("uwsgi to drop", liege_integration_tests::LONG, || {
+            vassal.processes().iter().filter(|process| process.name.starts_with("uwsgi")).any(|uwsgi| uwsgi.uid() == Some(54321))
+        });
+    });
+}
