@@ -20,6 +20,7 @@ pub mod caps;
 pub mod cgroup;
 pub mod clone;
 pub mod descendants;
+pub mod enter;
 pub mod fds;
 pub mod fuse_daemon;
 pub mod fusectl;
