@@ -26,6 +26,10 @@ const STORM: usize = 5;
 /// How long a vassal is held at most.
 pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
+/// What everybody uses and nobody stands on: programs, devices, the kernel's own.
+const EVERYBODYS: [&str; 9] =
+    ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/lib/", "/dev/", "/proc/", "/sys/"];
+
 /// What a failed vassal is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -125,7 +129,10 @@ pub(crate) fn layers<'a>(jail: &Jail, watched: impl Iterator<Item = &'a str>) ->
     let mut layers = BTreeSet::new();
     for hook in &jail.hooks {
         match &hook.verb.value {
-            Verb::Exec(command) | Verb::SafeExec(command) => layers.extend(paths(command)),
+            // The first word is the program.
+            Verb::Exec(command) | Verb::SafeExec(command) => {
+                layers.extend(command.trim_start().split_once(' ').into_iter().flat_map(|(_, words)| paths(words)));
+            }
             Verb::Mount { source, data, .. } => layers.extend(paths(source).chain(paths(data))),
             _ => {}
         }
@@ -137,7 +144,9 @@ pub(crate) fn layers<'a>(jail: &Jail, watched: impl Iterator<Item = &'a str>) ->
 /// `/ns/precise` in `unionfs-fuse -ocow,chroot=/ns /cow/shop=RW:/precise=RO /ufs`.
 fn paths(text: &str) -> impl Iterator<Item = String> + '_ {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, '=' | ':' | ',' | '"' | '\''));
-    words.filter(|word| word.len() > 1 && word.starts_with('/')).map(str::to_owned)
+    let is_layer =
+        |word: &&str| word.len() > 1 && word.starts_with('/') && !EVERYBODYS.iter().any(|start| word.starts_with(start));
+    words.filter(is_layer).map(str::to_owned)
 }
 
 #[cfg(test)]

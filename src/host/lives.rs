@@ -4,13 +4,13 @@
 
 use std::{
     collections::HashMap,
-    fs,
     os::fd::OwnedFd,
     sync::{Arc, OnceLock},
 };
 
 use liege_core::{Check, Event, Name};
 use liege_plan::ToInit;
+use liege_sys::descendants::started;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -52,8 +52,9 @@ impl Life {
     /// As the prober knows it, and the prober.
     fn secured(&self, birth: u64, means: &Means) -> (Instance, Asker) {
         let secured = self.exits.get_or_init(|| {
-            let namespace = mount_namespace(self.pid).unwrap_or_default();
-            (Instance { birth, pid: self.pid, namespace }, means.prober.asker())
+            // Our child, and not reaped while it stands here: the pid is its own.
+            let born = started(self.pid).unwrap_or_default();
+            (Instance { birth, pid: self.pid, born }, means.prober.asker())
         });
         secured.clone()
     }
@@ -130,10 +131,4 @@ impl Lives {
             asker.forget(*of);
         }
     }
-}
-
-/// The inode that names it. The process is our child and not reaped, so the pid is its own.
-fn mount_namespace(pid: i32) -> Option<u64> {
-    let link = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?;
-    link.to_str()?.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()
 }

@@ -74,10 +74,10 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     if init.walk(&plan.steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
         return Err(End::Stopped);
     }
-    drop(plan.steps);
-    if let Some(mounted) = init.mounts.settled() {
+    if let Some(mounted) = init.mounts.settled(&plan.steps) {
         init.say(&mounted);
     }
+    drop(plan.steps);
     // Before the first start and not after it, so that a later start finds nothing other than the first one did.
     rights::trim(needed);
     match init.start_app(plan.app)? {

@@ -2,7 +2,7 @@
 //!
 //! The table is opened before anything is mounted, by the host's `/proc`, and kept: later `/proc` may be another one or none. The
 //! kernel tells each change once, to whoever holds the file. Seen through it, paths are those of the root init was born in, and
-//! stay so after a pivot; only the connections are read, which have no path.
+//! stay so after a pivot: what stands in a new root does not show, so from then on its own mounts are taken for granted.
 //!
 //! Deliberately not here: which mounts are watched, and what a change means.
 
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::FromInit;
+use liege_plan::{Act, FromInit, Step};
 use liege_sys::{
     mountinfo,
     poll::{Interest, poll},
@@ -30,6 +30,8 @@ pub(crate) struct Mounts {
     table: Option<File>,
     /// FUSE connections that came with the namespace: the host's.
     inherited: BTreeSet<u32>,
+    /// The root was changed: the table does not show the new one.
+    is_blind: bool,
     /// After a change: until then nobody looks.
     silent_until: Option<Instant>,
 }
@@ -37,7 +39,12 @@ pub(crate) struct Mounts {
 impl Mounts {
     /// From now on.
     pub(crate) fn watched() -> Self {
-        let mut mounts = Self { table: File::open("/proc/self/mountinfo").ok(), inherited: BTreeSet::new(), silent_until: None };
+        let mut mounts = Self {
+            table: File::open("/proc/self/mountinfo").ok(),
+            inherited: BTreeSet::new(),
+            is_blind: false,
+            silent_until: None,
+        };
         mounts.inherited = mounts.connections();
         mounts
     }
@@ -55,7 +62,8 @@ impl Mounts {
 
     /// The steps are done. What they mounted is told once, and only where a FUSE daemon could hold up the vassal's end: most
     /// vassals have nothing to tell.
-    pub(crate) fn settled(&mut self) -> Option<FromInit> {
+    pub(crate) fn settled(&mut self, steps: &[Step]) -> Option<FromInit> {
+        self.is_blind = steps.iter().any(|step| matches!(step.act, Act::PivotRoot { .. } | Act::Chroot(_)));
         let interest = Interest::changed(self.table.as_ref()?.as_fd());
         poll(&[interest], Some(Duration::ZERO)).ok()?; // takes the change, if there was one
         let own_fuse = self.has_own_connections();
@@ -69,7 +77,7 @@ impl Mounts {
     }
 
     fn has_own_connections(&mut self) -> bool {
-        !self.connections().is_subset(&self.inherited)
+        self.is_blind || !self.connections().is_subset(&self.inherited)
     }
 
     fn connections(&mut self) -> BTreeSet<u32> {

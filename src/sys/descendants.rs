@@ -61,6 +61,14 @@ pub fn kill(pid: i32, signal: i32) -> nix::Result<()> {
     Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
+/// When a process started, in clock ticks since the machine did. Together with its pid that names it for ever: no number comes
+/// around within one tick.
+#[must_use]
+pub fn started(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
 fn has_children_file() -> bool {
     fs::exists("/proc/thread-self/children").unwrap_or(false)
 }

@@ -84,10 +84,15 @@ pub fn shown(pid: i32) -> Option<Shown> {
     Some(Shown { pid, name, state, wchan: wchan.trim_matches(['0', '\n']).to_owned() })
 }
 
-/// Everybody below `root` who sleeps where no signal reaches him.
+/// Everybody below `root` who waits for an answer of a FUSE daemon, or sleeps where no signal reaches him. (Waiting for an answer is
+/// an ordinary sleep until a signal comes.)
 #[must_use]
 pub fn stuck(root: i32) -> Vec<Shown> {
-    descendants::tree(&[root]).into_iter().filter_map(shown).filter(|seen| seen.state == 'D').collect()
+    descendants::tree(&[root])
+        .into_iter()
+        .filter_map(shown)
+        .filter(|seen| seen.state == 'D' || seen.wchan == "request_wait_answer")
+        .collect()
 }
 
 #[cfg(test)]

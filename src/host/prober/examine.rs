@@ -6,22 +6,24 @@ use liege_sys::{
     descendants,
     fuse_daemon::{self, Shown},
     fusectl::Connections,
-    mountinfo,
+    mountinfo::{self, Mount},
 };
 
-use super::{
-    exits::{left_in, own, witnesses},
-    protocol::Instance,
-};
+use super::{exits::own, instance::PidNamespace, protocol::Instance};
 
 /// Processes named in one answer.
 const MOST_NAMED: usize = 16;
 
 /// Looks, at the price of a walk over all processes: it is asked for when something is wrong.
-pub(super) fn examine(of: Instance, connections: &Connections) -> Vec<String> {
-    let pids: BTreeSet<i32> = descendants::tree(&[of.pid]).into_iter().chain(left_in(of.namespace)).collect();
+pub(super) fn examine(of: Instance, namespace: Option<&PidNamespace>, connections: &Connections) -> Vec<String> {
+    let members = namespace.map(PidNamespace::members).unwrap_or_default();
+    let below = of.read(|pid| Some(descendants::tree(&[pid]))).unwrap_or_default();
+    let pids: BTreeSet<i32> = below.into_iter().chain(members.iter().copied()).collect();
     let processes = pids.into_iter().filter_map(fuse_daemon::shown).map(|seen| phrase(&seen)).take(MOST_NAMED);
-    processes.chain(mounts(of, connections)).collect()
+    let table = of
+        .read(|pid| mountinfo::of(pid).ok())
+        .or_else(|| members.iter().find_map(|&pid| namespace?.read(pid, |pid| mountinfo::of(pid).ok())));
+    processes.chain(mounts(&table.unwrap_or_default(), connections)).collect()
 }
 
 fn phrase(seen: &Shown) -> String {
@@ -33,10 +35,9 @@ fn phrase(seen: &Shown) -> String {
     }
 }
 
-fn mounts(of: Instance, connections: &Connections) -> Vec<String> {
-    let Some(table) = witnesses(of).find_map(|pid| mountinfo::of(pid).ok()) else { return Vec::new() };
+fn mounts(table: &[Mount], connections: &Connections) -> Vec<String> {
     let Ok(hosts) = mountinfo::own() else { return Vec::new() };
-    own(&table, &hosts)
+    own(table, &hosts)
         .into_iter()
         .filter_map(|mount| Some((mount, connections.waiting(mount.device.1)?)))
         .map(|(mount, waiting)| {

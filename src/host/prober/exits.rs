@@ -6,13 +6,13 @@
 //! * a connection is the vassal's own when its table has it and the host's has not, in this order: what the host mounts reaches the
 //!   vassal after it reached the host;
 //! * the exit is opened, and then the same mount must still stand in the table: so what was opened is the connection that was meant;
+//! * nothing is read by a number that may be a stranger's by then (`instance.rs`);
 //! * it is kept open until the life is over. By then its number may be anybody's, and writing to it harms nobody.
 //!
 //! Deliberately not here: mounts of a neighbour (never in this table), and any look at a path.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs,
     sync::mpsc::Receiver,
 };
 
@@ -21,21 +21,42 @@ use liege_sys::{
     mountinfo::{self, Mount},
 };
 
-use super::protocol::{Instance, ToProber};
+use tokio::sync::mpsc::UnboundedSender;
 
-/// All exits that are held, by birth, and by mount id and minor.
+use super::{
+    examine::examine,
+    instance::PidNamespace,
+    protocol::{FromProber, Instance, ToProber},
+};
+
+/// What is held of a life.
 #[derive(Debug, Default)]
-struct Exits(HashMap<u64, BTreeMap<(u32, u32), Abort>>);
+struct Held {
+    /// None: it has none of its own, or could not be asked any more.
+    namespace: Option<PidNamespace>,
+    /// By mount id and minor.
+    exits: BTreeMap<(u32, u32), Abort>,
+    /// Its connections were ended once, and that was not enough.
+    was_aborted: bool,
+}
+
+/// All lives, by birth.
+#[derive(Debug, Default)]
+struct Exits(HashMap<u64, Held>);
 
 /// One after the other, in the order they come; on a thread of its own, because mount tables may be long.
-pub(super) fn serve(requests: &Receiver<ToProber>, connections: &Connections) {
+pub(super) fn serve(requests: &Receiver<ToProber>, connections: &Connections, answers: &UnboundedSender<FromProber>) {
     let mut exits = Exits::default();
     while let Ok(request) = requests.recv() {
         match request {
-            ToProber::Secure(of) => exits.secure(of, connections),
+            ToProber::Secure(of) => drop(exits.secure(of, connections)),
             ToProber::Abort(of) => exits.abort(of, connections),
             ToProber::Forget(of) => drop(exits.0.remove(&of.birth)),
-            ToProber::Look { .. } | ToProber::Examine { .. } | ToProber::Ping => {}
+            ToProber::Examine { id, of } => {
+                let held = exits.secure(of, connections);
+                drop(answers.send(FromProber::Examined { id, found: examine(of, held.namespace.as_ref(), connections) }));
+            }
+            ToProber::Look { .. } | ToProber::Ping => {}
         }
     }
 }
@@ -43,57 +64,55 @@ pub(super) fn serve(requests: &Receiver<ToProber>, connections: &Connections) {
 impl Exits {
     /// Opens the exits of this life that are not held yet. One that is held stays, also when its mount is detached: the connection
     /// may live on, and somebody hang in it.
-    fn secure(&mut self, of: Instance, connections: &Connections) {
+    fn secure(&mut self, of: Instance, connections: &Connections) -> &mut Held {
         let held = self.0.entry(of.birth).or_default();
-        held.retain(|_, exit| exit.is_live());
-        for pid in witnesses(of) {
-            let Ok(table) = mountinfo::of(pid) else { continue };
-            let Ok(hosts) = mountinfo::own() else { return };
-            let opened: Vec<(&Mount, Abort)> = own(&table, &hosts)
-                .into_iter()
-                .filter(|mount| !held.contains_key(&name(mount)))
-                .filter_map(|mount| Some((mount, connections.abort(mount.device.1).ok()?)))
-                .collect();
-            if opened.is_empty() {
-                return;
-            }
-            let Ok(after) = mountinfo::of(pid) else { return };
-            let stands = |mount: &Mount| after.iter().any(|other| name(other) == name(mount));
-            held.extend(opened.into_iter().filter(|(mount, _)| stands(mount)).map(|(mount, exit)| (name(mount), exit)));
-            return;
+        if held.namespace.is_none() {
+            held.namespace = PidNamespace::of(of);
         }
+        held.exits.retain(|_, exit| exit.is_live());
+        held.open(connections, || of.read(|pid| mountinfo::of(pid).ok()));
+        held
     }
 
-    /// Ends all connections of this life.
+    /// Ends all connections of this life. When it is not over after the first time, whoever is left of it is asked for mounts too: its
+    /// init may be beyond asking, and others may have mount namespaces of their own.
     fn abort(&mut self, of: Instance, connections: &Connections) {
-        self.secure(of, connections);
-        for exit in self.0.get(&of.birth).into_iter().flat_map(BTreeMap::values) {
+        let held = self.secure(of, connections);
+        if std::mem::replace(&mut held.was_aborted, true)
+            && let Some(namespace) = held.namespace.take()
+        {
+            for pid in namespace.members() {
+                held.open(connections, || namespace.read(pid, |pid| mountinfo::of(pid).ok()));
+            }
+            held.namespace = Some(namespace);
+        }
+        for exit in held.exits.values() {
             exit.now().ok(); // one that has ended is what was wanted
         }
+    }
+}
+
+impl Held {
+    /// Opens what a mount table shows and is not held yet. The table is read again afterwards.
+    fn open(&mut self, connections: &Connections, table: impl Fn() -> Option<Vec<Mount>>) {
+        let (Some(before), Ok(hosts)) = (table(), mountinfo::own()) else { return };
+        let opened: Vec<(&Mount, Abort)> = own(&before, &hosts)
+            .into_iter()
+            .filter(|mount| !self.exits.contains_key(&name(mount)))
+            .filter_map(|mount| Some((mount, connections.abort(mount.device.1).ok()?)))
+            .collect();
+        if opened.is_empty() {
+            return;
+        }
+        let Some(after) = table() else { return };
+        let stands = |mount: &Mount| after.iter().any(|other| name(other) == name(mount));
+        self.exits.extend(opened.into_iter().filter(|(mount, _)| stands(mount)).map(|(mount, exit)| (name(mount), exit)));
     }
 }
 
 /// What a mount is called as long as it stands.
 fn name(mount: &Mount) -> (u32, u32) {
     (mount.id, mount.device.1)
-}
-
-/// Processes whose mount table is the life's: its init, and when that is beyond asking whoever is left in its namespace.
-pub(super) fn witnesses(of: Instance) -> impl Iterator<Item = i32> {
-    std::iter::once(of.pid).chain(std::iter::once(()).flat_map(move |()| left_in(of.namespace)))
-}
-
-/// Everybody in this mount namespace. A walk over all processes, so only for a life whose end is held up.
-pub(super) fn left_in(namespace: u64) -> Vec<i32> {
-    if namespace == 0 {
-        return Vec::new();
-    }
-    let wanted = format!("mnt:[{namespace}]");
-    let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
-    all.flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| fs::read_link(format!("/proc/{pid}/ns/mnt")).is_ok_and(|link| link.to_str() == Some(&wanted)))
-        .collect()
 }
 
 /// The FUSE mounts of a table that are not the host's, one for each connection.

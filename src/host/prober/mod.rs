@@ -10,11 +10,13 @@
 //! * `look.rs`: one look at one mount, and who is to blame when it lasts
 //! * `late.rs`: what the kernel tells about a mount that does not answer
 //! * `exits.rs`: the emergency exits of the FUSE connections of each life
+//! * `instance.rs`: the processes of one life, never confused with a stranger's
 //! * `examine.rs`: who holds up the end of a life
 
 mod client;
 mod examine;
 mod exits;
+mod instance;
 mod late;
 mod look;
 mod protocol;

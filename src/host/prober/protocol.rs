@@ -52,8 +52,8 @@ pub(crate) struct Instance {
     pub(crate) birth: u64,
     /// Its init.
     pub(crate) pid: i32,
-    /// The inode of its mount namespace: finds what is left of it when its init cannot be asked any more. 0: not known.
-    pub(crate) namespace: u64,
+    /// When that started, in clock ticks since the machine did: the pid may be another one's by now.
+    pub(crate) born: u64,
 }
 
 /// From the prober.

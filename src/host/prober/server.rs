@@ -9,15 +9,15 @@ use std::{
     io,
     process::ExitCode,
     sync::{Arc, mpsc::Sender},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
 use liege_plan::{FrameReader, encode};
 use liege_sys::fusectl::Connections;
-use tokio::{net::UnixStream, sync::mpsc, task::spawn_blocking};
+use tokio::{net::UnixStream, sync::mpsc};
 
 use super::{
-    examine::examine,
     exits,
     look::look,
     protocol::{FromProber, ToProber},
@@ -42,6 +42,8 @@ pub fn serve() -> anyhow::Result<ExitCode> {
         .max_blocking_threads(PROBES_AT_ONCE)
         .thread_stack_size(STACK)
         .thread_name("probe")
+        // Each probe renews the life of the thread it gets: with the runtime's own ten seconds a pool that was large stays so.
+        .thread_keep_alive(Duration::from_millis(250))
         .build()
         .context("make the prober's runtime")?;
     let socket = liege_sys::fds::inherited(SOCKET).ok_or_else(|| anyhow!("`prober` is started by the daemon, not by hand"))?;
@@ -53,24 +55,28 @@ pub fn serve() -> anyhow::Result<ExitCode> {
         Connections::none()
     }));
     let (to_exits, requests) = std::sync::mpsc::channel();
-    let of_exits = Arc::clone(&connections);
-    std::thread::Builder::new()
-        .name("exits".into())
-        .spawn(move || exits::serve(&requests, &of_exits))
-        .context("start a thread")?;
+    let (answers, outgoing) = mpsc::unbounded_channel();
+    let (of_exits, its_answers) = (Arc::clone(&connections), answers.clone());
+    let serve_exits = move || exits::serve(&requests, &of_exits, &its_answers);
+    std::thread::Builder::new().name("exits".into()).spawn(serve_exits).context("start a thread")?;
     let result = runtime.block_on(async {
         let socket = std::os::unix::net::UnixStream::from(socket);
         socket.set_nonblocking(true)?;
-        converse(Arc::new(UnixStream::from_std(socket)?), &connections, &to_exits).await
+        let socket = Arc::new(UnixStream::from_std(socket)?);
+        tokio::spawn(send(Arc::clone(&socket), outgoing));
+        converse(&socket, &connections, &to_exits, &answers).await
     });
     runtime.shutdown_background(); // threads that hang in a probe end with the process
     // An error means the daemon is gone, which is the ordinary end.
     Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn converse(socket: Arc<UnixStream>, connections: &Arc<Connections>, to_exits: &Sender<ToProber>) -> io::Result<()> {
-    let (answers, outgoing) = mpsc::unbounded_channel();
-    tokio::spawn(send(Arc::clone(&socket), outgoing));
+async fn converse(
+    socket: &UnixStream,
+    connections: &Arc<Connections>,
+    to_exits: &Sender<ToProber>,
+    answers: &mpsc::UnboundedSender<FromProber>,
+) -> io::Result<()> {
     let mut frames = FrameReader::default();
     let mut buffer = vec![0; 16 << 10];
     loop {
@@ -89,12 +95,8 @@ async fn converse(socket: Arc<UnixStream>, connections: &Arc<Connections>, to_ex
                     let tell = move |probed, last| drop(answers.send(FromProber::Probed { id, probed, last }));
                     tokio::spawn(look(asked, Arc::clone(connections), tell));
                 }
-                ToProber::Examine { id, of } => {
-                    let (answers, connections) = (answers.clone(), Arc::clone(connections));
-                    spawn_blocking(move || drop(answers.send(FromProber::Examined { id, found: examine(of, &connections) })));
-                }
                 ToProber::Ping => drop(answers.send(FromProber::Pong)),
-                request @ (ToProber::Secure(_) | ToProber::Abort(_) | ToProber::Forget(_)) => drop(to_exits.send(request)),
+                request => drop(to_exits.send(request)),
             }
         }
     }
