@@ -151,6 +151,12 @@ impl Emperor {
         }
     }
 
+    /// The first line from `mark` on that fits, waited for; None when it does not come within `limit`.
+    #[must_use]
+    pub fn look_for(&self, mark: usize, limit: Duration, fits: impl Fn(&str) -> bool) -> Option<String> {
+        self.log.find(mark, limit, fits)
+    }
+
     /// Waits until the log says that this vassal's life ended, and by which cause (a word of the closed list).
     ///
     /// # Panics

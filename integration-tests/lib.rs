@@ -10,6 +10,7 @@
 
 pub mod apps;
 pub mod emperor;
+pub mod faults;
 pub mod gauge;
 pub mod http;
 pub mod launch;

@@ -44,8 +44,7 @@ fn main() {
 
 impl Asked {
     fn read() -> Self {
-        const USAGE: &str =
-            "usage: faultfs [--foreground] [--allow-other] [--owner UID:GID] MOUNTPOINT CONTROL [WORD...]";
+        const USAGE: &str = "usage: faultfs [--foreground] [--allow-other] [--owner UID:GID] MOUNTPOINT CONTROL [WORD...]";
         let mut words = std::env::args().skip(1).peekable();
         let (mut foreground, mut daemon, mut allow_other, mut owner) = (false, false, false, None);
         while let Some(option) = words.next_if(|word| word.starts_with("--")) {
