@@ -36,6 +36,13 @@ pub enum Action {
         /// Which birth.
         birth: u64,
     },
+    /// Its end is held up: find out by whom. Answered by `Examined`.
+    Examine {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+    },
     /// Watch these mounts, and no others, of this life.
     Watch {
         /// Whose.
@@ -47,6 +54,13 @@ pub enum Action {
     },
     /// Probe all watched mounts of this life now, not at the next interval.
     ProbeNow {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+    },
+    /// Get hold of the emergency exits of this life's FUSE connections, so that its end cannot be held up by one that hangs.
+    Secure {
         /// Whose.
         vassal: Name,
         /// Which birth.

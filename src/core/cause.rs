@@ -28,6 +28,20 @@ pub enum Cause {
         /// What it answered.
         errno: i32,
     },
+    /// A watched mount does not answer, and its daemon does nothing about it.
+    MountpointHung {
+        /// The watched path.
+        path: String,
+        /// What hangs and how.
+        what: String,
+    },
+    /// A watched mount is not there any more.
+    MountpointGone {
+        /// The watched path.
+        path: String,
+        /// What is there instead.
+        what: String,
+    },
     /// A step failed: a hook, a mount, the pivot.
     HookFailed {
         /// The sentence: step, object, errno, place.
@@ -71,6 +85,8 @@ impl Cause {
             Self::Signal { .. } => "signal",
             Self::InitKilled { .. } => "init_killed",
             Self::MountpointDead { .. } => "mountpoint_dead",
+            Self::MountpointHung { .. } => "mountpoint_hung",
+            Self::MountpointGone { .. } => "mountpoint_gone",
             Self::HookFailed { .. } => "hook_failed",
             Self::HookTimeout { .. } => "hook_timeout",
             Self::ExecFailed { .. } => "exec_failed",
@@ -93,6 +109,8 @@ impl Cause {
             | Self::Signal { .. }
             | Self::InitKilled { .. }
             | Self::MountpointDead { .. }
+            | Self::MountpointHung { .. }
+            | Self::MountpointGone { .. }
             | Self::HookFailed { .. }
             | Self::HookTimeout { .. }
             | Self::ExecFailed { .. }
@@ -120,6 +138,8 @@ impl std::fmt::Display for Cause {
             Self::Signal { signal } => write!(f, "the app was killed by {}", signal_name(*signal)),
             Self::InitKilled { signal } => write!(f, "its init was killed by {}", signal_name(*signal)),
             Self::MountpointDead { path, errno } => write!(f, "the mount at {path} is dead: {}", errno_name(*errno)),
+            Self::MountpointHung { path, what } => write!(f, "the mount at {path} hangs: {what}"),
+            Self::MountpointGone { path, what } => write!(f, "the mount at {path} is gone: {what}"),
             Self::HookFailed { what } | Self::HookTimeout { what } | Self::ExecFailed { what } | Self::SpawnFailed { what } => {
                 f.write_str(what)
             }

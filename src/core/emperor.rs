@@ -170,8 +170,11 @@ impl Emperor {
                     actions.push(Action::Release { vassal, birth });
                 }
             }
-            Event::Probed { vassal, birth, path, health, micros } => {
-                self.of_life(now, &vassal, birth, actions, |v, cx| v.probed(&path, health, micros, cx));
+            Event::Probed { vassal, birth, path, probed } => {
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.probed(&path, probed, cx));
+            }
+            Event::Examined { vassal, birth, found } => {
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.examined(found, cx));
             }
             Event::Deadline => self.deadline(now, actions),
             Event::Asked(request) => self.asked(now, request, actions),

@@ -6,6 +6,8 @@ use liege_plan::{Exit, FromInit};
 use liege_spec::{Diagnostic, VassalConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::Probed;
+
 /// A vassal's name: unique among all monitors of one emperor.
 pub type Name = Arc<str>;
 
@@ -78,7 +80,7 @@ pub enum Event {
         /// How.
         exit: Exit,
     },
-    /// A probe of a mount answered.
+    /// A probe of a mount answered, or is late.
     Probed {
         /// Whose.
         vassal: Name,
@@ -87,31 +89,21 @@ pub enum Event {
         /// The path, as in the check.
         path: String,
         /// What it found.
-        health: Health,
-        /// Microseconds the system call took.
-        micros: u64,
+        probed: Probed,
+    },
+    /// Who holds up the end of a life, as asked by [`crate::Action::Examine`].
+    Examined {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// Processes with state and kernel function, mounts with what waits on them; each a phrase.
+        found: Vec<String>,
     },
     /// The moment named by `next_deadline` has come.
     Deadline,
     /// Somebody asks for something: a signal, the control socket.
     Asked(Request),
-}
-
-/// What a probe found. Hung, slow and gone will stand here when the prober can tell them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Health {
-    /// The mount's owner got an answer.
-    Healthy,
-    /// The mount answers with this error to its owner: its daemon is dead.
-    Dead {
-        /// `ENOTCONN`, `EIO`, `ECONNABORTED` ...
-        errno: i32,
-    },
-    /// The probe could not be made (the vassal is on its way out, the prober was restarted). Says nothing about the mount.
-    Unknown {
-        /// Why not.
-        errno: i32,
-    },
 }
 
 /// A wish from outside the directory.

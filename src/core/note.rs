@@ -46,6 +46,8 @@ pub enum Note {
     Destroying { vassal: Name, why: Cause },
     /// It did not die of SIGKILL within the time given; tried again.
     Lingers { vassal: Name, pid: i32, since: Duration },
+    /// Who holds up its end.
+    HeldUp { vassal: Name, found: Vec<String> },
     /// Its life ended.
     Ended { vassal: Name, cause: Cause, lived: Duration, again_in: Option<Duration> },
     /// Nothing of it is left.
@@ -96,7 +98,7 @@ impl Note {
                 }
             }
             Self::Tolerated { .. } => Level::Warn,
-            Self::Lingers { .. } | Self::BadConfig { .. } => Level::Error,
+            Self::Lingers { .. } | Self::HeldUp { .. } | Self::BadConfig { .. } => Level::Error,
         }
     }
 
@@ -117,6 +119,7 @@ impl Note {
             | Self::Stopping { .. }
             | Self::Destroying { .. }
             | Self::Lingers { .. }
+            | Self::HeldUp { .. }
             | Self::Ended { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
@@ -141,6 +144,7 @@ impl Note {
             | Self::Stopping { vassal, .. }
             | Self::Destroying { vassal, .. }
             | Self::Lingers { vassal, .. }
+            | Self::HeldUp { vassal, .. }
             | Self::Ended { vassal, .. }
             | Self::Gone { vassal }
             | Self::Tolerated { vassal, .. }
@@ -164,6 +168,7 @@ impl Note {
             | Self::Reloaded { .. }
             | Self::Rebuilding { .. }
             | Self::Lingers { .. }
+            | Self::HeldUp { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OrphanDied { .. }
@@ -192,6 +197,8 @@ impl std::fmt::Display for Note {
             Self::Lingers { pid, since, .. } => {
                 write!(f, "pid {pid} still lives {} after SIGKILL; killed again", seconds(*since))
             }
+            Self::HeldUp { found, .. } if found.is_empty() => f.write_str("nobody is found who holds up its end"),
+            Self::HeldUp { found, .. } => write!(f, "its end is held up by {}", found.join("; ")),
             Self::Ended { cause, lived, again_in, .. } => {
                 write!(f, "ended after {}: {cause}; ", seconds(*lived))?;
                 match again_in {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Health, Name, Phase, Time};
+use crate::{Health, Mounted, Name, Phase, Time};
 
 /// All vassals at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct VassalView {
     pub loyal: bool,
     /// Its watched mounts.
     pub mounts: Vec<MountView>,
+    /// Who holds up its end, while it is being destroyed and somebody does: processes and mounts.
+    pub leftovers: Vec<String>,
     /// Ends so far, by the word of their cause.
     pub restarts: Vec<(String, u64)>,
     /// Failures in a row.
@@ -55,4 +57,22 @@ pub struct MountView {
     pub health: Option<Health>,
     /// Microseconds the last probe took.
     pub micros: u64,
+    /// The mount first seen there, which must stay.
+    pub mount: Option<Mounted>,
+    /// How many looks in a row found it hung.
+    pub hung: u32,
+}
+
+impl MountView {
+    /// Nothing is known of it yet.
+    #[must_use]
+    pub fn new(path: &str) -> Self {
+        Self { path: path.to_owned(), health: None, micros: 0, mount: None, hung: 0 }
+    }
+
+    /// The word people see.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        self.health.map_or("unknown", Health::word)
+    }
 }

@@ -93,15 +93,16 @@ fn phase(vassal: &VassalView, view: &View) -> String {
 fn mount(mount: &MountView) -> String {
     let state = match mount.health {
         Some(Health::Healthy) => "ok",
-        Some(Health::Dead { .. }) => "dead",
         Some(Health::Unknown { .. }) | None => "?",
+        Some(other) => other.word(),
     };
     format!("{}:{state}", mount.path)
 }
 
 /// Red for what is down against its wish, yellow for what is on its way.
 fn colour(vassal: &VassalView) -> Option<&'static str> {
-    let dead = vassal.mounts.iter().any(|m| matches!(m.health, Some(Health::Dead { .. })));
+    let ill = |health| matches!(health, Health::Dead { .. } | Health::Gone | Health::Hung);
+    let dead = vassal.mounts.iter().filter_map(|m| m.health).any(ill);
     match vassal.phase {
         Phase::Running if dead => Some("31"),
         Phase::Running if vassal.config_error.is_some() => Some("33"),
@@ -132,7 +133,8 @@ mod tests {
             ready: true,
             accepting: true,
             loyal: true,
-            mounts: vec![MountView { path: "/app".into(), health: Some(Health::Dead { errno: 107 }), micros: 9 }],
+            mounts: vec![MountView { health: Some(Health::Dead { errno: 107 }), ..MountView::new("/app") }],
+            leftovers: Vec::new(),
             restarts: vec![("exit".into(), 2), ("signal".into(), 1)],
             failures: 0,
             retry_at: None,

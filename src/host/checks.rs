@@ -12,12 +12,12 @@ use liege_core::{Check, Event, Name};
 use tokio::{
     sync::Notify,
     task::JoinHandle,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval},
 };
 
 use crate::{
     inbox::Post,
-    prober::{Asker, Probed, Prober},
+    prober::{Asker, Look, Prober},
 };
 
 /// What a check needs.
@@ -57,8 +57,7 @@ impl Checks {
             let task = Task {
                 vassal: self.vassal.clone(),
                 birth: self.birth,
-                pid,
-                check: check.clone(),
+                look: Look { pid, path: check.path.clone(), timeout: check.timeout, interval: check.interval },
                 now: Arc::clone(&self.now),
                 asker: means.prober.asker(),
                 post: means.post.clone(),
@@ -85,8 +84,7 @@ impl Drop for Checks {
 struct Task {
     vassal: Name,
     birth: u64,
-    pid: i32,
-    check: Check,
+    look: Look,
     now: Arc<Notify>,
     asker: Asker,
     post: Post,
@@ -94,7 +92,7 @@ struct Task {
 
 impl Task {
     async fn run(self) {
-        let mut every = interval(self.check.interval);
+        let mut every = interval(self.look.interval);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Made before the first probe, and again before each wait: a push that comes during a probe is not lost.
         let mut pushed = Box::pin(self.now.notified());
@@ -107,24 +105,12 @@ impl Task {
                     pushed.as_mut().enable();
                 }
             }
-            let Probed { health, micros } = self.probe().await;
-            let (vassal, path) = (self.vassal.clone(), self.check.path.clone());
-            self.post.event(Event::Probed { vassal, birth: self.birth, path, health, micros }).await;
-        }
-    }
-
-    /// Waits as long as it takes; says so when it takes too long.
-    async fn probe(&self) -> Probed {
-        let Check { path, timeout: limit, .. } = &self.check;
-        let mut answer = std::pin::pin!(self.asker.probe(self.pid, path));
-        match timeout(*limit, &mut answer).await {
-            Ok(probed) => probed,
-            Err(_) => {
-                tracing::warn!(
-                    target: "mountpoint", vassal = &*self.vassal, path,
-                    "{path} has not answered for {limit:?}: its daemon hangs or is very busy; still waiting"
-                );
-                answer.await
+            // The news of one probe, as many as there are: the answer, or first how late it is. None: the prober died over it, and
+            // the next interval asks another one.
+            let mut news = self.asker.look(self.look.clone());
+            while let Some(probed) = news.recv().await {
+                let (vassal, path) = (self.vassal.clone(), self.look.path.clone());
+                self.post.event(Event::Probed { vassal, birth: self.birth, path, probed }).await;
             }
         }
     }

@@ -2,13 +2,16 @@
 //!
 //! A life is named by its birth, a number the core gives once. Two fds each: the pidfd here, the channel in the life's task.
 
-use std::{collections::HashMap, os::fd::OwnedFd};
+use std::{collections::HashMap, fs, os::fd::OwnedFd};
 
-use liege_core::{Check, Name};
+use liege_core::{Check, Event, Name};
 use liege_plan::ToInit;
 use tokio::sync::mpsc;
 
-use crate::checks::Checks;
+use crate::{
+    checks::{Checks, Means},
+    prober::{Asker, Instance},
+};
 
 /// A clone that lives, on its way to the register.
 #[derive(Debug)]
@@ -32,6 +35,19 @@ struct Life {
     pidfd: OwnedFd,
     outbox: mpsc::UnboundedSender<ToInit>,
     checks: Checks,
+    /// It has FUSE mounts of its own, whose exits are held.
+    secured: Option<(Instance, Asker)>,
+}
+
+impl Life {
+    /// As the prober knows it, and the prober.
+    fn secured(&mut self, birth: u64, means: &Means) -> (Instance, Asker) {
+        let secured = self.secured.get_or_insert_with(|| {
+            let namespace = mount_namespace(self.pid).unwrap_or_default();
+            (Instance { birth, pid: self.pid, namespace }, means.prober.asker())
+        });
+        secured.clone()
+    }
 }
 
 /// All of them, by birth. An action for one that is not here comes too late, which is nobody's fault.
@@ -41,7 +57,7 @@ pub(crate) struct Lives(HashMap<u64, Life>);
 impl Lives {
     pub(crate) fn register(&mut self, born: Born) {
         let Born { vassal, birth, pid, pidfd, outbox } = born;
-        self.0.insert(birth, Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth) });
+        self.0.insert(birth, Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth), secured: None });
     }
 
     /// Queues a message for init. The queue has no end, so that the loop never waits for one vassal; only the core's own
@@ -52,10 +68,13 @@ impl Lives {
         }
     }
 
-    /// SIGKILL to init. By its pidfd: never to a stranger.
+    /// SIGKILL to init. By its pidfd: never to a stranger. Its FUSE connections are ended too: whoever hangs on one is beyond SIGKILL.
     pub(crate) fn kill(&self, birth: u64) {
-        if let Some(life) = self.0.get(&birth)
-            && let Err(errno) = liege_sys::pidfd::signal(&life.pidfd, nix::libc::SIGKILL)
+        let Some(life) = self.0.get(&birth) else { return };
+        if let Some((of, asker)) = &life.secured {
+            asker.abort(*of);
+        }
+        if let Err(errno) = liege_sys::pidfd::signal(&life.pidfd, nix::libc::SIGKILL)
             && errno != nix::errno::Errno::ESRCH
         {
             tracing::error!(target: "emperor", pid = life.pid, "kill: {errno}");
@@ -63,7 +82,7 @@ impl Lives {
     }
 
     /// Watches these mounts of a life, and no others.
-    pub(crate) fn watch(&mut self, birth: u64, checks: Vec<Check>, means: &crate::checks::Means) {
+    pub(crate) fn watch(&mut self, birth: u64, checks: Vec<Check>, means: &Means) {
         if let Some(life) = self.0.get_mut(&birth) {
             life.checks.set(life.pid, checks, means);
         }
@@ -76,8 +95,34 @@ impl Lives {
         }
     }
 
+    /// Gets hold of the emergency exits of a life's FUSE connections.
+    pub(crate) fn secure(&mut self, birth: u64, means: &Means) {
+        if let Some((of, asker)) = self.0.get_mut(&birth).map(|life| life.secured(birth, means)) {
+            asker.secure(of);
+        }
+    }
+
+    /// Finds out who holds up the end of a life.
+    pub(crate) fn examine(&mut self, vassal: Name, birth: u64, means: &Means) {
+        let Some((of, asker)) = self.0.get_mut(&birth).map(|life| life.secured(birth, means)) else { return };
+        let post = means.post.clone();
+        tokio::spawn(async move {
+            if let Some(found) = asker.examine(of).await {
+                post.event(Event::Examined { vassal, birth, found }).await;
+            }
+        });
+    }
+
     /// Drops everything held of a life.
     pub(crate) fn release(&mut self, birth: u64) {
-        self.0.remove(&birth);
+        if let Some((of, asker)) = self.0.remove(&birth).and_then(|life| life.secured) {
+            asker.forget(of);
+        }
     }
+}
+
+/// The inode that names it. The process is our child and not reaped, so the pid is its own.
+fn mount_namespace(pid: i32) -> Option<u64> {
+    let link = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?;
+    link.to_str()?.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()
 }

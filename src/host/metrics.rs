@@ -1,6 +1,6 @@
 //! The metric families, filled from the snapshot: the same names and labels in health lines and in an exposition.
 
-use liege_core::{Health, MountView, Phase, VassalView, View};
+use liege_core::{Phase, VassalView, View};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -66,7 +66,7 @@ impl Families {
         let up = matches!(view.phase, Phase::Running | Phase::Reloading);
         self.vassal_up.get_or_create(&OfVassal { vassal: vassal.clone() }).set(up.into());
         for mount in &view.mounts {
-            let state = state(mount);
+            let state = mount.word();
             let healthy = state == "healthy";
             let labels = OfMountState { vassal: vassal.clone(), mountpoint: mount.path.clone(), state };
             self.mountpoint_up.get_or_create(&labels).set(healthy.into());
@@ -83,23 +83,15 @@ impl Families {
     }
 }
 
-fn state(mount: &MountView) -> &'static str {
-    match mount.health {
-        Some(Health::Healthy) => "healthy",
-        Some(Health::Dead { .. }) => "dead",
-        Some(Health::Unknown { .. }) | None => "unknown",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use liege_core::Time;
+    use liege_core::{Health, MountView, Time};
 
     use super::*;
 
     #[test]
     fn the_samples_are_those_of_the_contract() {
-        let mount = MountView { path: "/app".into(), health: Some(Health::Healthy), micros: 41 };
+        let mount = MountView { health: Some(Health::Healthy), micros: 41, ..MountView::new("/app") };
         let vassal = VassalView {
             name: "app001.ini".into(),
             phase: Phase::Running,
@@ -109,6 +101,7 @@ mod tests {
             accepting: true,
             loyal: false,
             mounts: vec![mount],
+            leftovers: Vec::new(),
             restarts: vec![("mountpoint_dead".into(), 3)],
             failures: 0,
             retry_at: None,

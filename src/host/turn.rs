@@ -114,6 +114,8 @@ impl Loop {
             Action::Spawn { vassal, birth, namespaces } => self.nursery.begin(vassal, birth, namespaces),
             Action::Tell { birth, message, .. } => self.lives.tell(birth, message),
             Action::Kill { birth, .. } => self.lives.kill(birth),
+            Action::Examine { vassal, birth } => self.lives.examine(vassal, birth, &self.checks),
+            Action::Secure { birth, .. } => self.lives.secure(birth, &self.checks),
             Action::Watch { birth, checks, .. } => self.lives.watch(birth, checks, &self.checks),
             Action::ProbeNow { birth, .. } => self.lives.probe_now(birth),
             Action::Release { birth, .. } => self.lives.release(birth),

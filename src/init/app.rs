@@ -42,7 +42,7 @@ pub(crate) enum Started {
 impl RunningApp {
     pub(crate) fn interests<'a>(&'a self, all: &mut Vec<Interest<'a>>) {
         if let Some(report) = &self.report {
-            all.push(Interest { fd: std::os::fd::AsFd::as_fd(report), write: false });
+            all.push(Interest::readable(std::os::fd::AsFd::as_fd(report)));
         }
         if let Some(relay) = &self.relay {
             relay.interests(all);

@@ -98,7 +98,7 @@ impl Channel {
     }
 
     pub(crate) fn interest(&self) -> Interest<'_> {
-        Interest { fd: self.as_fd(), write: self.has_words() }
+        Interest::readable(self.as_fd()).or_writable(self.has_words())
     }
 
     fn has_words(&self) -> bool {

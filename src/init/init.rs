@@ -19,6 +19,7 @@ use crate::{
     channel::{Channel, News},
     env::Env,
     life::Later,
+    mounts::Mounts,
 };
 
 /// The fd of the channel, agreed with the host.
@@ -63,6 +64,8 @@ pub(crate) struct Init {
     pub(crate) reload: Option<Box<Reload>>,
     /// What of the plan later moments need.
     pub(crate) later: Later,
+    /// The mount table, watched.
+    pub(crate) mounts: Mounts,
 }
 
 impl Init {
@@ -79,7 +82,17 @@ impl Init {
             subreaper::enable().ok()?;
         }
         let env = Env::inherited();
-        Some(Self { channel, signals, env, job: None, app: None, stop: false, reload: None, later: Later::default() })
+        Some(Self {
+            channel,
+            signals,
+            env,
+            job: None,
+            app: None,
+            stop: false,
+            reload: None,
+            later: Later::default(),
+            mounts: Mounts::watched(),
+        })
     }
 
     /// Waits until something happens, at most until the deadline, and notes it.
@@ -87,24 +100,32 @@ impl Init {
     /// # Errors
     /// [`End::HostGone`], found here and nowhere else.
     pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), End> {
-        let timeout = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-        let mut interests = vec![self.channel.interest(), Interest { fd: self.signals.as_fd(), write: false }];
+        let now = Instant::now();
+        let until = deadline.into_iter().chain(self.mounts.silent_until(now)).min();
+        let timeout = until.map(|until| until.saturating_duration_since(now));
+        let mut interests = vec![self.channel.interest(), Interest::readable(self.signals.as_fd())];
         if let Some(app) = &self.app {
             app.interests(&mut interests);
         }
+        let others = interests.len();
+        interests.extend(self.mounts.interest(now));
         let ready = poll(&interests, timeout).map_err(|_| End::HostGone)?;
         if ready[0] {
             self.channel.flush();
             self.hear()?;
         }
         // The app's words before its end: what it said last is still told in order.
-        if ready[2..].contains(&true)
+        if ready[2..others].contains(&true)
             && let Some(app) = &mut self.app
         {
             app.listen(&mut self.channel);
         }
         if ready[1] {
             self.receive_signals();
+        }
+        if ready[others..].contains(&true) {
+            let changed = self.mounts.changed();
+            self.say(&changed);
         }
         Ok(())
     }

@@ -78,6 +78,9 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
         return Err(End::Stopped);
     }
     drop(plan.steps);
+    if let Some(mounted) = init.mounts.settled() {
+        init.say(&mounted);
+    }
     // Before the first start and not after it, so that a later start finds nothing other than the first one did.
     rights::trim(needed);
     match init.start_app(plan.app)? {

@@ -11,6 +11,7 @@ mod hint;
 mod init;
 mod leave;
 mod life;
+mod mounts;
 mod outbox;
 mod reap;
 mod relay;

@@ -134,9 +134,9 @@ impl Relay {
 
     pub(crate) fn interests<'a>(&'a self, all: &mut Vec<Interest<'a>>) {
         if self.open {
-            all.push(Interest { fd: self.words.as_fd(), write: self.words_out.len() > 0 });
+            all.push(Interest::readable(self.words.as_fd()).or_writable(self.words_out.len() > 0));
             if self.config_out.len() > 0 {
-                all.push(Interest { fd: self.config.as_fd(), write: true });
+                all.push(Interest::readable(self.config.as_fd()).or_writable(true));
             }
         }
     }

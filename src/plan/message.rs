@@ -82,6 +82,11 @@ pub enum FromInit {
         /// How.
         exit: Exit,
     },
+    /// The vassal's mount table changed. Told with a pause in between when it changes all the time; the last change is always told.
+    MountsChanged {
+        /// It holds FUSE mounts that are the vassal's own, not its host's.
+        own_fuse: bool,
+    },
     /// A process nobody waited for died: a daemon of the vassal, perhaps the one of a mount.
     OrphanDied {
         /// Its pid in the vassal's namespace.

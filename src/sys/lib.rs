@@ -18,6 +18,8 @@ pub mod caps;
 pub mod clone;
 pub mod descendants;
 pub mod fds;
+pub mod fuse_daemon;
+pub mod fusectl;
 pub mod identity;
 pub mod limits;
 pub mod mount;

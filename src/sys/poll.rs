@@ -7,13 +7,31 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout},
 };
 
-/// One fd that is waited for, and whether room to write counts too.
+/// One fd, and what is waited for. Its end is always waited for too.
 #[derive(Clone, Copy, Debug)]
 pub struct Interest<'a> {
-    /// The fd.
-    pub fd: BorrowedFd<'a>,
-    /// Wait for room to write as well as for something to read.
-    pub write: bool,
+    fd: BorrowedFd<'a>,
+    flags: PollFlags,
+}
+
+impl<'a> Interest<'a> {
+    /// Something to read.
+    #[must_use]
+    pub fn readable(fd: BorrowedFd<'a>) -> Self {
+        Self { fd, flags: PollFlags::POLLIN }
+    }
+
+    /// Room to write counts as well, if so.
+    #[must_use]
+    pub fn or_writable(self, so: bool) -> Self {
+        Self { flags: if so { self.flags | PollFlags::POLLOUT } else { self.flags }, ..self }
+    }
+
+    /// A change, as the files of `/proc` tell it; each is told once.
+    #[must_use]
+    pub fn changed(fd: BorrowedFd<'a>) -> Self {
+        Self { fd, flags: PollFlags::POLLPRI }
+    }
 }
 
 /// Waits until one of the fds is ready or has ended, at most for this long (None: for ever). Gives for each whether it is. Read
@@ -22,10 +40,7 @@ pub struct Interest<'a> {
 /// # Errors
 /// ENOMEM.
 pub fn poll(interests: &[Interest<'_>], timeout: Option<Duration>) -> nix::Result<Vec<bool>> {
-    let mut fds: Vec<_> = interests
-        .iter()
-        .map(|i| PollFd::new(i.fd, if i.write { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN }))
-        .collect();
+    let mut fds: Vec<_> = interests.iter().map(|i| PollFd::new(i.fd, i.flags)).collect();
     // Rounded up: a deadline that is reached a little early would be waited for again and again, without pause.
     let timeout = match timeout {
         None => PollTimeout::NONE,

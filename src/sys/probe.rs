@@ -11,6 +11,7 @@ use std::{
     fmt, fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
+    sync::OnceLock,
 };
 
 use nix::{
@@ -32,6 +33,18 @@ pub struct Seen {
     pub fstype: String,
     /// The path is the root of a mount, not something on one.
     pub is_mountpoint: bool,
+}
+
+/// How far a probe under way has come, for whoever finds it late.
+#[derive(Debug, Default)]
+pub struct Progress(OnceLock<(u32, u32)>);
+
+impl Progress {
+    /// The file system that is being asked. None: the path is still being followed.
+    #[must_use]
+    pub fn asks(&self) -> Option<(u32, u32)> {
+        self.0.get().copied()
+    }
 }
 
 /// What a probe was doing when it failed.
@@ -81,6 +94,14 @@ impl std::error::Error for ProbeError {}
 /// # Errors
 /// The stage and its errno. Only [`ProbeStage::Path`] and [`ProbeStage::Statfs`] speak of the file system.
 pub fn probe(pid: i32, path: &str) -> Result<Seen, ProbeError> {
+    probe_observed(pid, path, &Progress::default())
+}
+
+/// As [`probe`]; somebody else may see meanwhile how far it has come.
+///
+/// # Errors
+/// As there.
+pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen, ProbeError> {
     let at = |stage| move |errno| ProbeError { stage, errno };
     let root = root_of(pid).map_err(at(ProbeStage::Root))?;
     let target = match inside(root.as_fd(), path) {
@@ -92,6 +113,7 @@ pub fn probe(pid: i32, path: &str) -> Result<Seen, ProbeError> {
     let list = list_of(pid)?;
     let mount = mountinfo::find(&list, classic).ok_or(Errno::ENOENT).map_err(at(ProbeStage::Mountinfo))?;
     drop(list);
+    progress.0.get_or_init(|| mount.device);
     let ask = || fstatfs(&target).map(|_| unique_id(target.as_fd()));
     let answer = match mount.fuse_owner().filter(|_| mount.is_fuse()) {
         Some((uid, gid)) => switch::worn_by(uid, gid, ask).map_err(at(ProbeStage::Identity))?,

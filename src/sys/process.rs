@@ -60,7 +60,7 @@ impl Report {
     /// Whether the answer is there.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let interest = Interest { fd: self.0.as_fd(), write: false };
+        let interest = Interest::readable(self.0.as_fd());
         poll(&[interest], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
     }
 

@@ -29,6 +29,7 @@ impl Vassal {
                 self.timers.arm(Timer::Phase, cx.now + KILL_PATIENCE);
                 if let Some(life) = &self.life {
                     cx.act(Action::Kill { vassal: self.name.clone(), birth: life.birth });
+                    cx.act(Action::Examine { vassal: self.name.clone(), birth: life.birth });
                     let since = cx.now - self.since;
                     cx.note(Note::Lingers { vassal: self.name.clone(), pid: life.pid.unwrap_or_default(), since });
                 }

@@ -21,6 +21,25 @@ impl Vassal {
         }
     }
 
+    /// Who holds up its end was found out.
+    pub(crate) fn examined(&mut self, found: Vec<String>, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Killing => {
+                let Some(life) = self.life.as_mut().filter(|life| life.leftovers != found) else { return };
+                life.leftovers.clone_from(&found);
+                cx.note(Note::HeldUp { vassal: self.name.clone(), found });
+            }
+            // It has ended meanwhile.
+            Phase::Waiting
+            | Phase::Spawning
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Reloading
+            | Phase::Stopping
+            | Phase::Gone => {}
+        }
+    }
+
     /// The life is over: everything of it is released, then the wish decides.
     pub(super) fn over(&mut self, cx: &mut Context<'_>) {
         let Some(life) = self.life.take() else { return };

@@ -1,40 +1,91 @@
-//! A probe of a watched mount answered.
+//! A probe of a watched mount answered, or is late.
 //!
-//! A dead mount destroys the whole instance at once: nothing in it can be trusted, and nothing polite reaches an app that waits
-//! for a file system without a daemon. Hung, slow and gone mounts get their arms here when the prober can tell them apart.
+//! A mount that is dead or gone destroys the whole instance at once: nothing in it can be trusted, and nothing polite reaches an
+//! app that waits for a file system without a daemon. One that hangs is given `mountpoint-check-tolerance` more looks. One whose
+//! daemon works hard is slow, not ill, until it has been so for ten times the timeout.
+//!
+//! Whether a mount is still the one it was is judged here, because only here it is remembered. A reload may remount (its hooks
+//! run again), so while one is under way nothing counts as gone, and after it the mounts are learned anew.
+
+use std::time::Duration;
+
+use liege_spec::MountpointCheck;
 
 use super::{Phase, Vassal};
-use crate::{Cause, Health, Note, cause::errno_name, emperor::Context};
+use crate::{Cause, Health, Mounted, Note, Probed, cause::errno_name, emperor::Context};
+
+/// How many timeouts a daemon that works may take for one answer.
+const SLOW_TIMEOUTS: u32 = 10;
 
 impl Vassal {
-    pub(crate) fn probed(&mut self, path: &str, health: Health, micros: u64, cx: &mut Context<'_>) {
+    pub(crate) fn probed(&mut self, path: &str, probed: Probed, cx: &mut Context<'_>) {
         match self.phase {
-            Phase::Running | Phase::Reloading => {
-                let Some(mount) = self.life.as_mut().and_then(|l| l.mounts.iter_mut().find(|m| m.path == path)) else {
-                    return; // no longer watched
-                };
-                mount.micros = micros;
-                match health {
-                    Health::Healthy => {
-                        if mount.health.replace(health) != Some(Health::Healthy) {
-                            self.note_mount(path, "healthy", String::new(), cx);
-                        }
-                    }
-                    Health::Dead { errno } => {
-                        mount.health = Some(health);
-                        self.note_mount(path, "dead", errno_name(errno), cx);
-                        self.kill(Cause::MountpointDead { path: path.to_owned(), errno }, cx);
-                    }
-                    // Says nothing about the mount: what was last known stays.
-                    Health::Unknown { .. } => {}
-                }
-            }
+            Phase::Running | Phase::Reloading => self.judge(path, probed, cx),
             // The answer came after the question had lost its meaning.
             Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing | Phase::Gone => {}
         }
     }
 
-    fn note_mount(&self, path: &str, state: &str, detail: String, cx: &mut Context<'_>) {
-        cx.note(Note::Mount { vassal: self.name.clone(), path: path.to_owned(), state: state.to_owned(), detail });
+    fn judge(&mut self, path: &str, probed: Probed, cx: &mut Context<'_>) {
+        let Some(check) = self.check(path).cloned() else { return };
+        let may_remount = self.phase == Phase::Reloading;
+        let Some(mount) = self.life.as_mut().and_then(|l| l.mounts.iter_mut().find(|m| m.path == path)) else {
+            return; // no longer watched
+        };
+        let Probed { health, micros, mount: seen, late } = probed;
+        // Says nothing about the mount: what was last known stays.
+        if matches!(health, Health::Unknown { .. }) {
+            return;
+        }
+        mount.micros = micros;
+        let (health, lost) = match (health, lost(mount.mount, seen)) {
+            (Health::Healthy, Some(what)) if !may_remount => (Health::Gone, what),
+            (health, _) => (health, ""),
+        };
+        if health == Health::Healthy {
+            mount.mount = seen.or(mount.mount);
+        }
+        mount.hung = if health == Health::Hung { mount.hung + 1 } else { 0 };
+        let hung = mount.hung;
+        let is_news = mount.health.replace(health) != Some(health);
+        let why = match health {
+            Health::Dead { errno } => errno_name(errno),
+            Health::Gone => lost.to_owned(),
+            Health::Hung | Health::Slow => {
+                let what = late.map(|late| late.to_string()).unwrap_or_default();
+                format!("no answer for {:.1}s: {what}", Duration::from_micros(micros).as_secs_f64())
+            }
+            Health::Healthy if seen.is_some_and(|seen| !seen.is_root) => "nothing is mounted there, the directory answers".into(),
+            Health::Healthy | Health::Unknown { .. } => String::new(),
+        };
+        if is_news {
+            let (vassal, path) = (self.name.clone(), path.to_owned());
+            cx.note(Note::Mount { vassal, path, state: health.word().to_owned(), detail: why.clone() });
+        }
+        let path = path.to_owned();
+        match health {
+            Health::Healthy | Health::Unknown { .. } => {}
+            Health::Dead { errno } => self.kill(Cause::MountpointDead { path, errno }, cx),
+            Health::Gone => self.kill(Cause::MountpointGone { path, what: why }, cx),
+            Health::Hung if hung > check.tolerance => self.kill(Cause::MountpointHung { path, what: why }, cx),
+            Health::Slow if Duration::from_micros(micros) >= check.timeout * SLOW_TIMEOUTS => {
+                self.kill(Cause::MountpointHung { path, what: why }, cx);
+            }
+            Health::Hung | Health::Slow => {}
+        }
+    }
+
+    fn check(&self, path: &str) -> Option<&MountpointCheck> {
+        self.running()?.fresh.checks.iter().find(|check| check.path.value == path)
+    }
+}
+
+/// What became of the mount first seen, if it is not the one that answers now. Where nothing was mounted nothing is lost.
+fn lost(first: Option<Mounted>, now: Option<Mounted>) -> Option<&'static str> {
+    let (first, now) = (first.filter(|first| first.is_root)?, now?);
+    match (first == now, now.is_root) {
+        (true, _) => None,
+        (false, true) => Some("another mount is there, it was replaced or covered"),
+        (false, false) => Some("it was unmounted"),
     }
 }

@@ -131,6 +131,8 @@ struct Life {
     /// Something changed while a reload was under way: once more afterwards.
     reload_again: bool,
     mounts: Vec<MountView>,
+    /// Who holds up its end, while somebody does.
+    leftovers: Vec<String>,
 }
 
 impl Life {
@@ -150,6 +152,7 @@ impl Life {
             loyal: false,
             reload_again: false,
             mounts: Vec::new(),
+            leftovers: Vec::new(),
         }
     }
 }
@@ -197,6 +200,7 @@ impl Vassal {
             accepting: life.is_some_and(|l| l.accepting),
             loyal: life.is_some_and(|l| l.loyal),
             mounts: life.map(|l| l.mounts.clone()).unwrap_or_default(),
+            leftovers: life.map(|l| l.leftovers.clone()).unwrap_or_default(),
             restarts: self.ends.iter().map(|(word, n)| ((*word).to_owned(), *n)).collect(),
             failures: self.backoff.failures(),
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),

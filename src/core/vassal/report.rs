@@ -19,6 +19,7 @@ impl Vassal {
             FromInit::Started { pid } => self.started(pid, cx),
             FromInit::Said(word) => self.said(word, cx),
             FromInit::AppExited { exit } => self.app_exited(exit, cx),
+            FromInit::MountsChanged { own_fuse } => self.mounts_changed(own_fuse, cx),
             FromInit::OrphanDied { pid, exit } => self.orphan_died(pid, exit, cx),
         }
     }
@@ -103,6 +104,7 @@ impl Vassal {
                 let took = self.begin_run(cx);
                 cx.note(Note::Reloaded { vassal: self.name.clone(), took });
                 self.watch(cx);
+                self.learn_mounts_anew();
                 if self.life.as_mut().is_some_and(|life| std::mem::take(&mut life.reload_again)) {
                     self.take_over("its file changed meanwhile", cx);
                 }
@@ -153,12 +155,17 @@ impl Vassal {
             .iter()
             .map(|c| {
                 let known = before.iter().find(|m| m.path == c.path).cloned();
-                known.unwrap_or_else(|| MountView { path: c.path.clone(), health: None, micros: 0 })
+                known.unwrap_or_else(|| MountView::new(&c.path))
             })
             .collect();
         if !checks.is_empty() || !before.is_empty() {
             cx.act(Action::Watch { vassal: self.name.clone(), birth: life.birth, checks });
         }
+    }
+
+    /// What a reload has remounted is no loss.
+    fn learn_mounts_anew(&mut self) {
+        self.life.iter_mut().flat_map(|life| &mut life.mounts).for_each(|mount| mount.mount = None);
     }
 
     fn said(&mut self, word: AppWord, cx: &mut Context<'_>) {
@@ -211,6 +218,19 @@ impl Vassal {
         }
     }
 
+    /// The connections of new FUSE mounts are got hold of while they certainly are the vassal's; watched mounts are asked at once.
+    fn mounts_changed(&mut self, own_fuse: bool, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping => {
+                if let Some(birth) = self.birth().filter(|_| own_fuse) {
+                    cx.act(Action::Secure { vassal: self.name.clone(), birth });
+                }
+                self.probe_now(cx);
+            }
+            Phase::Waiting | Phase::Spawning | Phase::Killing | Phase::Gone => {}
+        }
+    }
+
     /// Perhaps it was the daemon of a watched mount: ask the mounts at once.
     fn orphan_died(&mut self, pid: i32, exit: Exit, cx: &mut Context<'_>) {
         let how = match exit {
@@ -218,6 +238,10 @@ impl Vassal {
             Exit::Signal(signal) => format!("killed by {}", signal_name(signal)),
         };
         cx.note(Note::OrphanDied { vassal: self.name.clone(), pid, how });
+        self.probe_now(cx);
+    }
+
+    fn probe_now(&self, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Running | Phase::Reloading => {
                 if let Some(life) = self.life.as_ref().filter(|life| !life.mounts.is_empty()) {

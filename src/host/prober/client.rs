@@ -1,7 +1,9 @@
 //! The daemon's side: asks, and keeps a prober alive to ask.
 //!
-//! It lives as long as somebody may ask: the first request starts it, a daemon without checks has none. When it dies, whoever
-//! waits is answered "unknown", and the next request starts another one, a little later each time it dies young.
+//! It lives as long as somebody may ask: the first request starts it, a daemon without checks and without FUSE mounts has none.
+//! When it dies, whoever waits is answered nothing more, the next request starts another one (a little later each time it dies
+//! young), and the exits it held are secured again. One that is silent is as good as dead: a tenant may stop it while a thread of
+//! it wears his uid. So it is pinged while anybody waits, and killed when it does not answer.
 
 use std::{
     collections::HashMap,
@@ -15,14 +17,14 @@ use std::{
     time::Duration,
 };
 
-use liege_core::Health;
+use liege_core::Probed;
 use liege_plan::{FrameReader, encode};
 use liege_sys::{
     Strings,
-    clone::{Birth, Namespaces},
+    clone::{Birth, Child, Namespaces},
+    pidfd,
 };
 use nix::{
-    errno::Errno,
     fcntl::{OFlag, open},
     sys::stat::Mode,
 };
@@ -30,11 +32,11 @@ use tokio::{
     net::UnixStream,
     sync::{mpsc, oneshot},
     task::spawn_blocking,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
-    protocol::{Answer, Ask, Probed},
+    protocol::{FromProber, Instance, Look, ToProber},
     server::{SOCKET, write_all},
 };
 use crate::children::Children;
@@ -43,7 +45,12 @@ use crate::children::Children;
 const SETTLED: Duration = Duration::from_secs(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
-/// Where checks get somebody to ask.
+/// How often a prober that somebody waits for is asked whether it is there.
+const PING: Duration = Duration::from_secs(2);
+/// And how long it may be silent. Its answer waits for no mount.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Where checks and lives get somebody to ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Prober {
     children: Arc<Children>,
@@ -56,10 +63,12 @@ pub(crate) struct Prober {
 pub(crate) struct Asker(mpsc::UnboundedSender<Request>);
 
 #[derive(Debug)]
-struct Request {
-    pid: i32,
-    path: String,
-    answer: oneshot::Sender<Probed>,
+enum Request {
+    Look(Look, mpsc::UnboundedSender<Probed>),
+    Secure(Instance),
+    Abort(Instance),
+    Forget(Instance),
+    Examine(Instance, oneshot::Sender<Vec<String>>),
 }
 
 impl Prober {
@@ -82,34 +91,60 @@ impl Prober {
 }
 
 impl Asker {
-    /// Looks at a mount; waits as long as it takes.
-    pub(crate) async fn probe(&self, pid: i32, path: &str) -> Probed {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(Request { pid, path: path.to_owned(), answer }).ok();
-        answered.await.unwrap_or_else(|_| unknown(Errno::EPIPE))
+    /// Looks at a mount. The news end with the answer, or with the prober; while it lasts there is more than one.
+    pub(crate) fn look(&self, look: Look) -> mpsc::UnboundedReceiver<Probed> {
+        let (tell, news) = mpsc::unbounded_channel();
+        self.ask(Request::Look(look, tell));
+        news
     }
-}
 
-/// Not an answer of the mount.
-fn unknown(errno: Errno) -> Probed {
-    Probed { health: Health::Unknown { errno: errno as i32 }, micros: 0 }
+    /// Gets hold of the emergency exits of a life.
+    pub(crate) fn secure(&self, of: Instance) {
+        self.ask(Request::Secure(of));
+    }
+
+    /// Uses them.
+    pub(crate) fn abort(&self, of: Instance) {
+        self.ask(Request::Abort(of));
+    }
+
+    /// Lets go of them.
+    pub(crate) fn forget(&self, of: Instance) {
+        self.ask(Request::Forget(of));
+    }
+
+    /// Finds out who holds up the end of a life. None: the prober died over it.
+    pub(crate) async fn examine(&self, of: Instance) -> Option<Vec<String>> {
+        let (tell, found) = oneshot::channel();
+        self.ask(Request::Examine(of, tell));
+        found.await.ok()
+    }
+
+    fn ask(&self, request: Request) {
+        self.0.send(request).ok(); // who keeps the prober ends with the runtime only
+    }
 }
 
 /// Starts probers, one after the other.
 async fn keep(children: Arc<Children>, mut requests: mpsc::UnboundedReceiver<Request>) {
     let mut delay = Duration::ZERO;
+    let mut secured = HashMap::new();
     while let Some(first) = requests.recv().await {
         let started = Instant::now();
         let children = Arc::clone(&children);
         match spawn_blocking(move || start(&children)).await {
-            Ok(Ok(socket)) => match serve(socket, first, &mut requests).await {
+            Ok(Ok((socket, child))) => match converse(socket, first, &mut requests, &mut secured).await {
                 Served::Over => return,
                 Served::Died => tracing::warn!(target: "mountpoint", "the prober died; it is started again"),
+                Served::Silent => {
+                    pidfd::signal(&child.pidfd, nix::libc::SIGKILL).ok();
+                    tracing::warn!(
+                        target: "mountpoint",
+                        "the prober (pid {}) was silent for {SILENCE:?} and is killed: was it stopped? It is started again", child.pid
+                    );
+                }
             },
-            Ok(Err(error)) => {
-                first.answer.send(unknown(Errno::EIO)).ok();
-                tracing::error!(target: "mountpoint", "start the prober: {error}");
-            }
+            Ok(Err(error)) => tracing::error!(target: "mountpoint", "start the prober: {error}"),
             Err(_) => return, // the runtime is ending
         }
         delay = if started.elapsed() > SETTLED {
@@ -127,62 +162,120 @@ enum Served {
     Over,
     /// The prober is gone.
     Died,
+    /// It is there and says nothing.
+    Silent,
 }
 
-/// Carries requests and answers until one side ends. Whoever still waits then gets his "unknown" by the dropped sender.
-async fn serve(socket: StdStream, first: Request, requests: &mut mpsc::UnboundedReceiver<Request>) -> Served {
+/// Carries requests and answers until one side ends. Whoever still waits then hears no more, by the dropped sender.
+async fn converse(
+    socket: StdStream,
+    first: Request,
+    requests: &mut mpsc::UnboundedReceiver<Request>,
+    secured: &mut HashMap<u64, Instance>,
+) -> Served {
     let Ok(socket) = UnixStream::from_std(socket) else { return Served::Died };
-    let mut waiting = HashMap::new();
+    let mut looks = Looks::default();
     let mut frames = FrameReader::default();
     let mut buffer = vec![0; 16 << 10];
-    let mut next_id = 0;
-    let mut next = Some(first);
+    // What the last one held first, then what is asked of this one.
+    let mut outgoing: Vec<ToProber> = secured.values().copied().map(ToProber::Secure).collect();
+    outgoing.push(looks.message(first, secured));
+    let (mut heard, mut ping) = (Instant::now(), Instant::now() + PING);
     loop {
-        if let Some(Request { pid, path, answer }) = next.take() {
-            next_id += 1;
-            let Ok(frame) = encode(&Ask { id: next_id, pid, path }) else { continue };
-            waiting.insert(next_id, answer);
-            if write_all(&socket, &frame).await.is_err() {
-                return Served::Died;
+        for message in outgoing.drain(..) {
+            let Ok(frame) = encode(&message) else { continue };
+            match timeout(SILENCE, write_all(&socket, &frame)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Served::Died,
+                Err(_) => return Served::Silent,
             }
         }
         tokio::select! {
             request = requests.recv() => match request {
-                Some(request) => next = Some(request),
+                Some(request) => outgoing.push(looks.message(request, secured)),
                 None => return Served::Over,
             },
             ready = socket.readable() => {
-                if ready.is_err() || read(&socket, &mut buffer, &mut frames, &mut waiting).is_err() {
+                if ready.is_err() || read(&socket, &mut buffer, &mut frames, &mut looks).is_err() {
                     return Served::Died;
                 }
+                heard = Instant::now();
+            }
+            () = sleep_until(ping), if !looks.waiting.is_empty() => {
+                // Nobody waited for a while: the silence begins now.
+                heard = heard.max(ping - PING);
+                if heard.elapsed() > SILENCE {
+                    return Served::Silent;
+                }
+                ping = Instant::now() + PING;
+                outgoing.push(ToProber::Ping);
             }
         }
     }
 }
 
-fn read(
-    socket: &UnixStream,
-    buffer: &mut [u8],
-    frames: &mut FrameReader,
-    waiting: &mut HashMap<u64, oneshot::Sender<Probed>>,
-) -> io::Result<()> {
+/// Who waits for news.
+#[derive(Default)]
+struct Looks {
+    last_id: u64,
+    waiting: HashMap<u64, mpsc::UnboundedSender<Probed>>,
+    examining: HashMap<u64, oneshot::Sender<Vec<String>>>,
+}
+
+impl Looks {
+    fn message(&mut self, request: Request, secured: &mut HashMap<u64, Instance>) -> ToProber {
+        match request {
+            Request::Look(look, tell) => {
+                self.last_id += 1;
+                self.waiting.insert(self.last_id, tell);
+                ToProber::Look { id: self.last_id, look }
+            }
+            Request::Secure(of) => {
+                secured.insert(of.birth, of);
+                ToProber::Secure(of)
+            }
+            Request::Abort(of) => ToProber::Abort(of),
+            Request::Examine(of, tell) => {
+                self.last_id += 1;
+                self.examining.insert(self.last_id, tell);
+                ToProber::Examine { id: self.last_id, of }
+            }
+            Request::Forget(of) => {
+                secured.remove(&of.birth);
+                ToProber::Forget(of)
+            }
+        }
+    }
+
+    fn hear(&mut self, message: FromProber) {
+        // A check that was taken back does not wait any more, nor does a life that is over.
+        match message {
+            FromProber::Probed { id, probed, last } => {
+                let tell = if last { self.waiting.remove(&id) } else { self.waiting.get(&id).cloned() };
+                tell.map(|tell| tell.send(probed).ok());
+            }
+            FromProber::Examined { id, found } => drop(self.examining.remove(&id).map(|tell| tell.send(found).ok())),
+            FromProber::Pong => {}
+        }
+    }
+}
+
+fn read(socket: &UnixStream, buffer: &mut [u8], frames: &mut FrameReader, looks: &mut Looks) -> io::Result<()> {
     match socket.try_read(buffer) {
         Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
         Ok(n) => frames.push(&buffer[..n]),
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
         Err(e) => return Err(e),
     }
-    while let Some(Answer { id, probed }) = frames.next().map_err(io::Error::other)? {
-        if let Some(answer) = waiting.remove(&id) {
-            answer.send(probed).ok(); // a check that was taken back does not wait any more
-        }
+    while let Some(message) = frames.next::<FromProber>().map_err(io::Error::other)? {
+        looks.hear(message);
     }
     Ok(())
 }
 
 /// Starts a prober. It is registered as a child, so that its end is reaped and no sweep takes it for an orphan; that it has
 /// ended is seen at the socket.
-fn start(children: &Children) -> anyhow::Result<StdStream> {
+fn start(children: &Children) -> anyhow::Result<(StdStream, Child)> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     let program: OwnedFd = open("/proc/self/exe", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
@@ -196,5 +289,5 @@ fn start(children: &Children) -> anyhow::Result<StdStream> {
         fds: &[(null.as_fd(), 0), (null.as_fd(), 1), (stderr.as_fd(), 2), (theirs.as_fd(), SOCKET)],
     })?;
     tracing::debug!(target: "mountpoint", pid = child.pid, "the prober lives");
-    Ok(ours)
+    Ok((ours, child))
 }

@@ -1,31 +1,80 @@
 //! What daemon and prober say to each other, in the frames of the treaty.
 
-use liege_core::Health;
+use std::time::Duration;
+
+use liege_core::Probed;
 use serde::{Deserialize, Serialize};
 
-/// Look at a mount.
+/// From the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ask {
-    /// Comes back with the answer; answers come in any order.
-    pub(crate) id: u64,
+pub(crate) enum ToProber {
+    /// Look at a mount. Answered by [`FromProber::Probed`], more than once where it lasts.
+    Look {
+        /// Comes back with the answers; answers come in any order.
+        id: u64,
+        /// What to look at.
+        look: Look,
+    },
+    /// Get hold of the emergency exits of a life's own FUSE connections, those of them that are not held yet.
+    Secure(Instance),
+    /// Use them: everything of the life that hangs on one of its mounts is free.
+    Abort(Instance),
+    /// The life is over: let go of everything.
+    Forget(Instance),
+    /// Who holds up the end of this life? Answered by [`FromProber::Examined`].
+    Examine {
+        /// Comes back with the answer.
+        id: u64,
+        /// Whose.
+        of: Instance,
+    },
+    /// Are you there?
+    Ping,
+}
+
+/// One look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Look {
     /// A process whose root and mount namespace are meant.
     pub(crate) pid: i32,
     /// The path in that root.
     pub(crate) path: String,
+    /// Without an answer for so long the look is late, from the start of its first system call.
+    pub(crate) timeout: Duration,
+    /// And is told again so often.
+    pub(crate) interval: Duration,
 }
 
-/// What was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Answer {
-    pub(crate) id: u64,
-    pub(crate) probed: Probed,
+/// One life of a vassal, as the prober can know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Instance {
+    /// Its name in the daemon.
+    pub(crate) birth: u64,
+    /// Its init.
+    pub(crate) pid: i32,
+    /// The inode of its mount namespace: finds what is left of it when its init cannot be asked any more. 0: not known.
+    pub(crate) namespace: u64,
 }
 
-/// One probe's result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Probed {
-    /// As the core understands it.
-    pub(crate) health: Health,
-    /// Microseconds from the start of its first system call, not from when it was asked for.
-    pub(crate) micros: u64,
+/// From the prober.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FromProber {
+    /// News of a look.
+    Probed {
+        /// Which.
+        id: u64,
+        /// What.
+        probed: Probed,
+        /// Nothing more comes.
+        last: bool,
+    },
+    /// Who holds up an end.
+    Examined {
+        /// Which question this answers.
+        id: u64,
+        /// As in `Event::Examined`.
+        found: Vec<String>,
+    },
+    /// I am here.
+    Pong,
 }

@@ -39,7 +39,7 @@ fn run(script: &str, namespaces: Namespaces, fds: &[(BorrowedFd<'_>, RawFd)]) ->
     drop(theirs);
     let mut text = String::new();
     ours.read_to_string(&mut text).unwrap();
-    assert_eq!(poll(&[Interest { fd: child.pidfd.as_fd(), write: false }], Some(PATIENCE)).unwrap(), [true]);
+    assert_eq!(poll(&[Interest::readable(child.pidfd.as_fd())], Some(PATIENCE)).unwrap(), [true]);
     (text, wait::reap(child.pid).unwrap())
 }
 
@@ -115,7 +115,7 @@ fn a_pidfd_outlives_its_process() {
         fds: &[],
     };
     let child = spawn(&birth).unwrap();
-    assert_eq!(poll(&[Interest { fd: child.pidfd.as_fd(), write: false }], Some(PATIENCE)).unwrap(), [true]);
+    assert_eq!(poll(&[Interest::readable(child.pidfd.as_fd())], Some(PATIENCE)).unwrap(), [true]);
     assert!(pidfd::signal(&child.pidfd, 0).is_ok(), "a zombie is still somebody");
     assert_eq!(wait::reap(child.pid), Some(Ended::Code(0)));
     assert_eq!(wait::reap(child.pid), None);

@@ -21,7 +21,7 @@ fn a_tree_is_found_and_killed_to_its_last_leaf() {
     assert!(descendants::kill_below(&root) >= 4);
     for fd in fds {
         use std::os::fd::AsFd;
-        let interest = liege_sys::poll::Interest { fd: fd.as_fd(), write: false };
+        let interest = liege_sys::poll::Interest::readable(fd.as_fd());
         assert_eq!(liege_sys::poll::poll(&[interest], Some(jail::PATIENCE)).unwrap(), [true]);
     }
     jail.does("true"); // the root itself lives

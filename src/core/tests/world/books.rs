@@ -81,6 +81,7 @@ impl Books {
                     | FromInit::Failed { .. }
                     | FromInit::Said(_)
                     | FromInit::AppExited { .. }
+                    | FromInit::MountsChanged { .. }
                     | FromInit::OrphanDied { .. } => {}
                 }
             }
@@ -90,6 +91,7 @@ impl Books {
             | Event::Garbled { .. }
             | Event::Exited { .. }
             | Event::Probed { .. }
+            | Event::Examined { .. }
             | Event::Deadline
             | Event::Asked(Request::ReloadAll | Request::Reload(_)) => {}
         }

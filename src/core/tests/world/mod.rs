@@ -10,7 +10,7 @@ pub mod specs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use liege_core::{Action, Emperor, Event, Health, Name, Request, Time, View};
+use liege_core::{Action, Emperor, Event, Health, Late, Mounted, Name, Probed, Request, Time, View};
 use liege_plan::{AppWord, Exit, FromInit, Place, ToInit};
 
 use books::Books;
@@ -50,9 +50,11 @@ pub enum Op {
     Says { pick: u8, word: u8 },
     AppEnds { pick: u8, code: u8 },
     Orphan { pick: u8 },
+    Mounts { pick: u8, fuse: bool },
     Garbles { pick: u8 },
+    Examined { pick: u8 },
     Dies { pick: u8, signal: u8 },
-    Probe { pick: u8, dead: bool },
+    Probe { pick: u8, how: u8 },
     Passes { millis: u32 },
     ToDeadline,
     ReloadAll,
@@ -121,15 +123,20 @@ impl<M: Machine> World<M> {
             Op::Says { pick, word } => self.report(pick, FromInit::Said(AppWord::from(word))),
             Op::AppEnds { pick, code } => self.report(pick, FromInit::AppExited { exit: Exit::Code(code.into()) }),
             Op::Orphan { pick } => self.report(pick, FromInit::OrphanDied { pid: 3, exit: Exit::Signal(9) }),
+            Op::Mounts { pick, fuse } => self.report(pick, FromInit::MountsChanged { own_fuse: fuse }),
             Op::Garbles { pick } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
                 Some((birth, vassal)) => self.feed(Event::Garbled { vassal, birth }),
+                None => Ok(()),
+            },
+            Op::Examined { pick } => match self.pick(pick, |_| true) {
+                Some((birth, vassal)) => self.feed(Event::Examined { vassal, birth, found: vec!["cat (pid 9, state D)".into()] }),
                 None => Ok(()),
             },
             Op::Dies { pick, signal } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
                 Some((birth, _)) => self.reap(birth, Exit::Signal(signal.into())),
                 None => Ok(()),
             },
-            Op::Probe { pick, dead } => self.probe(pick, dead),
+            Op::Probe { pick, how } => self.probe(pick, how),
             Op::Passes { millis } => self.pass(Duration::from_millis(millis.into())),
             Op::ToDeadline => match self.machine.next_deadline() {
                 Some(at) => self.pass(at - self.now),
@@ -227,13 +234,13 @@ impl<M: Machine> World<M> {
         }
     }
 
-    fn probe(&mut self, pick: u8, dead: bool) -> Result<(), Broken> {
+    fn probe(&mut self, pick: u8, how: u8) -> Result<(), Broken> {
         // Answers may come late, for a life that is long over.
         let births: Vec<u64> = self.processes.keys().copied().collect();
         let Some(birth) = births.get(usize::from(pick) % births.len().max(1)).copied() else { return Ok(()) };
         let vassal = self.processes[&birth].0.clone();
-        let health = if dead { Health::Dead { errno: 107 } } else { Health::Healthy };
-        self.feed(Event::Probed { vassal, birth, path: "/app".into(), health, micros: 13 })
+        let probed = probed(how);
+        self.feed(Event::Probed { vassal, birth, path: "/app".into(), probed })
     }
 
     /// Time passes; every deadline on the way is met at its very moment.
@@ -286,6 +293,14 @@ impl<M: Machine> World<M> {
                 Some((_, Process::Unborn)) => {}
                 Some((_, Process::Ended)) | None => return Err(Broken::NoSignalAfterReap(vassal.clone())),
             },
+            Action::Watch { vassal, birth, .. }
+            | Action::Secure { vassal, birth }
+            | Action::Examine { vassal, birth }
+            | Action::ProbeNow { vassal, birth }
+                if self.books.released.contains(birth) =>
+            {
+                return Err(Broken::GoneOwnsNothing(vassal.clone()));
+            }
             Action::Watch { birth, checks, .. } => {
                 self.watched.insert(*birth, checks.iter().map(|c| c.path.clone()).collect());
             }
@@ -299,7 +314,7 @@ impl<M: Machine> World<M> {
                 }
                 self.quit = true;
             }
-            Action::ProbeNow { .. } | Action::Note(_) => {}
+            Action::Secure { .. } | Action::Examine { .. } | Action::ProbeNow { .. } | Action::Note(_) => {}
         }
         Ok(())
     }
@@ -327,4 +342,21 @@ impl<M: Machine> World<M> {
             *p = process;
         }
     }
+}
+
+/// What a prober may say of `/app`: mostly that the mount first seen is well.
+fn probed(how: u8) -> Probed {
+    let mount = |id, is_root| Some(Mounted { id, device: (0, 50), is_root });
+    let late = || Some(Late { at: "/app".into(), waiting: Some(1), ..Late::default() });
+    let (health, mount, late, micros) = match how % 12 {
+        0 => (Health::Dead { errno: 107 }, None, None, 13),
+        1 => (Health::Healthy, mount(8, true), None, 13),
+        2 => (Health::Healthy, mount(1, false), None, 13),
+        3 | 4 => (Health::Hung, None, late(), 5_000_000),
+        5 => (Health::Slow, None, late(), 5_000_000),
+        6 => (Health::Slow, None, late(), 50_000_000),
+        7 => (Health::Unknown { errno: 3 }, None, None, 13),
+        _ => (Health::Healthy, mount(7, true), None, 13),
+    };
+    Probed { health, micros, mount, late }
 }

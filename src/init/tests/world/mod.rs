@@ -258,7 +258,7 @@ impl Drop for Dir {
 /// Waits until this pid of ours has ended; it need not be our child.
 pub fn until_gone(pid: i32) {
     if let Ok(fd) = pidfd::open(pid) {
-        let interest = liege_sys::poll::Interest { fd: fd.as_fd(), write: false };
+        let interest = liege_sys::poll::Interest::readable(fd.as_fd());
         assert_eq!(liege_sys::poll::poll(&[interest], Some(PATIENCE)).unwrap(), [true], "pid {pid} lives on");
     }
 }

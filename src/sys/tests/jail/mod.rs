@@ -100,7 +100,7 @@ impl Drop for Jail {
 pub fn kill_and_wait(pid: i32) {
     let fd = pidfd::open(pid).unwrap();
     pidfd::signal(&fd, 9).unwrap();
-    assert_eq!(poll(&[Interest { fd: fd.as_fd(), write: false }], Some(PATIENCE)).unwrap(), [true]);
+    assert_eq!(poll(&[Interest::readable(fd.as_fd())], Some(PATIENCE)).unwrap(), [true]);
 }
 
 /// A directory of the tenant's that goes away with its test.

@@ -1,0 +1,109 @@
+//! What a probe of a watched mount tells.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a mount is. All but `Gone` are a prober's words; that a mount is not the one it was, only who remembers can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Health {
+    /// The mount's owner got an answer.
+    Healthy,
+    /// The mount answers with this error to its owner: its daemon is dead.
+    Dead {
+        /// `ENOTCONN`, `EIO`, `ECONNABORTED` ...
+        errno: i32,
+    },
+    /// Something answers, but not the mount first seen: it was unmounted, replaced or covered.
+    Gone,
+    /// No answer in time, and the daemon does nothing for it.
+    Hung,
+    /// No answer in time, but the daemon works hard.
+    Slow,
+    /// The probe could not be made (the vassal is on its way out, the prober was restarted). Says nothing about the mount.
+    Unknown {
+        /// Why not.
+        errno: i32,
+    },
+}
+
+impl Health {
+    /// The word people see, in log, status and the metric label `state`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Dead { .. } => "dead",
+            Self::Gone => "gone",
+            Self::Hung => "hung",
+            Self::Slow => "slow",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+}
+
+/// One probe's news. A probe that lasts tells more than once: each time it was looked at, then its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// How the mount is.
+    pub health: Health,
+    /// Microseconds since the probe's first system call began, not since it was asked for.
+    pub micros: u64,
+    /// Which mount answered.
+    pub mount: Option<Mounted>,
+    /// What was seen of a probe that is late.
+    pub late: Option<Late>,
+}
+
+impl Probed {
+    /// News without a mount.
+    #[must_use]
+    pub fn of(health: Health) -> Self {
+        Self { health, micros: 0, mount: None, late: None }
+    }
+}
+
+/// Which mount is under a path. Two that are equal are the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mounted {
+    /// The unique id where the kernel has one (6.8), else the classic one, which is used again.
+    pub id: u64,
+    /// Major and minor: tells apart most of those with the same classic id.
+    pub device: (u32, u32),
+    /// The path is the root of this mount; else something on it, so nothing was mounted there at all.
+    pub is_root: bool,
+}
+
+/// Why a probe hangs, as far as the kernel tells without being blocked itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// The mount that hangs; not always the watched one, which may lie below it.
+    pub at: String,
+    /// Requests that wait in its FUSE connection.
+    pub waiting: Option<u64>,
+    /// Its daemon: name, pid and state.
+    pub daemon: Option<String>,
+    /// Who in the vassal sleeps where no signal reaches him: name, pid, kernel function.
+    pub stuck: Vec<String>,
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.at)?;
+        if let Some(waiting) = self.waiting {
+            write!(f, ", {waiting} request{} waiting", if waiting == 1 { "" } else { "s" })?;
+        }
+        match (&self.daemon, self.waiting) {
+            (Some(daemon), _) => write!(f, ", its daemon {daemon}")?,
+            (None, Some(_)) => f.write_str(", its daemon is none of the vassal's processes")?,
+            (None, None) => {}
+        }
+        if let Some(first) = self.stuck.first() {
+            write!(f, ", stuck on it: {first}")?;
+            if self.stuck.len() > 1 {
+                write!(f, " and {} more", self.stuck.len() - 1)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! What becomes of a vassal whose watched mount is dead, gone, hung or slow: told probe by probe, in virtual time.
+
+#[path = "world/specs.rs"]
+#[allow(unreachable_pub, reason = "shared with the invariants, where it is a room of its own")]
+mod specs;
+
+use std::time::Duration;
+
+use liege_core::{Action, Cause, Emperor, Event, Health, Late, Mounted, Note, Probed, Time};
+use liege_plan::FromInit;
+
+/// A vassal that runs, and what the emperor answers to a probe of its mount.
+struct Running {
+    emperor: Emperor,
+    now: Time,
+}
+
+const FIRST: Mounted = Mounted { id: 7, device: (0, 50), is_root: true };
+
+impl Running {
+    fn new() -> Self {
+        let mut running = Self { emperor: Emperor::new(&specs::emperor(), 2, specs::LIMITS), now: Time(0) };
+        let config = specs::config(0, 0).into();
+        running.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into() });
+        running.feed(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
+        running.started();
+        running
+    }
+
+    fn feed(&mut self, event: Event) -> Vec<Action> {
+        self.now = self.now + Duration::from_millis(1);
+        self.emperor.handle(self.now, event)
+    }
+
+    fn started(&mut self) {
+        self.feed(Event::Reported { vassal: specs::name(0), birth: 1, report: FromInit::Started { pid: 2 } });
+    }
+
+    fn probed(&mut self, probed: Probed) -> Vec<Action> {
+        self.feed(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed })
+    }
+
+    fn healthy(&mut self, mount: Mounted) -> Option<Cause> {
+        let mut probed = Probed::of(Health::Healthy);
+        probed.mount = Some(mount);
+        destroyed(&self.probed(probed))
+    }
+
+    fn late(&mut self, health: Health, seconds: u64) -> Option<Cause> {
+        let late =
+            Late { at: "/app".into(), waiting: Some(2), daemon: Some("fuse-zip (pid 9) is stopped".into()), stuck: vec![] };
+        destroyed(&self.probed(Probed { health, micros: seconds * 1_000_000, mount: None, late: Some(late) }))
+    }
+}
+
+/// Why it is being destroyed, if it is.
+fn destroyed(actions: &[Action]) -> Option<Cause> {
+    let killed = actions.iter().any(|action| matches!(action, Action::Kill { .. }));
+    let cause = actions.iter().find_map(|action| match action {
+        Action::Note(Note::Destroying { why, .. }) => Some(why.clone()),
+        _ => None,
+    });
+    assert_eq!(killed, cause.is_some());
+    cause
+}
+
+#[test]
+fn a_hung_mount_is_looked_at_once_more_and_then_destroyed() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.healthy(FIRST), None);
+    assert_eq!(vassal.late(Health::Hung, 5), None);
+    let cause = vassal.late(Health::Hung, 6).unwrap();
+    assert_eq!(cause.word(), "mountpoint_hung");
+    assert_eq!(
+        cause.to_string(),
+        "the mount at /app hangs: no answer for 6.0s: /app, 2 requests waiting, its daemon fuse-zip (pid 9) is stopped"
+    );
+}
+
+#[test]
+fn one_that_answers_in_between_begins_anew() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.late(Health::Hung, 5), None);
+    assert_eq!(vassal.healthy(FIRST), None);
+    assert_eq!(vassal.late(Health::Hung, 5), None);
+}
+
+#[test]
+fn a_slow_mount_is_left_alone_for_ten_timeouts() {
+    let mut vassal = Running::new();
+    for seconds in 5..50 {
+        assert_eq!(vassal.late(Health::Slow, seconds), None, "after {seconds} s");
+    }
+    assert_eq!(vassal.late(Health::Slow, 50).unwrap().word(), "mountpoint_hung");
+}
+
+#[test]
+fn a_mount_that_is_not_the_first_one_is_gone() {
+    for (now, what) in [
+        (Mounted { id: 1, device: (8, 1), is_root: false }, "the mount at /app is gone: it was unmounted"),
+        (Mounted { id: 8, ..FIRST }, "the mount at /app is gone: another mount is there, it was replaced or covered"),
+    ] {
+        let mut vassal = Running::new();
+        assert_eq!(vassal.healthy(FIRST), None);
+        assert_eq!(vassal.healthy(now).unwrap().to_string(), what);
+    }
+}
+
+#[test]
+fn a_mount_that_comes_later_is_the_one_to_stay() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false }), None);
+    assert_eq!(vassal.healthy(FIRST), None);
+    assert_eq!(vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false }).unwrap().word(), "mountpoint_gone");
+}
+
+#[test]
+fn a_reload_may_remount() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.healthy(FIRST), None);
+    vassal.feed(Event::Asked(liege_core::Request::ReloadAll));
+    let second = Mounted { id: 8, ..FIRST };
+    assert_eq!(vassal.healthy(second), None, "while it reloads");
+    vassal.started();
+    assert_eq!(vassal.healthy(second), None, "and afterwards");
+    assert_eq!(vassal.healthy(FIRST).unwrap().word(), "mountpoint_gone");
+}
+
+#[test]
+fn the_exits_of_its_own_fuse_mounts_are_secured_and_the_mounts_asked() {
+    let mut vassal = Running::new();
+    let report = FromInit::MountsChanged { own_fuse: true };
+    let actions = vassal.feed(Event::Reported { vassal: specs::name(0), birth: 1, report });
+    assert!(matches!(&actions[..], [Action::Secure { birth: 1, .. }, Action::ProbeNow { birth: 1, .. }]), "{actions:?}");
+}

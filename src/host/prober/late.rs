@@ -1,0 +1,164 @@
+//! A mount does not answer: which one it is, and whether its daemon works or hangs.
+//!
+//! Nothing here asks a file system. What is read: the vassal's mount table, the number of requests that wait in a connection, and
+//! what `/proc` tells of the daemon's CPU time and disk traffic, twice: a busy daemon moves between the two, a hung one does not.
+//!
+//! A hang is charged to the mount that hangs. While the path is still being followed that is one on the way, the outermost in
+//! whose connection a request waits; the watched mount below it may be in the best of health.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use liege_core::{Health, Late};
+use liege_sys::{
+    fuse_daemon::{self, Shown, Work},
+    fusectl::Connections,
+    mountinfo::{self, Mount},
+};
+
+use super::protocol::Look;
+
+/// This share of the time spent on the CPU is work. A daemon that only looks at its clock needs less.
+const BUSY: f64 = 0.05;
+
+/// Or this many bytes a second from or to a disk.
+const BUSY_DISK: f64 = 65_536.0;
+
+/// Names in one sentence.
+const MOST_NAMED: usize = 8;
+
+/// The first half of a verdict.
+#[derive(Debug)]
+pub(super) struct Suspicion {
+    pid: i32,
+    /// The mount that seems to hang.
+    at: String,
+    /// Its connection, where it is FUSE.
+    minor: Option<u32>,
+    daemons: Vec<i32>,
+    work: Work,
+    when: Instant,
+}
+
+impl Suspicion {
+    /// Finds the mount that seems to hang, and how much its daemon has worked so far.
+    pub(super) fn raised(look: &Look, asks: Option<(u32, u32)>, connections: &Connections) -> Self {
+        let mounts = mountinfo::of(look.pid).unwrap_or_default();
+        let charged = charge(&mounts, &look.path, asks, |minor| connections.waiting(minor).unwrap_or(0) > 0);
+        let (at, minor) = charged.map_or_else(
+            || (look.path.clone(), None),
+            |mount| (mount.mount_point.to_string_lossy().into_owned(), mount.is_fuse().then_some(mount.device.1)),
+        );
+        let daemons = minor.map(|minor| fuse_daemon::serving(look.pid, minor)).unwrap_or_default();
+        Self { pid: look.pid, at, minor, work: fuse_daemon::work(&daemons), daemons, when: Instant::now() }
+    }
+
+    /// The second half, some time later.
+    pub(super) fn confirmed(self, connections: &Connections) -> (Health, Late) {
+        let health =
+            if is_busy(self.work, fuse_daemon::work(&self.daemons), self.when.elapsed()) { Health::Slow } else { Health::Hung };
+        let daemon = self.daemons.first().and_then(|&pid| fuse_daemon::shown(pid));
+        let late = Late {
+            at: self.at,
+            waiting: self.minor.and_then(|minor| connections.waiting(minor)),
+            daemon: daemon.map(|seen| format!("{} (pid {}) {}", seen.name, seen.pid, doing(seen.state, health))),
+            stuck: fuse_daemon::stuck(self.pid).iter().take(MOST_NAMED).map(stuck).collect(),
+        };
+        (health, late)
+    }
+}
+
+fn is_busy(before: Work, now: Work, span: Duration) -> bool {
+    let seconds = span.as_secs_f64();
+    let cpu = now.cpu.saturating_sub(before.cpu).as_secs_f64();
+    #[allow(clippy::cast_precision_loss, reason = "a rate")]
+    let disk = now.disk.saturating_sub(before.disk) as f64;
+    cpu > BUSY * seconds || disk > BUSY_DISK * seconds
+}
+
+fn doing(state: char, health: Health) -> &'static str {
+    match state {
+        'T' | 't' => "is stopped",
+        'Z' | 'X' => "is dead",
+        'D' => "is stuck in the kernel",
+        _ if health == Health::Slow => "works",
+        _ => "idles",
+    }
+}
+
+fn stuck(seen: &Shown) -> String {
+    let Shown { pid, name, wchan, .. } = seen;
+    if wchan.is_empty() { format!("{name} (pid {pid})") } else { format!("{name} (pid {pid}, in {wchan})") }
+}
+
+/// The mount a late look at `path` is charged to. `asks`: the file system the probe is asking already.
+fn charge<'a>(mounts: &'a [Mount], path: &str, asks: Option<(u32, u32)>, has_waiting: impl Fn(u32) -> bool) -> Option<&'a Mount> {
+    if let Some(device) = asks {
+        // The one mounted last under this name is the one that is seen.
+        return mounts
+            .iter()
+            .rev()
+            .find(|mount| mount.device == device && Path::new(path).starts_with(&mount.mount_point))
+            .or_else(|| mounts.iter().rev().find(|mount| mount.device == device));
+    }
+    let waits = |mount: &&Mount| mount.is_fuse() && has_waiting(mount.device.1);
+    let on_the_way = |mount: &&Mount| Path::new(path).starts_with(&mount.mount_point);
+    let outermost = mounts.iter().filter(on_the_way).filter(waits).min_by_key(|mount| mount.mount_point.len());
+    // Nobody waits on the way as it is written: behind a symbolic link, or on no FUSE mount at all.
+    outermost
+        .or_else(|| mounts.iter().find(waits))
+        .or_else(|| mounts.iter().rev().filter(on_the_way).max_by_key(|mount| mount.mount_point.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mounts() -> Vec<Mount> {
+        mountinfo::parse(
+            b"1 0 8:1 / / rw - ext4 /dev/sda rw\n\
+              2 1 0:50 / /outer rw - fuse.x x rw,user_id=0,group_id=0\n\
+              3 2 0:51 / /outer/inner rw - fuse.y y rw,user_id=0,group_id=0\n\
+              4 1 0:52 / /other rw - fuse.z z rw,user_id=0,group_id=0\n",
+        )
+    }
+
+    fn charged(path: &str, asks: Option<(u32, u32)>, waiting: &[u32]) -> String {
+        let mounts = mounts();
+        let mount = charge(&mounts, path, asks, |minor| waiting.contains(&minor)).unwrap();
+        mount.mount_point.to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn the_mount_that_is_asked_is_charged() {
+        assert_eq!(charged("/outer/inner", Some((0, 51)), &[50, 51]), "/outer/inner");
+    }
+
+    #[test]
+    fn on_the_way_the_outermost_with_a_waiting_request_is_charged() {
+        assert_eq!(charged("/outer/inner", None, &[50, 51]), "/outer");
+        assert_eq!(charged("/outer/inner", None, &[51]), "/outer/inner");
+    }
+
+    #[test]
+    fn behind_a_symbolic_link_it_is_whoever_has_a_waiting_request() {
+        assert_eq!(charged("/link", None, &[52]), "/other");
+    }
+
+    #[test]
+    fn without_any_waiting_request_it_is_the_file_system_of_the_path() {
+        assert_eq!(charged("/srv/nfs", None, &[]), "/");
+    }
+
+    #[test]
+    fn work_is_cpu_or_disk() {
+        let second = Duration::from_secs(1);
+        let none = Work::default();
+        assert!(!is_busy(none, none, second));
+        assert!(!is_busy(none, Work { cpu: Duration::from_millis(20), disk: 0 }, second));
+        assert!(is_busy(none, Work { cpu: Duration::from_millis(500), disk: 0 }, second));
+        assert!(is_busy(none, Work { cpu: Duration::ZERO, disk: 1 << 20 }, second));
+    }
+}

@@ -1,0 +1,110 @@
+//! Who serves a FUSE connection, and whether he works or only sits there.
+//!
+//! A busy daemon burns CPU or moves data of a disk; a hung one does neither. `/proc` tells both without asking anybody. Looked
+//! for among the descendants of the vassal's init alone, so that a machine of ten thousand vassals costs no more than one; a daemon
+//! outside of it is not found, and then nothing is known about its work.
+//!
+//! Races: what was read is history. A daemon that was found is found again at each look.
+
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, time::Duration};
+
+use crate::descendants;
+
+/// What its processes have done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// CPU time, user and system, of all threads.
+    pub cpu: Duration,
+    /// Bytes that reached or came from a disk.
+    pub disk: u64,
+}
+
+/// One process as `/proc` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its pid, as the reader sees it.
+    pub pid: i32,
+    /// Its name (`comm`).
+    pub name: String,
+    /// `R`, `S`, `D`, `T`, `Z` ...
+    pub state: char,
+    /// The kernel function it sleeps in; empty where it does not, or where nobody may know.
+    pub wchan: String,
+}
+
+/// The processes below `root` that hold an open fd of this connection. Kernels that do not tell which connection an fd
+/// belongs to (before 6.16) count every `/dev/fuse`.
+#[must_use]
+pub fn serving(root: i32, minor: u32) -> Vec<i32> {
+    descendants::tree(&[root]).into_iter().filter(|&pid| serves(pid, minor)).collect()
+}
+
+fn serves(pid: i32, minor: u32) -> bool {
+    let Ok(fds) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    fds.flatten()
+        .filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == OsStr::from_bytes(b"/dev/fuse")))
+        .any(|fd| connection(pid, &fd.file_name().to_string_lossy()).is_none_or(|of| of == minor))
+}
+
+/// The connection of an fd. None: this kernel does not say.
+fn connection(pid: i32, fd: &str) -> Option<u32> {
+    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("fuse_connection:")?.trim().parse().ok())
+}
+
+/// What these processes have done so far, together. Those that are gone have done nothing.
+#[must_use]
+pub fn work(pids: &[i32]) -> Work {
+    pids.iter().fold(Work::default(), |sum, &pid| Work { cpu: sum.cpu + cpu(pid), disk: sum.disk + disk(pid) })
+}
+
+fn cpu(pid: i32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name come state, parent ...; user and system time are the 12th and 13th of them, in hundredths of a second
+    // (USER_HZ is 100 wherever Linux runs today).
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn disk(pid: i32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let bytes = |name: &str| io.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap_or(0);
+    bytes("read_bytes:") + bytes("write_bytes:")
+}
+
+/// How a process looks; None when it is gone.
+#[must_use]
+pub fn shown(pid: i32) -> Option<Shown> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (head, rest) = stat.rsplit_once(')')?;
+    let name = head.split_once('(')?.1.to_owned();
+    let state = rest.trim_start().chars().next()?;
+    let wchan = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+    Some(Shown { pid, name, state, wchan: wchan.trim_matches(['0', '\n']).to_owned() })
+}
+
+/// Everybody below `root` who sleeps where no signal reaches him.
+#[must_use]
+pub fn stuck(root: i32) -> Vec<Shown> {
+    descendants::tree(&[root]).into_iter().filter_map(shown).filter(|seen| seen.state == 'D').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn we_work_and_are_shown() {
+        let me = i32::try_from(std::process::id()).unwrap();
+        let began = work(&[me]).cpu;
+        while work(&[me]).cpu < began + Duration::from_millis(20) {}
+        assert!(shown(me).is_some_and(|seen| seen.state != 'Z' && !seen.name.is_empty()));
+        assert_eq!(shown(i32::MAX), None);
+    }
+
+    #[test]
+    fn who_has_no_fuse_serves_nothing() {
+        assert_eq!(serving(i32::try_from(std::process::id()).unwrap(), 0), []);
+    }
+}
