@@ -23,7 +23,16 @@ impl Faultfs {
     /// # Errors
     /// Nobody listens, or the word is not known.
     pub fn order(&self, word: &str) -> io::Result<()> {
-        self.ask(word).map(drop)
+        self.ask(word).and_then(|(said, _)| is_ok(word, &said))
+    }
+
+    /// The times between the looks at it (statfs) since this was last asked: how punctual its check is.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn gaps(&self) -> io::Result<Vec<Duration>> {
+        let (said, _) = self.ask("gaps")?;
+        Ok(said.split(',').filter_map(|number| number.parse().ok()).map(Duration::from_millis).collect())
     }
 
     /// The daemon's own open /dev/fuse: while it is held, its connection outlives it.
@@ -31,14 +40,16 @@ impl Faultfs {
     /// # Errors
     /// Nobody listens, or nothing was sent.
     pub fn leak_fd(&self) -> io::Result<OwnedFd> {
-        self.ask("leakfd")?.ok_or_else(|| io::Error::other("faultfs sent no descriptor"))
+        let (said, fd) = self.ask("leakfd")?;
+        is_ok("leakfd", &said)?;
+        fd.ok_or_else(|| io::Error::other("faultfs sent no descriptor"))
     }
 
-    fn ask(&self, word: &str) -> io::Result<Option<OwnedFd>> {
+    fn ask(&self, word: &str) -> io::Result<(String, Option<OwnedFd>)> {
         let mut socket = UnixStream::connect(&self.control)?;
         socket.set_read_timeout(Some(Duration::from_secs(5)))?;
         socket.write_all(format!("{word}\n").as_bytes())?;
-        let (mut text, mut space) = ([0; 100], cmsg_space!(RawFd));
+        let (mut text, mut space) = (vec![0; 64 << 10], cmsg_space!(RawFd));
         let mut slices = [IoSliceMut::new(&mut text)];
         // Without close-on-exec for a moment: that is how `inherited` knows that nobody has it yet.
         let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::empty())?;
@@ -46,8 +57,11 @@ impl Faultfs {
             ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
             _ => None,
         });
-        let fd = sent.and_then(fds::inherited);
-        let said = message.iovs().next().map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned()).unwrap_or_default();
-        if said == "ok" { Ok(fd) } else { Err(io::Error::other(format!("faultfs was told {word:?} and said {said:?}"))) }
+        let said = message.iovs().next().map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+        Ok((said.unwrap_or_default(), sent.and_then(fds::inherited)))
     }
+}
+
+fn is_ok(word: &str, said: &str) -> io::Result<()> {
+    if said == "ok" { Ok(()) } else { Err(io::Error::other(format!("faultfs was told {word:?} and said {said:?}"))) }
 }

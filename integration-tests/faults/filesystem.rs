@@ -116,6 +116,12 @@ impl Filesystem {
         format!("{hook}{} {more}\n", self.command)
     }
 
+    /// Mounts it somewhere else: on a directory that is there when it is mounted.
+    pub fn move_to(&mut self, mount: PathBuf) {
+        self.command = self.command.replace(&*self.mount.to_string_lossy(), &mount.to_string_lossy());
+        self.mount = mount;
+    }
+
     /// The identity of the app that lives from it.
     #[must_use]
     pub fn app_identity(&self) -> String {

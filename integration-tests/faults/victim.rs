@@ -36,6 +36,7 @@ pub struct Victim {
     pub port: u16,
     reader: PathBuf,
     habits: &'static str,
+    before: String,
     more: String,
     pace: Pace,
 }
@@ -45,7 +46,14 @@ impl Victim {
     #[must_use]
     pub fn new(host: &Host, name: &str, filesystem: Filesystem, habits: &'static str, pace: Pace) -> Self {
         let (reader, name) = (host.helper("reader"), format!("{name}.ini"));
-        Self { name, filesystem, port: free_port(), reader, habits, more: String::new(), pace }
+        Self { name, filesystem, port: free_port(), reader, habits, before: String::new(), more: String::new(), pace }
+    }
+
+    /// Lines in its file that come before those that mount its file system.
+    #[must_use]
+    pub fn after(mut self, lines: &str) -> Self {
+        self.before.push_str(lines);
+        self
     }
 
     /// More lines in its file.
@@ -58,10 +66,10 @@ impl Victim {
     /// Its file.
     #[must_use]
     pub fn text(&self) -> String {
-        let Self { filesystem, port, reader, habits, more, pace, .. } = self;
+        let Self { filesystem, port, reader, habits, before, more, pace, .. } = self;
         let mount = filesystem.mount.display();
         format!(
-            "[vassal]\ncommand = {} {port} {} {habits}\n{}stop-timeout = 1\n{}mountpoint-check = {mount}\n\
+            "[vassal]\ncommand = {} {port} {} {habits}\n{}stop-timeout = 1\n{before}{}mountpoint-check = {mount}\n\
              mountpoint-check-interval = {}\nmountpoint-check-timeout = {}\n{more}",
             reader.display(),
             filesystem.hello().0.display(),

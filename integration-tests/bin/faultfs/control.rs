@@ -11,9 +11,10 @@
 //! | `selfdeadlock` | swallowed, and a thread of this very process waits for an answer |
 //! | `exit` | unmounted, ended with 0 |
 //! | `crash` | ended by SIGABRT, mounted |
+//! | `gaps` | as before; the answer is the milliseconds between the looks (statfs) since the last `gaps`, with commas |
 //! | `leakfd` | as before, but the caller holds the open /dev/fuse too: it comes with the answer |
 //!
-//! The answer is `ok`, and whoever has read it knows that the fault is there, or a sentence.
+//! Else the answer is `ok`, and whoever has read it knows that the fault is there, or a sentence.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IoSlice};
@@ -89,6 +90,7 @@ impl Control {
                 exit(0)
             }
             ("crash", _, _) => abort(),
+            ("gaps", _, _) => return self.switch.gaps().iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             _ => return format!("no such order: {order}"),
         };
         self.switch.set(mode);

@@ -1,7 +1,7 @@
 //! What is done with requests, switched at run time.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is done with requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) struct Switch {
 struct State {
     mode: Mode,
     swallowed: u64,
+    /// When each statfs was read since somebody asked for them.
+    looks: Vec<Instant>,
 }
 
 /// Leave to read one request. The mode holds as long as this does.
@@ -71,6 +73,19 @@ impl Switch {
         let before = state.swallowed;
         ask();
         drop(self.changed.wait_while(state, |state| state.swallowed == before).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A statfs was read just now: somebody checks whether we live.
+    pub(crate) fn looked_at(&self) {
+        self.lock().looks.push(Instant::now());
+    }
+
+    /// The times between those looks, in milliseconds, and forgets all but the last.
+    pub(crate) fn gaps(&self) -> Vec<u128> {
+        let looks = &mut self.lock().looks;
+        let gaps = looks.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+        *looks = looks.last().copied().into_iter().collect();
+        gaps
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -12,7 +12,7 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::mode::{Mode, Switch};
-use crate::reply::{INIT, Request};
+use crate::reply::{INIT, Request, STATFS};
 
 /// The kernel refuses to read into less than 8 kB; requests that write are not served.
 const BUFFER: usize = 64 << 10;
@@ -41,7 +41,11 @@ pub(crate) fn serve(device: &File, switch: &Switch) -> ! {
         match take(device, &mut buffer) {
             Ok(Some(length)) => {
                 if let Some(request) = Request::parse(&buffer[..length]).filter(|request| !request.is_oneway()) {
-                    treat(&request, leave.used(), device, switch);
+                    let mode = leave.used();
+                    if request.opcode == STATFS {
+                        switch.looked_at();
+                    }
+                    treat(&request, mode, device, switch);
                 }
             }
             Ok(None) => {}
