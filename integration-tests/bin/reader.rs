@@ -1,11 +1,11 @@
-//! `reader PORT FILE [deaf] [gnaw]`: an app that lives from a file system. Answers every HTTP request on the loopback interface
-//! with FILE, read anew: 200, or 503 and the error. Each request has a thread of its own, so one that hangs keeps no other.
+//! `reader SOCKET FILE [deaf] [gnaw]`: an app that lives from a file system. Whoever connects to the unix socket is sent FILE, read
+//! anew, or nothing where it cannot be read. Each guest has a thread of its own, so one that hangs keeps no other.
 //!
 //! `deaf`: swallows every signal that can be blocked. `gnaw`: a thread reads FILE for ever, so while its file system hangs the
 //! whole process hangs with it, unkillably if the request was read.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::Write as _;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use nix::poll::{PollTimeout, poll};
@@ -13,8 +13,8 @@ use nix::sys::signal::SigSet;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let (Some(port), Some(file)) = (arguments.next(), arguments.next()) else {
-        panic!("usage: reader PORT FILE [deaf] [gnaw]");
+    let (Some(socket), Some(file)) = (arguments.next(), arguments.next()) else {
+        panic!("usage: reader SOCKET FILE [deaf] [gnaw]");
     };
     let habits: Vec<String> = arguments.collect();
     if habits.iter().any(|habit| habit == "deaf") {
@@ -25,21 +25,15 @@ fn main() {
         let file = Arc::clone(&file);
         std::thread::spawn(move || gnaw(&file));
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.parse().expect("PORT is a number"))).expect("a free port");
-    for guest in listener.incoming().flatten() {
+    let _ = std::fs::remove_file(&socket); // of the life before
+    let listener = UnixListener::bind(&socket).unwrap_or_else(|e| panic!("{socket}: {e}"));
+    for mut guest in listener.incoming().flatten() {
         let file = Arc::clone(&file);
-        std::thread::spawn(move || answer(guest, &file));
+        std::thread::spawn(move || {
+            let text = std::fs::read(&*file).unwrap_or_default();
+            let _ = guest.write_all(&text); // he may have left
+        });
     }
-}
-
-fn answer(mut guest: TcpStream, file: &str) {
-    let mut head = BufReader::new(&guest).lines();
-    while head.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-    let (status, body) = match std::fs::read_to_string(file) {
-        Ok(text) => ("200 OK", text),
-        Err(error) => ("503 Service Unavailable", format!("{file}: {error}\n")),
-    };
-    let _ = write!(guest, "HTTP/1.0 {status}\r\nContent-Type: text/plain\r\n\r\n{body}"); // he may have left
 }
 
 /// A millisecond between two bites: hungry, not a busy loop.

@@ -40,15 +40,15 @@ impl Cell {
     /// Starts the vassal, hurts it so many times, takes it away. A row for each time.
     #[must_use]
     pub fn run(&self, emperor: &Emperor, rounds: usize) -> Vec<Row> {
-        let start = Instant::now();
+        let (start, mut since) = (Instant::now(), emperor.mark());
         emperor.write(&self.victim.name, &self.victim.text());
-        let rows = match self.victim.until_served(start, LIMIT) {
+        let mut rows = match self.victim.until_served(start, LIMIT) {
             Err(why) => vec![Row::failed(self, format!("at its start: {why}"))],
             Ok(birth) => {
                 let mut rows = Vec::new();
                 for _ in 0..rounds {
                     let mut row = Row::new(self, birth);
-                    row.failure = self.hurt(emperor, &mut row).err();
+                    row.failure = self.hurt(emperor, &mut since, &mut row).err();
                     let over = row.failure.is_some();
                     rows.push(row);
                     if over {
@@ -59,14 +59,20 @@ impl Cell {
             }
         };
         emperor.remove_if_there(&self.victim.name);
+        // Else the same cell, run again at once, would be a touch of this file.
+        let gone = format!("{}: gone", self.victim.name);
+        if emperor.look_for(since, LIMIT, |line| line.contains(&gone)).is_none() {
+            rows.push(Row::failed(self, "its file was taken away, and it was never gone".into()));
+        }
         rows
     }
 
-    fn hurt(&self, emperor: &Emperor, row: &mut Row) -> Result<(), String> {
+    /// `since`: where in the log the present life begins.
+    fn hurt(&self, emperor: &Emperor, since: &mut usize, row: &mut Row) -> Result<(), String> {
         let vassal = self.victim.vassal(emperor)?;
         let (processes, namespace) = (vassal.processes(), vassal.init.namespace("pid"));
         let outcome = self.fault.outcome(self.victim.filesystem.kind);
-        self.until_known_healthy(emperor)?;
+        self.until_known_healthy(emperor, *since)?;
         let mark = emperor.mark();
 
         let start = Instant::now();
@@ -74,6 +80,7 @@ impl Cell {
         if !outcome.destroys {
             return self.survives(emperor, &vassal, mark, start, row);
         }
+        *since = mark;
         row.state = self.state(emperor, mark, outcome.states)?;
         row.known = Some(start.elapsed());
         let decided = |line: &str| line.contains(&*self.victim.name) && line.contains("destroying: ");
@@ -92,9 +99,9 @@ impl Cell {
     }
 
     /// The first probe has answered: a fault before it would find a daemon that has not seen what it watches.
-    fn until_known_healthy(&self, emperor: &Emperor) -> Result<(), String> {
+    fn until_known_healthy(&self, emperor: &Emperor, since: usize) -> Result<(), String> {
         let vassal = self.victim.vassal(emperor)?;
-        let known = emperor.look_for(0, LIMIT, |line| self.is_state(line, "healthy"));
+        let known = emperor.look_for(since, LIMIT, |line| self.is_state(line, "healthy"));
         known.filter(|_| vassal.init.lives()).map(drop).ok_or_else(|| "the daemon never said that it is healthy".into())
     }
 

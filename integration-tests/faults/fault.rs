@@ -194,9 +194,7 @@ impl Fault {
             Self::CleanExit if victim.takes_orders() => victim.order("exit")?,
             Self::CleanExit => daemon().map(|daemon| daemon.kill(Signal::SIGTERM))?,
             Self::Unmounted => unmount(victim, &vassal.init)?,
-            Self::Covered => {
-                within(&vassal.init, &["mount", "-t", "tmpfs", "cover", &victim.filesystem.mount.to_string_lossy()])?;
-            }
+            Self::Covered => cover(victim, &vassal.init)?,
             Self::Stopped | Self::StuckApp => daemon().map(|daemon| daemon.kill(Signal::SIGSTOP))?,
             Self::Queue => victim.order("queue")?,
             Self::Swallow => victim.order("swallow")?,
@@ -228,6 +226,12 @@ fn unmount(victim: &Victim, init: &Process) -> Result<(), String> {
         breathe(Duration::from_millis(5));
     }
     result
+}
+
+/// Mounts something else over it. As above, the mount may end together with the vassal, its work done.
+fn cover(victim: &Victim, init: &Process) -> Result<(), String> {
+    let done = within(init, &["mount", "-t", "tmpfs", "cover", &victim.filesystem.mount.to_string_lossy()]);
+    if init.lives() { done } else { Ok(()) }
 }
 
 /// Runs a program of the host in a vassal's mount namespace, and in its pid namespace, because umount reads `/proc/self`.

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::apps::{USER, own, user};
 use crate::faults::Faultfs;
+use crate::procs::Process;
 use crate::story::Host;
 
 /// Which program serves.
@@ -139,7 +140,20 @@ impl Filesystem {
     /// # Panics
     /// When it cannot be mounted.
     pub fn mount_here(&self) {
-        let mut sh = Command::new("setpriv");
+        self.mount_by(Command::new("setpriv"));
+    }
+
+    /// Mounts it in the namespaces of a process, whose pid 1 its daemon becomes a child of.
+    ///
+    /// # Panics
+    /// When it cannot be mounted.
+    pub fn mount_beside(&self, process: &Process) {
+        let mut enter = Command::new("nsenter");
+        enter.args(["-m", "-p", "-t", &process.pid.to_string(), "--", "setpriv"]);
+        self.mount_by(enter);
+    }
+
+    fn mount_by(&self, mut sh: Command) {
         if self.owner == Owner::User {
             sh.args([&format!("--reuid={USER}"), &format!("--regid={USER}"), "--init-groups"]);
         }

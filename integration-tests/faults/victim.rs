@@ -1,11 +1,12 @@
 //! A vassal whose app lives from one file system, and is watched.
 
+use std::io::Read as _;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::emperor::Emperor;
 use crate::faults::{Filesystem, Kind};
-use crate::http::{free_port, get_ok};
 use crate::procs::Process;
 use crate::story::Host;
 use crate::vassal::Vassal;
@@ -32,8 +33,8 @@ pub struct Victim {
     pub name: String,
     /// What it lives from.
     pub filesystem: Filesystem,
-    /// Where its app listens.
-    pub port: u16,
+    /// Where its app listens: a name that stands in the app's command line and in no other.
+    socket: PathBuf,
     reader: PathBuf,
     habits: &'static str,
     before: String,
@@ -45,8 +46,10 @@ impl Victim {
     /// A vassal file and all it needs; nothing is started. `habits` are words of `bin/reader`.
     #[must_use]
     pub fn new(host: &Host, name: &str, filesystem: Filesystem, habits: &'static str, pace: Pace) -> Self {
+        // Not a port: those that were free a moment ago are taken by whoever connects to something.
+        let socket = host.open_dir("sockets").join(format!("{name}.socket"));
         let (reader, name) = (host.helper("reader"), format!("{name}.ini"));
-        Self { name, filesystem, port: free_port(), reader, habits, before: String::new(), more: String::new(), pace }
+        Self { name, filesystem, socket, reader, habits, before: String::new(), more: String::new(), pace }
     }
 
     /// Lines in its file that come before those that mount its file system.
@@ -66,12 +69,13 @@ impl Victim {
     /// Its file.
     #[must_use]
     pub fn text(&self) -> String {
-        let Self { filesystem, port, reader, habits, before, more, pace, .. } = self;
+        let Self { filesystem, socket, reader, habits, before, more, pace, .. } = self;
         let mount = filesystem.mount.display();
         format!(
-            "[vassal]\ncommand = {} {port} {} {habits}\n{}stop-timeout = 1\n{before}{}mountpoint-check = {mount}\n\
+            "[vassal]\ncommand = {} {} {} {habits}\n{}stop-timeout = 1\n{before}{}mountpoint-check = {mount}\n\
              mountpoint-check-interval = {}\nmountpoint-check-timeout = {}\n{more}",
             reader.display(),
+            socket.display(),
             filesystem.hello().0.display(),
             filesystem.app_identity(),
             filesystem.lines(),
@@ -83,7 +87,10 @@ impl Victim {
     /// Whether its app answers with what stands on its file system.
     #[must_use]
     pub fn serves(&self) -> bool {
-        get_ok(self.port, "/").is_some_and(|body| body == self.filesystem.hello().1)
+        let Ok(mut app) = UnixStream::connect(&self.socket) else { return false };
+        let mut said = String::new();
+        let heard = app.set_read_timeout(Some(Duration::from_secs(5))).and_then(|()| app.read_to_string(&mut said));
+        heard.is_ok() && said == self.filesystem.hello().1
     }
 
     /// How long it took from `start` until the app served.
@@ -102,13 +109,12 @@ impl Victim {
         }
     }
 
-    /// The living vassal: the one whose app has this port in its command line.
+    /// The living vassal.
     ///
     /// # Errors
     /// A sentence, when there is none.
     pub fn vassal(&self, emperor: &Emperor) -> Result<Vassal, String> {
-        let word = format!("reader {} ", self.port);
-        emperor.vassal_with(&word).ok_or_else(|| format!("{} has no app", self.name))
+        emperor.vassal_with(&self.socket.to_string_lossy()).ok_or_else(|| format!("{} has no app", self.name))
     }
 
     /// The process that serves the file system.

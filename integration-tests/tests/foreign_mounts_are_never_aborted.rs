@@ -59,18 +59,26 @@ fn a_recycled_number_is_not_the_old_connection() {
 fn a_recycled_number_may_be_a_neighbours() {
     story(|host| {
         let emperor = host.emperor().start();
-        let victim = Double::start(host, &emperor, "victim");
+        let (victim, neighbour) = (Double::start(host, &emperor, "victim"), Double::start(host, &emperor, "neighbour"));
         let vassal = victim.check.vassal(&emperor).expect("it runs");
         let minor = minor_of(&vassal.init.mountinfo(), &victim.second.mount).expect("the second mount is there");
         victim.second.faultfs.as_ref().expect("it is a faultfs").order("exit").expect("it obeys");
-        // As many neighbours as it takes until one of them has inherited it: the machine may have other takers.
-        let mut neighbours: Vec<Double> = Vec::new();
-        while !neighbours.iter().any(|neighbour| neighbour.minors().contains(&minor)) {
-            assert!(neighbours.len() < 20, "nobody got number {minor}");
-            neighbours.push(Double::start(host, &emperor, &format!("neighbour{}", neighbours.len())));
-        }
+        // Mounted beside what the neighbour has, until one of them has inherited it: the machine may have other takers.
+        let mut more: Vec<Filesystem> = Vec::new();
+        let init = &neighbour.first_life.init;
+        wait_for(&format!("the neighbour to inherit number {minor}"), SHORT, || {
+            let filesystem = Filesystem::new(host, &format!("more{}", more.len()), Kind::Faultfs, Owner::Root);
+            filesystem.mount_beside(init);
+            let inherited = minor_of(&init.mountinfo(), &filesystem.mount) == Some(minor);
+            more.push(filesystem);
+            inherited.then_some(())
+        });
         victim.hang_until_replaced(&emperor);
-        neighbours.iter().for_each(|neighbour| neighbour.assert_untouched("the neighbour with the number"));
+        neighbour.assert_untouched("the neighbour with the number");
+        for filesystem in &more {
+            let alive = filesystem.faultfs.as_ref().map(|faultfs| faultfs.order("healthy"));
+            assert!(matches!(alive, Some(Ok(()))), "a mount of the neighbour was aborted: {alive:?}");
+        }
     });
 }
 
@@ -140,11 +148,6 @@ impl Double {
         emperor.wait_log_from(0, &[&format!("{} is healthy", check.filesystem.mount.display())]);
         let first_life = check.vassal(emperor).expect("it runs");
         Self { check, second, first_life }
-    }
-
-    fn minors(&self) -> Vec<u32> {
-        let table = self.first_life.init.mountinfo();
-        [&self.check.filesystem, &self.second].into_iter().filter_map(|filesystem| minor_of(&table, &filesystem.mount)).collect()
     }
 
     #[track_caller]
