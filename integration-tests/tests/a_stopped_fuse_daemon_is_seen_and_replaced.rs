@@ -1,8 +1,10 @@
 //! A stopped FUSE daemon: requests wait in it for ever, and whoever asks waits with them. uWSGI's master hangs in its own statfs and
 //! never recovers; here the mount is found hung, its connection is ended, and the whole instance replaced.
 
+use std::fs;
+
 use liege_integration_tests::apps::ZipApp;
-use liege_integration_tests::{LONG, procs, served, story, wait_until};
+use liege_integration_tests::{LONG, SHORT, procs, served, story, wait_for, wait_until};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -19,6 +21,9 @@ fn a_stopped_fuse_daemon_is_seen_and_replaced() {
         before.process("fuse-zip").kill(Signal::SIGSTOP);
         let line = emperor.wait_cause(mark, "app001.ini", "mountpoint_hung");
         assert!(line.contains("is stopped"), "the log says what is known of its daemon: {line}");
+        let record =
+            wait_for("the record of its death", SHORT, || fs::read_to_string(host.path("state/deaths/app001.ini.json")).ok());
+        assert!(record.contains("mountpoint_hung") && record.contains("is stopped"), "{record}");
         wait_until("every old process to be gone", LONG, || before.is_gone(&processes));
         served(app.port, "from the zip", LONG);
         assert!(procs::all().iter().all(|process| process.namespace("pid") != namespace), "the old namespace is gone");

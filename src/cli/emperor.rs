@@ -16,7 +16,7 @@ pub(crate) fn spec(run: &Run, pairs: Vec<(String, String)>) -> anyhow::Result<Op
     let flags = flags(run, pairs)?;
     let text = run.ini.as_deref().map(read).transpose()?;
     let path = run.ini.as_deref().map(Path::to_string_lossy);
-    let source = text.as_deref().zip(path.as_deref()).map(|(text, path)| Source { path, text, set: &[] });
+    let source = text.as_deref().zip(path.as_deref()).map(|(text, path)| Source::new(path, text));
     let Reading { value, diagnostics } = read_emperor(source.as_ref(), &flags, &World::alone());
     diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));
     Ok(value)

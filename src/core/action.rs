@@ -59,6 +59,11 @@ pub enum Action {
         /// Which birth.
         birth: u64,
     },
+    /// Read its file again, as uWSGI does for each respawn: the world it speaks of may have changed. Answered like any change.
+    ReadAgain {
+        /// Whose.
+        vassal: Name,
+    },
     /// Get hold of the emergency exits of this life's FUSE connections, so that its end cannot be held up by one that hangs.
     Secure {
         /// Whose.

@@ -121,6 +121,12 @@ impl Cause {
         }
     }
 
+    /// Whether a watched mount was lost.
+    #[must_use]
+    pub fn is_of_mount(&self) -> bool {
+        matches!(self, Self::MountpointDead { .. } | Self::MountpointHung { .. } | Self::MountpointGone { .. })
+    }
+
     /// The app's end as a cause.
     #[must_use]
     pub fn of_app(exit: Exit) -> Self {

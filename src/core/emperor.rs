@@ -12,7 +12,7 @@ use std::{
 use liege_plan::{FromInit, Limits};
 use liege_spec::{EmperorSpec, Namespaces};
 
-use crate::{Action, Cause, Event, Name, Note, Phase, Request, Time, View, vassal::Vassal};
+use crate::{Action, Cause, Event, Name, Note, Phase, Request, Time, View, storm::Storms, vassal::Vassal};
 
 /// What the emperor's file decides for all vassals.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,7 @@ pub(crate) struct Context<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) starts: &'a mut Starts,
     births: &'a mut u64,
+    pub(crate) storms: &'a mut Storms,
     actions: &'a mut Vec<Action>,
 }
 
@@ -83,6 +84,7 @@ pub struct Emperor {
     vassals: BTreeMap<Name, Vassal>,
     starts: Starts,
     births: u64,
+    storms: Storms,
     deadlines: BTreeSet<(Time, Name)>,
 }
 
@@ -103,6 +105,7 @@ impl Emperor {
             vassals: BTreeMap::new(),
             starts: Starts { free: spec.max_starts.unwrap_or(2 * processors).max(1), queue: VecDeque::new() },
             births: 0,
+            storms: Storms::default(),
             deadlines: BTreeSet::new(),
         }
     }
@@ -111,6 +114,9 @@ impl Emperor {
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         self.dispatch(now, event, &mut actions);
+        for name in self.storms.take_released() {
+            self.with(now, &name, &mut actions, Vassal::released);
+        }
         self.hand_out_starts(now, &mut actions);
         if self.reign != Reign::Rules && self.reign != Reign::Over && self.vassals.is_empty() {
             self.reign = Reign::Over;
@@ -133,12 +139,12 @@ impl Emperor {
 
     fn dispatch(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
         match event {
-            Event::Config { vassal, config, directory } => {
+            Event::Config { vassal, config, directory, touched } => {
                 if self.reign != Reign::Rules {
                     return; // nothing is begun any more
                 }
                 if self.vassals.contains_key(&vassal) {
-                    self.with(now, &vassal, actions, |v, cx| v.config(config, directory, cx));
+                    self.with(now, &vassal, actions, |v, cx| v.config(config, directory, touched, cx));
                 } else {
                     self.add(now, vassal, config, directory, actions);
                 }
@@ -227,7 +233,14 @@ impl Emperor {
         directory: String,
         actions: &mut Vec<Action>,
     ) {
-        let mut cx = Context { now, settings: &self.settings, starts: &mut self.starts, births: &mut self.births, actions };
+        let mut cx = Context {
+            now,
+            settings: &self.settings,
+            starts: &mut self.starts,
+            births: &mut self.births,
+            storms: &mut self.storms,
+            actions,
+        };
         let vassal = Vassal::new(name.clone(), config, directory, &mut cx);
         self.vassals.insert(name, vassal);
     }
@@ -273,7 +286,14 @@ impl Emperor {
     fn with(&mut self, now: Time, name: &Name, actions: &mut Vec<Action>, decide: impl FnOnce(&mut Vassal, &mut Context<'_>)) {
         let Some(vassal) = self.vassals.get_mut(name) else { return };
         let before = vassal.timers.next();
-        let mut cx = Context { now, settings: &self.settings, starts: &mut self.starts, births: &mut self.births, actions };
+        let mut cx = Context {
+            now,
+            settings: &self.settings,
+            starts: &mut self.starts,
+            births: &mut self.births,
+            storms: &mut self.storms,
+            actions,
+        };
         decide(vassal, &mut cx);
         let after = vassal.timers.next();
         if before != after {

@@ -14,7 +14,7 @@ pub type Name = Arc<str>;
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// A vassal's file was read and understood: it is new, changed, or was only touched.
+    /// A vassal's file was read and understood: it is new, changed, was touched, or was only read again.
     Config {
         /// Whose.
         vassal: Name,
@@ -22,6 +22,9 @@ pub enum Event {
         config: Arc<VassalConfig>,
         /// The directory steps and app start in.
         directory: String,
+        /// Somebody wrote or touched the file since it was last understood. Else it was only read again (it could not be read
+        /// for a moment, or its vassal died), and a configuration that differs does so because the world around it does.
+        touched: bool,
     },
     /// A vassal's file was read and cannot be used.
     BadConfig {

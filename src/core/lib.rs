@@ -14,6 +14,7 @@ mod emperor;
 mod event;
 mod note;
 mod probed;
+mod storm;
 mod time;
 mod timers;
 mod vassal;

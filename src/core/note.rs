@@ -48,6 +48,10 @@ pub enum Note {
     Lingers { vassal: Name, pid: i32, since: Duration },
     /// Who holds up its end.
     HeldUp { vassal: Name, found: Vec<String> },
+    /// So many failed together that one cause is likely; others of them wait for this one.
+    Storm { vassal: Name, layer: String, failed: usize },
+    /// That one does well.
+    StormOver { vassal: Name, layer: String, lasted: Duration, held: usize },
     /// Its life ended.
     Ended { vassal: Name, cause: Cause, lived: Duration, again_in: Option<Duration> },
     /// Nothing of it is left.
@@ -56,6 +60,8 @@ pub enum Note {
     Tolerated { vassal: Name, what: String },
     /// A daemon of the vassal died.
     OrphanDied { vassal: Name, pid: i32, how: String },
+    /// So many more died, too fast to be named.
+    OrphansDied { vassal: Name, count: u32 },
     /// A watched mount changed its state.
     Mount { vassal: Name, path: String, state: String, detail: String },
     /// A file has mistakes; what runs goes on.
@@ -71,7 +77,7 @@ impl Note {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::OrphanDied { .. } | Self::Accepting { .. } => Level::Debug,
+            Self::OrphanDied { .. } | Self::OrphansDied { .. } | Self::Accepting { .. } => Level::Debug,
             Self::Added { .. }
             | Self::Started { .. }
             | Self::Ready { .. }
@@ -80,6 +86,7 @@ impl Note {
             | Self::Reloaded { .. }
             | Self::Rebuilding { .. }
             | Self::Stopping { .. }
+            | Self::StormOver { .. }
             | Self::Gone { .. }
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => Level::Info,
@@ -98,7 +105,7 @@ impl Note {
                 }
             }
             Self::Tolerated { .. } => Level::Warn,
-            Self::Lingers { .. } | Self::HeldUp { .. } | Self::BadConfig { .. } => Level::Error,
+            Self::Lingers { .. } | Self::HeldUp { .. } | Self::Storm { .. } | Self::BadConfig { .. } => Level::Error,
         }
     }
 
@@ -107,7 +114,7 @@ impl Note {
     pub fn target(&self) -> &'static str {
         match self {
             Self::ShuttingDown { .. } | Self::Hurrying { .. } => "emperor",
-            Self::Mount { .. } => "mountpoint",
+            Self::Mount { .. } | Self::Storm { .. } | Self::StormOver { .. } => "mountpoint",
             Self::Added { .. }
             | Self::Started { .. }
             | Self::Ready { .. }
@@ -124,6 +131,7 @@ impl Note {
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OrphanDied { .. }
+            | Self::OrphansDied { .. }
             | Self::BadConfig { .. } => "vassal",
         }
     }
@@ -149,7 +157,10 @@ impl Note {
             | Self::Gone { vassal }
             | Self::Tolerated { vassal, .. }
             | Self::OrphanDied { vassal, .. }
+            | Self::OrphansDied { vassal, .. }
             | Self::Mount { vassal, .. }
+            | Self::Storm { vassal, .. }
+            | Self::StormOver { vassal, .. }
             | Self::BadConfig { vassal, .. } => Some(vassal),
         }
     }
@@ -172,7 +183,10 @@ impl Note {
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OrphanDied { .. }
+            | Self::OrphansDied { .. }
             | Self::Mount { .. }
+            | Self::Storm { .. }
+            | Self::StormOver { .. }
             | Self::BadConfig { .. }
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => None,
@@ -199,6 +213,15 @@ impl std::fmt::Display for Note {
             }
             Self::HeldUp { found, .. } if found.is_empty() => f.write_str("nobody is found who holds up its end"),
             Self::HeldUp { found, .. } => write!(f, "its end is held up by {}", found.join("; ")),
+            Self::Storm { layer, failed, .. } => {
+                write!(
+                    f,
+                    "{failed} vassals that use {layer} have lost their mounts together: this one tries first, whoever follows waits for it"
+                )
+            }
+            Self::StormOver { layer, lasted, held, .. } => {
+                write!(f, "it is well again after {}: the {held} that wait for {layer} start too", seconds(*lasted))
+            }
             Self::Ended { cause, lived, again_in, .. } => {
                 write!(f, "ended after {}: {cause}; ", seconds(*lived))?;
                 match again_in {
@@ -210,6 +233,7 @@ impl std::fmt::Display for Note {
             Self::Gone { .. } => f.write_str("gone"),
             Self::Tolerated { what, .. } => f.write_str(what),
             Self::OrphanDied { pid, how, .. } => write!(f, "daemon with pid {pid} in its namespace {how}"),
+            Self::OrphansDied { count, .. } => write!(f, "{count} more processes died that nobody in it waited for"),
             Self::Mount { path, state, detail, .. } if detail.is_empty() => write!(f, "{path} is {state}"),
             Self::Mount { path, state, detail, .. } => write!(f, "{path} is {state}: {detail}"),
             Self::BadConfig { runs_on, diagnostics, .. } => {

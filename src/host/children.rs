@@ -8,10 +8,14 @@
 //! * the **sweep** that kills such orphans must never see a clone that is not registered yet: births hold the read side of a
 //!   lock, the sweep its write side.
 //!
+//! Not every stranger is an orphan of ours: as pid 1 of a container the daemon adopts whoever loses his parent there, and
+//! whoever became this daemon (`sh -c 'helper & exec liege'`) may have had children. All of ours bear a mark ([`Mark`]) that
+//! they cannot shake off; who lacks it is left alone.
+//!
 //! Deliberately not here: `waitpid(-1)` as the only authority, and `tokio::process`, which would reap behind our back.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     os::fd::{AsFd, OwnedFd},
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
@@ -19,8 +23,14 @@ use std::{
 use liege_plan::Exit;
 use liege_sys::{
     clone::{Birth, BirthError, BirthStage, Child},
-    descendants, pidfd,
+    descendants,
+    mark::Mark,
+    pidfd,
     wait::{self, Ended},
+};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 use tokio::sync::oneshot;
 
@@ -32,6 +42,8 @@ pub(crate) type Ending = oneshot::Receiver<Exit>;
 pub(crate) struct Children {
     register: Mutex<Register>,
     births: RwLock<()>,
+    /// None where it could not be taken: every stranger counts as ours then.
+    mark: Option<Mark>,
 }
 
 #[derive(Debug, Default)]
@@ -44,18 +56,18 @@ struct Register {
     killed: bool,
     /// No more births: the daemon ends.
     closed: bool,
-    /// Children of whoever became this daemon (`sh -c 'helper & exec liege'`): not ours to end.
-    innocent: HashSet<i32>,
     /// Something was started whose orphans would be ours.
     may_leave_orphans: bool,
 }
 
 impl Children {
-    /// A register for a daemon that has no children of its own yet; those it finds are somebody else's.
+    /// A register for a daemon that has no children of its own yet. All it starts from now on bear its mark.
     pub(crate) fn new() -> Self {
-        let children = Self::default();
-        children.register().innocent = descendants::children_of(own_pid()).into_iter().collect();
-        children
+        let mark = Mark::take();
+        if let Err(errno) = mark {
+            tracing::warn!(target: "emperor", "lower RLIMIT_LOCKS: {errno}; every orphan that comes to the daemon counts as its own");
+        }
+        Self { mark: mark.ok(), ..Self::default() }
     }
 
     /// No birth begins any more. Waits for those under way, so that whoever was born is registered.
@@ -81,7 +93,7 @@ impl Children {
     pub(crate) fn spawn(&self, birth: &Birth<'_>) -> Result<(Child, Ending), BirthError> {
         let under_way = self.begin();
         if self.register().closed {
-            return Err(BirthError { stage: BirthStage::Clone, errno: nix::errno::Errno::ESHUTDOWN });
+            return Err(BirthError { stage: BirthStage::Clone, errno: Errno::ESHUTDOWN });
         }
         let child = liege_sys::clone::spawn(birth)?;
         let ending = under_way.register(child.pid);
@@ -99,19 +111,16 @@ impl Children {
         }
     }
 
-    /// Kills everybody who was left to us by a vassal without a pid namespace, with all descendants, and waits for their ends.
-    /// Blocks; the loop goes on reaping meanwhile.
+    /// Kills everybody who was left to us by a vassal without a pid namespace, and waits for their ends. Blocks; the loop goes on
+    /// reaping meanwhile.
+    ///
+    /// Generation by generation: whoever dies leaves his children to us, so nobody is killed by a number that was only read.
     pub(crate) fn sweep(&self) {
-        let me = own_pid();
-        let mut ended = Vec::new();
+        let mut given_up = Vec::new();
         loop {
             let no_births = self.births.write().unwrap_or_else(PoisonError::into_inner);
-            let strangers: Vec<i32> = descendants::children_of(me)
-                .into_iter()
-                .filter(|pid| !ended.contains(pid) && self.register().is_stranger(*pid))
-                .collect();
-            // A zombie keeps its number until the loop has reaped it, so what is opened here is no one else.
-            let doomed: Vec<(i32, OwnedFd)> = strangers.iter().filter_map(|&pid| Some((pid, pidfd::open(pid).ok()?))).collect();
+            let strangers = descendants::children_of(own_pid()).into_iter().filter(|pid| !given_up.contains(pid));
+            let doomed: Vec<(i32, OwnedFd)> = strangers.filter_map(|pid| Some((pid, self.orphan(pid)?))).collect();
             for (_, pidfd) in &doomed {
                 pidfd::signal(pidfd, nix::libc::SIGKILL).ok();
             }
@@ -119,12 +128,21 @@ impl Children {
             if doomed.is_empty() {
                 return;
             }
-            for (pid, pidfd) in doomed {
-                descendants::kill_below(&[pid]);
-                until_ended(&pidfd);
-                ended.push(pid);
-            }
+            let late = doomed.into_iter().filter(|(_, pidfd)| !has_ended(pidfd, PATIENCE));
+            given_up.extend(late.map(|(pid, _)| pid));
         }
+    }
+
+    /// The pidfd of a living orphan of ours.
+    ///
+    /// The number was read a moment ago, and the loop reaps meanwhile: it may be anybody's by now. So the pidfd is opened first
+    /// and everything is asked afterwards. Either the answers are about whom the pidfd means, or he is gone and nobody is hit.
+    fn orphan(&self, pid: i32) -> Option<OwnedFd> {
+        let pidfd = pidfd::open(pid).ok()?;
+        let is_ours = !self.register().known.contains_key(&pid)
+            && descendants::parent_of(pid) == Some(own_pid())
+            && !self.mark.is_some_and(|mark| mark.is_lacked_by(pid));
+        (is_ours && !has_ended(&pidfd, 0)).then_some(pidfd)
     }
 
     /// Whether no registered child lives.
@@ -151,7 +169,6 @@ impl Children {
 
     fn ended(&self, pid: i32, exit: Exit) {
         let mut register = self.register();
-        register.innocent.remove(&pid); // its number may be anybody's now
         if let Some(waiting) = register.known.remove(&pid) {
             waiting.send(exit).ok();
         } else if register.under_way > 0 {
@@ -193,12 +210,6 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-impl Register {
-    fn is_stranger(&self, pid: i32) -> bool {
-        !self.known.contains_key(&pid) && !self.innocent.contains(&pid)
-    }
-}
-
 fn own_pid() -> i32 {
     i32::try_from(std::process::id()).unwrap_or_default()
 }
@@ -210,12 +221,19 @@ pub(crate) fn exit_of(ended: Ended) -> Exit {
     }
 }
 
-/// Sleeps until the process is a zombie. One that cannot die (in the kernel, uninterruptible) is given up after ten seconds:
-/// its SIGKILL waits there for it.
-fn until_ended(pidfd: &impl AsFd) {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+/// Who does not die of SIGKILL for so long is in the kernel, uninterruptible: it waits for him there.
+const PATIENCE: u16 = 10_000;
+
+/// Whether all threads of the process have ended; sleeps until then, at most so many milliseconds. (A leader that left its threads behind
+/// looks like a zombie in `/proc`, and lives.)
+fn has_ended(pidfd: &impl AsFd, milliseconds: u16) -> bool {
     let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-    while poll(&mut fds, PollTimeout::from(10_000u16)) == Err(nix::errno::Errno::EINTR) {}
+    loop {
+        match poll(&mut fds, PollTimeout::from(milliseconds)) {
+            Err(Errno::EINTR) => {}
+            ended => return ended != Ok(0),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -246,13 +264,24 @@ mod tests {
         let children = Children::new();
         let mut after = sleep();
         let pid = |child: &std::process::Child| i32::try_from(child.id()).unwrap();
-        let register = children.register();
-        let judged = (register.is_stranger(pid(&before)), register.is_stranger(pid(&after)));
+        let judged = [&before, &after].map(|child| children.orphan(pid(child)).is_some());
         for child in [&mut before, &mut after] {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-        assert_eq!(judged, (false, true));
+        assert_eq!(judged, [false, true]);
+    }
+
+    #[test]
+    fn a_number_that_is_somebody_elses_by_now_is_left_alone() {
+        let children = Children::new();
+        assert!(children.orphan(1).is_none(), "no child of ours");
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(dead.id()).unwrap();
+        let pidfd = pidfd::open(pid).unwrap();
+        assert!(has_ended(&pidfd, PATIENCE) && children.orphan(pid).is_none(), "a zombie is past killing");
+        dead.wait().unwrap();
+        assert!(children.orphan(pid).is_none(), "reaped");
     }
 
     #[test]

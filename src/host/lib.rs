@@ -12,6 +12,7 @@ mod checks;
 mod children;
 mod clock;
 mod control;
+mod deaths;
 mod health;
 mod inbox;
 mod life;

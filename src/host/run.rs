@@ -26,6 +26,7 @@ use crate::{
     children::Children,
     clock::Clock,
     control::Control,
+    deaths::Deaths,
     health,
     inbox::inbox,
     life::Nursery,
@@ -105,6 +106,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         checks: Means { prober: Prober::new(Arc::clone(&children)), post },
         monitors,
         trace,
+        deaths: Deaths::keep(Path::new(&spec.state_dir))?,
     };
     the_loop.run(&mut signals).await;
     drop(control);

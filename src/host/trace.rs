@@ -1,14 +1,14 @@
 //! What the core was told and what it answered, as JSON lines: a field failure becomes a unit test (`replay.rs`).
 //!
 //! Written by a thread of its own, so that a slow disk never stops the loop; the queue has no end, because a trace with holes
-//! proves nothing.
+//! proves nothing. A dead disk must not keep the daemon from ending either: its end waits for the last lines, but not for ever.
 
 use std::{
     fs::File,
     io::{BufWriter, Write},
     path::Path,
-    sync::mpsc,
-    thread::JoinHandle,
+    sync::mpsc::{self, RecvTimeoutError},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -36,11 +36,17 @@ pub(crate) struct Turn<E, A> {
     pub(crate) actions: A,
 }
 
-/// An open trace. Dropped, it is complete on disk.
+/// How long the end of the daemon waits for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(3);
+
+/// An open trace. Dropped, it is complete on disk, unless the disk does not answer.
 #[derive(Debug)]
 pub(crate) struct Trace {
     lines: Option<mpsc::Sender<String>>,
-    writer: Option<JoinHandle<()>>,
+    /// Nothing comes here; it closes when the writer has ended.
+    writer: mpsc::Receiver<()>,
+    patience: Duration,
+    shown: String,
 }
 
 impl Trace {
@@ -56,12 +62,18 @@ impl Trace {
         writeln!(file, "{}", serde_json::to_string(header)?).with_context(|| format!("--trace {}: write", path.display()))?;
         let (lines, queue) = mpsc::channel::<String>();
         let shown = path.display().to_string();
-        let writer = std::thread::Builder::new().name("trace".into()).spawn(move || {
-            if let Err(error) = write_all(&mut file, &queue) {
-                tracing::error!(target: "emperor", "--trace {shown}: {error}; the trace ends here");
+        let (writes, writer) = mpsc::channel::<()>();
+        std::thread::Builder::new().name("trace".into()).spawn({
+            let shown = shown.clone();
+            move || {
+                if let Err(error) = write_all(&mut file, &queue) {
+                    tracing::error!(target: "emperor", "--trace {shown}: {error}; the trace ends here");
+                }
+                drop(file); // what is still in its buffer
+                drop(writes);
             }
         })?;
-        Ok(Self { lines: Some(lines), writer: Some(writer) })
+        Ok(Self { lines: Some(lines), writer, patience: LAST_LINES, shown })
     }
 
     pub(crate) fn turn(&mut self, at: Time, event: &Event, actions: &[Action]) {
@@ -86,8 +98,49 @@ fn write_all(file: &mut BufWriter<File>, queue: &mpsc::Receiver<String>) -> std:
 impl Drop for Trace {
     fn drop(&mut self) {
         self.lines = None;
-        if let Some(writer) = self.writer.take() {
-            writer.join().ok();
+        if self.writer.recv_timeout(self.patience) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!(
+                target: "emperor", "--trace {}: its file system has not answered for {:?}; the last lines are lost",
+                self.shown, self.patience
+            );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use liege_spec::read_emperor;
+
+    use super::*;
+
+    fn header() -> Header {
+        let flags = [("emperor".to_owned(), "/v".to_owned())];
+        let spec = read_emperor(None, &flags, &crate::World::alone()).value.unwrap();
+        Header { liege: "0".into(), spec, processors: 1, limits: Limits { nofile: (1, 1), oom_score_adj: 0 } }
+    }
+
+    #[test]
+    fn dropped_it_is_complete_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut trace = Trace::create(&dir.path().join("t"), &header()).unwrap();
+        (0..1000).for_each(|at| trace.turn(Time(at), &Event::Deadline, &[]));
+        drop(trace);
+        assert_eq!(std::fs::read_to_string(dir.path().join("t")).unwrap().lines().count(), 1001);
+    }
+
+    #[test]
+    fn a_dead_disk_does_not_keep_the_daemon_from_ending() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("t");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // Open, but nobody reads: what does not fit the pipe is never written.
+        let unread = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&fifo).unwrap();
+        let mut trace = Trace::create(&fifo, &header()).unwrap();
+        trace.patience = Duration::from_millis(10);
+        (0..10_000).for_each(|at| trace.turn(Time(at), &Event::Deadline, &[]));
+        drop(trace); // comes back
+        drop(unread);
     }
 }

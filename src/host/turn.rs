@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    checks::Means, children::Children, clock::Clock, inbox::Mail, life::Nursery, lives::Lives, monitor::Monitors, notes,
-    signals::Told, trace::Trace,
+    checks::Means, children::Children, clock::Clock, deaths::Deaths, inbox::Mail, life::Nursery, lives::Lives, monitor::Monitors,
+    notes, signals::Told, trace::Trace,
 };
 
 /// Everything a turn touches.
@@ -30,6 +30,7 @@ pub(crate) struct Loop {
     pub(crate) checks: Means,
     pub(crate) monitors: Monitors,
     pub(crate) trace: Option<Trace>,
+    pub(crate) deaths: Deaths,
 }
 
 /// What woke the loop.
@@ -117,9 +118,13 @@ impl Loop {
             Action::Examine { vassal, birth } => self.lives.examine(vassal, birth, &self.checks),
             Action::Secure { birth, .. } => self.lives.secure(birth, &self.checks),
             Action::Watch { birth, checks, .. } => self.lives.watch(birth, checks, &self.checks),
+            Action::ReadAgain { vassal } => self.monitors.read_again(&vassal),
             Action::ProbeNow { birth, .. } => self.lives.probe_now(birth),
             Action::Release { birth, .. } => self.lives.release(birth),
-            Action::Note(note) => notes::tell(&note),
+            Action::Note(note) => {
+                notes::tell(&note);
+                self.deaths.hear(&note);
+            }
             Action::Quit => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())

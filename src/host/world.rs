@@ -45,6 +45,8 @@ pub struct World {
     directory: String,
     reaper: Option<Arc<Children>>,
     constant: Arc<OnceLock<Constant>>,
+    /// The version of the uwsgi that was found; asked for once, because it has to be run for it.
+    uwsgi_version: Arc<OnceLock<String>>,
 }
 
 /// What does not change while the daemon lives, and takes many system calls to find out.
@@ -66,12 +68,17 @@ impl World {
     pub fn alone_in(directory: &Path) -> Self {
         let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let directory: PathBuf = cwd.join(directory).components().collect();
-        Self { directory: directory.to_string_lossy().into_owned(), reaper: None, constant: Arc::default() }
+        Self {
+            directory: directory.to_string_lossy().into_owned(),
+            reaper: None,
+            constant: Arc::default(),
+            uwsgi_version: Arc::default(),
+        }
     }
 
     /// For the daemon, whose loop reaps. Relative paths start in `directory`.
     pub(crate) fn of_daemon(directory: String, children: Arc<Children>) -> Self {
-        Self { directory, reaper: Some(children), constant: Arc::default() }
+        Self { directory, reaper: Some(children), constant: Arc::default(), uwsgi_version: Arc::default() }
     }
 
     fn constant(&self) -> &Constant {
@@ -274,7 +281,25 @@ impl Lookup for World {
 
     fn inode(&self, path: &str) -> Option<u64> {
         use std::os::unix::fs::MetadataExt;
-        Some(fs::metadata(self.at(path)).ok()?.ino())
+        Some(fs::symlink_metadata(self.at(path)).ok()?.ino()) // of a link its own, as uWSGI
+    }
+
+    fn uwsgi_binary(&self) -> String {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path).map(|dir| dir.join("uwsgi")).find(|program| program.is_file());
+        // As uWSGI: what runs in the end, not the link to it.
+        let found = found.map(|program| fs::canonicalize(&program).unwrap_or(program));
+        found.map_or_else(|| "/usr/bin/uwsgi".to_owned(), |program| program.to_string_lossy().into_owned())
+    }
+
+    /// Empty where there is none.
+    fn uwsgi_version(&self) -> String {
+        let ask = || {
+            let quoted = self.uwsgi_binary().replace('\'', "'\\''");
+            let said = self.output_of(&format!("'{quoted}' --version 2>/dev/null")).unwrap_or_default();
+            String::from_utf8_lossy(&said).trim().to_owned()
+        };
+        self.uwsgi_version.get_or_init(ask).clone()
     }
 
     fn user(&self, name_or_number: &str) -> Option<(u32, u32, String)> {
@@ -333,6 +358,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         nix::unistd::mkfifo(&dir.path().join("f"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(world(dir.path()).read("f"), Err("not a regular file".to_owned()));
+    }
+
+    #[test]
+    fn magic_variables_say_what_the_real_uwsgi_says() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("real")).unwrap();
+        fs::write(dir.path().join("real/a.ini"), "[uwsgi]\nset = x=%V|%b|%i|%p|%k|%u|%U|%g|%G|%h|%v\n").unwrap();
+        let path = dir.path().join("link.ini");
+        std::os::unix::fs::symlink("real/a.ini", &path).unwrap();
+        let mut uwsgi = std::process::Command::new("uwsgi");
+        let uwsgi = uwsgi.arg("--ini").arg(&path).args(["--show-config", "--no-server"]).current_dir(dir.path());
+        let said = uwsgi.output().expect("uwsgi is installed: make deps");
+        let said = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+        let said = said.lines().find_map(|line| line.strip_prefix("x = ")).expect(&said);
+        let text = fs::read(&path).unwrap();
+        let source = liege_spec::Source::new(path.to_str().unwrap(), &text);
+        let (pairs, _) = liege_spec::flatten(&source, &["uwsgi"], false, &world(dir.path()));
+        let ours = pairs.iter().find_map(|pair| (pair.key == "x").then_some(pair.value.as_str()));
+        assert_eq!(ours, Some(said));
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Channel {
 
     /// Says something to the host. What cannot be said because the host is gone is noticed by reading.
     pub(crate) fn say(&mut self, message: &FromInit) {
-        let can_be_missed = matches!(message, FromInit::OrphanDied { .. } | FromInit::Said(_));
+        let can_be_missed = matches!(message, FromInit::OrphanDied { .. } | FromInit::OrphansDied { .. } | FromInit::Said(_));
         if can_be_missed && self.outbox.len() > PATIENCE {
             return;
         }

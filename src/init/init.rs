@@ -20,6 +20,7 @@ use crate::{
     env::Env,
     life::Later,
     mounts::Mounts,
+    orphans::Orphans,
 };
 
 /// The fd of the channel, agreed with the host.
@@ -62,6 +63,8 @@ pub(crate) struct Init {
     pub(crate) stop: bool,
     /// The newest reload that was asked for and not begun.
     pub(crate) reload: Option<Box<Reload>>,
+    /// Deaths that nobody waited for.
+    pub(crate) orphans: Orphans,
     /// What of the plan later moments need.
     pub(crate) later: Later,
     /// The mount table, watched.
@@ -90,6 +93,7 @@ impl Init {
             app: None,
             stop: false,
             reload: None,
+            orphans: Orphans::default(),
             later: Later::default(),
             mounts: Mounts::watched(),
         })
@@ -101,7 +105,7 @@ impl Init {
     /// [`End::HostGone`], found here and nowhere else.
     pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), End> {
         let now = Instant::now();
-        let until = deadline.into_iter().chain(self.mounts.silent_until(now)).min();
+        let until = deadline.into_iter().chain(self.mounts.silent_until(now)).chain(self.orphans.due()).min();
         let timeout = until.map(|until| until.saturating_duration_since(now));
         let mut interests = vec![self.channel.interest(), Interest::readable(self.signals.as_fd())];
         if let Some(app) = &self.app {
@@ -123,6 +127,7 @@ impl Init {
         if ready[1] {
             self.receive_signals();
         }
+        self.orphans.tell(Instant::now(), &mut self.channel);
         if ready[others..].contains(&true) {
             let changed = self.mounts.changed();
             self.say(&changed);

@@ -12,6 +12,7 @@ mod init;
 mod leave;
 mod life;
 mod mounts;
+mod orphans;
 mod outbox;
 mod reap;
 mod relay;

@@ -1,6 +1,8 @@
 //! Signals: ends of children are claimed and told apart, everything else goes on to the app.
 
-use liege_plan::{Exit, FromInit};
+use std::time::Instant;
+
+use liege_plan::Exit;
 use liege_sys::{
     descendants::kill,
     signals::Received,
@@ -33,7 +35,7 @@ impl Init {
                 app.listen(&mut self.channel);
                 app.ended = Some(exit);
             } else {
-                self.say(&FromInit::OrphanDied { pid, exit });
+                self.orphans.died(Instant::now(), pid, exit, &mut self.channel);
             }
         }
     }

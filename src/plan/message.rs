@@ -94,6 +94,11 @@ pub enum FromInit {
         /// How.
         exit: Exit,
     },
+    /// So many more died like that, too fast to be told one by one.
+    OrphansDied {
+        /// How many.
+        count: u32,
+    },
 }
 
 /// The place of a failure.

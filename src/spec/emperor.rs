@@ -21,7 +21,7 @@ pub struct EmperorSpec {
     pub max_throttle: Duration,
     /// `emperor-required-heartbeat` (30 s): longest silence of a vassal that has sent one heartbeat.
     pub required_heartbeat: Duration,
-    /// `emperor-curse-tolerance` (30 s): accepted for uWSGI's sake; the default of `stop-timeout`.
+    /// `emperor-curse-tolerance` (30 s): how long a vassal may take to end; its own `stop-timeout` goes before it.
     pub curse_tolerance: Option<Duration>,
     /// `emperor-graceful-shutdown`: uwsgi vassals are stopped by byte 2 instead of 0.
     pub graceful_stop: bool,

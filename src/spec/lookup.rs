@@ -52,11 +52,11 @@ pub trait Lookup {
         let _ = path;
         None
     }
-    /// Where the uwsgi program lies (`%b`).
+    /// Where the uwsgi program lies (`%b`). Asked only where a file wants to know.
     fn uwsgi_binary(&self) -> String {
         "/usr/bin/uwsgi".into()
     }
-    /// Which version it has (`%V`).
+    /// Which version it has (`%V`). Asked only where a file wants to know.
     fn uwsgi_version(&self) -> String {
         "2.0.21".into()
     }

@@ -41,7 +41,6 @@ impl Magic {
         magic.set(b'h', lookup.hostname());
         magic.set(b't', lookup.now().to_string());
         magic.set(b'T', lookup.now().saturating_mul(1_000_000).to_string());
-        magic.set(b'V', lookup.uwsgi_version());
         magic.set(b'k', lookup.processors().to_string());
         magic.set(b'u', uid.to_string());
         magic.set(b'U', user);
@@ -86,7 +85,6 @@ impl Magic {
         let (directory, name) = full.split_at(split);
         let parent = directory.trim_end_matches('/');
         self.set(b'o', path);
-        self.set(b'b', lookup.uwsgi_binary());
         self.set(b'p', full.as_str());
         self.set(b'j', paths::hash_in_hex(full.as_bytes()));
         self.set(b'i', lookup.inode(&full).map(|inode| (inode as i32).to_string()).unwrap_or_default());
@@ -99,6 +97,18 @@ impl Magic {
         let mut parts = directory.split('/').filter(|part| !part.is_empty());
         for digit in b'0'..=b'9' {
             self.set(digit, parts.next().unwrap_or_default());
+        }
+    }
+
+    /// Finds out what costs more than a look, if this text asks for it: where uwsgi lies, and which one it is.
+    pub(crate) fn inquire(&mut self, text: &[u8], lookup: &dyn Lookup) {
+        let asks = |variable: &[u8]| text.windows(2).any(|pair| pair == variable);
+        if asks(b"%V") {
+            self.set(b'V', lookup.uwsgi_version());
+        }
+        // As everything that is filled in with a file.
+        if asks(b"%b") && !self.get(b'p').is_empty() {
+            self.set(b'b', lookup.uwsgi_binary());
         }
     }
 
@@ -142,6 +152,7 @@ mod tests {
         let lookup = TableLookup::default();
         let mut magic = Magic::new(&lookup);
         magic.enter("/etc/vassals/shop.v2.ini", None, false, &lookup);
+        magic.inquire(text.as_bytes(), &lookup);
         String::from_utf8(magic.substitute(text.as_bytes()).bytes).unwrap()
     }
 
@@ -157,6 +168,7 @@ mod tests {
             ("a %\nb", "a b"),
             ("end%", "end"),
             ("%P", "/etc/vassals/shop.v2.ini"),
+            ("%b %V", "/usr/bin/uwsgi 2.0.21"),
         ] {
             assert_eq!(substituted(text), meant, "{text:?}");
         }

@@ -1,5 +1,7 @@
 //! What is read: a text, its name, and what was said besides.
 
+use std::time::Duration;
+
 /// A configuration file, already read.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
@@ -10,12 +12,14 @@ pub struct Source<'a> {
     /// Pairs given outside of the file (`vassal-set` of the emperor). As in uWSGI they come *before* the file: a scalar of the
     /// file wins over them, a placeholder of theirs wins over the file's.
     pub set: &'a [(String, String)],
+    /// `emperor-curse-tolerance`: the `stop-timeout` of a vassal that sets none.
+    pub stop_timeout: Option<Duration>,
 }
 
 impl<'a> Source<'a> {
     /// A source without further pairs.
     #[must_use]
     pub fn new(path: &'a str, text: &'a [u8]) -> Self {
-        Self { path, text, set: &[] }
+        Self { path, text, set: &[], stop_timeout: None }
     }
 }

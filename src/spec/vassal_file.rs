@@ -56,7 +56,13 @@ pub fn read_vassal(source: &Source<'_>, lookup: &dyn Lookup) -> Reading<VassalCo
 fn read_once(source: &Source<'_>, reload: bool, lookup: &dyn Lookup, report: &mut Report) -> VassalSpec {
     let pairs = declared::open(flatten::flatten_into(Some(source), &[], &SECTIONS, reload, lookup, report));
     traps::pairs(&pairs, report);
-    raise(&pairs, attributes(source), lookup, report)
+    let mut spec = raise(&pairs, attributes(source), lookup, report);
+    if let Some(stop) = source.stop_timeout
+        && Options::new(&pairs).last("stop-timeout").is_none()
+    {
+        spec.timeouts.stop = stop;
+    }
+    spec
 }
 
 /// Whether liege carries the option out itself.

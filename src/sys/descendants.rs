@@ -75,7 +75,9 @@ fn children_by_parent(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-fn parent_of(pid: i32) -> Option<i32> {
+/// Who its parent is now; None for a process that is gone.
+#[must_use]
+pub fn parent_of(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, also spaces and parentheses; after the last one come state and parent.
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()

@@ -22,6 +22,7 @@ pub mod fuse_daemon;
 pub mod fusectl;
 pub mod identity;
 pub mod limits;
+pub mod mark;
 pub mod mount;
 pub mod mountinfo;
 pub mod pidfd;

@@ -14,9 +14,10 @@ use world::{Broken, Machine, Op, World, specs};
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => (0u8..4, 0u8..2, 0u8..4).prop_map(|(vassal, jail, app)| Op::Write { vassal, jail, app }),
-        1 => (0u8..4).prop_map(|vassal| Op::Bad { vassal }),
-        2 => (0u8..4).prop_map(|vassal| Op::Remove { vassal }),
+        6 => (0u8..8, 0u8..2, 0u8..4).prop_map(|(vassal, jail, app)| Op::Write { vassal, jail, app }),
+        2 => (0u8..8, prop::option::of(0u8..4)).prop_map(|(vassal, elsewhere)| Op::ReadAgain { vassal, elsewhere }),
+        1 => (0u8..8).prop_map(|vassal| Op::Bad { vassal }),
+        2 => (0u8..8).prop_map(|vassal| Op::Remove { vassal }),
         10 => (any::<u8>(), prop::bool::weighted(0.1)).prop_map(|(pick, fails)| Op::Born { pick, fails }),
         4 => any::<u8>().prop_map(|pick| Op::Walks { pick }),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(pick, fatal)| Op::StepFails { pick, fatal }),
@@ -24,6 +25,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (any::<u8>(), prop::sample::select(vec![1u8, 2, 5, 17, 22, 26, 30, 99])).prop_map(|(pick, word)| Op::Says { pick, word }),
         2 => (any::<u8>(), 0u8..2).prop_map(|(pick, code)| Op::AppEnds { pick, code }),
         2 => any::<u8>().prop_map(|pick| Op::Orphan { pick }),
+        1 => any::<u8>().prop_map(|pick| Op::Storm { pick }),
         1 => any::<u8>().prop_map(|pick| Op::Garbles { pick }),
         1 => any::<u8>().prop_map(|pick| Op::Examined { pick }),
         8 => (any::<u8>(), 1u8..16).prop_map(|(pick, signal)| Op::Dies { pick, signal }),
@@ -133,6 +135,11 @@ fn daemon_exits_only_when_no_pid_lives() {
 #[test]
 fn bad_config_never_stops_a_running_vassal() {
     caught(Sabotage::MistakesAreRemovals, |b| matches!(b, Broken::BadConfigNeverStopsARunningVassal(_)));
+}
+
+#[test]
+fn reading_again_changes_nothing() {
+    caught(Sabotage::TakesAReadingForATouch, |b| matches!(b, Broken::ReadingAgainChangesNothing(_)));
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Running {
     fn new() -> Self {
         let mut running = Self { emperor: Emperor::new(&specs::emperor(), 2, specs::LIMITS), now: Time(0) };
         let config = specs::config(0, 0).into();
-        running.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into() });
+        running.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
         running.feed(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
         running.started();
         running

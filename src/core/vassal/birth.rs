@@ -36,6 +36,7 @@ impl Vassal {
                             life.at_exit_sources = compiled.at_exit_origins;
                             life.running = Some(config);
                         }
+                        self.news = false;
                         self.tell(ToInit::Walk(Box::new(compiled.work)), cx);
                     }
                 },

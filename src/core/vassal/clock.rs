@@ -10,7 +10,10 @@ impl Vassal {
             Timer::Hook => self.hook_due(cx),
             Timer::Ready => self.kill(Cause::ReadyTimeout, cx),
             Timer::Heartbeat => self.kill(Cause::HeartbeatLost, cx),
-            Timer::Settle => self.backoff.reset(),
+            Timer::Settle => {
+                self.backoff.reset();
+                self.is_well(cx);
+            }
             Timer::Slot => self.give_slot_back(cx),
         }
     }

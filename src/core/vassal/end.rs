@@ -1,9 +1,14 @@
 //! Init was reaped, and with it everything that was in its namespace.
 
 use liege_plan::Exit;
+use liege_spec::VassalConfig;
 
 use super::{Phase, Vassal};
-use crate::{Action, Cause, Note, emperor::Context};
+use crate::{
+    Action, Cause, Note,
+    emperor::Context,
+    storm::{self, LONGEST_HOLD, Over, Verdict},
+};
 
 impl Vassal {
     pub(crate) fn exited(&mut self, exit: Exit, cx: &mut Context<'_>) {
@@ -54,17 +59,60 @@ impl Vassal {
         let again_in = match &self.wish {
             None => None,
             // The file was mended while it died, or what died was asked to: nothing to wait for.
-            Some(wish) if life.running.as_ref().is_some_and(|ran| ran != wish) => {
+            Some(_) if self.news && life.running.is_some() => {
                 self.backoff.reset();
                 Some(std::time::Duration::ZERO)
             }
             Some(_) if !cause.is_failure() => Some(std::time::Duration::ZERO),
-            Some(_) => Some(self.backoff.fail()),
+            Some(_) => {
+                // The next life does not wait for the answer: where it differs, it comes in time or is a change like any other.
+                cx.act(Action::ReadAgain { vassal: self.name.clone() });
+                Some(self.backoff.fail())
+            }
         };
+        let held = again_in.is_some() && cause.is_failure() && self.is_held(life.running.as_deref(), &cause, cx);
         cx.note(Note::Ended { vassal: self.name.clone(), cause, lived, again_in });
         match again_in {
+            // What it has earned by itself is the least it waits.
+            Some(delay) if held => self.wait(delay.max(LONGEST_HOLD), cx),
             Some(delay) => self.wait(delay, cx),
             None => self.gone(cx),
+        }
+    }
+
+    /// Whether its failure is one of many with one cause, so that it waits for the canary.
+    fn is_held(&self, ran: Option<&VassalConfig>, cause: &Cause, cx: &mut Context<'_>) -> bool {
+        let Some(ran) = ran else { return false };
+        let watched = ran.fresh.checks.iter().map(|check| &*check.path.value);
+        let layers = storm::layers(&ran.fresh.jail, watched);
+        match cx.storms.failed(cx.now, &self.name, layers, cause.is_of_mount()) {
+            Verdict::Go => false,
+            Verdict::Canary { layer, failed } => {
+                cx.note(Note::Storm { vassal: self.name.clone(), layer, failed });
+                false
+            }
+            Verdict::Hold => true,
+        }
+    }
+
+    /// It does well: if others were held for it, they may go.
+    pub(super) fn is_well(&self, cx: &mut Context<'_>) {
+        if let Some(Over { layer, lasted, held }) = cx.storms.well(cx.now, &self.name) {
+            cx.note(Note::StormOver { vassal: self.name.clone(), layer, lasted, held });
+        }
+    }
+
+    /// The canary is well, or this is the next one.
+    pub(crate) fn released(&mut self, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Waiting => self.want_start(cx),
+            Phase::Spawning
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Reloading
+            | Phase::Stopping
+            | Phase::Killing
+            | Phase::Gone => {}
         }
     }
 }

@@ -64,7 +64,8 @@ impl Vassal {
         }
         let path = path.to_owned();
         match health {
-            Health::Healthy | Health::Unknown { .. } => {}
+            Health::Healthy => self.is_well(cx),
+            Health::Unknown { .. } => {}
             Health::Dead { errno } => self.kill(Cause::MountpointDead { path, errno }, cx),
             Health::Gone => self.kill(Cause::MountpointGone { path, what: why }, cx),
             Health::Hung if hung > check.tolerance => self.kill(Cause::MountpointHung { path, what: why }, cx),

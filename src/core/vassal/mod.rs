@@ -90,6 +90,8 @@ pub(crate) struct Vassal {
     name: Name,
     /// The newest good configuration; None: down.
     wish: Option<Arc<VassalConfig>>,
+    /// The wish is of a text that no life was given yet: what ends meanwhile is no failure of it.
+    news: bool,
     directory: String,
     phase: Phase,
     /// When the phase began.
@@ -162,6 +164,7 @@ impl Vassal {
     pub(crate) fn new(name: Name, config: Arc<VassalConfig>, directory: String, cx: &mut Context<'_>) -> Self {
         let mut vassal = Self {
             wish: Some(config),
+            news: false,
             directory,
             phase: Phase::Waiting,
             since: cx.now,
@@ -224,6 +227,7 @@ impl Vassal {
     /// Its time has come: it queues for a place.
     fn want_start(&mut self, cx: &mut Context<'_>) {
         self.timers.disarm(Timer::Phase);
+        cx.storms.left(&self.name);
         if !self.due {
             self.due = true;
             cx.starts.queue(self.name.clone());
@@ -236,6 +240,7 @@ impl Vassal {
         self.enter(Phase::Gone, cx);
         self.due = false;
         self.timers = Timers::default();
+        cx.storms.gone(&self.name);
         cx.note(Note::Gone { vassal: self.name.clone() });
     }
 

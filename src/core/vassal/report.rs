@@ -21,6 +21,7 @@ impl Vassal {
             FromInit::AppExited { exit } => self.app_exited(exit, cx),
             FromInit::MountsChanged { own_fuse } => self.mounts_changed(own_fuse, cx),
             FromInit::OrphanDied { pid, exit } => self.orphan_died(pid, exit, cx),
+            FromInit::OrphansDied { count } => self.orphans_died(count, cx),
         }
     }
 
@@ -238,6 +239,12 @@ impl Vassal {
             Exit::Signal(signal) => format!("killed by {}", signal_name(signal)),
         };
         cx.note(Note::OrphanDied { vassal: self.name.clone(), pid, how });
+        self.probe_now(cx);
+    }
+
+    /// Perhaps it was one of these. Init sums them up, so a storm of them costs no more than a breeze.
+    fn orphans_died(&mut self, count: u32, cx: &mut Context<'_>) {
+        cx.note(Note::OrphansDied { vassal: self.name.clone(), count });
         self.probe_now(cx);
     }
 

@@ -9,19 +9,29 @@ use super::{Phase, Vassal, difference::jail_difference};
 use crate::{Cause, Note, compile::compile_reload, emperor::Context, timers::Timer};
 
 impl Vassal {
-    /// A new configuration, or the old one touched.
-    pub(crate) fn config(&mut self, config: Arc<VassalConfig>, directory: String, cx: &mut Context<'_>) {
+    /// A new configuration, the old one touched, or only read again.
+    pub(crate) fn config(&mut self, config: Arc<VassalConfig>, directory: String, touched: bool, cx: &mut Context<'_>) {
         self.config_error = None;
-        let touched = self.wish.as_ref() == Some(&config);
+        let same = self.wish.as_ref() == Some(&config);
         self.wish = Some(config);
         self.directory = directory;
+        let why = match (touched, same) {
+            (false, true) => return,
+            (false, false) => "its file means something else by now",
+            (true, true) => "its file was touched",
+            (true, false) => "its file changed",
+        };
+        self.news |= touched && !same;
         match self.phase {
-            // Whoever mends a file does not wait for the delay the broken one has earned.
+            // Whoever mends a file does not wait for the delay the broken one has earned. Where nobody did, the delay stands:
+            // a file that means something else at each reading (`%t`) must not start at once for ever.
             Phase::Waiting => {
-                if !touched {
-                    self.backoff.reset();
+                if touched {
+                    if !same {
+                        self.backoff.reset();
+                    }
+                    self.want_start(cx);
                 }
-                self.want_start(cx);
             }
             // The plan is made when the clone lives, of the newest wish; what was to end it is forgotten.
             Phase::Spawning => {
@@ -30,11 +40,11 @@ impl Vassal {
                 }
             }
             Phase::Preparing => {
-                if !touched {
+                if !same {
                     self.kill(Cause::ConfigChanged, cx);
                 }
             }
-            Phase::Running => self.take_over(if touched { "its file was touched" } else { "its file changed" }, cx),
+            Phase::Running => self.take_over(why, cx),
             Phase::Reloading => {
                 if self.jail_change().is_some() {
                     self.take_over("", cx);
@@ -142,6 +152,7 @@ impl Vassal {
             life.sources = compiled.origins;
             life.at_exit_sources = compiled.at_exit_origins;
         }
+        self.news = false;
         cx.note(Note::Reloading { vassal: self.name.clone(), why: why.to_owned() });
         self.tell(ToInit::Reload(Box::new(compiled.work)), cx);
     }

@@ -12,9 +12,9 @@
 //! before the bytes are, so the task takes all waiting signs before it takes an answer, and an answer older than the last sign
 //! is thrown away (not for ever: a file that is never quiet is believed after [`NEVER_QUIET`]).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use liege_spec::Diagnostic;
+use liege_spec::{Diagnostic, VassalConfig};
 use tokio::time::Instant;
 
 use super::{
@@ -72,8 +72,12 @@ pub(super) enum Found {
 pub(super) struct File {
     /// The last reading.
     known: Option<Known>,
+    /// The last reading that could be used: what was told.
+    good: Option<Known>,
     /// Its last reading could not be used.
     bad: Option<Bad>,
+    /// It is to be read again although nothing happened to it.
+    again: bool,
     /// When it wants to be looked at.
     due: Option<Instant>,
     /// Since when somebody writes to it, as far as we know.
@@ -117,14 +121,23 @@ impl Bad {
 /// What the core is to be told.
 #[derive(Debug)]
 pub(super) enum News {
-    /// A good configuration, perhaps with warnings.
-    Good(std::sync::Arc<liege_spec::VassalConfig>, Vec<Diagnostic>),
+    /// A good configuration.
+    Good(Good),
     /// Mistakes.
     Bad(Vec<Diagnostic>),
     /// It is gone.
     Gone,
     /// Nothing.
     None,
+}
+
+/// What could be used of a reading.
+#[derive(Debug)]
+pub(super) struct Good {
+    pub(super) config: Arc<VassalConfig>,
+    pub(super) warnings: Vec<Diagnostic>,
+    /// Somebody wrote or touched the file since the last good reading. That it could not be read for a moment is no touch.
+    pub(super) touched: bool,
 }
 
 impl File {
@@ -159,6 +172,16 @@ impl File {
             Sign::Attributes => self.due = Some(self.due.unwrap_or(now)),
             Sign::Deleted => self.leaves(now + DELETED),
             Sign::MovedAway => self.leaves(now + MOVED_AWAY),
+        }
+    }
+
+    /// It is to be read again, whatever is known of it; a look in flight may be older than the reason.
+    pub(super) fn read_again(&mut self, now: Instant) {
+        self.signs += 1;
+        self.again = true;
+        self.due.get_or_insert(now);
+        if let Some(bad) = &mut self.bad {
+            bad.quietly = true;
         }
     }
 
@@ -202,7 +225,7 @@ impl File {
         self.in_flight = Some(self.signs);
         let young = self.open_since.is_some_and(|since| now < since + SILENT_WRITE);
         let patient = self.fresh_since.is_none_or(|since| now < since + LONGEST_WRITE);
-        Question { known: self.known, again: self.bad.is_some(), young, complete: self.complete, patient }
+        Question { known: self.known, again: self.again || self.bad.is_some(), young, complete: self.complete, patient }
     }
 
     /// A look is done.
@@ -214,7 +237,10 @@ impl File {
         }
         self.late_since = None;
         match look {
-            Look::Missing => News::Gone,
+            Look::Missing => {
+                self.forget();
+                News::Gone
+            }
             Look::Unfinished => {
                 let since = *self.open_since.get_or_insert(now);
                 self.due.get_or_insert((since + SILENT_WRITE).max(now + NEW));
@@ -235,12 +261,19 @@ impl File {
                 match reading.value {
                     Some(config) => {
                         self.bad = None;
-                        News::Good(config, reading.diagnostics)
+                        let touched = self.good.replace(known).is_none_or(|good| known.touched_since(&good));
+                        News::Good(Good { config, warnings: reading.diagnostics, touched })
                     }
                     None => self.spoiled(reading.diagnostics),
                 }
             }
         }
+    }
+
+    /// It is gone. What was signed since is about another file of its name, which is yet to be looked at.
+    fn forget(&mut self) {
+        let Self { due, open_since, complete, signs, .. } = *self;
+        *self = Self { due, open_since, complete, signs, ..Self::default() };
     }
 
     fn settle(&mut self, known: Known) {
@@ -250,6 +283,7 @@ impl File {
 
     /// Whatever is found next is another story.
     fn rest(&mut self) {
+        self.again = false;
         self.open_since = None;
         self.fresh_since = None;
         self.complete = false;
@@ -269,7 +303,7 @@ impl File {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, sync::Arc};
+    use std::fs;
 
     use liege_spec::Reading;
 
@@ -306,6 +340,22 @@ mod tests {
         /// Milliseconds until it wants to be looked at.
         fn due(&self) -> Option<u128> {
             self.file.due().map(|at| at.saturating_duration_since(self.now).as_millis())
+        }
+
+        fn good(&mut self) -> Option<bool> {
+            self.file.begin(self.now);
+            let config = Arc::new(VassalConfig { fresh: spec(), again: spec() });
+            let reading = Reading { value: Some(config), diagnostics: Vec::new() };
+            match self.file.finish(self.now, Look::Read(self.known, reading)) {
+                News::Good(good) => Some(good.touched),
+                _ => None,
+            }
+        }
+
+        fn unreadable(&mut self) -> News {
+            self.file.begin(self.now);
+            let why = super::super::look::unreadable("a.ini".as_ref(), &std::io::ErrorKind::Other.into());
+            self.file.finish(self.now, Look::Unreadable(why))
         }
 
         fn bad(&mut self) -> News {
@@ -410,10 +460,55 @@ mod tests {
         let mut scene = Scene::new();
         scene.bad();
         assert!(scene.file.begin(scene.now).again);
-        let config = Arc::new(liege_spec::VassalConfig { fresh: spec(), again: spec() });
-        let reading = Reading { value: Some(config), diagnostics: Vec::new() };
-        assert!(matches!(scene.file.finish(scene.now, Look::Read(scene.known, reading)), News::Good(..)));
+        assert_eq!(scene.good(), Some(true));
         assert!(!scene.file.begin(scene.now).again);
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_read_for_a_moment_was_not_touched() {
+        let mut scene = Scene::new();
+        assert_eq!(scene.good(), Some(true), "a new file");
+        assert!(matches!(scene.unreadable(), News::Bad(_)));
+        assert_eq!(scene.good(), Some(false));
+    }
+
+    #[test]
+    fn a_mended_file_was_touched_though_it_says_what_it_said_before() {
+        let mut scene = Scene::new();
+        scene.good();
+        let before = scene.known;
+        scene.known.hash = 2;
+        scene.bad();
+        let dir = tempfile::tempdir().unwrap();
+        let mended = fs::File::create(dir.path().join("a.ini")).unwrap();
+        mended.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        scene.known = Known { stamp: Stamp::of_path(&dir.path().join("a.ini"), false).unwrap().unwrap(), ..before };
+        assert_eq!(scene.good(), Some(true));
+        scene.known.hash = 2;
+        scene.bad();
+        scene.known.hash = before.hash;
+        assert_eq!(scene.good(), Some(false), "with its former time as well: a backup that was put back");
+    }
+
+    #[test]
+    fn a_file_whose_vassal_died_is_read_again_once() {
+        let mut scene = Scene::new();
+        scene.good();
+        scene.file.begin(scene.now);
+        scene.file.read_again(scene.now);
+        assert!(matches!(scene.file.finish(scene.now, Look::Same(scene.known)), News::None));
+        assert_eq!(scene.due(), Some(0), "the look in flight may be older than the death");
+        assert!(scene.file.begin(scene.now).again);
+        assert_eq!(scene.good(), Some(false));
+        assert!(!scene.file.begin(scene.now).again);
+    }
+
+    #[test]
+    fn mistakes_found_again_because_its_vassal_died_are_not_told_again() {
+        let mut scene = Scene::new();
+        scene.bad();
+        scene.file.read_again(scene.now);
+        assert!(matches!(scene.bad(), News::None));
     }
 
     fn spec() -> liege_spec::VassalSpec {

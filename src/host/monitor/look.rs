@@ -7,13 +7,13 @@ use std::{
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use liege_spec::{Diagnostic, Reading, Severity, Source, VassalConfig, read_vassal};
 use nix::fcntl::OFlag;
 
-use super::{place::is_gone, stamp::Stamp};
+use super::{stamp::Stamp, walk::is_gone};
 use crate::world::{World, phrase};
 
 /// What is known of a file from its last reading.
@@ -25,11 +25,18 @@ pub(super) struct Known {
     pub(super) racy: bool,
 }
 
+impl Known {
+    /// Whether somebody wrote or touched the file between that reading and this one.
+    pub(super) fn touched_since(&self, earlier: &Self) -> bool {
+        self.hash != earlier.hash || self.stamp.touched_since(&earlier.stamp)
+    }
+}
+
 /// The question.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) known: Option<Known>,
-    /// Read again although nothing changed: its mistakes may depend on the world around it.
+    /// Read again although nothing changed: what it means may depend on the world around it.
     pub(super) again: bool,
     /// It was made a moment ago and nobody has closed it yet: one that may still be written is not read.
     pub(super) young: bool,
@@ -52,7 +59,7 @@ pub(super) enum Look {
     Same(Known),
     /// It could not be read; that says nothing about its content.
     Unreadable(Diagnostic),
-    /// Its content is new, or it was touched.
+    /// Its content is new, or it was touched, or it was to be read again.
     Read(Known, Reading<Arc<VassalConfig>>),
 }
 
@@ -64,6 +71,8 @@ const MAX_FILE: u64 = 4 << 20;
 pub(super) struct Reader {
     pub(super) nofollow: bool,
     pub(super) set: Arc<[(String, String)]>,
+    /// `emperor-curse-tolerance`
+    pub(super) stop_timeout: Option<Duration>,
     pub(super) world: World,
 }
 
@@ -122,8 +131,7 @@ impl Reader {
         }
         let known = Known { stamp, hash: hash(&text), racy: stamp.is_racy(began) };
         if let Some(before) = question.known
-            && before.hash == known.hash
-            && !stamp.touched_since(&before.stamp)
+            && !known.touched_since(&before)
             && !question.again
         {
             return Ok(Look::Same(known));
@@ -133,7 +141,8 @@ impl Reader {
 
     fn understand(&self, path: &Path, text: &[u8]) -> Reading<Arc<VassalConfig>> {
         let path = path.to_string_lossy();
-        let Reading { value, diagnostics } = read_vassal(&Source { path: &path, text, set: &self.set }, &self.world);
+        let source = Source { path: &path, text, set: &self.set, stop_timeout: self.stop_timeout };
+        let Reading { value, diagnostics } = read_vassal(&source, &self.world);
         Reading { value: value.map(Arc::new), diagnostics }
     }
 }
@@ -163,7 +172,7 @@ mod tests {
     use super::*;
 
     fn reader(nofollow: bool) -> Reader {
-        Reader { nofollow, set: Arc::new([]), world: World::alone() }
+        Reader { nofollow, set: Arc::new([]), stop_timeout: None, world: World::alone() }
     }
 
     fn question(known: Option<Known>) -> Question {

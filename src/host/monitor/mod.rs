@@ -5,29 +5,37 @@
 //! the directory itself changes) catches whatever no event told. So a lost or late event costs time, never truth.
 //!
 //! * `naming.rs`: which files are vassals, and what they are called
-//! * `place.rs`: which directories and names a monitor means, and one walk over them
+//! * `place.rs`, `walk.rs`: which directories and names a monitor means, and one walk over them
 //! * `watch.rs`: inotify events, named
 //! * `file.rs`: one file's states: being written, leaving, in reading, read (pure, told the time)
 //! * `table.rs`: all files of a monitor and what is due when (pure)
 //! * `look.rs`, `stamp.rs`: one look at one file, on a thread that may block
+//! * `complaints.rs`: what was complained about already (pure)
+//! * `scans.rs`: when the next walk is due (pure)
+//! * `late.rs`: waiting for what hangs
 //! * `task.rs`: the task that turns all this
 //!
 //! Deliberately not here: what a changed file means for a running vassal.
 
+mod complaints;
 mod file;
+mod late;
 mod look;
 mod naming;
 mod place;
+mod scans;
 mod stamp;
 mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod watch;
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, hash_map::Entry},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -35,7 +43,7 @@ use anyhow::Context;
 use futures::FutureExt;
 use liege_core::Name;
 use liege_spec::EmperorSpec;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::{children::Children, inbox::Post};
 
@@ -59,6 +67,7 @@ struct Rules {
     nofollow: bool,
     extra_extensions: Vec<String>,
     vassal_set: Vec<(String, String)>,
+    stop_timeout: Option<Duration>,
     freq: Duration,
 }
 
@@ -66,6 +75,7 @@ struct Rules {
 #[derive(Debug)]
 pub(crate) struct Monitors {
     scan: Vec<Arc<Notify>>,
+    names: Arc<Names>,
     watching: Vec<oneshot::Receiver<()>>,
 }
 
@@ -88,6 +98,7 @@ impl Monitors {
                 nofollow: spec.nofollow,
                 extra_extensions: spec.extra_extensions.clone(),
                 vassal_set: spec.vassal_set.clone(),
+                stop_timeout: spec.curse_tolerance,
                 freq: spec.freq,
             }),
         };
@@ -99,7 +110,7 @@ impl Monitors {
             scan.push(now);
             watching.push(is_watching);
         }
-        Ok(Self { scan, watching })
+        Ok(Self { scan, names: shared.names, watching })
     }
 
     /// Done when everything is watched that is there; once.
@@ -112,19 +123,44 @@ impl Monitors {
     pub(crate) fn rescan(&self) {
         self.scan.iter().for_each(|now| now.notify_one());
     }
+
+    /// Reads a vassal's file again, whatever is known of it.
+    pub(crate) fn read_again(&self, vassal: &Name) {
+        if let Some(home) = self.names.lock().get(vassal) {
+            home.again.send(Arc::clone(&home.path)).ok(); // an error: the daemon is ending
+        }
+    }
 }
 
 /// The names in use. Two monitors may mean the same file; the first one has it.
 #[derive(Debug, Default)]
-struct Names(Mutex<HashSet<Name>>);
+struct Names(Mutex<HashMap<Name, Home>>);
+
+/// Where a name belongs.
+#[derive(Debug)]
+struct Home {
+    path: Arc<Path>,
+    /// Where its monitor hears of files to be read again.
+    again: mpsc::UnboundedSender<Arc<Path>>,
+}
 
 impl Names {
     /// Takes a name; false when another monitor has it.
-    fn claim(&self, name: &Name) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone())
+    fn claim(&self, name: &Name, home: Home) -> bool {
+        match self.lock().entry(name.clone()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(home);
+                true
+            }
+        }
     }
 
     fn release(&self, name: &Name) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.lock().remove(name);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Home>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     file::{File, Found, News, Sign},
     look::{Look, Question},
-    place::Listing,
+    walk::Listing,
 };
 
 /// By path.
@@ -30,6 +30,13 @@ impl Table {
             return;
         }
         self.with(path, |file| file.sign(now, sign));
+    }
+
+    /// A file is to be read again, if it is there.
+    pub(super) fn read_again(&mut self, now: Instant, path: &Path) {
+        if self.files.contains_key(path) {
+            self.with(path, |file| file.read_again(now));
+        }
     }
 
     /// The directory is not what it was.
@@ -73,8 +80,8 @@ impl Table {
     /// A look is done.
     pub(super) fn finish(&mut self, now: Instant, path: &Path, look: Look) -> News {
         let news = self.with(path, |file| file.finish(now, look));
-        if matches!(news, News::Gone) {
-            self.with(path, |file| *file = File::default());
+        // One that was signed meanwhile may be back: it is looked at once more.
+        if matches!(news, News::Gone) && self.files.get(path).is_some_and(|file| file.due().is_none()) {
             self.files.remove(path);
         }
         news
@@ -104,5 +111,31 @@ impl Table {
             }
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_gone_and_signed_again_is_looked_at() {
+        let (mut table, path, begin) = (Table::default(), Path::new("/v/a.ini"), Instant::now());
+        let at = |millis| begin + Duration::from_millis(millis);
+        table.sign(begin, path, Sign::Complete);
+        // It is never quiet, so in the end an answer is believed that is older than the last sign.
+        let mut told = News::None;
+        for millis in [0, 1500, 3000] {
+            assert!(table.begin(at(millis)).is_some());
+            table.sign(at(millis), path, Sign::Complete);
+            told = table.finish(at(millis), path, Look::Missing);
+        }
+        assert!(matches!(told, News::Gone));
+        assert_eq!(table.next_due(), Some(at(3000)), "the last sign was not answered yet");
+        assert!(table.begin(at(3000)).is_some());
+        assert!(matches!(table.finish(at(3000), path, Look::Missing), News::Gone));
+        assert!(table.next_due().is_none() && table.files.is_empty());
     }
 }

@@ -12,40 +12,29 @@ use std::{
 };
 
 use futures::FutureExt;
+use inotify::Watches;
 use liege_core::{Event, Name};
 use liege_spec::Diagnostic;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     task::{spawn_blocking, yield_now},
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{
-    Shared,
-    file::{News, Sign},
+    Home, Shared,
+    complaints::{Complaint, Complaints},
+    file::{Good, News, Sign},
+    late::patiently,
     look::{Look, Question, Reader},
     naming::{Naming, Verdict},
-    place::{Listing, Place},
+    place::Place,
+    scans::{SCANS_APART, Scans},
     table::Table,
+    walk::{Listing, Whereabouts, walk},
     watch::{Seen, Watch},
 };
 use crate::world::{World, phrase};
-
-/// After this long a reading counts as stuck.
-const LATE: Duration = Duration::from_secs(10);
-/// Between two scans asked for by signs: a storm of them must not become a storm of scans.
-const SCANS_APART: Duration = Duration::from_millis(50);
-/// A base that is gone may be on its way back (replaced by rename): it is believed at the second scan.
-const SECOND_SCAN: Duration = Duration::from_millis(200);
-
-/// What is said once, not at every scan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Complaint {
-    Unwatched,
-    Unreadable,
-    Format,
-    NameTaken,
-}
 
 struct Monitor {
     place: Arc<Place>,
@@ -56,28 +45,21 @@ struct Monitor {
     table: Table,
     /// The names of this monitor that the core has heard of.
     told: HashSet<Name>,
-    /// What was complained about already.
-    complaints: HashSet<(Complaint, PathBuf)>,
+    complaints: Complaints,
     scans: Scans,
     answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
-    /// Told when the first scan is done.
+    /// Files to be read again.
+    again: (mpsc::UnboundedSender<Arc<Path>>, mpsc::UnboundedReceiver<Arc<Path>>),
+    /// Dropped when the first scan is done, or late.
     watching: Option<oneshot::Sender<()>>,
 }
 
 /// What comes back from the threads that may block.
 enum Answer {
     Listing(Listing),
+    /// Some directory hangs; its listing will come.
+    Late,
     Look(Arc<Path>, Look),
-}
-
-/// When the next scan is due.
-#[derive(Debug, Default)]
-struct Scans {
-    due: Option<Instant>,
-    in_flight: bool,
-    last: Option<Instant>,
-    /// The last scan did not find the base.
-    base_was_missing: bool,
 }
 
 /// Starts the task of `emperor = WHAT`. What it returns is told when everything is watched that is there.
@@ -88,9 +70,14 @@ pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<
     let watch = Watch::new()?;
     let (watching, is_watching) = oneshot::channel();
     tokio::spawn(async move {
+        let (mut watching, shown) = (Some(watching), PathBuf::from(&what));
         let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-        // A look at a dead file system: it must not keep the other monitors from starting.
-        if let Ok(place) = spawn_blocking(move || Place::new(&what, &cwd)).await {
+        // A look at a dead file system: it must keep neither the other monitors nor the daemon from starting.
+        let place = patiently(spawn_blocking(move || Place::new(&what, &cwd)), |since| {
+            hangs(&shown, since);
+            watching.take();
+        });
+        if let Some(place) = place.await.answer {
             Monitor::of(place, only_one, shared, watch, watching).run(scan_now).await;
         }
     });
@@ -98,10 +85,11 @@ pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<
 }
 
 impl Monitor {
-    fn of(place: Place, only_one: bool, shared: Shared, watch: Watch, watching: oneshot::Sender<()>) -> Self {
+    fn of(place: Place, only_one: bool, shared: Shared, watch: Watch, watching: Option<oneshot::Sender<()>>) -> Self {
         let reader = Reader {
             nofollow: shared.rules.nofollow,
             set: shared.rules.vassal_set.clone().into(),
+            stop_timeout: shared.rules.stop_timeout,
             world: World::of_daemon(place.directory.clone(), Arc::clone(&shared.children)),
         };
         // With several directories, or a pattern over them, two vassals may have the same file name.
@@ -114,10 +102,11 @@ impl Monitor {
             watch,
             table: Table::default(),
             told: HashSet::new(),
-            complaints: HashSet::new(),
+            complaints: Complaints::default(),
             scans: Scans::default(),
             answers: mpsc::unbounded_channel(),
-            watching: Some(watching),
+            again: mpsc::unbounded_channel(),
+            watching,
         }
     }
 
@@ -128,7 +117,7 @@ impl Monitor {
         loop {
             // Without the timer, whose ticks are a millisecond apart.
             self.begin_what_is_due();
-            let due = self.table.next_due().into_iter().chain(self.scans.due.filter(|_| !self.scans.in_flight)).min();
+            let due = self.table.next_due().into_iter().chain(self.scans.due()).min();
             let due_at = due.unwrap_or_else(Instant::now);
             tokio::select! {
                 biased; // signs before answers: an answer may be older than a sign
@@ -142,9 +131,11 @@ impl Monitor {
                     self.take_waiting_signs(&mut broken);
                     match answer {
                         Answer::Listing(listing) => self.scanned(listing),
+                        Answer::Late => drop(self.watching.take()),
                         Answer::Look(path, look) => self.finish(&path, look).await,
                     }
                 }
+                Some(path) = self.again.1.recv() => self.table.read_again(Instant::now(), &path),
                 () = sleep_until(due_at), if due.is_some() => {}
                 _ = rescan.tick() => self.scans.ask(Instant::now()),
                 () = scan_now.notified() => self.scans.ask(Instant::now()),
@@ -183,6 +174,9 @@ impl Monitor {
         let taken = path.file_name().is_some_and(|name| self.place.takes(name));
         match self.naming.judge(path) {
             Verdict::Vassal(_) if taken => self.table.sign(now, path, sign),
+            Verdict::OtherFormat if taken && matches!(sign, Sign::Deleted | Sign::MovedAway) => {
+                self.complaints.forget(Complaint::Format, path);
+            }
             Verdict::OtherFormat if taken => self.complain_of_format(path),
             // A name that is no vassal's may be the way to one: the `..data` link of a ConfigMap.
             Verdict::Vassal(_) | Verdict::OtherFormat | Verdict::Ignored => match sign {
@@ -196,11 +190,7 @@ impl Monitor {
         let now = Instant::now();
         if self.scans.begin(now) {
             let (place, nofollow) = (Arc::clone(&self.place), self.shared.rules.nofollow);
-            let (mut watches, answers) = (self.watch.watches(), self.answers.0.clone());
-            spawn_blocking(move || {
-                // Nobody listens any more: the daemon is ending.
-                answers.send(Answer::Listing(place.walk(&mut watches, nofollow))).ok();
-            });
+            tokio::spawn(list(place, self.watch.watches(), nofollow, self.answers.0.clone()));
         }
         while let Some((path, question)) = self.table.begin(now) {
             tokio::spawn(look(self.shared.clone(), Arc::clone(&self.reader), path, question, self.answers.0.clone()));
@@ -210,21 +200,25 @@ impl Monitor {
     fn scanned(&mut self, mut listing: Listing) {
         let now = Instant::now();
         self.watch.set(std::mem::take(&mut listing.watched));
-        if let Some((directory, error)) = listing.unwatched.take()
-            && self.complaints.insert((Complaint::Unwatched, directory.clone()))
+        let unwatched = listing.unwatched.take();
+        self.complaints.keep(Complaint::Unwatched, |path| unwatched.as_ref().is_some_and(|(directory, _)| directory == path));
+        if let Some((directory, error)) = &unwatched
+            && self.complaints.is_new(Complaint::Unwatched, directory)
         {
             tracing::warn!(
-                target: "emperor", "inotify cannot watch {}: {}; changes are found by the rescans only", directory.display(), phrase(&error)
+                target: "emperor", "inotify cannot watch {}: {}; changes are found by the rescans only", directory.display(), phrase(error)
             );
         }
         let complete = listing.unreadable.is_empty();
         for (path, error) in &listing.unreadable {
-            if self.complaints.insert((Complaint::Unreadable, path.clone())) {
+            if self.complaints.is_new(Complaint::Unreadable, path) {
                 tracing::warn!(target: "emperor", "{} cannot be listed: {}; what runs goes on", path.display(), phrase(error));
             }
         }
+        self.complaints.keep(Complaint::Unreadable, |path| listing.unreadable.iter().any(|(directory, _)| directory == path));
         if complete {
-            self.complaints.retain(|(complaint, _)| *complaint != Complaint::Unreadable);
+            let unknown: HashSet<&Path> = listing.unknown.iter().map(PathBuf::as_path).collect();
+            self.complaints.keep(Complaint::Format, |path| listing.files.contains_key(path) || unknown.contains(path));
         }
         let vassal = |monitor: &mut Self, path: &Path| match monitor.naming.judge(path) {
             Verdict::Vassal(_) => true,
@@ -245,13 +239,11 @@ impl Monitor {
         }
         self.table.scanned(now, &listing, complete && gone_for_good);
         self.scans.finish(now, listing.base_missing);
-        if let Some(watching) = self.watching.take() {
-            watching.send(()).ok();
-        }
+        self.watching = None;
     }
 
     fn complain_of_format(&mut self, path: &Path) {
-        if self.complaints.insert((Complaint::Format, path.to_owned())) {
+        if self.complaints.is_new(Complaint::Format, path) {
             tracing::warn!(target: "emperor", "{}: vassals are written in INI; this format is not read", path.display());
         }
     }
@@ -262,57 +254,35 @@ impl Monitor {
         let event = match news {
             News::None => return,
             News::Gone => {
+                self.complaints.forget(Complaint::NameTaken, path);
                 if self.told.remove(&vassal) {
                     self.shared.names.release(&vassal);
                     self.shared.post.event(Event::Vanished { vassal }).await;
                 }
                 return;
             }
-            News::Good(config, warnings) => {
-                warn(&vassal, &warnings);
-                Event::Config { vassal: vassal.clone(), config, directory: self.place.directory.clone() }
+            News::Good(Good { config, warnings, touched }) => {
+                if touched {
+                    warn(&vassal, &warnings); // else they were said before
+                }
+                Event::Config { vassal: vassal.clone(), config, directory: self.place.directory.clone(), touched }
             }
             News::Bad(diagnostics) => Event::BadConfig { vassal: vassal.clone(), diagnostics },
         };
-        if self.told.contains(&vassal) || self.claim(&vassal) {
+        if self.told.contains(&vassal) || self.claim(&vassal, path) {
             self.shared.post.event(event).await;
         }
     }
 
-    fn claim(&mut self, vassal: &Name) -> bool {
-        if self.shared.names.claim(vassal) {
+    fn claim(&mut self, vassal: &Name, path: &Path) -> bool {
+        if self.shared.names.claim(vassal, Home { path: path.into(), again: self.again.0.clone() }) {
             self.told.insert(vassal.clone());
             return true;
         }
-        if self.complaints.insert((Complaint::NameTaken, PathBuf::from(&**vassal))) {
+        if self.complaints.is_new(Complaint::NameTaken, path) {
             tracing::warn!(target: "emperor", vassal = &**vassal, monitor = %self.place, "another monitor has this file already");
         }
         false
-    }
-}
-
-impl Scans {
-    fn ask(&mut self, at: Instant) {
-        let earliest = self.last.map_or(at, |last| at.max(last + SCANS_APART));
-        self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
-    }
-
-    fn begin(&mut self, now: Instant) -> bool {
-        let begins = !self.in_flight && self.due.is_some_and(|due| due <= now);
-        if begins {
-            self.due = None;
-            self.in_flight = true;
-        }
-        begins
-    }
-
-    fn finish(&mut self, now: Instant, base_missing: bool) {
-        self.in_flight = false;
-        self.last = Some(now);
-        if base_missing && !self.base_was_missing {
-            self.ask(now + SECOND_SCAN);
-        }
-        self.base_was_missing = base_missing;
     }
 }
 
@@ -325,22 +295,49 @@ fn warn(vassal: &Name, warnings: &[Diagnostic]) {
 /// One look, on a thread that may block.
 async fn look(shared: Shared, reader: Arc<Reader>, path: Arc<Path>, question: Question, answers: mpsc::UnboundedSender<Answer>) {
     let (Ok(_thread), Ok(place)) = (shared.threads.acquire().await, shared.readings.acquire().await) else { return };
-    let mut reading = spawn_blocking({
+    let mut place = Some(place);
+    let reading = spawn_blocking({
         let path = Arc::clone(&path);
         move || reader.look(&path, &question)
     });
-    let look = match timeout(LATE, &mut reading).await {
-        Ok(look) => look,
-        Err(_) => {
-            drop(place);
-            tracing::warn!(
-                target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
-                path.display(), LATE.as_secs()
-            );
-            reading.await
-        }
-    };
-    if let Ok(look) = look {
+    let waited = patiently(reading, |since| {
+        place = None;
+        tracing::warn!(
+            target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
+            path.display(), since.as_secs()
+        );
+    })
+    .await;
+    if let Some(look) = waited.answer {
         answers.send(Answer::Look(path, look)).ok(); // an error: the runtime is ending
     }
+}
+
+/// One walk, on a thread that may block.
+async fn list(place: Arc<Place>, mut watches: Watches, nofollow: bool, answers: mpsc::UnboundedSender<Answer>) {
+    let at = Whereabouts::default();
+    let walking = spawn_blocking({
+        let at = at.clone();
+        move || walk(&place, &mut watches, nofollow, &at)
+    });
+    let mut hung = PathBuf::new();
+    let waited = patiently(walking, |since| {
+        hung = at.path();
+        hangs(&hung, since);
+        answers.send(Answer::Late).ok();
+    })
+    .await;
+    if let Some(late) = waited.late {
+        tracing::info!(target: "emperor", "{} answers again after {} s", hung.display(), late.as_secs());
+    }
+    if let Some(listing) = waited.answer {
+        answers.send(Answer::Listing(listing)).ok(); // an error: the daemon is ending
+    }
+}
+
+fn hangs(directory: &Path, since: Duration) {
+    tracing::warn!(
+        target: "emperor", "{} has not answered for {} s: a dead file system? What runs goes on, what changes there is not seen",
+        directory.display(), since.as_secs()
+    );
 }

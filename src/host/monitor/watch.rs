@@ -8,7 +8,7 @@ use std::{collections::HashMap, io, path::PathBuf};
 use futures::StreamExt;
 use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, Watches};
 
-use super::{file::Sign, place::Role};
+use super::{file::Sign, walk::Role};
 
 /// Room for about a hundred events with long names per read.
 const BUFFER: usize = 16 << 10;

@@ -15,6 +15,7 @@ impl Flattener<'_> {
     /// Reads a text as a file: magic, lines, and each pair of the asked section appended. The magic table is filled already.
     pub(super) fn read_text(&mut self, path: &str, section: Option<&str>, text: &[u8]) {
         self.last_file = Some(path.to_owned());
+        self.magic.inquire(text, self.lookup);
         let substituted = self.magic.substitute(text);
         let shown = match section {
             Some(section) if !section.is_empty() => format!("{path}:{section}"),

@@ -151,7 +151,7 @@ fn attributes_are_read_raw() {
 fn pairs_of_the_emperor_come_first() {
     let set = [("stop-timeout", "9"), ("what", "emperors"), ("hook-timeout", "9")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let text = b"[vassal]\nstop-timeout = 5\nwhat = files\nexec-as-user = %(what)\n";
-    let source = Source { path: "a.ini", text, set: &set };
+    let source = Source { set: &set, ..Source::new("a.ini", text) };
     let spec = read_vassal(&source, &world()).value.unwrap().fresh;
     // A scalar of the file wins, a placeholder of the emperor's does: the last and the first one count.
     assert_eq!((spec.timeouts.stop.as_secs(), spec.timeouts.hook.as_secs()), (5, 9));
@@ -216,4 +216,18 @@ fn no_bytes_make_it_fall_over() {
             let _ = diagnostic.to_string();
         }
     }
+}
+
+#[test]
+fn how_long_an_end_may_take_is_the_vassals_own_word_then_the_emperors() {
+    let stop = |text: &str, stop_timeout| {
+        let text = format!("[vassal]\ncommand = /bin/true\n{text}");
+        let source = Source { stop_timeout, ..Source::new("/etc/vassals/shop.ini", text.as_bytes()) };
+        let config = read_vassal(&source, &world()).value.unwrap();
+        assert_eq!(config.fresh.timeouts, config.again.timeouts);
+        config.fresh.timeouts.stop.as_secs()
+    };
+    let emperors = Some(Duration::from_secs(7));
+    assert_eq!((stop("", None), stop("", emperors)), (30, 7));
+    assert_eq!((stop("stop-timeout = 5\n", None), stop("stop-timeout = 5\n", emperors)), (5, 5));
 }

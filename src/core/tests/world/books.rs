@@ -21,6 +21,7 @@ pub enum Broken {
     DaemonExitsOnlyWhenNoPidLives,
     BadConfigNeverStopsARunningVassal(Name),
     EveryFileHasAVassal(Name),
+    ReadingAgainChangesNothing(Name),
     EveryWishIsMetInCalm(Name),
     ShutdownEndsTheDaemon,
 }
@@ -51,16 +52,21 @@ pub struct Books {
     pub released: BTreeSet<u64>,
     failures: BTreeMap<Name, Failures>,
     written: BTreeMap<Name, std::sync::Arc<liege_spec::VassalConfig>>,
+    /// The event at hand says again what was said before, of a file nobody touched.
+    nothing_new: bool,
 }
 
 impl Books {
     pub fn before(&mut self, now: Time, event: &Event) {
+        self.nothing_new = false;
         match event {
             Event::Asked(Request::Shutdown) => self.shutdown = true,
             Event::Asked(Request::ClearAll) => self.failures.values_mut().for_each(|f| f.last_delay = None),
-            Event::Config { vassal, config, .. } => {
-                // A new text gives a new chance.
-                if self.written.insert(vassal.clone(), config.clone()).as_ref() != Some(config) {
+            Event::Config { vassal, config, touched, .. } => {
+                let same = self.written.insert(vassal.clone(), config.clone()).as_ref() == Some(config);
+                self.nothing_new = same && !touched;
+                // A new text gives a new chance; the old one in another world does not.
+                if !same && *touched {
                     let failures = self.failures.entry(vassal.clone()).or_default();
                     (failures.last_delay, failures.unread) = (None, true);
                 }
@@ -82,7 +88,8 @@ impl Books {
                     | FromInit::Said(_)
                     | FromInit::AppExited { .. }
                     | FromInit::MountsChanged { .. }
-                    | FromInit::OrphanDied { .. } => {}
+                    | FromInit::OrphanDied { .. }
+                    | FromInit::OrphansDied { .. } => {}
                 }
             }
             Event::BadConfig { .. }
@@ -103,6 +110,12 @@ impl Books {
             if !harmless {
                 return Err(Broken::BadConfigNeverStopsARunningVassal(vassal.clone()));
             }
+        }
+        if let Event::Config { vassal, .. } = event
+            && self.nothing_new
+            && !actions.is_empty()
+        {
+            return Err(Broken::ReadingAgainChangesNothing(vassal.clone()));
         }
         for action in actions {
             if let Action::Tell { vassal, message: ToInit::Walk(_) | ToInit::Reload(_), .. } = action {

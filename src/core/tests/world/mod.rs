@@ -41,6 +41,7 @@ impl Machine for Emperor {
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
     Write { vassal: u8, jail: u8, app: u8 },
+    ReadAgain { vassal: u8, elsewhere: Option<u8> },
     Bad { vassal: u8 },
     Remove { vassal: u8 },
     Born { pick: u8, fails: bool },
@@ -50,6 +51,7 @@ pub enum Op {
     Says { pick: u8, word: u8 },
     AppEnds { pick: u8, code: u8 },
     Orphan { pick: u8 },
+    Storm { pick: u8 },
     Mounts { pick: u8, fuse: bool },
     Garbles { pick: u8 },
     Examined { pick: u8 },
@@ -106,7 +108,15 @@ impl<M: Machine> World<M> {
                 let name = specs::name(vassal);
                 self.files.insert(name.clone(), (jail, app));
                 let config = specs::config(jail, app).into();
-                self.feed(Event::Config { vassal: name, config, directory: "/v".into() })
+                self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: true })
+            }
+            // With `elsewhere` the world around the file gives it another meaning.
+            Op::ReadAgain { vassal, elsewhere } => {
+                let name = specs::name(vassal);
+                let Some((jail, app)) = self.files.get_mut(&name) else { return Ok(()) };
+                *app = elsewhere.unwrap_or(*app);
+                let config = specs::config(*jail, *app).into();
+                self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: false })
             }
             Op::Bad { vassal } => self.feed(Event::BadConfig { vassal: specs::name(vassal), diagnostics: Vec::new() }),
             Op::Remove { vassal } => {
@@ -122,6 +132,7 @@ impl<M: Machine> World<M> {
             Op::Starts { pick } => self.report(pick, FromInit::Started { pid: 2 }),
             Op::Says { pick, word } => self.report(pick, FromInit::Said(AppWord::from(word))),
             Op::AppEnds { pick, code } => self.report(pick, FromInit::AppExited { exit: Exit::Code(code.into()) }),
+            Op::Storm { pick } => self.report(pick, FromInit::OrphansDied { count: 1000 }),
             Op::Orphan { pick } => self.report(pick, FromInit::OrphanDied { pid: 3, exit: Exit::Signal(9) }),
             Op::Mounts { pick, fuse } => self.report(pick, FromInit::MountsChanged { own_fuse: fuse }),
             Op::Garbles { pick } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
@@ -314,7 +325,11 @@ impl<M: Machine> World<M> {
                 }
                 self.quit = true;
             }
-            Action::Secure { .. } | Action::Examine { .. } | Action::ProbeNow { .. } | Action::Note(_) => {}
+            Action::Secure { .. }
+            | Action::Examine { .. }
+            | Action::ProbeNow { .. }
+            | Action::ReadAgain { .. }
+            | Action::Note(_) => {}
         }
         Ok(())
     }

@@ -25,6 +25,8 @@ pub enum Sabotage {
     QuitsAtOnce,
     /// Takes a mistake for a removal.
     MistakesAreRemovals,
+    /// Takes a file that was only read again for one that was touched.
+    TakesAReadingForATouch,
     /// Forgets what was to start.
     LosesFiles,
 }
@@ -79,6 +81,9 @@ impl Machine for Saboteur {
             (Sabotage::QuitsAtOnce, Event::Asked(Request::Shutdown)) => vec![Action::Quit],
             (Sabotage::MistakesAreRemovals, Event::BadConfig { vassal, .. }) => {
                 self.inner.handle(now, Event::Vanished { vassal })
+            }
+            (Sabotage::TakesAReadingForATouch, Event::Config { vassal, config, directory, .. }) => {
+                self.inner.handle(now, Event::Config { vassal, config, directory, touched: true })
             }
             (_, event) => self.inner.handle(now, event),
         }

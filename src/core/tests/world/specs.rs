@@ -14,7 +14,7 @@ pub const MAX_THROTTLE: Duration = Duration::from_secs(180);
 pub const LIMITS: Limits = Limits { nofile: (1024, 4096), oom_score_adj: 0 };
 
 pub fn name(vassal: u8) -> Name {
-    format!("app{}.ini", vassal % 4).into()
+    format!("app{}.ini", vassal % 8).into()
 }
 
 fn at(line: u32, key: &str) -> Origin {
@@ -25,7 +25,7 @@ fn at(line: u32, key: &str) -> Origin {
 pub fn config(jail: u8, app: u8) -> VassalConfig {
     let hook = Hook {
         phase: HookPhase::AsUser,
-        verb: Asked::new(Verb::Exec(format!("fuse-zip -r {}.zip /app", jail % 2)), at(4, "exec-as-user")),
+        verb: Asked::new(Verb::Exec(format!("fuse-zip -r /srv/{}.zip /app", jail % 2)), at(4, "exec-as-user")),
         hidden: false,
     };
     let program = if app.is_multiple_of(2) {
@@ -57,7 +57,7 @@ pub fn config(jail: u8, app: u8) -> VassalConfig {
     VassalConfig { fresh: spec.clone(), again: spec }
 }
 
-/// Two may start at once, four exist: places are short.
+/// Two may start at once, eight exist: places are short.
 pub fn emperor() -> EmperorSpec {
     EmperorSpec {
         monitors: Vec::new(),

@@ -29,6 +29,8 @@ use crate::{
 enum News {
     /// It runs this word.
     Runs(String),
+    /// It was only read again.
+    Still(String),
     Bad,
     Gone,
 }
@@ -74,8 +76,9 @@ impl Scene {
             .expect("news in time")
             .expect("the monitor lives");
         match mail {
-            Mail::Event(Event::Config { vassal, config, .. }) => match &config.fresh.app.program {
-                ProgramSpec::Command(Asked { value, .. }) => (vassal.to_string(), News::Runs(value[1].clone())),
+            Mail::Event(Event::Config { vassal, config, touched, .. }) => match &config.fresh.app.program {
+                ProgramSpec::Command(Asked { value, .. }) if touched => (vassal.to_string(), News::Runs(value[1].clone())),
+                ProgramSpec::Command(Asked { value, .. }) => (vassal.to_string(), News::Still(value[1].clone())),
                 other => panic!("{other:?}"),
             },
             Mail::Event(Event::BadConfig { vassal, .. }) => (vassal.to_string(), News::Bad),

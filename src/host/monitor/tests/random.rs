@@ -135,6 +135,7 @@ async fn follow(deeds: Vec<Deed>) {
 fn hear(heard: &mut BTreeMap<String, News>, (name, news): (String, News)) {
     match news {
         News::Gone => assert!(heard.remove(&name).is_some(), "{name} went without having come"),
+        News::Still(word) => drop(heard.insert(name, News::Runs(word))),
         news => drop(heard.insert(name, news)),
     }
 }

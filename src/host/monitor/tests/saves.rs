@@ -7,7 +7,10 @@ use std::{
     os::unix::fs::symlink,
 };
 
+use liege_core::Event;
+
 use super::{News, Scene, runs, text, touch};
+use crate::inbox::Mail;
 
 #[tokio::test]
 async fn a_file_comes_changes_is_touched_and_goes() {
@@ -205,4 +208,49 @@ async fn a_link_to_itself_hides_nothing_else() {
     scene.quiet().await;
     fs::remove_file(scene.path("loop.ini")).unwrap();
     scene.expect("loop.ini", News::Gone).await;
+}
+
+#[tokio::test]
+async fn a_file_that_could_not_be_read_for_a_moment_is_not_taken_for_touched() {
+    let mut scene = Scene::of(&["v"]).await;
+    for dir in ["v", "real"] {
+        fs::create_dir(scene.path(dir)).unwrap();
+    }
+    scene.write("real/a.ini", "one");
+    symlink("real", scene.path("way")).unwrap();
+    symlink("../way/a.ini", scene.path("v/a.ini")).unwrap();
+    scene.expect("a.ini", runs("one")).await;
+    // Whoever follows the link now goes in circles: it is there, and cannot be read.
+    fs::remove_file(scene.path("way")).unwrap();
+    symlink("way", scene.path("way")).unwrap();
+    scene.monitors.rescan();
+    scene.expect("a.ini", News::Bad).await;
+    fs::remove_file(scene.path("way")).unwrap();
+    symlink("real", scene.path("way")).unwrap();
+    scene.monitors.rescan();
+    scene.expect("a.ini", News::Still("one".into())).await;
+}
+
+#[tokio::test]
+async fn a_file_is_read_again_when_its_vassal_has_died() {
+    let mut scene = Scene::of(&["v"]).await;
+    fs::create_dir(scene.path("v")).unwrap();
+    fs::write(scene.path("word"), "one").unwrap();
+    fs::write(scene.path("v/a.ini"), "[vassal]\ncommand = /bin/echo @(../word)\n").unwrap();
+    scene.expect("a.ini", runs("one")).await;
+    fs::write(scene.path("word"), "two").unwrap();
+    scene.monitors.read_again(&"a.ini".into());
+    scene.expect("a.ini", News::Still("two".into())).await;
+    scene.monitors.read_again(&"nobody.ini".into());
+    fs::remove_file(scene.path("v/a.ini")).unwrap();
+    scene.expect("a.ini", News::Gone).await;
+}
+
+#[tokio::test]
+async fn the_emperors_curse_tolerance_is_every_vassals_time_to_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut scene = Scene::with(dir, &[""], &[("emperor-curse-tolerance", "7")]).await;
+    scene.write("a.ini", "one");
+    let Some(Mail::Event(Event::Config { config, .. })) = scene.mail.recv().await else { panic!() };
+    assert_eq!(config.fresh.timeouts.stop.as_secs(), 7);
 }

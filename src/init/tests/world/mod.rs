@@ -194,6 +194,20 @@ impl Vassal {
         })
     }
 
+    /// Hears until so many orphans have died: how many they were, and in how many words.
+    pub fn orphans_died(&mut self, count: u32) -> (u32, u32) {
+        let (mut told, mut words) = (0, 0);
+        while told < count {
+            told += self.hears_until(|m| match m {
+                FromInit::OrphanDied { .. } => Some(1),
+                FromInit::OrphansDied { count } => Some(*count),
+                _ => None,
+            });
+            words += 1;
+        }
+        (told, words)
+    }
+
     /// The next line of the vassal's output.
     pub fn line(&mut self) -> String {
         let mut line = Vec::new();

@@ -1,0 +1,206 @@
+//! Storms: many vassals fail together because they stand on the same thing, a zip, a root, a directory below a union.
+//!
+//! When several that share a layer lose their mounts within a few seconds, starting them all again at once would load an ill disk
+//! with a thousand daemons, and fail a thousand times. So that is one *incident*: one of them, the canary, goes on trying as it
+//! would alone; the others are held until it is well, then return, as fast as there are places to start. Who waits too long
+//! tries by himself: an incident delays, it never decides.
+//!
+//! A lone failure is never delayed: the first few of a storm are not either, they cannot know yet.
+//!
+//! Layers are the absolute paths in the commands and mounts of a vassal's hooks. That two vassals name the same path and fail in
+//! the same seconds is what counts, not what the path is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use liege_spec::{Jail, Verb};
+
+use crate::{Name, Time};
+
+/// Failures this close together may have one cause.
+const WINDOW: Duration = Duration::from_secs(5);
+/// So many vassals in one window are a storm.
+const STORM: usize = 5;
+/// How long a vassal is held at most.
+pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
+/// What a failed vassal is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// As if it were alone.
+    Go,
+    /// The same, and with it a storm has begun: the layer, and how many have failed so far.
+    Canary { layer: String, failed: usize },
+    /// Wait for the canary.
+    Hold,
+}
+
+/// All incidents, and the failures that may become one.
+#[derive(Debug, Default)]
+pub(crate) struct Storms {
+    recent: VecDeque<(Time, Name, BTreeSet<String>)>,
+    incidents: BTreeMap<String, Incident>,
+    released: Vec<Name>,
+}
+
+#[derive(Debug)]
+struct Incident {
+    began: Time,
+    canary: Name,
+    held: BTreeSet<Name>,
+}
+
+/// An incident that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Over {
+    pub(crate) layer: String,
+    pub(crate) lasted: Duration,
+    pub(crate) held: usize,
+}
+
+impl Storms {
+    /// A vassal failed; `of_mount`: it lost a mount, which is what storms are made of.
+    pub(crate) fn failed(&mut self, now: Time, vassal: &Name, layers: BTreeSet<String>, of_mount: bool) -> Verdict {
+        if self.incidents.values().any(|incident| incident.canary == *vassal) {
+            return Verdict::Go;
+        }
+        if let Some((_, incident)) = self.incidents.iter_mut().find(|(layer, _)| layers.contains(*layer)) {
+            incident.held.insert(vassal.clone());
+            return Verdict::Hold;
+        }
+        if !of_mount {
+            return Verdict::Go;
+        }
+        self.recent.retain(|(at, name, _)| now - *at < WINDOW && name != vassal);
+        self.recent.push_back((now, vassal.clone(), layers.clone()));
+        let failed = |layer: &String| self.recent.iter().filter(|(_, _, others)| others.contains(layer)).count();
+        match layers.into_iter().map(|layer| (failed(&layer), layer)).max() {
+            Some((failed, layer)) if failed >= STORM => {
+                let incident = Incident { began: now, canary: vassal.clone(), held: BTreeSet::new() };
+                self.incidents.insert(layer.clone(), incident);
+                Verdict::Canary { layer, failed }
+            }
+            _ => Verdict::Go,
+        }
+    }
+
+    /// A vassal is well: its mount answers, or its run has settled. If it was the canary its incident is over and the held are free.
+    pub(crate) fn well(&mut self, now: Time, vassal: &Name) -> Option<Over> {
+        let layer = self.incidents.iter().find(|(_, incident)| incident.canary == *vassal)?.0.clone();
+        let incident = self.incidents.remove(&layer)?;
+        self.recent.clear(); // what comes now is another story
+        let over = Over { layer, lasted: now - incident.began, held: incident.held.len() };
+        self.released.extend(incident.held);
+        Some(over)
+    }
+
+    /// A vassal waits no more: it starts, or is gone for ever.
+    pub(crate) fn left(&mut self, vassal: &Name) {
+        self.incidents.values_mut().for_each(|incident| _ = incident.held.remove(vassal));
+    }
+
+    /// A vassal is gone. A canary's part falls to one of the held, who starts at once; without any the incident is forgotten.
+    pub(crate) fn gone(&mut self, vassal: &Name) {
+        self.left(vassal);
+        for incident in self.incidents.values_mut().filter(|incident| incident.canary == *vassal) {
+            if let Some(next) = incident.held.pop_first() {
+                self.released.push(next.clone());
+                incident.canary = next;
+            }
+        }
+        self.incidents.retain(|_, incident| incident.canary != *vassal);
+        self.recent.retain(|(_, name, _)| name != vassal);
+    }
+
+    /// Those who may start now.
+    pub(crate) fn take_released(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.released)
+    }
+}
+
+/// What a vassal stands on: the absolute paths its hooks name, without those it watches, which are its own.
+pub(crate) fn layers<'a>(jail: &Jail, watched: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let mut layers = BTreeSet::new();
+    for hook in &jail.hooks {
+        match &hook.verb.value {
+            Verb::Exec(command) | Verb::SafeExec(command) => layers.extend(paths(command)),
+            Verb::Mount { source, data, .. } => layers.extend(paths(source).chain(paths(data))),
+            _ => {}
+        }
+    }
+    watched.for_each(|path| _ = layers.remove(path));
+    layers
+}
+
+/// `/ns/precise` in `unionfs-fuse -ocow,chroot=/ns /cow/shop=RW:/precise=RO /ufs`.
+fn paths(text: &str) -> impl Iterator<Item = String> + '_ {
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, '=' | ':' | ',' | '"' | '\''));
+    words.filter(|word| word.len() > 1 && word.starts_with('/')).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(name: &str) -> BTreeSet<String> {
+        BTreeSet::from([name.to_owned()])
+    }
+
+    fn name(n: usize) -> Name {
+        format!("v{n}").into()
+    }
+
+    /// So many failures on one layer, a tenth of a second apart.
+    fn failures(storms: &mut Storms, count: usize) -> Vec<Verdict> {
+        (0..count).map(|n| storms.failed(Time(n as u64 * 100_000), &name(n), layer("/root"), true)).collect()
+    }
+
+    #[test]
+    fn the_fifth_is_the_canary_and_whoever_follows_is_held() {
+        let mut storms = Storms::default();
+        let verdicts = failures(&mut storms, 7);
+        assert_eq!(verdicts[..4], [const { Verdict::Go }; 4]);
+        assert_eq!(verdicts[4], Verdict::Canary { layer: "/root".into(), failed: 5 });
+        assert_eq!(verdicts[5..], [Verdict::Hold, Verdict::Hold]);
+        let over = storms.well(Time(1_000_000), &name(4)).unwrap();
+        assert_eq!((over.held, over.lasted), (2, Duration::from_millis(600)));
+        assert_eq!(storms.take_released(), [name(5), name(6)]);
+    }
+
+    #[test]
+    fn failures_that_share_nothing_are_no_storm() {
+        let mut storms = Storms::default();
+        let alone = (0..50).all(|n| storms.failed(Time(n), &name(n as usize), layer(&format!("/{n}")), true) == Verdict::Go);
+        assert!(alone);
+    }
+
+    #[test]
+    fn one_vassal_that_fails_again_and_again_is_no_storm() {
+        let mut storms = Storms::default();
+        assert!((0..50).all(|n| storms.failed(Time(n), &name(0), layer("/root"), true) == Verdict::Go));
+    }
+
+    #[test]
+    fn failures_far_apart_are_no_storm() {
+        let mut storms = Storms::default();
+        assert!((0..50).all(|n| storms.failed(Time(n * 2_000_000), &name(n as usize), layer("/root"), true) == Verdict::Go));
+    }
+
+    #[test]
+    fn a_canary_that_is_gone_hands_its_part_on() {
+        let mut storms = Storms::default();
+        failures(&mut storms, 7);
+        storms.gone(&name(4));
+        assert_eq!(storms.take_released(), [name(5)]);
+        assert!(storms.well(Time(9_000_000), &name(5)).is_some());
+        assert_eq!(storms.take_released(), [name(6)]);
+    }
+
+    #[test]
+    fn layers_are_the_paths_of_commands_and_mounts() {
+        let found: Vec<_> = paths("unionfs-fuse -ocow,chroot=/ns,max_files=32768 /cow/shop=RW:/precise=RO /ufs").collect();
+        assert_eq!(found, ["/ns", "/cow/shop", "/precise", "/ufs"]);
+    }
+}

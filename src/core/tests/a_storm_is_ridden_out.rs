@@ -1,0 +1,91 @@
+//! Many vassals on one zip lose their mounts together: one tries first, the others return when it is well.
+
+#[path = "world/specs.rs"]
+#[allow(unreachable_pub, reason = "shared with the invariants, where it is a room of its own")]
+mod specs;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use liege_core::{Action, Emperor, Event, Health, Mounted, Name, Note, Phase, Probed, Time};
+use liege_plan::{Exit, FromInit};
+
+/// A daemon whose births succeed at once.
+struct Daemon {
+    emperor: Emperor,
+    now: Time,
+    births: BTreeMap<Name, u64>,
+    notes: Vec<Note>,
+}
+
+impl Daemon {
+    fn with_running(count: u8) -> Self {
+        let mut spec = specs::emperor();
+        spec.max_starts = Some(100);
+        let emperor = Emperor::new(&spec, 2, specs::LIMITS);
+        let mut daemon = Self { emperor, now: Time(0), births: BTreeMap::new(), notes: Vec::new() };
+        for vassal in 0..count {
+            let config = specs::config(0, 0).into();
+            daemon.feed(Event::Config { vassal: specs::name(vassal), config, directory: "/v".into(), touched: true });
+        }
+        daemon
+    }
+
+    fn feed(&mut self, event: Event) {
+        self.now = self.now + Duration::from_millis(1);
+        for action in self.emperor.handle(self.now, event) {
+            match action {
+                Action::Spawn { vassal, birth, .. } => {
+                    self.births.insert(vassal.clone(), birth);
+                    self.feed(Event::Spawned { vassal: vassal.clone(), birth, pid: 9 });
+                    self.feed(Event::Reported { vassal, birth, report: FromInit::Started { pid: 2 } });
+                }
+                Action::Kill { vassal, birth } => self.feed(Event::Exited { vassal, birth, exit: Exit::Signal(9) }),
+                Action::Note(note) => self.notes.push(note),
+                _ => {}
+            }
+        }
+    }
+
+    fn probed(&mut self, vassal: u8, health: Health) {
+        let vassal = specs::name(vassal);
+        let probed = Probed { mount: Some(Mounted { id: 7, device: (0, 50), is_root: true }), ..Probed::of(health) };
+        let birth = self.births[&vassal];
+        self.feed(Event::Probed { vassal, birth, path: "/app".into(), probed });
+    }
+
+    fn phases(&self) -> Vec<Phase> {
+        self.emperor.view(self.now).vassals.iter().map(|vassal| vassal.phase).collect()
+    }
+}
+
+#[test]
+fn a_storm_is_ridden_out() {
+    let mut daemon = Daemon::with_running(8);
+    assert_eq!(daemon.phases(), [Phase::Running; 8]);
+    for vassal in 0..8 {
+        daemon.probed(vassal, Health::Dead { errno: 107 });
+    }
+    // The first five came back by themselves, the fifth as the canary; the others wait for it.
+    assert_eq!(daemon.phases(), [[Phase::Running; 5].as_slice(), &[Phase::Waiting; 3]].concat());
+    let storms: Vec<String> = daemon.notes.iter().filter(|n| matches!(n, Note::Storm { .. })).map(ToString::to_string).collect();
+    let [storm] = &storms[..] else { panic!("one incident is told once: {storms:?}") };
+    assert!(storm.starts_with("5 vassals that use"), "{storm}");
+
+    daemon.probed(0, Health::Healthy);
+    assert_eq!(daemon.phases()[5..], [Phase::Waiting; 3], "only the canary counts");
+    daemon.probed(4, Health::Healthy);
+    assert_eq!(daemon.phases(), [Phase::Running; 8]);
+    assert!(daemon.notes.iter().any(|note| matches!(note, Note::StormOver { held: 3, .. })));
+}
+
+#[test]
+fn nobody_is_held_for_ever() {
+    let mut daemon = Daemon::with_running(6);
+    for vassal in 0..6 {
+        daemon.probed(vassal, Health::Dead { errno: 107 });
+    }
+    assert_eq!(daemon.phases()[5], Phase::Waiting);
+    daemon.now = daemon.now + Duration::from_secs(60);
+    daemon.feed(Event::Deadline);
+    assert_eq!(daemon.phases()[5], Phase::Running);
+}

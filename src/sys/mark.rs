@@ -1,0 +1,94 @@
+//! A mark that all descendants of a process bear, and nobody else: who is whose, also when parents have died.
+//!
+//! An orphan's parent is whoever adopted it, its session and its environment are what it made of them. What a process can
+//! neither shake off nor raise without `CAP_SYS_RESOURCE` is a hard resource limit. `RLIMIT_LOCKS` limits nothing (since Linux
+//! 2.4.25 no file lock is counted), every fork and exec hands it down, and everybody's can be read in `/proc`.
+//!
+//! A daemon within a daemon lowers it once more: its own family bears the lower mark.
+//!
+//! Deliberately not here: a defence against root. It may raise the limit, as it may end the daemon.
+
+use std::fs;
+
+use nix::{
+    libc::RLIM_INFINITY,
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
+
+/// Higher than any limit somebody means.
+const HIGHEST: u64 = 1 << 62;
+
+/// The mark of one family: of the process that took it, and of all it starts from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// Marks this process. Its children from before stay unmarked.
+    ///
+    /// # Errors
+    /// None that the kernel documents; a filter of system calls may refuse.
+    pub fn take() -> nix::Result<Self> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_LOCKS)?;
+        let mark = if hard == RLIM_INFINITY { HIGHEST } else { hard.saturating_sub(1) };
+        setrlimit(Resource::RLIMIT_LOCKS, soft.min(mark), mark)?;
+        Ok(Self(mark))
+    }
+
+    /// Whether a process certainly lacks it. One that is gone, or cannot be asked, does not.
+    #[must_use]
+    pub fn is_lacked_by(self, pid: i32) -> bool {
+        fs::read_to_string(format!("/proc/{pid}/limits"))
+            .ok()
+            .and_then(|text| hard_limit(&text))
+            .is_some_and(|hard| hard > self.0)
+    }
+}
+
+/// From `Max file locks            unlimited            unlimited            locks`.
+fn hard_limit(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Max file locks"))?;
+    match line.split_ascii_whitespace().nth(1)? {
+        "unlimited" => Some(RLIM_INFINITY),
+        number => number.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("100").spawn().unwrap()
+    }
+
+    fn pid(child: &Child) -> i32 {
+        i32::try_from(child.id()).unwrap()
+    }
+
+    #[test]
+    fn those_from_before_lack_it_those_from_then_on_bear_it_whatever_they_do() {
+        let mut before = sleeper();
+        let mark = Mark::take().unwrap();
+        let mut after = sleeper();
+        let mut fled = Command::new("setsid").args(["env", "-i", "sh", "-c", "cd /; exec /bin/sleep 100"]).spawn().unwrap();
+        let inner = Mark::take().unwrap();
+        let lacking = [pid(&before), pid(&after), pid(&fled)].map(|pid| (mark.is_lacked_by(pid), inner.is_lacked_by(pid)));
+        for child in [&mut before, &mut after, &mut fled] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(lacking, [(true, true), (false, true), (false, true)]);
+        assert!(!mark.is_lacked_by(pid(&before)), "gone");
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_none() {
+        let line =
+            |hard: &str| format!("Max processes 1 2 processes\nMax file locks            7          {hard}        locks\n");
+        assert_eq!(hard_limit(&line("unlimited")), Some(RLIM_INFINITY));
+        assert_eq!(hard_limit(&line("12")), Some(12));
+        assert_eq!(hard_limit("Max processes 1 2 processes\n"), None);
+    }
+}
