@@ -14,7 +14,10 @@ BIN     := $(CARGO_TARGET_DIR)/release
 # The binary that demo, stories and bench drive; liege-init lies beside it.
 export LIEGE ?= $(BIN)/liege
 
-.PHONY: help build install check fmt lint doc borders test stories demo bench deps deps-build root
+# One story with its output, however long it takes: cargo's own runner, because nextest ends what lasts.
+STORY   := $(CARGO) test --quiet -p liege-integration-tests --test
+
+.PHONY: help build install check fmt lint doc borders test stories demo bench faults soak deps deps-build root
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 14
@@ -57,6 +60,13 @@ demo: root deps build ## the zip tutorial, live: the page, the kill, the page ag
 
 bench: root deps build ## recovery beside the real Emperor, and start-up beside peers
 	integration-tests/scripts/bench.sh
+
+faults: root deps build ## every fault, three times each, and a crowd of 1000 hung mounts; prints the tables
+	FAULT_ROUNDS=$${FAULT_ROUNDS:-3} $(STORY) every_fault_is_survived -- --nocapture
+	CROWD_HUNG=$${CROWD_HUNG:-1000} CROWD_HEALTHY=$${CROWD_HEALTHY:-100} $(STORY) a_crowd_of_hung_mounts_delays_nobody -- --nocapture
+
+soak: root deps build ## random faults for SOAK_SECONDS (900) or SOAK_FAULTS (10000), whichever comes first
+	SOAK_SECONDS=$${SOAK_SECONDS:-900} SOAK_FAULTS=$${SOAK_FAULTS:-10000} $(STORY) random_faults_add_up_to_nothing -- --nocapture
 
 deps: root ## install what is missing (Debian, Ubuntu)
 	integration-tests/scripts/deps.sh all

@@ -8,6 +8,7 @@ use crate::apps::{USER, own, user};
 use crate::faults::Faultfs;
 use crate::procs::Process;
 use crate::story::Host;
+use crate::tools;
 
 /// Which program serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,9 @@ impl Filesystem {
     /// When it cannot be made.
     #[must_use]
     pub fn new(host: &Host, name: &str, kind: Kind, owner: Owner) -> Self {
+        if kind != Kind::Faultfs {
+            tools::need(kind.program());
+        }
         let dir = host.open_dir(name);
         let (mount, source) = (dir.join("mount"), dir.join("source"));
         for path in [&mount, &source] {

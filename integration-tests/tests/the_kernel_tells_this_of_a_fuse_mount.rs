@@ -4,23 +4,25 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use liege_integration_tests::apps::user;
-use liege_integration_tests::faults::{Filesystem, Kind, Owner};
-use liege_integration_tests::procs::{self, Process};
+use kernel::asked::{Asked, PATIENCE};
+use kernel::jail::{Jail, waiting};
+use kernel::mounted::Mounted;
 use liege_integration_tests::wait::breathe;
-use liege_integration_tests::{Host, SHORT, story, wait_for, wait_until};
+use liege_integration_tests::{SHORT, story, wait_until};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use nix::unistd::pivot_root;
 
-/// Whoever has not been answered by then is not answered.
-const PATIENCE: Duration = Duration::from_millis(300);
+mod kernel {
+    pub(crate) mod asked;
+    pub(crate) mod jail;
+    pub(crate) mod mounted;
+}
 
 #[test]
 fn what_root_and_owner_see() {
@@ -179,188 +181,4 @@ fn mountinfo_is_polled_across_a_pivot_but_read_anew() {
             });
         });
     });
-}
-
-/// Where the fixture mounts fusectl.
-const FUSECTL: &str = liege_integration_tests::story::FUSECTL;
-
-/// A pid and mount namespace of util-linux's making, with a faultfs of root's in it.
-struct Jail {
-    process: Child,
-    init: Process,
-    filesystem: Filesystem,
-    connection: std::path::PathBuf,
-}
-
-impl Jail {
-    fn new(host: &Host, name: &str) -> Self {
-        let filesystem = Filesystem::new(host, name, Kind::Faultfs, Owner::Root);
-        let script = format!("{} && exec sleep 1000", filesystem.lines().trim_end().replace("hook-pre-jail = exec:", ""));
-        let mut unshare = Command::new("unshare");
-        // It complains about its own signal mask when its child is killed.
-        unshare.args(["-m", "-p", "-f", "--mount-proc", "sh", "-c", &script]).stderr(Stdio::null());
-        let process = unshare.spawn().expect("unshare is installed");
-        let parent = i32::try_from(process.id()).expect("a pid is small");
-        let init = wait_for("the first process", SHORT, || {
-            procs::descendants(parent).into_iter().find(|process| process.name == "sleep")
-        });
-        let table = init.mountinfo();
-        let line = table.lines().find(|line| line.contains("fuse.faultfs")).expect("the mount");
-        let connection = Path::new(FUSECTL).join(minor_of(line).to_string());
-        Self { process, init, filesystem, connection }
-    }
-
-    fn processes(&self) -> Vec<Process> {
-        procs::descendants(self.init.pid)
-    }
-}
-
-/// How many requests are under way.
-fn waiting(connection: &Path) -> u32 {
-    fs::read_to_string(connection.join("waiting")).unwrap_or_default().trim().parse().unwrap_or(0)
-}
-
-/// One faultfs of the user, outside of any vassal.
-struct Mounted {
-    path: std::path::PathBuf,
-    filesystem: Filesystem,
-    daemon: Process,
-    minor: u32,
-}
-
-impl Mounted {
-    fn new(host: &Host, name: &str) -> Self {
-        let filesystem = Filesystem::new(host, name, Kind::Faultfs, Owner::User);
-        filesystem.mount_here();
-        let path = filesystem.mount.clone();
-        let daemon = wait_for("the daemon", SHORT, || {
-            let ours = procs::descendants(i32::try_from(std::process::id()).ok()?);
-            ours.into_iter()
-                .find(|process| process.name == "faultfs" && process.command_line().contains(&*path.to_string_lossy()))
-        });
-        let table = host.mountinfo();
-        let minor = minor_of(table.lines().find(|line| line.contains(&*path.to_string_lossy())).expect("it is mounted"));
-        Self { path, filesystem, daemon, minor }
-    }
-
-    fn bring_to(&self, state: &str) {
-        match state {
-            "healthy" => {}
-            "killed" => self.daemon.kill(Signal::SIGKILL),
-            "stopped" => self.daemon.kill(Signal::SIGSTOP),
-            order => self.order(order),
-        }
-        if state == "killed" {
-            wait_until("its end", SHORT, || !self.daemon.lives());
-        }
-    }
-
-    fn order(&self, word: &str) {
-        self.filesystem.faultfs.as_ref().expect("it is a faultfs").order(word).expect("it obeys");
-    }
-
-    fn minor(&self) -> u32 {
-        self.minor
-    }
-
-    fn connection(&self) -> std::path::PathBuf {
-        Path::new(FUSECTL).join(self.minor.to_string())
-    }
-
-    fn waiting(&self) -> u32 {
-        waiting(&self.connection())
-    }
-
-    /// Ends the connection; how long until the one who waits is free.
-    fn abort_and_time(&self, asked: &Asked) -> Duration {
-        let start = Instant::now();
-        fs::write(self.connection().join("abort"), "1").expect("it can be aborted while it hangs");
-        wait_until("who waits to be free", SHORT, || asked.ended());
-        start.elapsed()
-    }
-}
-
-/// Leaves nothing: neither the connection, nor the daemon, nor the mount.
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = fs::write(self.connection().join("abort"), "1");
-        if self.daemon.lives() {
-            self.daemon.kill(Signal::SIGKILL);
-        }
-        let _ = umount2(&self.path, MntFlags::MNT_DETACH);
-    }
-}
-
-/// The third field of a line of mountinfo, without its major.
-fn minor_of(line: &str) -> u32 {
-    line.split(' ').nth(2).and_then(|device| device.strip_prefix("0:")?.parse().ok()).expect("a device")
-}
-
-/// A statfs in a process of its own.
-struct Asked(std::cell::RefCell<Child>);
-
-impl Asked {
-    fn by_root(path: &Path) -> Self {
-        Self::spawn(Command::new("stat"), path)
-    }
-
-    fn by_owner(path: &Path) -> Self {
-        let (uid, gid) = user();
-        let mut command = Command::new("setpriv");
-        command.args([&format!("--reuid={uid}"), &format!("--regid={gid}"), "--clear-groups", "stat"]);
-        Self::spawn(command, path)
-    }
-
-    fn spawn(mut command: Command, path: &Path) -> Self {
-        command.args(["-f", "-c", "%b"]).arg(path).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().expect("stat is installed");
-        let asked = Self(child.into());
-        let start = Instant::now();
-        while !asked.ended() && start.elapsed() < PATIENCE {
-            breathe(Duration::from_millis(1));
-        }
-        asked
-    }
-
-    /// By the process table, so that its status is still there to be waited for.
-    fn ended(&self) -> bool {
-        self.0.borrow_mut().try_wait().expect("our own child").is_some()
-    }
-
-    fn blocks(&self) -> bool {
-        !self.ended()
-    }
-
-    /// In words.
-    fn answer(&self) -> String {
-        if self.blocks() {
-            let pid = self.0.borrow().id();
-            let state = Process::read(i32::try_from(pid).expect("a pid is small")).map_or('?', |process| process.state);
-            let place = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
-            return format!("blocks, state {state}, in {place}");
-        }
-        let mut child = self.0.borrow_mut();
-        let mut said = [String::new(), String::new()];
-        if let Some(mut out) = child.stdout.take() {
-            let _ = std::io::Read::read_to_string(&mut out, &mut said[0]);
-        }
-        if let Some(mut err) = child.stderr.take() {
-            let _ = std::io::Read::read_to_string(&mut err, &mut said[1]);
-        }
-        let [out, err] = said;
-        if err.is_empty() {
-            format!("success, {} blocks", out.trim())
-        } else {
-            err.trim().rsplit(": ").next().unwrap_or_default().to_owned()
-        }
-    }
-
-    fn dies_by_kill(&self) -> bool {
-        self.0.borrow_mut().kill().expect("our own child");
-        let start = Instant::now();
-        while !self.ended() && start.elapsed() < PATIENCE {
-            breathe(Duration::from_millis(1));
-        }
-        self.ended()
-    }
 }
