@@ -38,6 +38,8 @@ fn a_crowd_of_hung_mounts_delays_nobody() {
         for victim in &crowd {
             emperor.wait_log_from(mark, &[&format!("{} is hung", victim.filesystem.mount.display())]);
         }
+        let most = threads(&emperor);
+        assert!(most >= hung, "{most} threads cannot wait for {hung} mounts");
         let gaps = gaps(&well);
         report(&gaps, hung, healthy);
 
@@ -58,7 +60,6 @@ fn a_crowd_of_hung_mounts_delays_nobody() {
         crowd.iter().for_each(|victim| emperor.remove(&victim.name));
         wait_until("the crowd to be gone", LONG, || emperor.vassals().len() == healthy + 1);
         println!("{hung} hung vassals are gone after {:.1?}", start.elapsed());
-        let most = threads(&emperor);
         let start = Instant::now();
         wait_until(&format!("the prober to shrink from {most} threads"), LONG, || threads(&emperor) <= 2 * healthy + 8);
         println!("its prober shrank from {most} threads to {} in {:.1?}", threads(&emperor), start.elapsed());

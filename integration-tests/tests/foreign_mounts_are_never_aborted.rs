@@ -19,7 +19,7 @@ const ROUNDS: usize = 4;
 fn foreign_mounts_are_never_aborted() {
     story(|host| {
         let before = Foreign::mount(host, "host-before");
-        let (emperor, other) = (host.emperor().start(), another_emperor(host));
+        let (emperor, other) = (host.emperor().arg("--emperor-throttle").arg("10").start(), another_emperor(host));
         let victim = Double::start(host, &emperor, "victim");
         let neighbour = Double::start(host, &emperor, "neighbour");
         let stranger = Double::start(host, &other, "stranger");
@@ -41,7 +41,7 @@ fn foreign_mounts_are_never_aborted() {
 #[test]
 fn a_recycled_number_is_not_the_old_connection() {
     story(|host| {
-        let emperor = host.emperor().start();
+        let emperor = host.emperor().arg("--emperor-throttle").arg("10").start();
         let victim = Double::start(host, &emperor, "victim");
         for round in 0..ROUNDS {
             let vassal = victim.check.vassal(&emperor).expect("it runs");
@@ -58,7 +58,7 @@ fn a_recycled_number_is_not_the_old_connection() {
 #[test]
 fn a_recycled_number_may_be_a_neighbours() {
     story(|host| {
-        let emperor = host.emperor().start();
+        let emperor = host.emperor().arg("--emperor-throttle").arg("10").start();
         let (victim, neighbour) = (Double::start(host, &emperor, "victim"), Double::start(host, &emperor, "neighbour"));
         let vassal = victim.check.vassal(&emperor).expect("it runs");
         let minor = minor_of(&vassal.init.mountinfo(), &victim.second.mount).expect("the second mount is there");
