@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 /// The environment the daemon and its peers are started with: an ordinary host's, not the tester's.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The `liege` under test: `$LIEGE`, else the one built beside the running story.
+/// The `liege` under test: `$LIEGE`, else the release build beside the running story; a debug one may be of yesterday, because
+/// nothing in a test run builds it.
 ///
 /// # Panics
 /// When it is not built, saying how.
@@ -15,7 +16,7 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 pub fn liege() -> PathBuf {
     let found = match std::env::var_os("LIEGE") {
         Some(path) => PathBuf::from(path),
-        None => [beside("liege"), beside("../release/liege")].into_iter().find(|p| p.exists()).unwrap_or_else(|| beside("liege")),
+        None => beside("../release/liege"),
     };
     assert!(found.exists(), "{} is not there: make build (or name another by LIEGE=...)", found.display());
     fs::canonicalize(&found).expect("an existing file has a canonical path")

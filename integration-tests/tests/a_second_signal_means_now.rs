@@ -16,6 +16,7 @@ fn a_second_signal_means_now() {
             &format!("[vassal]\ncommand = {} {}\nstop-timeout = 60\n", host.helper("stubborn").display(), pid.display()),
         );
         wait_until("the stubborn one", SHORT, || pid.exists());
+        emperor.wait_log("started"); // one that the daemon does not know to run yet is killed at once
         emperor.signal(Signal::SIGTERM);
         holds_for("the first signal waits", Duration::from_millis(700), || emperor.ended().is_none());
         emperor.signal(Signal::SIGTERM);
