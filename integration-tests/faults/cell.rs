@@ -1,5 +1,6 @@
 //! One cell of the matrix: a vassal is started, hurt, and must be served again with nothing left of its old life.
 
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use crate::emperor::Emperor;
@@ -70,7 +71,8 @@ impl Cell {
     /// `since`: where in the log the present life begins.
     fn hurt(&self, emperor: &Emperor, since: &mut usize, row: &mut Row) -> Result<(), String> {
         let vassal = self.victim.vassal(emperor)?;
-        let (processes, namespace) = (vassal.processes(), vassal.init.namespace("pid"));
+        let processes = vassal.processes();
+        let namespace = Namespace::of(&vassal)?;
         let outcome = self.fault.outcome(self.victim.filesystem.kind);
         self.until_known_healthy(emperor, *since)?;
         let mark = emperor.mark();
@@ -93,7 +95,7 @@ impl Cell {
             return Err(format!("another cause: {cause}"));
         }
         // What is held outside is still held: the end of the old life must not depend on it.
-        row.leftovers = leftovers(&processes, namespace);
+        row.leftovers = leftovers(&processes, &namespace);
         drop(held);
         if row.leftovers.is_empty() { Ok(()) } else { Err("something of the old life is left".into()) }
     }
@@ -147,11 +149,27 @@ impl Cell {
     }
 }
 
+/// A pid namespace, held by a descriptor as long as its number is used: the kernel gives numbers out again. It holds no mount.
+#[derive(Debug)]
+struct Namespace {
+    number: u64,
+    #[allow(dead_code, reason = "it is held, that is all")]
+    file: File,
+}
+
+impl Namespace {
+    fn of(vassal: &Vassal) -> Result<Self, String> {
+        let file = File::open(format!("/proc/{}/ns/pid", vassal.init.pid)).map_err(|e| format!("its pid namespace: {e}"))?;
+        let number = vassal.init.namespace("pid").ok_or("its init is gone")?;
+        Ok(Self { number, file })
+    }
+}
+
 /// Waits a little, then names what still lives of an old life.
-fn leftovers(processes: &[procs::Process], namespace: Option<u64>) -> Vec<String> {
+fn leftovers(processes: &[procs::Process], namespace: &Namespace) -> Vec<String> {
     let start = Instant::now();
     loop {
-        let inside = procs::all().into_iter().filter(|process| process.namespace("pid") == namespace);
+        let inside = procs::all().into_iter().filter(|process| process.namespace("pid") == Some(namespace.number));
         let left: Vec<_> = processes.iter().filter(|process| process.lives()).cloned().chain(inside).collect();
         if left.is_empty() || start.elapsed() > LIMIT {
             return left.iter().map(|process| format!("{} {}", process.pid, process.name)).collect();
