@@ -202,6 +202,8 @@ impl Emperor {
         if self.ended().is_none() {
             self.empty_watched();
             wait_until("all vassals to be gone after their files", LONG, || self.vassals().is_empty());
+            let prober = || procs::all().iter().any(|process| is_helper(process, self.pid));
+            wait_until("the prober to end after the last check", SHORT, || !prober());
             if let Some(zero) = self.zero.lock().expect("no thread panicked with it").as_ref() {
                 let start = Instant::now();
                 while let Some(difference) = self.gauge().differs(zero, POOL) {

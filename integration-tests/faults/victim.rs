@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::emperor::Emperor;
@@ -37,6 +37,8 @@ pub struct Victim {
     socket: PathBuf,
     reader: PathBuf,
     habits: &'static str,
+    /// The path that is checked.
+    watched: Option<PathBuf>,
     before: String,
     more: String,
     pace: Pace,
@@ -49,7 +51,15 @@ impl Victim {
         // Not a port: those that were free a moment ago are taken by whoever connects to something.
         let socket = host.open_dir("sockets").join(format!("{name}.socket"));
         let (reader, name) = (host.helper("reader"), format!("{name}.ini"));
-        Self { name, filesystem, socket, reader, habits, before: String::new(), more: String::new(), pace }
+        let watched = Some(filesystem.mount.clone());
+        Self { name, filesystem, socket, reader, habits, watched, before: String::new(), more: String::new(), pace }
+    }
+
+    /// Its check is on this path; None: it has none.
+    #[must_use]
+    pub fn watching(mut self, path: Option<&Path>) -> Self {
+        self.watched = path.map(Path::to_owned);
+        self
     }
 
     /// Lines in its file that come before those that mount its file system.
@@ -70,9 +80,9 @@ impl Victim {
     #[must_use]
     pub fn text(&self) -> String {
         let Self { filesystem, socket, reader, habits, before, more, pace, .. } = self;
-        let mount = filesystem.mount.display();
+        let checked = self.watched.as_ref().map_or_else(String::new, |path| format!("mountpoint-check = {}\n", path.display()));
         format!(
-            "[vassal]\ncommand = {} {} {} {habits}\n{}stop-timeout = 1\n{before}{}mountpoint-check = {mount}\n\
+            "[vassal]\ncommand = {} {} {} {habits}\n{}stop-timeout = 1\n{before}{}{checked}\
              mountpoint-check-interval = {}\nmountpoint-check-timeout = {}\n{more}",
             reader.display(),
             socket.display(),
