@@ -1,10 +1,11 @@
 //! The closed list of faults: where each applies, how it is done, and which states the daemon may call it.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use nix::libc::EIO;
+use nix::libc;
 use nix::sys::signal::Signal;
 
 use crate::faults::{Kind, Pace, Victim};
@@ -190,11 +191,13 @@ impl Fault {
         match self {
             Self::Killed | Self::DeafApp | Self::Bomb => daemon().map(|daemon| daemon.kill(Signal::SIGKILL))?,
             Self::Crash => victim.order("crash")?,
-            Self::Errors => victim.order(&format!("errors {EIO}"))?,
+            Self::Errors => victim.order(&format!("errors {}", libc::EIO))?,
             Self::CleanExit if victim.takes_orders() => victim.order("exit")?,
             Self::CleanExit => daemon().map(|daemon| daemon.kill(Signal::SIGTERM))?,
             Self::Unmounted => unmount(victim, &vassal.init)?,
-            Self::Covered => cover(victim, &vassal.init)?,
+            Self::Covered => {
+                within(&vassal.init, &["mount", "-t", "tmpfs", "cover", &victim.filesystem.mount.to_string_lossy()])?;
+            }
             Self::Stopped | Self::StuckApp => daemon().map(|daemon| daemon.kill(Signal::SIGSTOP))?,
             Self::Queue => victim.order("queue")?,
             Self::Swallow => victim.order("swallow")?,
@@ -213,8 +216,7 @@ impl Fault {
     }
 }
 
-/// Unmounts by hand. A probe that looks at the mount just now makes it busy, so it is tried again. The umount runs inside of the
-/// vassal, so it may be destroyed together with it, its work done: what then became of the mount is seen by the caller.
+/// Unmounts by hand. A probe that looks at the mount just now makes it busy, so it is tried again.
 fn unmount(victim: &Victim, init: &Process) -> Result<(), String> {
     let path = victim.filesystem.mount.to_string_lossy();
     let mut result = Ok(());
@@ -228,16 +230,16 @@ fn unmount(victim: &Victim, init: &Process) -> Result<(), String> {
     result
 }
 
-/// Mounts something else over it. As above, the mount may end together with the vassal, its work done.
-fn cover(victim: &Victim, init: &Process) -> Result<(), String> {
-    let done = within(init, &["mount", "-t", "tmpfs", "cover", &victim.filesystem.mount.to_string_lossy()]);
-    if init.lives() { done } else { Ok(()) }
-}
-
 /// Runs a program of the host in a vassal's mount namespace, and in its pid namespace, because umount reads `/proc/self`.
+///
+/// So it may be killed together with the vassal, its work done: what then became of the mount is seen by the caller.
 fn within(init: &Process, words: &[&str]) -> Result<(), String> {
     let mut command = Command::new("nsenter");
     command.args(["-m", "-p", "-t", &init.pid.to_string(), "--"]).args(words);
     let output = command.output().map_err(|e| format!("nsenter: {e}"))?;
-    if output.status.success() { Ok(()) } else { Err(format!("{words:?}: {}", String::from_utf8_lossy(&output.stderr))) }
+    if output.status.success() || output.status.signal() == Some(libc::SIGKILL) {
+        Ok(())
+    } else {
+        Err(format!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
 }
