@@ -27,6 +27,8 @@ pub enum Cause {
         path: String,
         /// What it answered.
         errno: i32,
+        /// Who died just before: probably its daemon.
+        daemon: Option<String>,
     },
     /// A watched mount does not answer, and its daemon does nothing about it.
     MountpointHung {
@@ -143,7 +145,10 @@ impl std::fmt::Display for Cause {
             Self::Exit { code } => write!(f, "the app exited with status {code}"),
             Self::Signal { signal } => write!(f, "the app was killed by {}", signal_name(*signal)),
             Self::InitKilled { signal } => write!(f, "its init was killed by {}", signal_name(*signal)),
-            Self::MountpointDead { path, errno } => write!(f, "the mount at {path} is dead: {}", errno_name(*errno)),
+            Self::MountpointDead { path, errno, daemon } => {
+                write!(f, "the mount at {path} is dead: {}", errno_name(*errno))?;
+                daemon.iter().try_for_each(|daemon| write!(f, "; {daemon}"))
+            }
             Self::MountpointHung { path, what } => write!(f, "the mount at {path} hangs: {what}"),
             Self::MountpointGone { path, what } => write!(f, "the mount at {path} is gone: {what}"),
             Self::HookFailed { what } | Self::HookTimeout { what } | Self::ExecFailed { what } | Self::SpawnFailed { what } => {

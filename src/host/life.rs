@@ -7,7 +7,11 @@
 //! A vassal without a pid namespace may leave orphans to us; they are swept before the end is told, so that "ended" always
 //! means that nothing of it runs.
 
-use std::{io, os::unix::net::UnixStream as StdStream, sync::Arc};
+use std::{
+    io,
+    os::unix::net::UnixStream as StdStream,
+    sync::{Arc, OnceLock},
+};
 
 use liege_core::{Event, Name};
 use liege_spec::Namespaces;
@@ -59,9 +63,15 @@ impl Nursery {
             Err(_) => return, // the runtime is ending
         };
         let (outbox, queue) = mpsc::unbounded_channel();
-        post.send(Mail::Born(Born { vassal: vassal.clone(), birth, pid: child.pid, pidfd: child.pidfd, outbox })).await;
+        let exits = Arc::new(OnceLock::new());
+        let born = Born { vassal: vassal.clone(), birth, pid: child.pid, pidfd: child.pidfd, outbox, exits: Arc::clone(&exits) };
+        post.send(Mail::Born(born)).await;
         let exit = Channel::new(ours, vassal.clone(), birth, post.clone()).talk(queue, ending).await;
         if !namespaces.pid {
+            // Whoever hangs on one of its mounts would survive the sweep.
+            if let Some((of, asker)) = exits.get() {
+                asker.abort(*of);
+            }
             spawn_blocking(move || children.sweep()).await.ok();
         }
         post.event(Event::Exited { vassal, birth, exit }).await;

@@ -2,7 +2,12 @@
 //!
 //! A life is named by its birth, a number the core gives once. Two fds each: the pidfd here, the channel in the life's task.
 
-use std::{collections::HashMap, fs, os::fd::OwnedFd};
+use std::{
+    collections::HashMap,
+    fs,
+    os::fd::OwnedFd,
+    sync::{Arc, OnceLock},
+};
 
 use liege_core::{Check, Event, Name};
 use liege_plan::ToInit;
@@ -26,7 +31,12 @@ pub(crate) struct Born {
     pub(crate) pidfd: OwnedFd,
     /// Where its task takes what is to be written to init.
     pub(crate) outbox: mpsc::UnboundedSender<ToInit>,
+    /// Filled when it has FUSE mounts of its own: its task needs them at its end.
+    pub(crate) exits: Exits,
 }
+
+/// The life as the prober knows it, and the prober that holds the exits of its FUSE connections.
+pub(crate) type Exits = Arc<OnceLock<(Instance, Asker)>>;
 
 /// One life.
 #[derive(Debug)]
@@ -35,14 +45,13 @@ struct Life {
     pidfd: OwnedFd,
     outbox: mpsc::UnboundedSender<ToInit>,
     checks: Checks,
-    /// It has FUSE mounts of its own, whose exits are held.
-    secured: Option<(Instance, Asker)>,
+    exits: Exits,
 }
 
 impl Life {
     /// As the prober knows it, and the prober.
-    fn secured(&mut self, birth: u64, means: &Means) -> (Instance, Asker) {
-        let secured = self.secured.get_or_insert_with(|| {
+    fn secured(&self, birth: u64, means: &Means) -> (Instance, Asker) {
+        let secured = self.exits.get_or_init(|| {
             let namespace = mount_namespace(self.pid).unwrap_or_default();
             (Instance { birth, pid: self.pid, namespace }, means.prober.asker())
         });
@@ -56,8 +65,8 @@ pub(crate) struct Lives(HashMap<u64, Life>);
 
 impl Lives {
     pub(crate) fn register(&mut self, born: Born) {
-        let Born { vassal, birth, pid, pidfd, outbox } = born;
-        self.0.insert(birth, Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth), secured: None });
+        let Born { vassal, birth, pid, pidfd, outbox, exits } = born;
+        self.0.insert(birth, Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth), exits });
     }
 
     /// Queues a message for init. The queue has no end, so that the loop never waits for one vassal; only the core's own
@@ -71,7 +80,7 @@ impl Lives {
     /// SIGKILL to init. By its pidfd: never to a stranger. Its FUSE connections are ended too: whoever hangs on one is beyond SIGKILL.
     pub(crate) fn kill(&self, birth: u64) {
         let Some(life) = self.0.get(&birth) else { return };
-        if let Some((of, asker)) = &life.secured {
+        if let Some((of, asker)) = life.exits.get() {
             asker.abort(*of);
         }
         if let Err(errno) = liege_sys::pidfd::signal(&life.pidfd, nix::libc::SIGKILL)
@@ -96,15 +105,15 @@ impl Lives {
     }
 
     /// Gets hold of the emergency exits of a life's FUSE connections.
-    pub(crate) fn secure(&mut self, birth: u64, means: &Means) {
-        if let Some((of, asker)) = self.0.get_mut(&birth).map(|life| life.secured(birth, means)) {
+    pub(crate) fn secure(&self, birth: u64, means: &Means) {
+        if let Some((of, asker)) = self.0.get(&birth).map(|life| life.secured(birth, means)) {
             asker.secure(of);
         }
     }
 
     /// Finds out who holds up the end of a life.
-    pub(crate) fn examine(&mut self, vassal: Name, birth: u64, means: &Means) {
-        let Some((of, asker)) = self.0.get_mut(&birth).map(|life| life.secured(birth, means)) else { return };
+    pub(crate) fn examine(&self, vassal: Name, birth: u64, means: &Means) {
+        let Some((of, asker)) = self.0.get(&birth).map(|life| life.secured(birth, means)) else { return };
         let post = means.post.clone();
         tokio::spawn(async move {
             if let Some(found) = asker.examine(of).await {
@@ -115,8 +124,10 @@ impl Lives {
 
     /// Drops everything held of a life.
     pub(crate) fn release(&mut self, birth: u64) {
-        if let Some((of, asker)) = self.0.remove(&birth).and_then(|life| life.secured) {
-            asker.forget(of);
+        if let Some(life) = self.0.remove(&birth)
+            && let Some((of, asker)) = life.exits.get()
+        {
+            asker.forget(*of);
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::{Cause, Health, Mounted, Note, Probed, cause::errno_name, emperor::Co
 /// How many timeouts a daemon that works may take for one answer.
 const SLOW_TIMEOUTS: u32 = 10;
 
+/// A death this close before is probably the reason: a push follows it within milliseconds, a poll within an interval.
+const JUST_BEFORE: Duration = Duration::from_secs(3);
+
 impl Vassal {
     pub(crate) fn probed(&mut self, path: &str, probed: Probed, cx: &mut Context<'_>) {
         match self.phase {
@@ -29,6 +32,7 @@ impl Vassal {
     fn judge(&mut self, path: &str, probed: Probed, cx: &mut Context<'_>) {
         let Some(check) = self.check(path).cloned() else { return };
         let may_remount = self.phase == Phase::Reloading;
+        let died = self.daemon_that_died(cx);
         let Some(mount) = self.life.as_mut().and_then(|l| l.mounts.iter_mut().find(|m| m.path == path)) else {
             return; // no longer watched
         };
@@ -50,7 +54,7 @@ impl Vassal {
         let is_news = mount.health.replace(health) != Some(health);
         let why = match health {
             Health::Dead { errno } => errno_name(errno),
-            Health::Gone => lost.to_owned(),
+            Health::Gone => [Some(lost.to_owned()), died.clone()].into_iter().flatten().collect::<Vec<_>>().join("; "),
             Health::Hung | Health::Slow => {
                 let what = late.map(|late| late.to_string()).unwrap_or_default();
                 format!("no answer for {:.1}s: {what}", Duration::from_micros(micros).as_secs_f64())
@@ -66,7 +70,7 @@ impl Vassal {
         match health {
             Health::Healthy => self.is_well(cx),
             Health::Unknown { .. } => {}
-            Health::Dead { errno } => self.kill(Cause::MountpointDead { path, errno }, cx),
+            Health::Dead { errno } => self.kill(Cause::MountpointDead { path, errno, daemon: died }, cx),
             Health::Gone => self.kill(Cause::MountpointGone { path, what: why }, cx),
             Health::Hung if hung > check.tolerance => self.kill(Cause::MountpointHung { path, what: why }, cx),
             Health::Slow if Duration::from_micros(micros) >= check.timeout * SLOW_TIMEOUTS => {
@@ -74,6 +78,13 @@ impl Vassal {
             }
             Health::Hung | Health::Slow => {}
         }
+    }
+
+    /// A daemon of the vassal that died just now: mounts die of that.
+    fn daemon_that_died(&self, cx: &Context<'_>) -> Option<String> {
+        let (at, daemon) = self.life.as_ref()?.last_orphan.as_ref()?;
+        let before = cx.now - *at;
+        (before < JUST_BEFORE).then(|| format!("{daemon} {:.3}s before", before.as_secs_f64()))
     }
 
     fn check(&self, path: &str) -> Option<&MountpointCheck> {

@@ -133,6 +133,8 @@ struct Life {
     /// Something changed while a reload was under way: once more afterwards.
     reload_again: bool,
     mounts: Vec<MountView>,
+    /// The last daemon of it that died, when and how.
+    last_orphan: Option<(Time, String)>,
     /// Who holds up its end, while somebody does.
     leftovers: Vec<String>,
 }
@@ -154,6 +156,7 @@ impl Life {
             loyal: false,
             reload_again: false,
             mounts: Vec::new(),
+            last_orphan: None,
             leftovers: Vec::new(),
         }
     }

@@ -238,6 +238,9 @@ impl Vassal {
             Exit::Code(code) => format!("exited with status {code}"),
             Exit::Signal(signal) => format!("killed by {}", signal_name(signal)),
         };
+        if let Some(life) = &mut self.life {
+            life.last_orphan = Some((cx.now, format!("a daemon of the vassal (pid {pid} in its namespace) {how}")));
+        }
         cx.note(Note::OrphanDied { vassal: self.name.clone(), pid, how });
         self.probe_now(cx);
     }
