@@ -29,11 +29,13 @@ fn random_faults_add_up_to_nothing() {
         let emperor = host.emperor().arg("--emperor-throttle").arg("10").start();
         let cells = Mutex::new(all(host));
         let (start, done, over) = (Instant::now(), AtomicUsize::new(0), AtomicBool::new(false));
+        let destroyed = AtomicUsize::new(0);
         let (tally, failures) = (Mutex::new(BTreeMap::<String, usize>::new()), Mutex::new(Vec::<Row>::new()));
         thread::scope(|scope| {
             for worker in 0..at_once {
                 let mut dice = Dice(seed.wrapping_add(worker.wrapping_mul(0x9E37_79B9_7F4A_7C15)) | 1);
                 let (emperor, cells, tally, failures, done, over) = (&*emperor, &cells, &tally, &failures, &done, &over);
+                let destroyed = &destroyed;
                 scope.spawn(move || {
                     while start.elapsed() < limit && done.load(Ordering::Relaxed) < most && !over.load(Ordering::Relaxed) {
                         // Taken out while it is used: two at once would be one vassal.
@@ -44,6 +46,7 @@ fn random_faults_add_up_to_nothing() {
                         };
                         for row in cell.run(emperor, 1 + dice.below(4)) {
                             done.fetch_add(1, Ordering::Relaxed);
+                            destroyed.fetch_add(usize::from(row.decided.is_some()), Ordering::Relaxed);
                             *tally
                                 .lock()
                                 .unwrap_or_else(PoisonError::into_inner)
@@ -63,6 +66,12 @@ fn random_faults_add_up_to_nothing() {
         println!("{} faults in {took:.1?}: {:?}", done.into_inner(), tally.into_inner().unwrap_or_default());
         let failures = failures.into_inner().unwrap_or_default();
         assert!(failures.is_empty(), "{}", failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        let ends = emperor.log().iter().filter(|line| line.contains("ended after") && line.contains("cause=mountpoint_")).count();
+        assert_eq!(
+            ends,
+            destroyed.into_inner(),
+            "lives that ended by a mount, and mounts that were hurt: nobody else may suffer"
+        );
         wait_until("no vassal and no prober", LONG, || {
             emperor.vassals().is_empty() && !procs::all().iter().any(|process| is_helper(process, emperor.pid))
         });
