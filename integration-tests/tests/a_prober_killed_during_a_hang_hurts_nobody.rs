@@ -1,6 +1,8 @@
-//! The prober is killed while it waits for a mount that hangs: another one takes over, no vassal is touched by it, and the next
+//! The prober is killed, or stopped, while it waits for a mount that hangs: another one takes over, no vassal is touched by it, and the next
 //! trouble is still found. Once where the waiting thread dies with it, and once where it cannot: then the old prober stays in the
 //! process table until the mount answers or is given up, and nobody may wait for that.
+//!
+//! (A tenant can do all this: a thread that asks for him wears his uid.)
 
 use std::time::Instant;
 
@@ -13,7 +15,7 @@ use nix::sys::signal::Signal;
 /// A timeout long enough for everything that is done meanwhile.
 const PATIENT: Pace = Pace { interval: 0.2, timeout: 20.0 };
 
-fn killed_while(order: &'static str) {
+fn replaced_after(signal: Signal, order: &'static str) {
     story(move |host| {
         let emperor = host.emperor().start();
         let hanging = Victim::new(host, "hanging", Filesystem::new(host, "hanging", Kind::Faultfs, Owner::User), "", PATIENT);
@@ -25,14 +27,14 @@ fn killed_while(order: &'static str) {
         }
         let lives = [&hanging, &healthy].map(|victim| victim.vassal(&emperor).expect("it runs"));
         let minor = leaks::minor_of(&lives[0].init.mountinfo(), &hanging.filesystem.mount).expect("it is mounted");
-        let first = wait_for("a prober", SHORT, || prober(&emperor));
+        let first = wait_for("a prober", SHORT, || probers(&emperor).pop());
         let faultfs = healthy.filesystem.faultfs.as_ref().expect("it is a faultfs");
 
         hanging.order(order).expect("it obeys");
         let waiting = format!("{}/{minor}/waiting", liege_integration_tests::story::FUSECTL);
         wait_until("a probe that waits", SHORT, || std::fs::read_to_string(&waiting).is_ok_and(|text| text.trim() != "0"));
-        first.kill(Signal::SIGKILL);
-        wait_until("another prober", LONG, || prober(&emperor).is_some_and(|next| next != first));
+        first.kill(signal);
+        wait_until("another prober", LONG, || probers(&emperor).iter().any(|next| *next != first));
         faultfs.gaps().expect("it obeys");
         wait_until("looks at the healthy mount", SHORT, || faultfs.gaps().is_ok_and(|gaps| !gaps.is_empty()));
         holds_for("nobody is touched by a prober's death", std::time::Duration::from_secs(1), || {
@@ -51,15 +53,20 @@ fn killed_while(order: &'static str) {
 
 #[test]
 fn killed_while_its_thread_can_die() {
-    killed_while("queue");
+    replaced_after(Signal::SIGKILL, "queue");
 }
 
 #[test]
 fn killed_while_its_thread_cannot_die() {
-    killed_while("swallow");
+    replaced_after(Signal::SIGKILL, "swallow");
 }
 
-/// The daemon's child that is the daemon's own program, and no corpse.
-fn prober(emperor: &Emperor) -> Option<procs::Process> {
-    procs::all().into_iter().find(|process| is_helper(process, emperor.pid))
+#[test]
+fn stopped() {
+    replaced_after(Signal::SIGSTOP, "queue");
+}
+
+/// The daemon's children that are the daemon's own program, and no corpses.
+fn probers(emperor: &Emperor) -> Vec<procs::Process> {
+    procs::all().into_iter().filter(|process| is_helper(process, emperor.pid)).collect()
 }
