@@ -21,7 +21,7 @@ pub struct Launch<'h> {
     arguments: Vec<OsString>,
     defaults: bool,
     namespaces: Option<String>,
-    environment: Vec<(String, String)>,
+    environment: Vec<(String, Option<String>)>,
     wrapper: Vec<OsString>,
 }
 
@@ -63,7 +63,14 @@ impl<'h> Launch<'h> {
     /// An environment variable of the daemon.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.into(), value.into()));
+        self.environment.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// Nothing makes psgi look built in: the vassals' files load the plugin themselves.
+    #[must_use]
+    pub fn plugins_are_named(mut self) -> Self {
+        self.environment.push(("UWSGI_PLUGIN".into(), None));
         self
     }
 
@@ -113,13 +120,13 @@ impl<'h> Launch<'h> {
         }
         command.args(&self.arguments).current_dir(self.host.dir());
         // Debian keeps psgi in a plugin, the seed's uwsgi has it built in: the last variable stands for the seed's uwsgi.
-        command
-            .env_clear()
-            .env("PATH", tools::PATH)
-            .env("NO_COLOR", "1")
-            .env("LANG", "C.UTF-8")
-            .env("UWSGI_PLUGIN", "psgi")
-            .envs(self.environment);
+        command.env_clear().env("PATH", tools::PATH).env("NO_COLOR", "1").env("LANG", "C.UTF-8").env("UWSGI_PLUGIN", "psgi");
+        for (name, value) in &self.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         // One pipe for both, so that the lines keep their order.
         let (reader, writer) = std::io::pipe().expect("a pipe");
         command.stdin(Stdio::null()).stdout(writer.try_clone().expect("a descriptor")).stderr(writer);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::DirEntryExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Snapshot {
     mounts: BTreeSet<String>,
-    connections: BTreeSet<String>,
+    connections: BTreeSet<Connection>,
     cgroups: BTreeSet<String>,
     processes: Vec<Process>,
 }
@@ -36,7 +37,7 @@ impl Snapshot {
     pub fn take() -> Self {
         Self {
             mounts: mountinfo().lines().map(str::to_owned).collect(),
-            connections: names(FUSECTL),
+            connections: connections(),
             cgroups: cgroups(),
             processes: procs::descendants(own_pid()),
         }
@@ -72,10 +73,13 @@ impl Snapshot {
         };
         compare("mount on the host", &self.mounts, &now.mounts);
         compare("cgroup", &self.cgroups, &now.cgroups);
-        let foreign = |minor: &&String| !mounted_by_strangers(minor);
-        found.extend(
-            now.connections.difference(&self.connections).filter(foreign).map(|minor| format!("new FUSE connection: {minor}")),
-        );
+        let suspects: Vec<&Connection> = now.connections.difference(&self.connections).collect();
+        if !suspects.is_empty() {
+            // Others make and lose theirs all the time: what went while we looked for its owner was not ours.
+            let (strangers, still) = (devices_of_strangers(), connections());
+            let ours = suspects.into_iter().filter(|c| !strangers.contains(&format!("0:{}", c.minor)) && still.contains(c));
+            found.extend(ours.map(|connection| format!("new FUSE connection: {}", connection.minor)));
+        }
         found
     }
 }
@@ -138,14 +142,27 @@ fn reap(processes: &[Process]) {
     }
 }
 
-/// Whether a process that does not descend from us has the FUSE connection mounted.
-fn mounted_by_strangers(minor: &str) -> bool {
+/// What is mounted in the namespaces of processes that do not descend from us, as `major:minor`.
+fn devices_of_strangers() -> BTreeSet<String> {
     let ours: Vec<i32> = procs::descendants(own_pid()).iter().map(|process| process.pid).collect();
-    let device = format!("0:{minor}");
-    procs::all().iter().filter(|process| process.pid != own_pid() && !ours.contains(&process.pid)).any(|process| {
-        let mounts = process.mountinfo();
-        mounts.lines().any(|line| line.split(' ').nth(2) == Some(&device))
-    })
+    let strangers = procs::all().into_iter().filter(|process| process.pid != own_pid() && !ours.contains(&process.pid));
+    let devices = |process: Process| -> Vec<String> {
+        process.mountinfo().lines().filter_map(|line| line.split(' ').nth(2).map(str::to_owned)).collect()
+    };
+    strangers.flat_map(devices).collect()
+}
+
+/// A FUSE connection. The kernel reuses the minor at once, the inode of its directory under fusectl never.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Connection {
+    minor: String,
+    inode: u64,
+}
+
+fn connections() -> BTreeSet<Connection> {
+    let connection =
+        |entry: fs::DirEntry| Connection { minor: entry.file_name().to_string_lossy().into_owned(), inode: entry.ino() };
+    fs::read_dir(FUSECTL).into_iter().flatten().flatten().map(connection).collect()
 }
 
 /// Ends every FUSE connection that some of these processes have mounted and the host has not.

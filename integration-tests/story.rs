@@ -23,6 +23,7 @@ pub const FUSECTL: &str = "/sys/fs/fuse/connections";
 #[derive(Debug)]
 pub struct Host {
     dir: TempDir,
+    elsewhere: RefCell<Vec<TempDir>>,
     emperors: RefCell<Vec<Rc<Emperor>>>,
     before: Snapshot,
 }
@@ -72,7 +73,7 @@ impl Host {
         nix::sys::prctl::set_child_subreaper(true).expect("PR_SET_CHILD_SUBREAPER");
         let dir = tempfile::Builder::new().prefix("liege-story-").tempdir().expect("a temporary directory");
         open_to_all(dir.path());
-        Self { dir, emperors: RefCell::default(), before: Snapshot::take() }
+        Self { dir, elsewhere: RefCell::default(), emperors: RefCell::default(), before: Snapshot::take() }
     }
 
     /// The story's own directory, which every user may enter.
@@ -102,6 +103,20 @@ impl Host {
         let path = self.path(name);
         fs::create_dir_all(&path).expect("mkdir in our own directory");
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o1777)).expect("chmod of our own directory");
+        path
+    }
+
+    /// A directory beside `neighbour`, so on the same file system, which lives as long as the story's own.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn dir_beside(&self, neighbour: &Path) -> PathBuf {
+        let parent = neighbour.parent().expect("a neighbour lies in a directory");
+        let dir = tempfile::Builder::new().prefix("story-").tempdir_in(parent).expect("a temporary directory");
+        open_to_all(dir.path());
+        let path = dir.path().to_owned();
+        self.elsewhere.borrow_mut().push(dir);
         path
     }
 

@@ -51,6 +51,18 @@ pub fn helper(name: &str, into: &Path) -> PathBuf {
     to
 }
 
+/// The Debian root that `make rootfs` keeps: in `$ROOTFS_CACHE`, else in the build directory. Nobody writes to it.
+///
+/// # Panics
+/// When it is not made, saying how.
+#[must_use]
+pub fn rootfs() -> PathBuf {
+    let cache = std::env::var_os("ROOTFS_CACHE").map_or_else(|| beside("../rootfs"), PathBuf::from);
+    let root = cache.join("debian");
+    assert!(root.join(".recipe").exists(), "{} is not there: make rootfs", root.display());
+    fs::canonicalize(&root).expect("an existing directory has a canonical path")
+}
+
 /// Fails with the line that installs it when a program is missing.
 ///
 /// # Panics

@@ -1,5 +1,7 @@
 //! One vassal as the host's `/proc` shows it.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crate::procs::{self, Process};
@@ -19,6 +21,16 @@ impl Vassal {
         let mut all = vec![self.init.clone()];
         all.extend(procs::descendants(self.init.pid));
         all
+    }
+
+    /// The number of its pid namespace, and a hold on it: the kernel gives the number of one that is gone to the next one made.
+    ///
+    /// # Panics
+    /// When the vassal is gone.
+    #[must_use]
+    pub fn pid_namespace(&self) -> (u64, File) {
+        let hold = File::open(format!("/proc/{}/ns/pid", self.init.pid)).expect("a living vassal has a pid namespace");
+        (hold.metadata().expect("an open file").ino(), hold)
     }
 
     /// Its first process of this name (`comm`), waited for.

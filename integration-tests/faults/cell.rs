@@ -73,7 +73,7 @@ impl Cell {
         let vassal = self.victim.vassal(emperor)?;
         let processes = vassal.processes();
         let namespace = Namespace::of(&vassal)?;
-        let outcome = self.fault.outcome(self.victim.filesystem.kind);
+        let outcome = self.fault.outcome();
         self.until_known_healthy(emperor, *since)?;
         let mark = emperor.mark();
 

@@ -148,13 +148,13 @@ impl Fault {
 
     /// What must come of it.
     #[must_use]
-    pub fn outcome(self, kind: Kind) -> Outcome {
+    pub fn outcome(self) -> Outcome {
         let destroyed = |states| Outcome { states, destroys: true };
         match self {
             Self::Killed | Self::Crash | Self::Errors | Self::DeafApp | Self::Bomb => destroyed(&["dead"]),
-            // libfuse 2 closes its connection before it unmounts, and a probe may come in between.
-            Self::CleanExit if kind != Kind::Faultfs => destroyed(&["gone", "dead"]),
-            Self::CleanExit | Self::Unmounted | Self::Covered => destroyed(&["gone"]),
+            // A probe may be in it just now, or come between the end of the connection and that of the mount (libfuse 2).
+            Self::CleanExit => destroyed(&["gone", "dead"]),
+            Self::Unmounted | Self::Covered => destroyed(&["gone"]),
             Self::Stopped | Self::Queue | Self::Swallow | Self::Lazy | Self::SelfDeadlock | Self::StuckApp => {
                 destroyed(&["hung"])
             }

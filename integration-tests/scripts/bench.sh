@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Side by side: recovery from a dead FUSE daemon beside the real Emperor, then start-up beside peers. Root. make bench runs it.
+# Side by side: recovery from a dead FUSE daemon and a changed line in a pivoted root beside the real Emperor, then start-up beside
+# peers. Root. make bench runs it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LIEGE=${LIEGE:?the liege binary: run this through make bench}
@@ -7,6 +8,10 @@ python=/usr/bin/python3
 
 echo "== Recovery =="
 "$python" integration-tests/bench/recover.py --rounds "${ROUNDS:-20}" --at-least 10
+
+echo
+echo "== The copy-on-write root =="
+"$python" integration-tests/bench/cow.py --rounds "${ROUNDS:-20}" --at-least 10
 
 echo
 echo "== Start-up =="

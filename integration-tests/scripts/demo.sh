@@ -4,59 +4,7 @@
 # also when it fails. make demo runs it.
 set -euo pipefail
 
-liege=${LIEGE:?the liege binary: run this through make demo}
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-emperor= dir=
-
-say() { printf '\n\033[1m%s\033[0m\n' "$*" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi; }
-fail() { echo "FAILED: $*" >&2; exit 1; }
-now() { date +%s%3N; }
-
-# kill -9 of pid 1 of a pid namespace takes everything in it along; only processes below our own daemon are ever touched.
-below() { # all descendants of a pid, children first
-  local child
-  for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do below "$child"; echo "$child"; done
-}
-clean() {
-  local status=$? pids
-  trap - EXIT INT TERM
-  if [ -n "$emperor" ] && kill -0 "$emperor" 2>/dev/null; then
-    pids=$(below "$emperor")
-    kill -KILL "$emperor" $pids 2>/dev/null || true
-    wait "$emperor" 2>/dev/null || true
-  fi
-  if [ "$status" != 0 ] && [ -n "$dir" ] && [ -f "$dir/log" ]; then echo "--- the end of the daemon's log:"; uniq "$dir/log" | tail -n 60; fi
-  [ -z "$dir" ] || rm -rf --one-file-system "$dir"
-  exit "$status"
-}
-trap clean EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# The process of the vassal that has this name, by its place in the tree: below our emperor, in another pid namespace than ours.
-in_vassal() {
-  local pid ours
-  ours=$(readlink /proc/self/ns/pid)
-  for pid in $(below "$emperor"); do
-    [ "$(readlink "/proc/$pid/ns/pid" 2>/dev/null)" != "$ours" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] && { echo "$pid"; return; }
-  done
-  return 1
-}
-page() { curl -sS -f -m 5 "http://127.0.0.1:$port/" 2>/dev/null; }
-until_served() { # polls until the page is there, gives up after 20 s
-  local deadline=$(($(now) + 20000))
-  until page >/dev/null; do
-    [ "$(now)" -lt "$deadline" ] || fail "no page within 20 s"
-    kill -0 "$emperor" 2>/dev/null || fail "the emperor has died"
-  done
-}
-until_gone() { # what, then a command that must come to fail
-  local what=$1 deadline=$(($(now) + 20000))
-  shift
-  while "$@" >/dev/null 2>&1; do
-    [ "$(now)" -lt "$deadline" ] || fail "$what is still there after 20 s"
-  done
-}
+. "$(dirname "$0")/demo_stage.sh"
 
 # --- a machine like any other -------------------------------------------------------------------------------------------------
 user=www-data
@@ -66,7 +14,7 @@ dir=$(mktemp -d /tmp/liege-demo.XXXXXX)
 chmod 0755 "$dir"
 mkdir "$dir/vassals" "$dir/app" "$dir/source"
 chown "$user:$group" "$dir/app"
-port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(free_port)
 mounts_before=$(cut -d' ' -f5- /proc/self/mountinfo)
 
 say "1. An app in a zip archive"
@@ -129,6 +77,7 @@ echo "host:   no line with $dir/app in /proc/self/mountinfo"
 say "5. kill -9 of its FUSE daemon"
 old=$(in_vassal fuse-zip)
 namespace=$(readlink "/proc/$old/ns/pid")
+exec 8< "/proc/$old/ns/pid" # held, else the kernel might give its number to the next one
 echo "fuse-zip is $old, in $namespace"
 start=$(now)
 kill -KILL "$old"
@@ -139,15 +88,13 @@ echo "--> $(page)    (again after $took ms, fuse-zip is $new in $(readlink "/pro
 [ "$(readlink "/proc/$new/ns/pid")" != "$namespace" ] || fail "it is the old namespace"
 living=$(readlink /proc/[0-9]*/ns/pid 2>/dev/null || true)
 [[ $living != *"$namespace"* ]] || fail "something of the old namespace lives"
+exec 8<&-
 echo "nothing of $namespace is left"
 
 say "6. touch: a graceful reload in the same namespaces, the mount untouched"
 lines=$(wc -l < "$dir/log")
 touch "$dir/vassals/app001.ini"
-deadline=$(($(now) + 20000))
-until [[ $(tail -n +$((lines + 1)) "$dir/log") == *": reloaded after"* ]]; do
-  [ "$(now)" -lt "$deadline" ] || fail "no reload within 20 s"
-done
+until_reloaded "$lines"
 until_served
 [ "$(in_vassal fuse-zip)" = "$new" ] || fail "fuse-zip was restarted by a reload"
 echo "--> $(page)    (fuse-zip is still $new)"
@@ -159,18 +106,6 @@ until_gone "the page" page
 echo "no process, no page"
 
 say "8. The emperor goes"
-kill -TERM "$emperor"
-status=0
-wait "$emperor" || status=$?
-[ "$status" = 0 ] || fail "the emperor ended with $status"
-emperor=
-[ "$(cut -d' ' -f5- /proc/self/mountinfo)" = "$mounts_before" ] || fail "the host's mounts are not what they were"
-left=
-for process in /proc/[0-9]*; do
-  words=$(tr '\0' ' ' 2>/dev/null < "$process/cmdline" || true)
-  [[ $words != *"$dir"* ]] || left+="$process: $words; "
-done
-[ -z "$left" ] || fail "still running: $left"
-echo "exit code 0, the mount table as it was, no process left"
+emperor_goes
 
 say "The whole tutorial, and nothing left behind."

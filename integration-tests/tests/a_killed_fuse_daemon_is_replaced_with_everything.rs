@@ -14,7 +14,7 @@ fn a_killed_fuse_daemon_is_replaced_with_everything() {
         emperor.write("app001.ini", &app.checked());
         served(app.port, "from the zip", LONG);
         let before = emperor.vassal("app001.ini");
-        let (processes, namespace) = (before.processes(), before.init.namespace("pid"));
+        let (processes, (namespace, _hold)) = (before.processes(), before.pid_namespace());
         let mark = emperor.mark();
 
         before.process("fuse-zip").kill(Signal::SIGKILL);
@@ -25,8 +25,8 @@ fn a_killed_fuse_daemon_is_replaced_with_everything() {
         emperor.wait_cause(mark, "app001.ini", "mountpoint_dead");
 
         let after = emperor.vassal("app001.ini");
-        assert_ne!(after.init.namespace("pid"), namespace, "a new namespace");
-        assert!(procs::all().iter().all(|process| process.namespace("pid") != namespace), "the old namespace is gone");
+        assert_ne!(after.init.namespace("pid"), Some(namespace), "a new namespace");
+        assert!(procs::all().iter().all(|process| process.namespace("pid") != Some(namespace)), "the old namespace is gone");
         assert!(after.mount(&app.mount).is_some(), "it is mounted again");
         assert!(!host.mountinfo().contains("fuse-zip"), "the host saw it:\n{}", host.mountinfo());
         assert!(took < Duration::from_secs(2), "a tenth of what uWSGI's Emperor takes is 0.4 s; this took {took:?}");

@@ -12,14 +12,14 @@ fn a_killed_init_comes_back() {
         emperor.write("app001.ini", &app.checked());
         served(app.port, "from the zip", LONG);
         let before = emperor.vassal("app001.ini");
-        let (processes, mark) = (before.processes(), emperor.mark());
+        let (processes, (namespace, _hold), mark) = (before.processes(), before.pid_namespace(), emperor.mark());
 
         before.init.kill(Signal::SIGKILL);
         wait_until("every old process to be gone", LONG, || before.is_gone(&processes));
         emperor.wait_cause(mark, "app001.ini", "init_killed");
         served(app.port, "from the zip", LONG);
         let after = emperor.vassal("app001.ini");
-        assert_ne!(after.init.namespace("pid"), before.init.namespace("pid"));
+        assert_ne!(after.init.namespace("pid"), Some(namespace));
         assert!(after.mount(&app.mount).is_some());
     });
 }

@@ -15,7 +15,7 @@ fn a_stopped_fuse_daemon_is_seen_and_replaced() {
         emperor.write("app001.ini", &quick(&app));
         served(app.port, "from the zip", LONG);
         let before = emperor.vassal("app001.ini");
-        let (processes, namespace) = (before.processes(), before.init.namespace("pid"));
+        let (processes, (namespace, _hold)) = (before.processes(), before.pid_namespace());
         let mark = emperor.mark();
 
         before.process("fuse-zip").kill(Signal::SIGSTOP);
@@ -26,7 +26,7 @@ fn a_stopped_fuse_daemon_is_seen_and_replaced() {
         assert!(record.contains("mountpoint_hung") && record.contains("is stopped"), "{record}");
         wait_until("every old process to be gone", LONG, || before.is_gone(&processes));
         served(app.port, "from the zip", LONG);
-        assert!(procs::all().iter().all(|process| process.namespace("pid") != namespace), "the old namespace is gone");
+        assert!(procs::all().iter().all(|process| process.namespace("pid") != Some(namespace)), "the old namespace is gone");
     });
 }
 

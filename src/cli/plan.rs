@@ -40,6 +40,7 @@ pub(crate) fn compile(config: &VassalConfig, file: &Path, namespaces: Namespaces
         directory: &directory,
         namespaces,
         graceful_stop: false,
+        hooks: &[],                                          // the emperor's file is another one
         limits: Limits { nofile: (0, 0), oom_score_adj: 0 }, // not shown
     };
     let Compiled { work, origins, at_exit_origins } = liege_core::compile(config, around)?;

@@ -1,12 +1,14 @@
 //! A spec becomes a plan: every question of order is answered here, without a kernel.
 //!
 //! The order is uWSGI's (its `uwsgi_setup` and `uwsgi_as_root`, measured): our own birth steps, `as-vassal-before-drop`,
-//! `as-vassal`, `asap`, `pre-jail`, `in-jail`, the new root, `wait-for-*`, `as-root`, `as-user`, then the app. `post-jail` does
+//! `as-vassal`, `asap`, `pre-jail`, `in-jail`, the new root, `wait-for-*`, `as-root`, `as-user`, `wait-for-socket`, then the app. `post-jail` does
 //! not run in a vassal that was only cloned, as there. A reload repeats `asap` and `in-jail`, as the identity the vassal
-//! dropped to; `as-root` and `as-user` are repeated only where nothing was dropped.
+//! dropped to; `wait-for-*`, `as-root` and `as-user` are repeated only where nothing was dropped, `wait-for-socket` always.
 
 use liege_plan::{Act, App, Limits, Mount, MountFlags, Phase, Plan, Program, Reload, Step, Umount, Uwsgi, VERSION, Wait};
-use liege_spec::{AppSpec, Asked, HookPhase, Identity, Namespaces, Origin, ProgramSpec, VassalConfig, VassalSpec, Verb};
+use liege_spec::{AppSpec, Asked, Hook, HookPhase, Identity, Namespaces, Origin, ProgramSpec, VassalConfig, VassalSpec, Verb};
+
+use crate::mounts;
 
 /// A plan or a reload, and for each step the line that asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,11 @@ pub enum CompileError {
         /// The option.
         key: String,
     },
+    /// `pivot_root` turns the root of a whole mount namespace; without one of the vassal's own it would be the host's.
+    WouldTurnTheHost {
+        /// The line that asks for it.
+        at: Origin,
+    },
 }
 
 impl std::fmt::Display for CompileError {
@@ -58,6 +65,12 @@ impl std::fmt::Display for CompileError {
                     "the value of `{key}` has more than one line, uwsgi's emperor protocol carries lines: use a file of one line"
                 )
             }
+            Self::WouldTurnTheHost { at } => {
+                write!(
+                    f,
+                    "pivot_root ({at}) would turn the root of the whole host: a vassal needs mounts of its own for that (fs in emperor-use-clone)"
+                )
+            }
         }
     }
 }
@@ -73,6 +86,8 @@ pub struct Surroundings<'a> {
     pub namespaces: Namespaces,
     /// uwsgi is stopped by byte 2.
     pub graceful_stop: bool,
+    /// What the emperor's file wants done in every vassal, before the same phase of the vassal's own.
+    pub hooks: &'a [Hook],
     /// Limits handed down.
     pub limits: Limits,
 }
@@ -80,10 +95,13 @@ pub struct Surroundings<'a> {
 /// The plan of a first start.
 ///
 /// # Errors
-/// Where the spec asks for what uwsgi's protocol cannot carry.
+/// Where the spec asks for what uwsgi's protocol cannot carry, or for another root where the mounts are the host's.
 pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Plan>, CompileError> {
     let spec = &config.fresh;
     let namespaces = around.namespaces;
+    if let Some(pivot) = spec.jail.pivot_root.as_ref().filter(|_| !namespaces.mount) {
+        return Err(CompileError::WouldTurnTheHost { at: pivot.at.clone() });
+    }
     let mut list = List::default();
     if namespaces.mount {
         list.ours(Phase::Birth, Act::CutPropagation);
@@ -92,7 +110,11 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         list.ours(Phase::Birth, Act::MountProc);
     }
     let dropped = spec.jail.identity.is_some();
-    for phase in [HookPhase::AsVassalBeforeDrop, HookPhase::AsVassal, HookPhase::Asap, HookPhase::PreJail, HookPhase::InJail] {
+    for phase in [HookPhase::AsVassalBeforeDrop, HookPhase::AsVassal] {
+        list.of_the_emperor(around.hooks, phase);
+        list.hooks(spec, phase, false);
+    }
+    for phase in [HookPhase::Asap, HookPhase::PreJail, HookPhase::InJail] {
         list.hooks(spec, phase, false);
     }
     if let Some(chroot) = &spec.jail.chroot {
@@ -102,11 +124,10 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         list.asked(Phase::Jail, Act::MakePrivate, &pivot.at);
         list.asked(Phase::Jail, Act::PivotRoot { new: pivot.value.new.clone(), old: pivot.value.old.clone() }, &pivot.at);
     }
-    for wait in &spec.jail.wait_for {
-        list.verb(Phase::WaitFor, wait, false, false);
-    }
+    list.waits(spec, false, false);
     list.hooks(spec, HookPhase::AsRoot, false);
     list.hooks(spec, HookPhase::AsUser, dropped);
+    list.waits(spec, true, dropped);
     let end = at_exit(spec);
     let plan = Plan {
         version: VERSION,
@@ -114,9 +135,10 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         steps: list.steps,
         identity: identity(spec),
         directory: Some(around.directory.to_owned()).filter(|d| !d.is_empty()),
-        app: app(spec, around)?,
+        app: app(spec, around, &[])?,
         at_exit: end.steps,
-        at_exit_timeout_ms: millis(spec.timeouts.hook),
+        // One that hangs is told before the time of the whole end is over, and leaves some of it to the others.
+        at_exit_timeout_ms: millis(spec.timeouts.hook.min(spec.timeouts.stop / 2)),
         limits: around.limits,
         own_pid_namespace: namespaces.pid,
     };
@@ -126,7 +148,7 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
 /// What a reload does inside the kept namespaces.
 ///
 /// # Errors
-/// As [`compile`].
+/// Where the spec asks for what uwsgi's protocol cannot carry.
 pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Reload>, CompileError> {
     let spec = &config.again;
     let dropped = spec.jail.identity.is_some();
@@ -134,11 +156,14 @@ pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result
     list.hooks(spec, HookPhase::Asap, dropped);
     list.hooks(spec, HookPhase::InJail, dropped);
     if !dropped {
+        list.waits(spec, false, false);
         list.hooks(spec, HookPhase::AsRoot, false);
         list.hooks(spec, HookPhase::AsUser, false);
     }
+    list.waits(spec, true, dropped);
     let end = at_exit(spec);
-    let reload = Reload { steps: list.steps, app: app(spec, around)?, at_exit: end.steps };
+    let app = app(spec, around, &list.set_by_hooks())?;
+    let reload = Reload { steps: list.steps, app, at_exit: end.steps };
     Ok(Compiled { work: reload, origins: list.sources, at_exit_origins: end.sources })
 }
 
@@ -169,16 +194,42 @@ impl List {
         self.sources.push(Source { origin: Some(at.clone()), hidden: false });
     }
 
+    fn of_the_emperor(&mut self, hooks: &[Hook], wanted: HookPhase) {
+        for hook in hooks.iter().filter(|hook| hook.phase == wanted) {
+            self.verb(phase(wanted), &hook.verb, false, hook.hidden);
+        }
+    }
+
     fn hooks(&mut self, spec: &VassalSpec, wanted: HookPhase, as_user: bool) {
         for hook in spec.jail.hooks.iter().filter(|hook| hook.phase == wanted) {
             self.verb(phase(wanted), &hook.verb, as_user, hook.hidden);
         }
     }
 
+    /// What its hooks put into the environment. A uwsgi that reloads in its own process has no other way to hear of it.
+    fn set_by_hooks(&self) -> Vec<String> {
+        let told = |source: &Source| source.origin.as_ref().is_some_and(|at| at.key == "env");
+        let steps = self.steps.iter().zip(&self.sources).filter(|(_, source)| !told(source));
+        // What was taken out cannot be told: an empty `env` is none.
+        let set =
+            |step: &Step| if let Act::Putenv(pair) = &step.act { Some(pair.clone()).filter(|p| p.contains('=')) } else { None };
+        steps.filter_map(|(step, _)| set(step)).collect()
+    }
+
+    /// `wait-for-*`. uWSGI waits for sockets last, as the user already.
+    fn waits(&mut self, spec: &VassalSpec, sockets: bool, as_user: bool) {
+        let wanted = |wait: &&Asked<Verb>| matches!(wait.value, Verb::WaitForSocket(_)) == sockets;
+        for wait in spec.jail.wait_for.iter().filter(wanted) {
+            self.verb(Phase::WaitFor, wait, as_user, false);
+        }
+    }
+
     fn verb(&mut self, phase: Phase, verb: &Asked<Verb>, as_user: bool, hidden: bool) {
         let fatal = !matches!(verb.value, Verb::SafeExec(_));
-        self.steps.push(Step { phase, act: act(&verb.value), as_user, fatal });
-        self.sources.push(Source { origin: Some(verb.at.clone()), hidden });
+        for act in acts(&verb.value) {
+            self.steps.push(Step { phase, act, as_user, fatal });
+            self.sources.push(Source { origin: Some(verb.at.clone()), hidden });
+        }
     }
 }
 
@@ -196,18 +247,19 @@ fn phase(hook: HookPhase) -> Phase {
     }
 }
 
-fn act(verb: &Verb) -> Act {
-    match verb.clone() {
+/// One act, but for a mount whose words take several calls, and for what does nothing.
+fn acts(verb: &Verb) -> Vec<Act> {
+    vec![match verb.clone() {
         Verb::Exec(command) | Verb::SafeExec(command) => Act::Exec(command),
         Verb::Mount { fstype, source, target, flags, data } => {
-            Act::Mount(Mount { fstype, source, target, flags: MountFlags(flags), data })
+            return mounts::calls(Mount { fstype, source, target, flags: MountFlags(flags), data });
         }
         Verb::Umount { target, detach, force, recursive } => Act::Umount(Umount { target, detach, force, recursive }),
         Verb::Chdir(path) => Act::Chdir(path),
         Verb::Mkdir(path) => Act::Mkdir(path),
         Verb::Chmod(path, mode) => Act::Chmod(path, mode),
         Verb::Chown(path, uid, gid) => Act::Chown(path, uid, gid),
-        Verb::Sticky(path) => Act::Chmod(path, 0o1777),
+        Verb::Sticky(path) => Act::Sticky(path),
         Verb::Create(path) => Act::Create(path),
         Verb::Write { path, text, append } => Act::Write { path, text, append },
         Verb::WriteFifo(path, text) => Act::WriteFifo(path, text),
@@ -221,7 +273,9 @@ fn act(verb: &Verb) -> Act {
         Verb::WaitForDir(path) => Act::WaitFor(Wait::Dir(path)),
         Verb::WaitForSocket(path) => Act::WaitFor(Wait::Socket(path)),
         Verb::WaitForMountpoint(path) => Act::WaitFor(Wait::Mountpoint(path)),
-    }
+        Verb::Umask(mask) => Act::Umask(mask),
+        Verb::Alarm => return Vec::new(),
+    }]
 }
 
 fn identity(spec: &VassalSpec) -> Option<liege_plan::Identity> {
@@ -229,11 +283,11 @@ fn identity(spec: &VassalSpec) -> Option<liege_plan::Identity> {
     Some(liege_plan::Identity { uid, gid, groups })
 }
 
-fn app(spec: &VassalSpec, around: Surroundings<'_>) -> Result<App, CompileError> {
+fn app(spec: &VassalSpec, around: Surroundings<'_>, set_by_hooks: &[String]) -> Result<App, CompileError> {
     let AppSpec { program, chdir, env, unenv, umask, no_new_privs, stop_signal, reload_signal } = &spec.app;
     let (program, identity) = match program {
         // Started with the rights uWSGI's Emperor would give it: uwsgi drops by itself, after what it does as root.
-        ProgramSpec::Uwsgi { binary, options } => (Program::Uwsgi(uwsgi(binary, options, around)?), None),
+        ProgramSpec::Uwsgi { binary, options } => (Program::Uwsgi(uwsgi(binary, options, set_by_hooks, around)?), None),
         ProgramSpec::Command(words) => (Program::Command(words.value.clone()), identity(spec)),
         ProgramSpec::Shell(line) => (Program::Shell(line.value.clone()), identity(spec)),
         ProgramSpec::PrivilegedShell(line) => (Program::Shell(line.value.clone()), None),
@@ -252,11 +306,17 @@ fn app(spec: &VassalSpec, around: Surroundings<'_>) -> Result<App, CompileError>
     })
 }
 
-fn uwsgi(binary: &str, options: &[(String, String)], around: Surroundings<'_>) -> Result<Uwsgi, CompileError> {
+fn uwsgi(
+    binary: &str,
+    options: &[(String, String)],
+    set_by_hooks: &[String],
+    around: Surroundings<'_>,
+) -> Result<Uwsgi, CompileError> {
     let mut config = String::from("[uwsgi]\n");
-    for (key, value) in options {
+    let set_by_hooks = set_by_hooks.iter().map(|pair| ("env", pair));
+    for (key, value) in options.iter().map(|(key, value)| (key.as_str(), value)).chain(set_by_hooks) {
         if value.contains('\n') || key.contains('\n') {
-            return Err(CompileError::ValueHasLineBreak { key: key.clone() });
+            return Err(CompileError::ValueHasLineBreak { key: key.to_owned() });
         }
         // uwsgi substitutes magic variables in what it is pushed, as it does in a file.
         config.push_str(&format!("{} = {}\n", key.replace('%', "%%"), value.replace('%', "%%")));

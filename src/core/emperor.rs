@@ -10,18 +10,19 @@ use std::{
 };
 
 use liege_plan::{FromInit, Limits};
-use liege_spec::{EmperorSpec, Namespaces};
+use liege_spec::{EmperorSpec, Hook, Namespaces};
 
 use crate::{Action, Cause, Event, Name, Note, Phase, Request, Time, View, storm::Storms, vassal::Vassal};
 
 /// What the emperor's file decides for all vassals.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) namespaces: Namespaces,
     pub(crate) throttle: Duration,
     pub(crate) max_throttle: Duration,
     pub(crate) required_heartbeat: Duration,
     pub(crate) graceful_stop: bool,
+    pub(crate) vassal_hooks: Vec<Hook>,
     pub(crate) limits: Limits,
 }
 
@@ -99,6 +100,7 @@ impl Emperor {
                 max_throttle: spec.max_throttle,
                 required_heartbeat: spec.required_heartbeat,
                 graceful_stop: spec.graceful_stop,
+                vassal_hooks: spec.vassal_hooks.clone(),
                 limits,
             },
             reign: Reign::Rules,

@@ -12,6 +12,7 @@ mod cause;
 mod compile;
 mod emperor;
 mod event;
+mod mounts;
 mod note;
 mod probed;
 mod storm;

@@ -9,7 +9,7 @@ use liege_plan::{Exit, FromInit, Place, Reload, ToInit};
 use liege_sys::{
     fds,
     poll::{Interest, poll},
-    process,
+    process::{self, OneThread},
     signals::Signals,
     subreaper,
 };
@@ -53,6 +53,8 @@ pub(crate) struct Job {
 pub(crate) struct Init {
     pub(crate) channel: Channel,
     pub(crate) signals: Signals,
+    /// What lets children run our own code.
+    pub(crate) one_thread: OneThread,
     /// The environment of steps and app.
     pub(crate) env: Env,
     /// The step's child under way.
@@ -84,11 +86,11 @@ impl Init {
         if process::own_pid() != 1 {
             subreaper::enable().ok()?;
         }
-        let env = Env::inherited();
         Some(Self {
             channel,
             signals,
-            env,
+            one_thread: OneThread::now()?,
+            env: Env::inherited(),
             job: None,
             app: None,
             stop: false,

@@ -5,7 +5,7 @@
 //! ```
 //! A Stop is heard at any time. Before the app runs it ends the walk; afterwards the app is asked, and its end is ours.
 
-use liege_plan::{Place, Plan, Reload, Step, ToInit, VERSION};
+use liege_plan::{Act, Phase, Place, Plan, Reload, Step, ToInit, VERSION, describe_act};
 use liege_sys::{limits, poll::poll};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     channel::News,
     init::{End, Init},
     rights,
-    walk::{Patience, Walked},
+    walk::{Outcome, Patience, Walked},
 };
 
 /// What of the plan is needed after the first walk.
@@ -66,11 +66,8 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
         init.channel.say_failed(Place::Init, errno as i32, detail, false);
     }
     restore_oom_score(init, plan.limits.oom_score_adj);
-    if let Some(directory) = &plan.directory
-        && let Err(error) = std::env::set_current_dir(directory)
-    {
-        let errno = error.raw_os_error().unwrap_or(0);
-        return Err(init.fail(Place::Init, errno, format!("chdir {directory}: the directory of the vassal's file")));
+    if let Some(directory) = plan.directory {
+        go_home(init, directory)?;
     }
     let needed = rights::needed(plan.steps.iter().chain(&plan.at_exit));
     init.later = Later { identity: plan.identity, at_exit: plan.at_exit, at_exit_timeout_ms: plan.at_exit_timeout_ms };
@@ -86,6 +83,19 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     match init.start_app(plan.app)? {
         Started::Interrupted => Err(End::Stopped),
         Started::Yes => Ok(()),
+    }
+}
+
+/// Into the directory of the vassal's file, which may lie on a file system that does not answer.
+fn go_home(init: &mut Init, directory: String) -> Result<(), End> {
+    let step = Step::root(Phase::Birth, Act::Chdir(directory));
+    match init.step(&step, &Patience::until_stopped(Place::Step))? {
+        Outcome::Fine => Ok(()),
+        Outcome::Interrupted => Err(End::Stopped),
+        Outcome::Failed { errno, .. } => {
+            let what = describe_act(&step.act);
+            Err(init.fail(Place::Init, errno, format!("{what}: the directory of the vassal's file")))
+        }
     }
 }
 

@@ -21,15 +21,15 @@ pub(crate) fn trim(needed: u64) {
 
 fn needed_by(act: &Act) -> u64 {
     match act {
-        Act::Mount(_) | Act::Umount(_) | Act::Hostname(_) => caps::SYS_ADMIN | caps::DAC_OVERRIDE,
+        Act::Mount(_) | Act::SetMountAttributes(_) | Act::Umount(_) | Act::Hostname(_) => caps::SYS_ADMIN | caps::DAC_OVERRIDE,
         Act::Chown(..) => caps::CHOWN | caps::DAC_OVERRIDE,
-        Act::Chmod(..) => caps::FOWNER | caps::DAC_OVERRIDE,
+        Act::Chmod(..) | Act::Sticky(_) => caps::FOWNER | caps::DAC_OVERRIDE,
         Act::Mkdir(_) | Act::Create(_) | Act::Write { .. } | Act::WriteFifo(..) | Act::Unlink(_) | Act::WaitFor(_) => {
             caps::DAC_OVERRIDE
         }
         // Done once, before the trim: no reload repeats them.
         Act::CutPropagation | Act::MakePrivate | Act::MountProc | Act::PivotRoot { .. } | Act::Chroot(_) => 0,
         // Programs get their rights back by exec; the others need none.
-        Act::Exec(_) | Act::Chdir(_) | Act::Putenv(_) | Act::Print(_) | Act::Exit(_) => 0,
+        Act::Exec(_) | Act::Chdir(_) | Act::Putenv(_) | Act::Umask(_) | Act::Print(_) | Act::Exit(_) => 0,
     }
 }

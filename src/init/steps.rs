@@ -1,4 +1,4 @@
-//! One dumb call per act. No policy, no order, no waiting beyond what the call itself takes.
+//! One dumb call per act. No policy, no order, and no fear of a call that hangs: those are made in a child, see `walk.rs`.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -18,7 +18,7 @@ use liege_sys::{
 /// How often a wait looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Does the act. Programs, waits, `putenv` and `exit` are the walk's: they are no calls.
+/// Does the act. Programs, `putenv` and `exit` are the walk's: they are no calls.
 pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
     match act {
         Act::CutPropagation => mount::propagate(Propagation::Slave),
@@ -26,11 +26,16 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
         Act::MountProc => mount::fresh_proc(),
         Act::Hostname(name) => process::set_hostname(name),
         Act::Mount(m) => mount::mount(&m.fstype, &m.source, &m.target, m.flags.0, &m.data),
+        Act::SetMountAttributes(a) => mount::set_attributes(&a.target, a.flags.0, a.recursive),
         Act::Umount(u) if u.recursive => mount::umount_below(&u.target, u.detach, u.force),
         Act::Umount(u) => mount::umount(&u.target, u.detach, u.force),
         Act::Chdir(path) => io(std::env::set_current_dir(path)),
         Act::Mkdir(path) => io(fs::create_dir(path)),
         Act::Chmod(path, mode) => io(fs::set_permissions(path, Permissions::from_mode(*mode))),
+        Act::Sticky(path) => io(fs::metadata(path).and_then(|m| {
+            let mode = m.permissions().mode() & 0o7777 | 0o1000;
+            fs::set_permissions(path, Permissions::from_mode(mode))
+        })),
         Act::Chown(path, uid, gid) => io(chown(path, Some(*uid), Some(*gid))),
         Act::Create(path) => io(File::create(path)),
         Act::Write { path, text, append } => {
@@ -45,15 +50,23 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
             }
         }
         Act::Unlink(path) => io(fs::remove_file(path)),
+        Act::Umask(mask) => {
+            process::set_umask(*mask);
+            Ok(())
+        }
         Act::Print(line) => io(writeln!(io::stdout(), "{line}")),
         Act::PivotRoot { new, old } => mount::pivot_root(new, old),
         Act::Chroot(root) => mount::chroot(root),
-        Act::Exec(_) | Act::WaitFor(_) | Act::Putenv(_) | Act::Exit(_) => Ok(()),
+        Act::WaitFor(wait) => {
+            wait_for(wait);
+            Ok(())
+        }
+        Act::Exec(_) | Act::Putenv(_) | Act::Exit(_) => Ok(()),
     }
 }
 
-/// In a child: looks until it is there. Ended by being killed, else with status 0.
-pub(crate) fn wait_for(wait: &Wait) -> i32 {
+/// Looks until it is there, or until the child that looks is killed.
+fn wait_for(wait: &Wait) {
     let is_there = || match wait {
         Wait::Fs(path) => waitfor::fs(path),
         Wait::File(path) => waitfor::file(path),
@@ -64,7 +77,6 @@ pub(crate) fn wait_for(wait: &Wait) -> i32 {
     while !is_there() {
         std::thread::sleep(LOOK_AGAIN);
     }
-    0
 }
 
 fn io<T>(answer: io::Result<T>) -> Result<(), Errno> {

@@ -1,11 +1,14 @@
 //! Walking steps, one after the other. Nothing is skipped, reordered or repeated.
 //!
-//! What lasts runs in a child and is waited for by turning the loop; what does not is one call of `steps`.
+//! What may last runs in a child and is waited for by turning the loop: a program, a wait, and every call that names a path,
+//! because behind a path may be a fifo without a reader or a file system whose daemon has stopped. Such a child shares our
+//! root and directory, so it can change those for us. What is left (the environment, the end, the kernel's own tables) is
+//! one call of ours.
 
 use std::time::{Duration, Instant};
 
 use liege_plan::{Act, Exit, FromInit, Place, Step};
-use liege_sys::{descendants::kill, signals};
+use liege_sys::{Errno, descendants::kill, process, signals};
 
 use crate::{
     hint::hint,
@@ -43,9 +46,14 @@ impl Patience {
 }
 
 /// How one step ended.
-enum Outcome {
+pub(crate) enum Outcome {
     Fine,
-    Failed { errno: i32, detail: String },
+    /// The errno, 0 where none fits, and a phrase.
+    Failed {
+        errno: i32,
+        detail: String,
+    },
+    /// As [`Walked::Interrupted`].
     Interrupted,
 }
 
@@ -81,33 +89,19 @@ impl Init {
         patience.stoppable && (self.stop || self.app.as_ref().is_some_and(|app| app.ended.is_some()))
     }
 
-    fn step(&mut self, step: &Step, patience: &Patience) -> Result<Outcome, End> {
+    /// One step, whoever's turn it is.
+    pub(crate) fn step(&mut self, step: &Step, patience: &Patience) -> Result<Outcome, End> {
+        let as_user = step.as_user && self.later.identity.is_some();
         match &step.act {
-            Act::Exit(status) => return Err(End::Status(*status)),
-            Act::Exec(command) => return self.shell(command, step.as_user, patience),
-            Act::WaitFor(wait) => {
-                let wait = wait.clone();
-                return self.helper(step.as_user, patience, move || steps::wait_for(&wait));
+            Act::Exit(status) => Err(End::Status(*status)),
+            Act::Putenv(pair) => {
+                self.env.put(pair);
+                Ok(Outcome::Fine)
             }
-            // These two change init itself, whoever the step runs as.
-            Act::Chdir(_) | Act::Putenv(_) => {}
-            act if step.as_user && self.later.identity.is_some() => {
-                let act = act.clone();
-                return self.helper(true, patience, move || match steps::perform(&act) {
-                    Ok(()) => 0,
-                    Err(errno) => errno as i32,
-                });
-            }
-            _ => {}
+            Act::Exec(command) => self.shell(command, step.as_user, patience),
+            act if as_user || act.may_last() => self.helper(act, as_user, patience),
+            act => Ok(steps::perform(act).map_or_else(|errno| failed(act, errno), |()| Outcome::Fine)),
         }
-        if let Act::Putenv(pair) = &step.act {
-            self.env.put(pair);
-            return Ok(Outcome::Fine);
-        }
-        Ok(match steps::perform(&step.act) {
-            Ok(()) => Outcome::Fine,
-            Err(errno) => Outcome::Failed { errno: errno as i32, detail: hint(&step.act, errno).into() },
-        })
     }
 
     /// `/bin/sh -c`, waited for.
@@ -128,13 +122,13 @@ impl Init {
     }
 
     /// A forked child that does one act, as the user or as root; its status is the errno.
-    fn helper(&mut self, as_user: bool, patience: &Patience, act: impl FnOnce() -> i32) -> Result<Outcome, End> {
-        let identity = self.later.identity.clone().filter(|_| as_user);
-        let work = || match spawn::take(identity.as_ref()) {
-            Ok(()) => act(),
+    fn helper(&mut self, act: &Act, as_user: bool, patience: &Patience) -> Result<Outcome, End> {
+        let identity = self.later.identity.as_ref().filter(|_| as_user);
+        let work = || match spawn::take(identity).and_then(|()| steps::perform(act)) {
+            Ok(()) => 0,
             Err(errno) => errno as i32,
         };
-        let pid = match liege_sys::process::fork(work) {
+        let pid = match process::fork_in_place(&self.one_thread, work) {
             Ok(pid) => pid,
             Err(errno) => {
                 return Ok(Outcome::Failed { errno: errno as i32, detail: "fork".into() });
@@ -143,7 +137,7 @@ impl Init {
         Ok(match self.wait_for_job(pid, patience)? {
             None => Outcome::Interrupted,
             Some(Exit::Code(0)) => Outcome::Fine,
-            Some(Exit::Code(errno)) => Outcome::Failed { errno, detail: String::new() },
+            Some(Exit::Code(errno)) => failed(act, Errno::from_raw(errno)),
             Some(exit) => Outcome::Failed { errno: 0, detail: self.describe(exit, patience) },
         })
     }
@@ -181,6 +175,10 @@ impl Init {
             (Exit::Signal(signal), _) => format!("killed by {}", signals::name(signal)),
         }
     }
+}
+
+fn failed(act: &Act, errno: Errno) -> Outcome {
+    Outcome::Failed { errno: errno as i32, detail: hint(act, errno).into() }
 }
 
 /// SIGKILL to a child that was not reaped yet and to all of its group; it may not have made its group yet.

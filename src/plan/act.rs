@@ -80,6 +80,8 @@ pub enum Act {
     Exec(String),
     /// `mount(2)`.
     Mount(Mount),
+    /// `mount_setattr(2)`: these attributes as well, those it has stay.
+    SetMountAttributes(MountAttributes),
     /// `umount2(2)`.
     Umount(Umount),
     /// `chdir(2)`; lasts for all later steps and the app.
@@ -88,6 +90,8 @@ pub enum Act {
     Mkdir(String),
     /// `chmod(2)`: path, mode.
     Chmod(String, u32),
+    /// `chmod(2)` to the mode it has and the sticky bit.
+    Sticky(String),
     /// `chown(2)`: path, uid, gid.
     Chown(String, u32, u32),
     /// `open(O_CREAT|O_TRUNC)` of an empty file.
@@ -105,8 +109,10 @@ pub enum Act {
     WriteFifo(String, String),
     /// `unlink(2)`.
     Unlink(String),
-    /// Put `NAME=VALUE` into the environment of all later steps and of the app.
+    /// Put `NAME=VALUE` into the environment of all later steps and of the app; take a `NAME` alone out of it.
     Putenv(String),
+    /// `umask(2)`, for all later steps and the app.
+    Umask(u32),
     /// Print a line to the vassal's output.
     Print(String),
     /// End the vassal with this status.
@@ -143,6 +149,33 @@ pub struct Mount {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountFlags(pub u64);
 
+impl MountFlags {
+    /// `MS_REMOUNT`
+    pub const REMOUNT: u64 = 1 << 5;
+    /// `MS_BIND`
+    pub const BIND: u64 = 1 << 12;
+    /// `MS_MOVE`
+    pub const MOVE: u64 = 1 << 13;
+    /// `MS_REC`
+    pub const REC: u64 = 1 << 14;
+    /// `MS_UNBINDABLE`, `MS_PRIVATE`, `MS_SLAVE`, `MS_SHARED`
+    pub const PROPAGATION: u64 = 1 << 17 | 1 << 18 | 1 << 19 | 1 << 20;
+    /// What a single mount has, whatever its file system has: `MS_RDONLY`, `MS_NOSUID`, `MS_NODEV`, `MS_NOEXEC`, `MS_NOATIME`,
+    /// `MS_RELATIME`.
+    pub const ATTRIBUTES: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 10 | 1 << 21;
+}
+
+/// Attributes of one mount, or of a whole tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountAttributes {
+    /// The mount point.
+    pub target: String,
+    /// Those of [`MountFlags::ATTRIBUTES`] that it gets.
+    pub flags: MountFlags,
+    /// Every mount below it too.
+    pub recursive: bool,
+}
+
 /// Arguments of `umount2(2)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Umount {
@@ -165,16 +198,43 @@ pub enum Wait {
     File(String),
     /// A directory.
     Dir(String),
-    /// A unix socket that accepts connections.
+    /// A socket that accepts connections: a path, an abstract name behind `@`, or an address and a port in numbers.
     Socket(String),
     /// A mount point: its device differs from its parent's.
     Mountpoint(String),
 }
 
 impl Act {
-    /// Whether the act may last (it runs a program or waits), so that init announces it before it begins.
+    /// Whether the act may last: it runs a program, waits, or names a path, behind which may be a fifo, a full pipe or a file
+    /// system whose server is dead. Init announces it before it begins and lets a child do it. What is left changes init
+    /// itself or the kernel's tables, and comes back at once.
     #[must_use]
     pub fn may_last(&self) -> bool {
-        matches!(self, Self::Exec(_) | Self::WaitFor(_) | Self::Mount(_) | Self::Umount(_))
+        match self {
+            Self::CutPropagation
+            | Self::MakePrivate
+            | Self::MountProc
+            | Self::Hostname(_)
+            | Self::Putenv(_)
+            | Self::Umask(_)
+            | Self::Exit(_) => false,
+            Self::Exec(_)
+            | Self::Mount(_)
+            | Self::SetMountAttributes(_)
+            | Self::Umount(_)
+            | Self::Chdir(_)
+            | Self::Mkdir(_)
+            | Self::Chmod(..)
+            | Self::Sticky(_)
+            | Self::Chown(..)
+            | Self::Create(_)
+            | Self::Write { .. }
+            | Self::WriteFifo(..)
+            | Self::Unlink(_)
+            | Self::Print(_)
+            | Self::WaitFor(_)
+            | Self::PivotRoot { .. }
+            | Self::Chroot(_) => true,
+        }
     }
 }

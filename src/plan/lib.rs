@@ -12,7 +12,7 @@ mod codec;
 mod message;
 mod text;
 
-pub use act::{Act, Mount, MountFlags, Phase, Step, Umount, Wait};
+pub use act::{Act, Mount, MountAttributes, MountFlags, Phase, Step, Umount, Wait};
 pub use app::{App, Exit, Identity, Limits, Program, Uwsgi};
 pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
 pub use message::{AppWord, FromInit, Place, Plan, Reload, ToInit};

@@ -1,6 +1,6 @@
 //! A step in words: `--plan`, logs and error messages all say it the same way.
 
-use crate::{Act, Wait};
+use crate::{Act, MountFlags, Wait};
 
 /// The act in the words of the configuration, short enough for one line.
 #[must_use]
@@ -10,10 +10,14 @@ pub fn describe_act(act: &Act) -> String {
         Act::MakePrivate => "make / recursively private".into(),
         Act::MountProc => "mount a fresh /proc".into(),
         Act::Hostname(name) => format!("set the host name to {name}"),
-        Act::Exec(command) => format!("exec {command}"),
+        Act::Exec(command) => format!("exec {}", short(command)),
         Act::Mount(m) => {
             let kind = if m.fstype.is_empty() { "none" } else { &m.fstype };
-            format!("mount {} {} on {} (flags {:#x})", kind, m.source, m.target, m.flags.0)
+            format!("mount {kind} {} on {} {}", m.source, m.target, words(m.flags)).trim_end().to_owned()
+        }
+        Act::SetMountAttributes(a) => {
+            let below = if a.recursive { " and everything below it" } else { "" };
+            format!("make the mount {}{below} {}", a.target, words(a.flags))
         }
         Act::Umount(u) => {
             let words: Vec<_> =
@@ -23,13 +27,15 @@ pub fn describe_act(act: &Act) -> String {
         Act::Chdir(path) => format!("chdir {path}"),
         Act::Mkdir(path) => format!("mkdir {path}"),
         Act::Chmod(path, mode) => format!("chmod {path} {mode:o}"),
+        Act::Sticky(path) => format!("sticky {path}"),
         Act::Chown(path, uid, gid) => format!("chown {path} {uid} {gid}"),
         Act::Create(path) => format!("create {path}"),
         Act::Write { path, append, .. } => format!("{} {path}", if *append { "append" } else { "write" }),
         Act::WriteFifo(path, _) => format!("writefifo {path}"),
         Act::Unlink(path) => format!("unlink {path}"),
-        Act::Putenv(pair) => format!("putenv {pair}"),
-        Act::Print(text) => format!("print {text}"),
+        Act::Putenv(pair) => format!("putenv {}", short(pair)),
+        Act::Umask(mask) => format!("umask {mask:o}"),
+        Act::Print(text) => format!("print {}", short(text)),
         Act::Exit(status) => format!("exit {status}"),
         Act::WaitFor(wait) => match wait {
             Wait::Fs(path) => format!("wait for {path}"),
@@ -40,5 +46,60 @@ pub fn describe_act(act: &Act) -> String {
         },
         Act::PivotRoot { new, old } => format!("pivot_root {new} {old}"),
         Act::Chroot(path) => format!("chroot {path}"),
+    }
+}
+
+/// A text that a person can still read in one line; the file has the rest.
+fn short(text: &str) -> std::borrow::Cow<'_, str> {
+    const MOST: usize = 500;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+/// The flags as the configuration calls them; bits without a word as a number.
+fn words(flags: MountFlags) -> String {
+    const WORDS: [(u64, &str); 17] = [
+        (MountFlags::REMOUNT, "remount"),
+        (MountFlags::BIND, "bind"),
+        (MountFlags::MOVE, "move"),
+        (MountFlags::REC, "rec"),
+        (1, "ro"),
+        (1 << 1, "nosuid"),
+        (1 << 2, "nodev"),
+        (1 << 3, "noexec"),
+        (1 << 4, "sync"),
+        (1 << 6, "mandlock"),
+        (1 << 7, "dirsync"),
+        (1 << 10, "noatime"),
+        (1 << 17, "unbindable"),
+        (1 << 18, "private"),
+        (1 << 19, "slave"),
+        (1 << 20, "shared"),
+        (1 << 21, "relatime"),
+    ];
+    let mut said: Vec<String> = WORDS.iter().filter(|(bit, _)| flags.0 & bit != 0).map(|(_, word)| (*word).to_owned()).collect();
+    let rest = WORDS.iter().fold(flags.0, |rest, (bit, _)| rest & !bit);
+    if rest != 0 {
+        said.push(format!("{rest:#x}"));
+    }
+    said.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_would_read_to_its_end_is_cut() {
+        assert_eq!(describe_act(&Act::Print("short".into())), "print short");
+        let long = describe_act(&Act::Exec("ä".repeat(100_000)));
+        assert_eq!(long, format!("exec {}...", "ä".repeat(500)));
+    }
+
+    #[test]
+    fn flags_without_a_word_are_a_number() {
+        assert_eq!(words(MountFlags(1 << 12 | 1 | 1 << 30)), "bind,ro,0x40000000");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Asked;
+use crate::{Asked, Hook};
 
 /// The daemon as its file and flags wish it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub struct EmperorSpec {
     pub death: EmperorDeath,
     /// `emperor-max-starts`; None: twice the processors.
     pub max_starts: Option<usize>,
+    /// `hook-as-vassal` and its families, `hook-as-vassal-before-drop`: done in every vassal before its own.
+    pub vassal_hooks: Vec<Hook>,
     /// `vassal-set`, `vassals-set = KEY=VALUE`: appended to every vassal's options.
     pub vassal_set: Vec<(String, String)>,
 }

@@ -7,7 +7,7 @@ use crate::logic::Logic;
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::{Reading, Report};
-use crate::{Asked, EmperorDeath, EmperorSpec, Lookup, Namespaces, Source, flatten, traps, values};
+use crate::{Asked, EmperorDeath, EmperorSpec, Lookup, Namespaces, Source, flatten, hooks, traps, values};
 
 /// Sections whose pairs are the emperor's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "liege"];
@@ -45,7 +45,8 @@ pub fn read_emperor(source: Option<&Source<'_>>, flags: &[(String, String)], loo
     let pairs = flatten::flatten_into(source, flags, &SECTIONS, false, lookup, &mut report);
     traps::pairs(&pairs, &mut report);
     refuse_the_rest(&pairs, &mut report);
-    let spec = raise(&Options::new(&pairs), source.map_or("command line", |source| source.path), &mut report);
+    let mut spec = raise(&Options::new(&pairs), source.map_or("command line", |source| source.path), &mut report);
+    spec.vassal_hooks = hooks::of_the_emperor(&pairs, lookup, &mut report);
     report.close(spec)
 }
 
@@ -75,6 +76,7 @@ fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec 
         },
         death: death(options, report),
         max_starts: max_starts(options, report),
+        vassal_hooks: Vec::new(),
         vassal_set: vassal_set(options, report),
     }
 }
@@ -173,6 +175,9 @@ fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
     };
     for pair in pairs.iter().filter(|pair| !pair.placeholder && !OWN.contains(&pair.key.as_str()) && !read(pair)) {
         let key = pair.key.as_str();
+        if hooks::is_of_the_emperor(key) {
+            continue;
+        }
         if governs(key) {
             let near = nearest(key, OWN.into_iter());
             let mut refused = pair.error_at_key(if known::is_uwsgi_option(key) || known::KNOWN_OPTIONS.contains(&key) {

@@ -3,7 +3,7 @@
 use crate::known;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::{Asked, Hook, HookPhase, Lookup, Verb, mount, verb};
+use crate::{Asked, Hook, HookPhase, Lookup, Verb, mount, values, verb};
 
 /// The phases and how options call them, in the order in which they happen.
 const PHASES: [(HookPhase, &str); 9] = [
@@ -17,6 +17,9 @@ const PHASES: [(HookPhase, &str); 9] = [
     (HookPhase::AsUser, "as-user"),
     (HookPhase::AsUserAtexit, "as-user-atexit"),
 ];
+
+/// The phases of a vassal that the emperor's own file has hooks for: what uWSGI's Emperor does between the clone and the exec.
+const OF_THE_EMPEROR: [HookPhase; 2] = [HookPhase::AsVassalBeforeDrop, HookPhase::AsVassal];
 
 /// The families of one phase, in uWSGI's order.
 const FAMILIES: [&str; 5] = ["hook", "mount", "umount", "exec", "call"];
@@ -34,39 +37,64 @@ fn split(key: &str) -> Option<(&str, HookPhase)> {
     FAMILIES.contains(&family).then_some((family, phase))
 }
 
+/// Whether an option is a hook that the emperor's file may hold for all its vassals.
+pub(crate) fn is_of_the_emperor(key: &str) -> bool {
+    is_hook(key) && split(key).is_some_and(|(_, phase)| OF_THE_EMPEROR.contains(&phase))
+}
+
 /// All hooks, phase by phase, family by family, line by line.
 pub(crate) fn raise(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
     let mut hooks = Vec::new();
+    other_shells(pairs, report);
     for (phase, _) in PHASES {
         if phase == HookPhase::Asap {
-            hooks.extend(environment(pairs));
+            hooks.extend(surroundings(pairs));
         }
-        for family in FAMILIES {
-            for pair in
-                pairs.iter().filter(|pair| !pair.placeholder && is_hook(&pair.key) && split(&pair.key) == Some((family, phase)))
-            {
-                hooks.extend(hook(family, phase, pair, lookup, report));
-            }
+        hooks.extend(of_phase(phase, pairs, lookup, report));
+    }
+    hooks
+}
+
+/// The hooks the emperor's file has for every vassal.
+pub(crate) fn of_the_emperor(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
+    OF_THE_EMPEROR.into_iter().flat_map(|phase| of_phase(phase, pairs, lookup, report)).collect()
+}
+
+fn of_phase(phase: HookPhase, pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
+    let mut hooks = Vec::new();
+    for family in FAMILIES {
+        let wanted = |pair: &&Pair| !pair.placeholder && is_hook(&pair.key) && split(&pair.key) == Some((family, phase));
+        for pair in pairs.iter().filter(wanted) {
+            hooks.extend(hook(family, phase, pair, lookup, report));
         }
     }
     hooks
 }
 
-/// uWSGI sets `env` when it has read its configuration, so every command from then on sees it. Only where there are commands:
-/// in a jail without them, another environment is no other jail.
-fn environment(pairs: &[Pair]) -> Vec<Hook> {
+/// uWSGI sets `umask` when it reads its configuration and `env` when it has, so every hook from then on has them. Only where
+/// there are hooks that could tell: in a jail without them, another environment is no other jail.
+fn surroundings(pairs: &[Pair]) -> Vec<Hook> {
     let lines = || pairs.iter().filter(|pair| !pair.placeholder);
-    let runs = |pair: &Pair| is_hook(&pair.key) && (pair.key.starts_with("exec-") || pair.value.contains("exec:"));
-    if !lines().any(runs) {
-        return Vec::new();
+    let hook =
+        |verb: Verb, pair: &Pair| Hook { phase: HookPhase::Asap, verb: Asked::new(verb, pair.origin.clone()), hidden: false };
+    let mut set = Vec::new();
+    if lines().any(|pair| is_hook(&pair.key)) {
+        // One that is no number is told where the app's own is read.
+        let mask = lines().rfind(|pair| pair.key == "umask");
+        set.extend(mask.and_then(|pair| Some(hook(Verb::Umask(values::octal(&pair.value).ok()?), pair))));
     }
-    let set = lines().filter(|pair| pair.key == "env" && pair.value.contains('='));
-    let hook = |pair: &Pair| Hook {
-        phase: HookPhase::Asap,
-        verb: Asked::new(Verb::Putenv(pair.value.clone()), pair.origin.clone()),
-        hidden: false,
-    };
-    set.map(hook).collect()
+    if lines().any(|pair| is_hook(&pair.key) && (pair.key.starts_with("exec-") || pair.value.contains("exec:"))) {
+        let env = lines().filter(|pair| pair.key == "env" && pair.value.contains('='));
+        set.extend(env.map(|pair| hook(Verb::Putenv(pair.value.clone()), pair)));
+    }
+    set
+}
+
+/// Shells that uWSGI would try before `/bin/sh`.
+fn other_shells(pairs: &[Pair], report: &mut Report) {
+    for pair in pairs.iter().filter(|pair| !pair.placeholder && pair.key == "binsh" && pair.value != "/bin/sh") {
+        report.push(pair.warning("hooks are run by /bin/sh here").with_hint(format!("write exec:{} -c '...'", pair.value)));
+    }
 }
 
 fn hook(family: &str, phase: HookPhase, pair: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<Hook> {
@@ -82,6 +110,10 @@ fn hook(family: &str, phase: HookPhase, pair: &Pair, lookup: &dyn Lookup, report
         _ => verb::parse(&pair.value, lookup),
     };
     match parsed {
+        Ok((Verb::Alarm, _)) => {
+            report.push(pair.warning("does nothing in this phase, in uWSGI neither: alarms begin with its master"));
+            None
+        }
         Ok((verb, hidden)) => Some(Hook { phase, verb: Asked::new(verb, pair.origin.clone()), hidden }),
         Err(wrong) => {
             let mut mistake = pair.error_at(&wrong.word, wrong.message);

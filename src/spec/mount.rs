@@ -1,7 +1,9 @@
 //! `mount:` and `umount:` lines.
 //!
 //! uWSGI has one table of words for both calls, so `nosuid` on an unmount would mean "detach". Here each call has its own
-//! words; a word of the other one is an error. `slave`, `unbindable` and `relatime` are liege's additions.
+//! words; a word of the other one is an error, and so are words that the kernel would pass over in silence because of another
+//! one beside them. `slave`, `unbindable` and `relatime` are liege's additions. What takes several calls of the kernel
+//! (`bind,ro,private`) is one line here; the calls are made of it when the plan is.
 
 use crate::Verb;
 use crate::known::nearest;
@@ -25,13 +27,20 @@ impl Wrong {
     }
 }
 
+const BIND: u64 = 1 << 12;
+const MOVE: u64 = 1 << 13;
+const REC: u64 = 1 << 14;
+const REMOUNT: u64 = 1 << 5;
+/// private, slave, shared, unbindable
+const PROPAGATION: u64 = 1 << 18 | 1 << 19 | 1 << 20 | 1 << 17;
+
 /// The kernel's `MS_*` bits by uWSGI's words.
 const MOUNT: [(&str, u64); 21] = [
-    ("bind", 1 << 12),
+    ("bind", BIND),
     ("defaults", 0),
     ("dirsync", 1 << 7),
     ("mandlock", 1 << 6),
-    ("move", 1 << 13),
+    ("move", MOVE),
     ("noatime", 1 << 10),
     ("nodev", 1 << 2),
     ("noexec", 1 << 3),
@@ -39,15 +48,25 @@ const MOUNT: [(&str, u64); 21] = [
     ("private", 1 << 18),
     ("rdonly", 1),
     ("readonly", 1),
-    ("rec", 1 << 14),
-    ("recursive", 1 << 14),
+    ("rec", REC),
+    ("recursive", REC),
     ("relatime", 1 << 21),
-    ("remount", 1 << 5),
+    ("remount", REMOUNT),
     ("ro", 1),
     ("shared", 1 << 20),
     ("slave", 1 << 19),
     ("sync", 1 << 4),
     ("unbindable", 1 << 17),
+];
+
+/// What `mount(8)` calls them, and what they are here.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("rbind", "bind,rec"),
+    ("rprivate", "private,rec"),
+    ("rshared", "shared,rec"),
+    ("rslave", "slave,rec"),
+    ("runbindable", "unbindable,rec"),
+    ("rw", "defaults"),
 ];
 
 const UMOUNT: [&str; 4] = ["detach", "force", "rec", "recursive"];
@@ -58,8 +77,9 @@ pub(crate) fn mount(argument: &str) -> Result<Verb, Wrong> {
     let (Some(fstype), Some(source), Some(target)) = (fields.next(), fields.next(), fields.next()) else {
         return Err(Wrong::new(argument, "a mount needs FS SRC DST [FLAG,...] [DATA]"));
     };
+    let (list, data) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
     let mut flags = 0;
-    for word in words(fields.next()) {
+    for word in words(list) {
         let Some((_, bits)) = MOUNT.iter().find(|(known, _)| *known == word) else {
             return Err(unknown(word, "mount", MOUNT.iter().map(|(known, _)| *known), UMOUNT.contains(&word)));
         };
@@ -68,8 +88,38 @@ pub(crate) fn mount(argument: &str) -> Result<Verb, Wrong> {
     if target.is_empty() {
         return Err(Wrong::new(argument, "the mount point is empty: fields are separated by exactly one blank"));
     }
-    let data = fields.next().unwrap_or_default().to_owned();
-    Ok(Verb::Mount { fstype: fstype.to_owned(), source: source.to_owned(), target: target.to_owned(), flags, data })
+    contradiction(fstype, flags, list, data).map_or(Ok(()), Err)?;
+    let (fstype, source, target, data) = (fstype.to_owned(), source.to_owned(), target.to_owned(), data.to_owned());
+    Ok(Verb::Mount { fstype, source, target, flags, data })
+}
+
+/// Words that the kernel would not carry out together: it does the first it looks for and forgets the others.
+fn contradiction(fstype: &str, flags: u64, list: &str, data: &str) -> Option<Wrong> {
+    let has = |bits: u64| flags & bits != 0;
+    let word =
+        |bits: u64| words(list).find(|word| MOUNT.iter().any(|(known, bit)| known == word && bit & bits != 0)).unwrap_or(list);
+    let none = fstype.is_empty() || fstype == "none";
+    if (flags & PROPAGATION).count_ones() > 1 {
+        return Some(Wrong::new(list, "private, slave, shared and unbindable exclude each other"));
+    }
+    if has(MOVE) && has(BIND | REMOUNT) {
+        return Some(Wrong::new("move", "a mount is moved, or bound, or mounted anew: not two of them"));
+    }
+    if has(REC) && (!has(BIND | PROPAGATION) || has(REMOUNT)) {
+        let wrong = Wrong::new(word(REC), "recursive is said of a bind, or of private, slave, shared, unbindable");
+        return Some(wrong.hint("nothing else that mounts goes below the mount point"));
+    }
+    if !data.is_empty() && has(BIND | MOVE) {
+        let wrong = Wrong::new(data, "data is for a file system's driver, and this mounts none");
+        return Some(wrong.hint(format!("another flag goes behind a comma: {list},{data}")));
+    }
+    let only_propagation = none && has(PROPAGATION) && !has(BIND | MOVE | REMOUNT);
+    let others = flags & !(PROPAGATION | REC);
+    if only_propagation && others != 0 {
+        let (word, of) = (word(others), word(PROPAGATION));
+        return Some(Wrong::new(word, format!("{word} changes a mount, {of} alone makes none")).hint(format!("remount,{list}")));
+    }
+    None
 }
 
 /// `DST [FLAG,...]`
@@ -80,7 +130,7 @@ pub(crate) fn umount(argument: &str) -> Result<Verb, Wrong> {
         return Err(Wrong::new(argument, "an unmount needs DST [FLAG,...]"));
     }
     let (mut detach, mut force, mut recursive) = (false, false, false);
-    for word in words(fields.next()) {
+    for word in words(fields.next().unwrap_or_default()) {
         match word {
             "detach" => detach = true,
             "force" => force = true,
@@ -91,8 +141,8 @@ pub(crate) fn umount(argument: &str) -> Result<Verb, Wrong> {
     Ok(Verb::Umount { target, detach, force, recursive })
 }
 
-fn words(list: Option<&str>) -> impl Iterator<Item = &str> {
-    list.unwrap_or_default().split(',').filter(|word| !word.is_empty())
+fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').filter(|word| !word.is_empty())
 }
 
 fn unknown<'a>(word: &str, call: &str, words: impl Iterator<Item = &'a str> + Clone, of_the_other: bool) -> Wrong {
@@ -101,6 +151,9 @@ fn unknown<'a>(word: &str, call: &str, words: impl Iterator<Item = &'a str> + Cl
         return Wrong::new(word, format!("\"{word}\" is a flag of {other}, not of {call}"));
     }
     let wrong = Wrong::new(word, format!("unknown {call} flag \"{word}\""));
+    if let Some((_, here)) = ELSEWHERE.iter().find(|(there, _)| *there == word && call == "mount") {
+        return wrong.hint(format!("write {here}"));
+    }
     match nearest(word, words.clone()) {
         Some(near) => wrong.hint(format!("did you mean {near}?")),
         None => wrong.hint(format!("known: {}", words.collect::<Vec<_>>().join(" "))),
@@ -126,6 +179,10 @@ mod tests {
             ("none none / recursive,private", mounted("none", "none", "/", 0x4_4000, "")),
             ("tmpfs none /tmp nosuid,nodev size=1m,mode=1777 x", mounted("tmpfs", "none", "/tmp", 6, "size=1m,mode=1777 x")),
             (" /a /b bind", mounted("", "/a", "/b", 4096, "")),
+            ("none /a /b remount,bind,ro", mounted("none", "/a", "/b", 4129, "")),
+            ("none /a /b bind,rec,nosuid,,slave", mounted("none", "/a", "/b", 0x8_5002, "")),
+            ("overlay none /b defaults lowerdir=/a b", mounted("overlay", "none", "/b", 0, "lowerdir=/a b")),
+            ("tmpfs none /b shared", mounted("tmpfs", "none", "/b", 0x10_0000, "")),
         ] {
             assert_eq!(mount(line), Ok(meant), "{line}");
         }
@@ -141,6 +198,13 @@ mod tests {
             (umount("/a nosuid"), "nosuid", "flag of mount"),
             (mount("none /a"), "none /a", "needs FS"),
             (mount("none  /a /b"), "/b", "unknown mount flag"),
+            (mount("none /a /b rbind"), "rbind", "unknown mount flag"),
+            (mount("none none / private,slave"), "private,slave", "exclude each other"),
+            (mount("none /a /b bind,move"), "move", "not two"),
+            (mount("tmpfs none /b rec"), "rec", "said of a bind"),
+            (mount("none none /b remount,recursive,ro"), "recursive", "said of a bind"),
+            (mount("none /a /b bind ro"), "ro", "driver"),
+            (mount("none none /b ro,private"), "ro", "private alone makes none"),
             (umount(""), "", "needs DST"),
         ] {
             let wrong = outcome.unwrap_err();

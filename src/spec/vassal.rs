@@ -48,7 +48,7 @@ pub struct Jail {
     pub pivot_root: Option<Asked<PivotRoot>>,
     /// `chroot = PATH`.
     pub chroot: Option<Asked<String>>,
-    /// `wait-for-fs` and its family, in order ([`Verb::WaitForFs`] ... only).
+    /// `wait-for-fs` and its family, in uWSGI's order: files and mounts by their kinds, then sockets ([`Verb::WaitForFs`] ... only).
     pub wait_for: Vec<Asked<Verb>>,
     /// `vassal-proc` (true unless turned off): a fresh `/proc` where pid and mount namespaces are both new.
     pub fresh_proc: bool,
@@ -148,7 +148,7 @@ pub enum Verb {
     Chmod(String, u32),
     /// `chown:PATH USER GROUP` (names resolved), `chown2:` (numbers)
     Chown(String, u32, u32),
-    /// `sticky:PATH`: mode 01777
+    /// `sticky:PATH`: the mode it has, and the sticky bit
     Sticky(String),
     /// `create:`, `creat:`
     Create(String),
@@ -167,7 +167,7 @@ pub enum Verb {
     Unlink(String),
     /// `hostname:`
     Hostname(String),
-    /// `putenv:NAME=VALUE`, `callint:putenv NAME=VALUE`
+    /// `putenv:NAME=VALUE`, `callint:putenv NAME=VALUE`; a name alone is taken out
     Putenv(String),
     /// `print:`, `log:`
     Print(String),
@@ -179,10 +179,14 @@ pub enum Verb {
     WaitForFile(String),
     /// `wait_for_dir:`
     WaitForDir(String),
-    /// `wait_for_socket:`
+    /// `wait_for_socket:`: a path, an abstract name (`@name`), or an address and a port
     WaitForSocket(String),
     /// `wait-for-mountpoint =`
     WaitForMountpoint(String),
+    /// `umask =`: no verb of a line, but what uWSGI does before its first hook
+    Umask(u32),
+    /// `alarm:ALARM MESSAGE`: nothing. uWSGI's alarms begin with its master, behind all phases there are here.
+    Alarm,
 }
 
 /// One watched mount point.

@@ -11,7 +11,7 @@ use crate::pair::Pair;
 use crate::program;
 use crate::report::{Reading, Report};
 use crate::{Asked, Attributes, Jail, Lookup, MountpointCheck, PivotRoot, Source, Timeouts, VassalConfig, VassalSpec, Verb};
-use crate::{declared, flatten, paths, traps, values};
+use crate::{declared, flatten, paths, traps, values, verb};
 
 /// Sections whose pairs are a vassal's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "vassal"];
@@ -19,7 +19,8 @@ pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "vassal"];
 /// The aliases of `mountpoint-check`.
 const CHECKS: [&str; 4] = ["mountpoint-check", "check-mountpoint", "check-mount", "mount-check"];
 
-const WAITS: [&str; 5] = ["wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-socket", "wait-for-mountpoint"];
+/// In uWSGI's order, whatever theirs in the file.
+const WAITS: [&str; 5] = ["wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-mountpoint", "wait-for-socket"];
 
 /// Options of a vassal that liege carries out itself, so that uwsgi never sees them (hooks besides).
 const CARRIED: [&str; 17] = [
@@ -111,17 +112,27 @@ fn wait_for(options: &Options<'_>, report: &mut Report) -> Vec<Asked<Verb>> {
     for line in options.all(&timeouts) {
         report.push(line.warning("has no effect: every step that waits has the time of hook-timeout"));
     }
-    let verb = |line: &Pair| {
+    let mut waits = Vec::new();
+    for line in WAITS.iter().flat_map(|kind| options.all(std::slice::from_ref(kind))) {
         let path = line.value.clone();
-        match line.key.as_str() {
+        let verb = match line.key.as_str() {
             "wait-for-fs" => Verb::WaitForFs(path),
             "wait-for-file" => Verb::WaitForFile(path),
             "wait-for-dir" => Verb::WaitForDir(path),
-            "wait-for-socket" => Verb::WaitForSocket(path),
-            _ => Verb::WaitForMountpoint(path),
-        }
-    };
-    options.all(&WAITS).map(|line| Asked::new(verb(line), line.origin.clone())).collect()
+            "wait-for-mountpoint" => Verb::WaitForMountpoint(path),
+            _ => match verb::socket(&path) {
+                Ok(address) => Verb::WaitForSocket(address),
+                Err(wrong) => {
+                    let mut mistake = line.error_at(&wrong.word, wrong.message);
+                    mistake.hint = wrong.hint;
+                    report.push(mistake);
+                    continue;
+                }
+            },
+        };
+        waits.push(Asked::new(verb, line.origin.clone()));
+    }
+    waits
 }
 
 fn checks(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Vec<MountpointCheck> {

@@ -8,7 +8,8 @@ use crate::mount::{self, Wrong};
 use crate::{Lookup, Verb, values};
 
 /// Verbs liege carries out.
-const VERBS: [&str; 30] = [
+const VERBS: [&str; 33] = [
+    "alarm",
     "append",
     "appendn",
     "call",
@@ -39,6 +40,8 @@ const VERBS: [&str; 30] = [
     "wait_for_fs",
     "wait_for_socket",
     "write",
+    "writefifo",
+    "writen",
 ];
 
 /// Parses `[!]verb:argument`; the flag says whether the argument is to be hidden from logs.
@@ -89,12 +92,15 @@ fn action(name: &str, argument: &str, lookup: &dyn Lookup) -> Result<Verb, Wrong
         "wait_for_fs" => Verb::WaitForFs(own()),
         "wait_for_file" => Verb::WaitForFile(own()),
         "wait_for_dir" => Verb::WaitForDir(own()),
-        "wait_for_socket" => Verb::WaitForSocket(own()),
+        "wait_for_socket" => Verb::WaitForSocket(socket(argument)?),
         "call" | "callret" | "callint" | "callintret" => call(name, argument)?,
         "rpc" | "retryrpc" => return Err(refused(name, "there is no uWSGI process here to call")),
         "unix_signal" => return Err(refused(name, "it installs a C function of uWSGI as a signal handler")),
         "spinningfifo" => return Err(refused(name, "it retries for ever").hint("wait_for_file:PATH, then writefifo:PATH TEXT")),
-        "alarm" => return Err(refused(name, "alarms are a part of uWSGI's own process")),
+        "alarm" => {
+            two(name, argument, "ALARM MESSAGE")?;
+            Verb::Alarm
+        }
         _ => {
             let wrong = Wrong::new(name, format!("unknown hook verb \"{name}\""));
             return Err(match nearest(name, VERBS.into_iter()) {
@@ -103,6 +109,21 @@ fn action(name: &str, argument: &str, lookup: &dyn Lookup) -> Result<Verb, Wrong
             });
         }
     })
+}
+
+/// A path, an abstract name behind `@`, or `ADDRESS:PORT`. No host name: whoever waits is inside the vassal and asks nobody.
+pub(crate) fn socket(name: &str) -> Result<String, Wrong> {
+    let Some((host, port)) = name.rsplit_once(':').filter(|_| !name.starts_with(['/', '@', '.'])) else {
+        return Ok(name.to_owned());
+    };
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    match format!("{host}:{port}").parse::<std::net::SocketAddr>() {
+        Ok(address) => Ok(address.to_string()),
+        Err(_) => {
+            let wrong = Wrong::new(name, format!("\"{name}\" is neither a path nor ADDRESS:PORT in numbers"));
+            Err(wrong.hint("names of hosts are not looked up inside a vassal"))
+        }
+    }
 }
 
 /// The functions uWSGI's documentation calls by name, and what they do.
@@ -127,11 +148,12 @@ fn command(line: &str) -> Result<String, Wrong> {
     if line.trim().is_empty() { Err(Wrong::new(line, "the command is empty")) } else { Ok(line.to_owned()) }
 }
 
+/// `NAME=VALUE`; a name alone is taken out of the environment, as by `putenv(3)`.
 fn putenv(pair: &str) -> Result<Verb, Wrong> {
-    match pair.split_once('=') {
-        Some((name, _)) if !name.is_empty() => Ok(Verb::Putenv(pair.to_owned())),
-        _ => Err(Wrong::new(pair, "an environment variable is written NAME=VALUE")),
+    if pair.split('=').next().is_some_and(|name| !name.is_empty()) {
+        return Ok(Verb::Putenv(pair.to_owned()));
     }
+    Err(Wrong::new(pair, "an environment variable is written NAME=VALUE"))
 }
 
 fn two<'a>(name: &str, argument: &'a str, form: &str) -> Result<(&'a str, &'a str), Wrong> {
@@ -172,6 +194,7 @@ mod tests {
             ("callret:chdir /", Verb::Chdir("/".into())),
             ("cd:/x", Verb::Chdir("/x".into())),
             ("callint:putenv A=b c", Verb::Putenv("A=b c".into())),
+            ("putenv:A", Verb::Putenv("A".into())),
             ("call:uwsgi_log hello there", Verb::Print("hello there".into())),
             ("chmod:/x 0755", Verb::Chmod("/x".into(), 0o755)),
             ("chown:/x shop shop", Verb::Chown("/x".into(), 1001, 1002)),
@@ -183,6 +206,11 @@ mod tests {
             ("exit:7", Verb::Exit(7)),
             ("print:", Verb::Print(String::new())),
             ("wait_for_socket:/s", Verb::WaitForSocket("/s".into())),
+            ("wait_for_socket:@s:1", Verb::WaitForSocket("@s:1".into())),
+            ("wait_for_socket::80", Verb::WaitForSocket("127.0.0.1:80".into())),
+            ("wait_for_socket:[::1]:80", Verb::WaitForSocket("[::1]:80".into())),
+            ("writen:/x", Verb::Write { path: "/x".into(), text: "\n".into(), append: false }),
+            ("alarm:page it is late", Verb::Alarm),
         ] {
             assert_eq!(parse(line, &lookup), Ok((meant, false)), "{line}");
         }
@@ -200,9 +228,12 @@ mod tests {
             ("rpc:x", "rpc", "not supported"),
             ("unix_signal:1 f", "unix_signal", "not supported"),
             ("spinningfifo:/x y", "spinningfifo", "not supported"),
-            ("alarm:x y", "alarm", "not supported"),
+            ("alarm:x", "x", "ALARM MESSAGE"),
+            ("wait_for_socket:db:5432", "db:5432", "in numbers"),
+            ("writn:/x a", "writn", "unknown hook verb"),
             ("chown:/x nobodyknows root", "nobodyknows", "no user"),
             ("chmod:/x 9", "9", "octal"),
+            ("putenv:=b", "=b", "NAME=VALUE"),
             ("exit:300", "300", "0 to 255"),
             ("exec:  ", "  ", "empty"),
         ] {

@@ -10,7 +10,7 @@ use std::{
     fs::File,
     io::{self, Write},
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
         unix::fs::MetadataExt,
     },
 };
@@ -31,7 +31,7 @@ const CREATE: u32 = 6;
 
 /// All FUSE connections of this machine.
 #[derive(Debug)]
-pub struct Connections(OwnedFd);
+pub struct Connections(Option<OwnedFd>);
 
 /// The emergency exit of one connection.
 #[derive(Debug)]
@@ -47,7 +47,13 @@ impl Connections {
             .or_else(|errno| {
                 open(USUAL_PLACE, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|_| errno)
             })
-            .map(Self)
+            .map(|fd| Self(Some(fd)))
+    }
+
+    /// Where the kernel shows none: whoever asks for one is told that there is none.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(None)
     }
 
     /// Requests in flight or queued. None: there is no such connection (any more).
@@ -66,13 +72,8 @@ impl Connections {
     }
 
     fn entry(&self, minor: u32, name: &str, flags: OFlag) -> nix::Result<File> {
-        openat(self.as_fd(), format!("{minor}/{name}").as_str(), flags | OFlag::O_CLOEXEC, Mode::empty()).map(File::from)
-    }
-}
-
-impl AsFd for Connections {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        let all = self.0.as_ref().ok_or(Errno::ENOENT)?;
+        openat(all, format!("{minor}/{name}").as_str(), flags | OFlag::O_CLOEXEC, Mode::empty()).map(File::from)
     }
 }
 

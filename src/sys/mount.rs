@@ -52,9 +52,43 @@ pub fn umount(target: &str, detach: bool, force: bool) -> nix::Result<()> {
     umount2(target, flags(detach, force))
 }
 
-/// Unmounts the target and everything below it. Detaching takes a whole tree at a time. Else the leaves of the tree go
-/// first, the latest mounted before the others, since it may cover them; the list is read again each time, for what the
-/// last unmount uncovered.
+/// Gives a mount these attributes (`MS_*` bits) beside those it has, and every mount below it too if that is wanted. A
+/// `mount(2)` with `MS_REMOUNT` would take away those that are not named, of a bind that was `nosuid` too.
+///
+/// # Errors
+/// ENOSYS before Linux 5.12; EINVAL where nothing is mounted; EPERM.
+pub fn set_attributes(target: &str, flags: u64, recursive: bool) -> nix::Result<()> {
+    /// `struct mount_attr`
+    #[repr(C)]
+    struct Attributes {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        user_namespace: u64,
+    }
+    const NOATIME: u64 = 0x10;
+    const ALL_ATIME: u64 = 0x70;
+    let has = |flag: MsFlags| flags & flag.bits() != 0;
+    // The first four are the same bits in both calls.
+    let mut set = flags & (MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC).bits();
+    let mut clear = 0;
+    if has(MsFlags::MS_NOATIME) || has(MsFlags::MS_RELATIME) {
+        clear = ALL_ATIME; // its kinds are one number, and relatime is zero
+        set |= if has(MsFlags::MS_NOATIME) { NOATIME } else { 0 };
+    }
+    let attributes = Attributes { set, clear, propagation: 0, user_namespace: 0 };
+    let path = std::ffi::CString::new(target).map_err(|_| Errno::EINVAL)?;
+    let how = if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: a terminated path and a block as long as we say, both of which outlive the call, which only reads them.
+    let answer = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, libc::AT_FDCWD, path.as_ptr(), how, &raw const attributes, size_of::<Attributes>())
+    };
+    Errno::result(answer).map(drop)
+}
+
+/// Unmounts the target and everything below it, the latest mounted before the others, since it may cover them or stand on
+/// them; the list is read again as long as that takes something away, for what was uncovered. Detaching takes a whole tree
+/// at a time, and needs no list for it.
 ///
 /// # Errors
 /// EINVAL where nothing is mounted at all; else the kernel's answer for the first mount that stays.
@@ -64,22 +98,22 @@ pub fn umount_below(target: &str, detach: bool, force: bool) -> nix::Result<()> 
         any = true;
     }
     loop {
-        let mounts = mountinfo::own().map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
-        let is_leaf = |m: &&mountinfo::Mount| !mounts.iter().any(|above| above.parent == m.id && above.id != m.id);
-        let below = |m: &&mountinfo::Mount| Path::new(&m.mount_point).starts_with(target);
-        // A path from the list is real; a link that takes its place meanwhile is not followed.
-        let flags = flags(detach, force) | MntFlags::UMOUNT_NOFOLLOW;
-        let mut first_error = None;
-        let mut leaves = mounts.iter().rev().filter(below).filter(is_leaf);
-        let gone = leaves.any(|leaf| match umount2(leaf.mount_point.as_os_str(), flags) {
-            Ok(()) => true,
-            Err(errno) => {
-                first_error.get_or_insert(errno);
-                false
+        let mounts = match mountinfo::own() {
+            Ok(mounts) => mounts,
+            // A root without /proc: the tree at least is gone.
+            Err(_) if any => return Ok(()),
+            Err(error) => return Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
+        };
+        let (mut progress, mut first_error) = (false, None);
+        for mount in mounts.iter().rev().filter(|m| Path::new(&m.mount_point).starts_with(target)) {
+            // A path from the list is real; a link that takes its place meanwhile is not followed.
+            match umount2(mount.mount_point.as_os_str(), flags(detach, force) | MntFlags::UMOUNT_NOFOLLOW) {
+                Ok(()) => progress = true,
+                Err(errno) => drop(first_error.get_or_insert(errno)),
             }
-        });
+        }
         match first_error {
-            _ if gone => any = true,
+            _ if progress => any = true,
             Some(errno) => return Err(errno),
             None if any => return Ok(()),
             None => return Err(Errno::EINVAL),
@@ -100,11 +134,21 @@ fn flags(detach: bool, force: bool) -> MntFlags {
 /// # Errors
 /// EBUSY: `new` is no mount of its own. EINVAL: the root is shared, or `old` is not below `new`. ENOENT: one is not there.
 pub fn pivot_root(new: &str, old: &str) -> nix::Result<()> {
+    let inside = below(new, old).ok_or(Errno::EINVAL)?;
     unistd::chdir(new)?;
     // uWSGI enters the new root first and takes the old place relative to it, so a FUSE root is asked as little as possible.
-    let inside = old.strip_prefix(new.trim_end_matches('/')).unwrap_or(old).trim_start_matches('/');
     unistd::pivot_root(".", if inside.is_empty() { "." } else { inside })?;
     unistd::chdir("/")
+}
+
+/// The old root's place as seen from the new root; a relative one is there already. None: it lies elsewhere. From inside, `/etc` of
+/// the host would be taken for that of the new root, and the old root be put upon it.
+fn below<'a>(new: &str, old: &'a str) -> Option<&'a str> {
+    if !old.starts_with('/') {
+        return Some(old);
+    }
+    let rest = old.strip_prefix(new.trim_end_matches('/'))?;
+    (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/'))
 }
 
 /// `chroot(2)` and into it.

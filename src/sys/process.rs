@@ -99,7 +99,7 @@ pub fn launch(launch: &Launch<'_>) -> nix::Result<(i32, Report)> {
     moves.extend(raw::moves(launch.fds));
     let mut keep = [tell.as_raw_fd()];
     // SAFETY: the child's branch makes raw calls only and ends in exec or `leave`.
-    match unsafe { raw::fork() }? {
+    match unsafe { raw::fork(0) }? {
         raw::Side::Parent(pid) => Ok((pid, Report(report))),
         raw::Side::Child => {
             let (stage, errno) = child(launch, &mut moves, &mut keep);
@@ -149,29 +149,36 @@ fn child(launch: &Launch<'_>, moves: &mut [raw::Move], keep: &mut [RawFd; 1]) ->
     (EXEC, answer)
 }
 
-/// Forks a child that runs this closure and leaves with the status it gives. For a process of one thread: the child runs
-/// ordinary code, which may allocate.
+/// The proof that this process has one thread, so that a child may run ordinary code in its copy of it.
+#[derive(Debug)]
+pub struct OneThread(());
+
+impl OneThread {
+    /// Looked at once, early: later `/proc` may be gone, or be somebody's who does not answer. Without `/proc` the caller's
+    /// word is taken for it. None: there are more threads.
+    #[must_use]
+    pub fn now() -> Option<Self> {
+        let alone = std::fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.take(2).count() < 2);
+        alone.then_some(Self(()))
+    }
+}
+
+/// Forks a child that runs this closure and leaves with the status it gives. It has a memory and an identity of its own, but
+/// *shares* the root, the working directory and the file mode creation mask: where it goes, its parent goes. So a call that
+/// may hang (a `chdir` into a file system whose server is dead) can be a child's, and be ended by killing that child.
 ///
 /// # Errors
-/// EAGAIN, ENOMEM; EINVAL in a process of several threads, where the child could wait for ever on a lock nobody holds.
-pub fn fork(work: impl FnOnce() -> i32) -> nix::Result<i32> {
-    if !alone() {
-        return Err(Errno::EINVAL);
-    }
-    // SAFETY: there is no other thread, so the child finds the heap and libc as this thread left them.
-    match Errno::result(unsafe { libc::fork() })? {
-        0 => {
+/// EAGAIN, ENOMEM.
+pub fn fork_in_place(_: &OneThread, work: impl FnOnce() -> i32) -> nix::Result<i32> {
+    // SAFETY: there is no other thread, so the child finds the heap and libc as this thread left them; it ends in `_exit`.
+    match unsafe { raw::fork(libc::CLONE_FS as u64) }? {
+        raw::Side::Child => {
             let status = work();
             // SAFETY: ends the child without running the parent's exit handlers a second time.
             unsafe { libc::_exit(status) }
         }
-        pid => Ok(pid),
+        raw::Side::Parent(pid) => Ok(pid),
     }
-}
-
-/// Whether this process has one thread; without `/proc` the caller's word is taken for it.
-fn alone() -> bool {
-    std::fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.take(2).count() < 2)
 }
 
 /// The name under which this process is listed (`PR_SET_NAME`, at most 15 bytes): exec by fd leaves a number there.

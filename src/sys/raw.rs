@@ -29,16 +29,18 @@ pub(crate) enum Side {
     Child,
 }
 
-/// A fork past libc: nothing of its bookkeeping runs in the child.
+/// A fork past libc, with clone flags of the kind that share something: nothing of libc's bookkeeping runs in the child.
 ///
 /// # Safety
-/// On [`Side::Child`] the caller makes raw calls only, and leaves by exec or [`leave`].
-pub(crate) unsafe fn fork() -> Result<Side, Errno> {
+/// On [`Side::Child`] the caller makes raw calls only where the parent has other threads, and leaves by exec, [`leave`] or
+/// `_exit`. The flags name neither memory nor a stack.
+pub(crate) unsafe fn fork(flags: u64) -> Result<Side, Errno> {
     // struct clone_args, first version: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls
     let mut args = [0u64; 8];
+    args[0] = flags;
     args[4] = libc::SIGCHLD as u64;
     // SAFETY: the block is as long as we say and outlives the call; no stack and no CLONE_VM, so the child goes on here in
-    // its own copy of everything, and the caller promised to make raw calls only.
+    // its own copy of the memory, and the caller keeps to what it promised.
     match unsafe { libc::syscall(libc::SYS_clone3, args.as_ptr(), size_of_val(&args)) } {
         -1 => Err(Errno::last()),
         0 => Ok(Side::Child),

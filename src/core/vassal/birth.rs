@@ -32,6 +32,7 @@ impl Vassal {
                         self.timers.arm(Timer::Hook, cx.now + config.fresh.timeouts.hook);
                         if let Some(life) = &mut self.life {
                             life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();
+                            life.at_exit_steps = compiled.work.at_exit.iter().map(|s| describe_act(&s.act)).collect();
                             life.sources = compiled.origins;
                             life.at_exit_sources = compiled.at_exit_origins;
                             life.running = Some(config);

@@ -16,11 +16,11 @@ pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
         .or_else(|| (old.fresh_proc != *fresh_proc).then(|| "vassal-proc changed".to_owned()))
 }
 
-/// The hooks that leave something behind in the jail. An `env` line, which hook commands see too, is only told again when the
-/// app is replaced.
+/// The hooks that leave something behind in the jail. `env` and `umask`, which hooks have too, are only told again when the app
+/// is replaced.
 fn lasting(hooks: &[Hook]) -> Vec<(HookPhase, &Asked<Verb>, bool)> {
-    let is_env = |hook: &&Hook| matches!(hook.verb.value, Verb::Putenv(_)) && hook.verb.at.key == "env";
-    hooks.iter().filter(|hook| !is_env(hook)).map(|h| (h.phase, &h.verb, h.hidden)).collect()
+    let is_told = |hook: &&Hook| matches!(hook.verb.at.key.as_str(), "env" | "umask");
+    hooks.iter().filter(|hook| !is_told(hook)).map(|h| (h.phase, &h.verb, h.hidden)).collect()
 }
 
 fn option<T: PartialEq>(what: &str, old: Option<&Asked<T>>, new: Option<&Asked<T>>) -> Option<String> {

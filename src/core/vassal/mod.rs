@@ -120,9 +120,11 @@ struct Life {
     /// Where the steps of the walk under way come from.
     sources: Vec<Source>,
     at_exit_sources: Vec<Source>,
-    /// The steps of the walk under way, in words.
+    /// The step of the walk under way.
     step: Option<u32>,
+    /// The steps of the walk under way and of the end, in words.
     steps: Vec<String>,
+    at_exit_steps: Vec<String>,
     /// The first reason for its end; later ones are consequences.
     cause: Option<Cause>,
     /// When the clone was asked for, or the reload began.
@@ -149,6 +151,7 @@ impl Life {
             at_exit_sources: Vec::new(),
             step: None,
             steps: Vec::new(),
+            at_exit_steps: Vec::new(),
             cause: None,
             began,
             ready: false,
@@ -308,6 +311,7 @@ impl Vassal {
             directory: &self.directory,
             namespaces: cx.settings.namespaces,
             graceful_stop: cx.settings.graceful_stop,
+            hooks: &cx.settings.vassal_hooks,
             limits: cx.settings.limits,
         }
     }
@@ -315,13 +319,11 @@ impl Vassal {
     /// `exec fuse-zip ... (shop.ini:12: exec-as-user)`: a step of the walk under way, and who asked for it.
     fn step_in_words(&self, step: u32, at_exit: bool) -> String {
         let Some(life) = &self.life else { return format!("step {step}") };
-        let (sources, words) =
-            if at_exit { (&life.at_exit_sources, None) } else { (&life.sources, life.steps.get(step as usize)) };
+        let (sources, words) = if at_exit { (&life.at_exit_sources, &life.at_exit_steps) } else { (&life.sources, &life.steps) };
         let source = sources.get(step as usize);
-        let what = match (words, source) {
-            (Some(_), Some(Source { hidden: true, .. })) => "a hook".to_owned(),
-            (Some(words), _) => words.clone(),
-            (None, _) => "a hook at exit".to_owned(),
+        let what = match (words.get(step as usize), source) {
+            (Some(words), Some(Source { hidden: false, .. }) | None) => words.clone(),
+            (Some(_), Some(Source { hidden: true, .. })) | (None, _) => "a hook".to_owned(),
         };
         match source.and_then(|s| s.origin.as_ref()) {
             Some(origin) => format!("{what} ({})", place(origin)),

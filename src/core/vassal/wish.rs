@@ -149,6 +149,7 @@ impl Vassal {
             life.running = Some(wish);
             life.step = None;
             life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();
+            life.at_exit_steps = compiled.work.at_exit.iter().map(|s| describe_act(&s.act)).collect();
             life.sources = compiled.origins;
             life.at_exit_sources = compiled.at_exit_origins;
         }

@@ -180,7 +180,7 @@ async fn converse(
     // What the last one held first, then what is asked of this one.
     let mut outgoing: Vec<ToProber> = secured.values().copied().map(ToProber::Secure).collect();
     outgoing.push(looks.message(first, secured));
-    let (mut heard, mut ping) = (Instant::now(), Instant::now() + PING);
+    let mut patience = Patience::from(Instant::now());
     loop {
         for message in outgoing.drain(..) {
             let Ok(frame) = encode(&message) else { continue };
@@ -192,25 +192,47 @@ async fn converse(
         }
         tokio::select! {
             request = requests.recv() => match request {
-                Some(request) => outgoing.push(looks.message(request, secured)),
+                Some(request) => {
+                    if looks.waiting.is_empty() {
+                        patience = Patience::from(Instant::now());
+                    }
+                    outgoing.push(looks.message(request, secured));
+                }
                 None => return Served::Over,
             },
             ready = socket.readable() => {
                 if ready.is_err() || read(&socket, &mut buffer, &mut frames, &mut looks).is_err() {
                     return Served::Died;
                 }
-                heard = Instant::now();
+                patience.heard = Instant::now();
             }
-            () = sleep_until(ping), if !looks.waiting.is_empty() => {
-                // Nobody waited for a while: the silence begins now.
-                heard = heard.max(ping - PING);
-                if heard.elapsed() > SILENCE {
+            () = sleep_until(patience.ping), if !looks.waiting.is_empty() => {
+                if patience.is_over(Instant::now()) {
                     return Served::Silent;
                 }
-                ping = Instant::now() + PING;
                 outgoing.push(ToProber::Ping);
             }
         }
+    }
+}
+
+/// How long a prober has been silent while somebody waited for it. While nobody does it has nothing to say, so each time somebody
+/// begins to wait this begins anew.
+#[derive(Debug)]
+struct Patience {
+    heard: Instant,
+    ping: Instant,
+}
+
+impl Patience {
+    fn from(now: Instant) -> Self {
+        Self { heard: now, ping: now + PING }
+    }
+
+    /// A ping is due: or it has been silent for too long.
+    fn is_over(&mut self, now: Instant) -> bool {
+        self.ping = now + PING;
+        now - self.heard > SILENCE
     }
 }
 
@@ -290,4 +312,21 @@ fn start(children: &Children) -> anyhow::Result<(StdStream, Child)> {
     })?;
     tracing::debug!(target: "mountpoint", pid = child.pid, "the prober lives");
     Ok((ours, child))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_counted_from_when_somebody_began_to_wait() {
+        let begin = Instant::now();
+        let mut patience = Patience::from(begin);
+        assert!((1..=5).all(|n| !patience.is_over(begin + n * PING)));
+        assert!(patience.is_over(begin + 6 * PING));
+        // An hour later somebody else asks.
+        let later = begin + Duration::from_secs(3600);
+        patience = Patience::from(later);
+        assert!(!patience.is_over(later + PING));
+    }
 }

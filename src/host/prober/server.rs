@@ -45,7 +45,13 @@ pub fn serve() -> anyhow::Result<ExitCode> {
         .build()
         .context("make the prober's runtime")?;
     let socket = liege_sys::fds::inherited(SOCKET).ok_or_else(|| anyhow!("`prober` is started by the daemon, not by hand"))?;
-    let connections = Arc::new(Connections::open().context("mount the FUSE control file system (fusectl)")?);
+    let connections = Arc::new(Connections::open().unwrap_or_else(|errno| {
+        // Ordinary mounts can be watched without it; the log is our stderr.
+        eprintln!(
+            "liege prober: no FUSE control file system ({errno}): hung FUSE mounts cannot be told from slow ones, nor freed"
+        );
+        Connections::none()
+    }));
     let (to_exits, requests) = std::sync::mpsc::channel();
     let of_exits = Arc::clone(&connections);
     std::thread::Builder::new()

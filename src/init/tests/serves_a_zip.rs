@@ -42,7 +42,8 @@ fn the_mount_survives_a_reload_and_fusermount_still_works_after_it() {
     let (zip, app) = zip(&dir);
     let mut plan = with_fuse(&dir);
     plan.steps.push(as_user(&format!("fuse-zip -r {zip} {app}")));
-    let mut user = shell(&format!("cat {app}/hello; sleep infinity"));
+    // Said when the file is closed again, else the mount may still be busy when it is heard.
+    let mut user = shell(&format!("read line < {app}/hello; echo $line; sleep infinity"));
     user.identity = Some(nobody());
     plan.app = user.clone();
     let mut vassal = Vassal::start(plan);

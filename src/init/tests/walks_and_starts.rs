@@ -29,7 +29,7 @@ fn steps_run_in_order_with_the_environment_and_the_directory_of_those_before() {
     let mut vassal = Vassal::start(plan);
     // Between the two it may tell that /proc was mounted.
     let mut entered = || vassal.hears_until(|m| if let FromInit::Entered { step } = m { Some(*step) } else { None });
-    assert_eq!([entered(), entered()], [2, 6]);
+    assert_eq!([entered(), entered(), entered(), entered()], [2, 3, 5, 6], "the environment alone is put in without a word");
     for line in ["one", "two", "me at /usr", "me in /usr"] {
         assert_eq!(vassal.line(), line);
     }

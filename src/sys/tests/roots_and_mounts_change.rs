@@ -81,6 +81,58 @@ fn a_busy_mount_stays_unless_it_is_detached() {
     });
 }
 
+/// The options of the mount at this path, as this thread sees it.
+fn options(path: &str) -> String {
+    mountinfo::own().unwrap().into_iter().rfind(|m| m.mount_point == path).unwrap().options
+}
+
+#[test]
+fn attributes_come_beside_those_that_are_there() {
+    in_a_jail("attributes", |dir| {
+        let (nosuid, bind, rec) = (2, 1 << 12, 1 << 14);
+        let from = dir.join("from");
+        fs::create_dir(&from).unwrap();
+        mount::mount("tmpfs", "none", from.to_str().unwrap(), nosuid, "size=64k").unwrap();
+        tmpfs(&from.join("below"));
+        let to = dir.join("to").to_str().unwrap().to_owned();
+        fs::create_dir(&to).unwrap();
+        mount::mount("", from.to_str().unwrap(), &to, bind | rec, "").unwrap();
+
+        mount::set_attributes(&to, 1 | 1 << 10, false).unwrap();
+        assert_eq!(options(&to), "ro,nosuid,noatime");
+        assert_eq!(options(&format!("{to}/below")), "rw,relatime");
+        mount::set_attributes(&to, 1 << 3 | 1 << 21, true).unwrap();
+        assert_eq!(options(&to), "ro,nosuid,noexec,relatime");
+        assert_eq!(options(&format!("{to}/below")), "rw,noexec,relatime");
+        assert_eq!(options(from.to_str().unwrap()), "rw,nosuid,relatime", "what was bound stays as it was");
+        mount::umount_below(&to, false, false).unwrap();
+        mount::umount_below(from.to_str().unwrap(), false, false).unwrap();
+        assert_eq!(mount::set_attributes(&to, 1, false), Err(Errno::EINVAL));
+    });
+}
+
+#[test]
+fn many_mounts_with_long_lines_go_quickly() {
+    in_a_jail("many", |dir| {
+        let top = tmpfs(&dir.join("top"));
+        // A line longer than any buffer one would think of.
+        let deep = (0..15).fold(top.clone(), |path, _| format!("{path}/{}", "d".repeat(250)));
+        assert!(deep.len() > 3_500 && deep.len() < 4_090);
+        fs::create_dir_all(&deep).unwrap();
+        for n in 0..1_000 {
+            let at = format!("{top}/{n}");
+            fs::create_dir(&at).unwrap();
+            mount::mount("", &top, &at, 1 << 12, "").unwrap();
+        }
+        mount::mount("tmpfs", "none", &deep, 0, "size=64k").unwrap();
+        assert_eq!(below(dir).len(), 1_002);
+        let start = std::time::Instant::now();
+        mount::umount_below(&top, false, false).unwrap();
+        assert!(below(dir).is_empty());
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    });
+}
+
 #[test]
 fn the_root_is_changed_and_the_old_one_can_go() {
     in_a_jail("pivot", |dir| {
@@ -103,5 +155,21 @@ fn a_new_root_that_is_no_mount_is_refused() {
         fs::create_dir_all(new.join("old")).unwrap();
         let new = new.to_str().unwrap();
         assert_eq!(mount::pivot_root(new, &format!("{new}/old")), Err(Errno::EBUSY));
+    });
+}
+
+#[test]
+fn a_place_for_the_old_root_outside_the_new_one_is_refused_though_its_name_exists_inside() {
+    in_a_jail("pivot-outside", |dir| {
+        let new = tmpfs(&dir.join("new"));
+        for inside in ["etc", "-old"] {
+            fs::create_dir(dir.join("new").join(inside)).unwrap();
+        }
+        for old in ["/etc", &format!("{new}-old")] {
+            assert_eq!(mount::pivot_root(&new, old), Err(Errno::EINVAL), "{old}");
+        }
+        assert!(!fs::exists("/-old").unwrap(), "the root is what it was");
+        mount::pivot_root(&format!("{new}/"), "etc").unwrap();
+        assert!(fs::exists("/-old").unwrap() && fs::exists("/etc/etc").unwrap());
     });
 }

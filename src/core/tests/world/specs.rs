@@ -76,6 +76,7 @@ pub fn emperor() -> EmperorSpec {
         health_log: None,
         death: EmperorDeath::Kill,
         max_starts: Some(2),
+        vassal_hooks: Vec::new(),
         vassal_set: Vec::new(),
     }
 }
