@@ -12,13 +12,10 @@ drive=(
   /usr/lib/uwsgi/plugins/python3_plugin.so=uwsgi-plugin-python3
   fuse-zip=fuse-zip
   unionfs-fuse=unionfs-fuse
-<<<<<<< HEAD
   bindfs=bindfs
   squashfuse=squashfuse
   mksquashfs=squashfs-tools
-=======
   debootstrap=debootstrap
->>>>>>> main
   fusermount3=fuse3
   zip=zip
   curl=curl
