@@ -19,7 +19,6 @@ export ROOTFS_CACHE := $(abspath $(or $(ROOTFS_CACHE),$(CARGO_TARGET_DIR)/rootfs
 # One story with its output, however long it takes: cargo's own runner, because nextest ends what lasts.
 STORY   := $(CARGO) test --quiet -p liege-integration-tests --test
 
-
 .PHONY: help build install check fmt lint doc borders test stories demo demo-cow bench faults soak rootfs deps deps-build root
 
 help: ## this list
