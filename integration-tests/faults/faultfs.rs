@@ -35,6 +35,14 @@ impl Faultfs {
         Ok(said.split(',').filter_map(|number| number.parse().ok()).map(Duration::from_millis).collect())
     }
 
+    /// How many requests it has read and left without an answer: who asked them is beyond SIGKILL.
+    ///
+    /// # Errors
+    /// Nobody listens, or it said no number.
+    pub fn swallowed(&self) -> io::Result<u64> {
+        self.ask("swallowed")?.0.parse().map_err(io::Error::other)
+    }
+
     /// The daemon's own open /dev/fuse: while it is held, its connection outlives it.
     ///
     /// # Errors

@@ -118,7 +118,10 @@ fn an_abort_ends_what_a_kill_cannot() {
             let daemon = jail.processes().into_iter().find(|process| process.name == "faultfs").expect("the daemon");
             let mut held = None;
             match what {
-                "stopped" => daemon.kill(Signal::SIGSTOP),
+                "stopped" => {
+                    daemon.kill(Signal::SIGSTOP);
+                    wait_until("it to stop", SHORT, || daemon.is_stopped());
+                }
                 "fd held outside" => {
                     held = Some(faultfs.leak_fd().expect("it obeys"));
                     faultfs.order("swallow").expect("it obeys");
@@ -129,6 +132,9 @@ fn an_abort_ends_what_a_kill_cannot() {
             let inside = ["-m", "-p", "-t", &jail.init.pid.to_string(), "stat", "-f", &path].map(str::to_owned);
             let mut asker = Command::new("nsenter").args(inside).stdout(Stdio::null()).spawn().expect("nsenter");
             wait_until("a request under way", SHORT, || waiting(&jail.connection) >= 1);
+            if what != "stopped" {
+                wait_until("it to be read", SHORT, || faultfs.swallowed().is_ok_and(|count| count >= 1));
+            }
 
             let start = Instant::now();
             jail.init.kill(Signal::SIGKILL);

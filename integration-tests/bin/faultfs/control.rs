@@ -11,6 +11,7 @@
 //! | `selfdeadlock` | swallowed, and a thread of this very process waits for an answer |
 //! | `exit` | unmounted, ended with 0 |
 //! | `crash` | ended by SIGABRT, mounted |
+//! | `swallowed` | as before; the answer is how many requests have been swallowed |
 //! | `gaps` | as before; the answer is the milliseconds between the looks (statfs) since the last `gaps`, with commas |
 //! | `leakfd` | as before, but the caller holds the open /dev/fuse too: it comes with the answer |
 //!
@@ -90,6 +91,7 @@ impl Control {
                 exit(0)
             }
             ("crash", _, _) => abort(),
+            ("swallowed", _, _) => return self.switch.swallowed().to_string(),
             ("gaps", _, _) => return self.switch.gaps().iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             _ => return format!("no such order: {order}"),
         };

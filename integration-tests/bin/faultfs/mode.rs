@@ -75,6 +75,11 @@ impl Switch {
         drop(self.changed.wait_while(state, |state| state.swallowed == before).unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// How many requests have been read and left without an answer.
+    pub(crate) fn swallowed(&self) -> u64 {
+        self.lock().swallowed
+    }
+
     /// A statfs was read just now: somebody checks whether we live.
     pub(crate) fn looked_at(&self) {
         self.lock().looks.push(Instant::now());

@@ -41,7 +41,10 @@ impl Mounted {
         match state {
             "healthy" => {}
             "killed" => self.daemon.kill(Signal::SIGKILL),
-            "stopped" => self.daemon.kill(Signal::SIGSTOP),
+            "stopped" => {
+                self.daemon.kill(Signal::SIGSTOP);
+                wait_until("it to stop", SHORT, || self.daemon.is_stopped());
+            }
             order => self.order(order),
         }
         if state == "killed" {
