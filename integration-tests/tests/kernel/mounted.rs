@@ -10,7 +10,8 @@ use liege_integration_tests::procs::{self, Process};
 use liege_integration_tests::story::FUSECTL;
 use liege_integration_tests::{Host, SHORT, wait_for, wait_until};
 use nix::mount::{MntFlags, umount2};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::asked::Asked;
 use super::jail::waiting;
@@ -81,9 +82,8 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = fs::write(self.connection().join("abort"), "1");
-        if self.daemon.lives() {
-            self.daemon.kill(Signal::SIGKILL);
-        }
+        // It may just be ending by itself. As our orphan it keeps its pid until we bury it.
+        let _ = kill(Pid::from_raw(self.daemon.pid), Signal::SIGKILL);
         let _ = umount2(&self.path, MntFlags::MNT_DETACH);
     }
 }
