@@ -16,7 +16,10 @@ export LIEGE ?= $(BIN)/liege
 # Where `make rootfs` keeps the Debian root that copy-on-write stories, demo and bench share: half a minute to make, then there.
 export ROOTFS_CACHE := $(abspath $(or $(ROOTFS_CACHE),$(CARGO_TARGET_DIR)/rootfs))
 
-.PHONY: help build install check fmt lint doc borders test stories demo demo-cow bench rootfs deps deps-build root
+# One story with its output, however long it takes: cargo's own runner, because nextest ends what lasts.
+STORY   := $(CARGO) test --quiet -p liege-integration-tests --test
+
+.PHONY: help build install check fmt lint doc borders test stories demo demo-cow bench faults soak rootfs deps deps-build root
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 14
@@ -62,6 +65,13 @@ demo-cow: root deps build rootfs ## the copy-on-write tutorial, live: two custom
 
 bench: root deps build rootfs ## recovery and a changed line beside the real Emperor, and start-up beside peers
 	integration-tests/scripts/bench.sh
+
+faults: root deps build ## every fault, three times each, and a crowd of 1000 hung mounts; prints the tables
+	FAULT_ROUNDS=$${FAULT_ROUNDS:-3} $(STORY) every_fault_is_survived -- --nocapture
+	CROWD_HUNG=$${CROWD_HUNG:-1000} CROWD_HEALTHY=$${CROWD_HEALTHY:-100} $(STORY) a_crowd_of_hung_mounts_delays_nobody -- --nocapture
+
+soak: root deps build ## random faults for SOAK_SECONDS (900) or SOAK_FAULTS (10000), whichever comes first
+	SOAK_SECONDS=$${SOAK_SECONDS:-900} SOAK_FAULTS=$${SOAK_FAULTS:-10000} $(STORY) random_faults_add_up_to_nothing -- --nocapture
 
 rootfs: root deps ## the Debian root of the copy-on-write vassals, by debootstrap into ROOTFS_CACHE, once
 	integration-tests/scripts/rootfs.sh

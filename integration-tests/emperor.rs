@@ -151,6 +151,12 @@ impl Emperor {
         }
     }
 
+    /// The first line from `mark` on that fits, waited for; None when it does not come within `limit`.
+    #[must_use]
+    pub fn look_for(&self, mark: usize, limit: Duration, fits: impl Fn(&str) -> bool) -> Option<String> {
+        self.log.find(mark, limit, fits)
+    }
+
     /// Waits until the log says that this vassal's life ended, and by which cause (a word of the closed list).
     ///
     /// # Panics
@@ -196,6 +202,8 @@ impl Emperor {
         if self.ended().is_none() {
             self.empty_watched();
             wait_until("all vassals to be gone after their files", LONG, || self.vassals().is_empty());
+            let prober = || procs::all().iter().any(|process| is_helper(process, self.pid));
+            wait_until("the prober to end after the last check", SHORT, || !prober());
             if let Some(zero) = self.zero.lock().expect("no thread panicked with it").as_ref() {
                 let start = Instant::now();
                 while let Some(difference) = self.gauge().differs(zero, POOL) {

@@ -90,6 +90,13 @@ pub fn mountinfo() -> String {
     fs::read_to_string("/proc/thread-self/mountinfo").expect("our own mount table")
 }
 
+/// The minor of the device that a mount table shows at a path: for FUSE the connection's name under fusectl.
+#[must_use]
+pub fn minor_of(mountinfo: &str, path: &Path) -> Option<u32> {
+    let line = mountinfo.lines().rfind(|line| line.split(' ').nth(4).map(Path::new) == Some(path))?;
+    line.split(' ').nth(2)?.strip_prefix("0:")?.parse().ok()
+}
+
 /// The broom after a failed story: SIGKILL to everything that descends from us, until there is nothing.
 pub fn kill_everything() {
     for round in 0..1000 {

@@ -11,6 +11,7 @@
 pub mod apps;
 pub mod cow;
 pub mod emperor;
+pub mod faults;
 pub mod gauge;
 pub mod http;
 pub mod launch;

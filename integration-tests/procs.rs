@@ -86,6 +86,16 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/mountinfo", self.pid)).unwrap_or_default()
     }
 
+    /// Whether every thread of it is stopped: SIGSTOP takes its time, and a thread may answer somebody meanwhile.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        let mut tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        tasks.all(|task| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        })
+    }
+
     /// Sends a signal to this very process, and to no successor of it.
     ///
     /// # Panics

@@ -1,0 +1,58 @@
+//! fuse-zip unpacks a member when it is opened, and answers nobody meanwhile: with a big one that takes longer than the check's
+//! timeout. It works, so it is slow and not hung, and lives.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use liege_integration_tests::faults::{Filesystem, Kind, Owner, Pace, Victim};
+use liege_integration_tests::{SHORT, story};
+
+/// Bytes of the member.
+const BIG: u64 = 700 << 20;
+
+#[test]
+fn a_busy_fuse_zip_is_slow_and_survives() {
+    story(|host| {
+        let filesystem = Filesystem::new(host, "big", Kind::FuseZip, Owner::User);
+        let source = host.path("big").join("source");
+        fs::File::create(source.join("member")).and_then(|file| file.set_len(BIG)).expect("a sparse file");
+        let status = Command::new("zip").args(["-q", "-1", "../source.zip", "member"]).current_dir(&source).status();
+        assert!(status.expect("zip is installed: make deps").success(), "zip failed");
+        let emperor = host.emperor().start();
+        let victim = Victim::new(host, "big", filesystem, "", Pace { interval: 0.1, timeout: 0.3 });
+        emperor.write(&victim.name, &victim.text());
+        victim.until_served(Instant::now(), SHORT).unwrap_or_else(|why| panic!("{why}"));
+        let mount = victim.filesystem.mount.display().to_string();
+        emperor.wait_log(&format!("{mount} is healthy"));
+        let vassal = victim.vassal(&emperor).expect("it runs");
+        let mark = emperor.mark();
+
+        // As its owner, in its own root: nobody else may open it.
+        let user = liege_integration_tests::apps::USER;
+        let mut open = Command::new("nsenter");
+        open.args([
+            "-m",
+            "-p",
+            "-t",
+            &vassal.init.pid.to_string(),
+            "--",
+            "setpriv",
+            "--reuid",
+            user,
+            "--regid",
+            user,
+            "--init-groups",
+        ]);
+        let start = Instant::now();
+        let mut open = open.args(["head", "-c", "1", &format!("{mount}/member")]).stdout(Stdio::null()).spawn().expect("nsenter");
+        emperor.wait_log_from(mark, &[&format!("{mount} is slow")]);
+        assert!(open.wait().expect("our own child").success(), "the member could not be opened");
+        let took = start.elapsed();
+        emperor.wait_log_from(mark, &[&format!("{mount} is healthy")]);
+        println!("fuse-zip answered nobody for {took:.1?}");
+        assert!(took > Duration::from_millis(300), "this machine is too fast: {took:?} is within the timeout");
+        assert!(vassal.init.lives(), "a daemon that works was destroyed");
+        assert!(!emperor.log()[mark..].iter().any(|line| line.contains("is hung")), "work was taken for a hang");
+    });
+}
