@@ -25,6 +25,8 @@ const WINDOW: Duration = Duration::from_secs(5);
 const STORM: usize = 5;
 /// How long a vassal is held at most.
 pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(60);
+/// How long others are held for one canary.
+const LONGEST_INCIDENT: Duration = Duration::from_secs(120);
 
 /// What everybody uses and nobody stands on: programs, devices, the kernel's own.
 const EVERYBODYS: [&str; 9] =
@@ -67,15 +69,15 @@ pub(crate) struct Over {
 impl Storms {
     /// A vassal failed; `of_mount`: it lost a mount, which is what storms are made of.
     pub(crate) fn failed(&mut self, now: Time, vassal: &Name, layers: BTreeSet<String>, of_mount: bool) -> Verdict {
-        if self.incidents.values().any(|incident| incident.canary == *vassal) {
+        // Failures of another kind are each vassal's own.
+        if !of_mount || self.incidents.values().any(|incident| incident.canary == *vassal) {
             return Verdict::Go;
         }
+        // A canary that stays ill is one vassal's trouble in the end: who was held has tried by himself long ago.
+        self.incidents.retain(|_, incident| now - incident.began < LONGEST_INCIDENT);
         if let Some((_, incident)) = self.incidents.iter_mut().find(|(layer, _)| layers.contains(*layer)) {
             incident.held.insert(vassal.clone());
             return Verdict::Hold;
-        }
-        if !of_mount {
-            return Verdict::Go;
         }
         self.recent.retain(|(at, name, _)| now - *at < WINDOW && name != vassal);
         self.recent.push_back((now, vassal.clone(), layers.clone()));
@@ -195,6 +197,15 @@ mod tests {
     fn failures_far_apart_are_no_storm() {
         let mut storms = Storms::default();
         assert!((0..50).all(|n| storms.failed(Time(n * 2_000_000), &name(n as usize), layer("/root"), true) == Verdict::Go));
+    }
+
+    #[test]
+    fn a_canary_that_stays_ill_holds_nobody_any_more() {
+        let mut storms = Storms::default();
+        failures(&mut storms, 7);
+        assert_eq!(storms.failed(Time(60_000_000), &name(8), layer("/root"), true), Verdict::Hold);
+        assert_eq!(storms.failed(Time(60_000_000), &name(9), layer("/root"), false), Verdict::Go, "no mount was lost");
+        assert_eq!(storms.failed(Time(130_000_000), &name(10), layer("/root"), true), Verdict::Go);
     }
 
     #[test]

@@ -91,9 +91,9 @@ fn line(line: &[u8]) -> Option<Mount> {
     let device = (major.parse().ok()?, minor.parse().ok()?);
     let root = unescape(fields.next()?);
     let mount_point = unescape(fields.next()?);
-    let options = text(fields.next()?)?;
+    let options = String::from_utf8_lossy(fields.next()?).into_owned();
     fields.by_ref().find(|&field| field == b"-")?;
-    let fstype = unescape(fields.next()?).into_string().ok()?;
+    let fstype = unescape(fields.next()?).to_string_lossy().into_owned(); // a subtype is the mounter's own words
     let source = unescape(fields.next()?);
     let super_options = String::from_utf8_lossy(fields.next().unwrap_or_default()).into_owned();
     Some(Mount { id, parent, device, root, mount_point, options, fstype, source, super_options })
@@ -161,6 +161,12 @@ mod tests {
     #[test]
     fn lines_of_another_shape_are_left_out() {
         assert_eq!(parse(b"\nnonsense\n1 0 0:1 / /b rw without a dash\n"), []);
+    }
+
+    #[test]
+    fn a_subtype_of_strange_bytes_hides_no_mount() {
+        let [mount] = &parse(b"1 0 0:7 / /a rw - fuse.\xff x rw,user_id=0,group_id=0\n")[..] else { panic!("one line") };
+        assert!(mount.is_fuse());
     }
 
     #[test]

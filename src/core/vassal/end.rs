@@ -73,7 +73,7 @@ impl Vassal {
         let held = again_in.is_some() && cause.is_failure() && self.is_held(life.running.as_deref(), &cause, cx);
         cx.note(Note::Ended { vassal: self.name.clone(), cause, lived, again_in });
         match again_in {
-            // What it has earned by itself is the least it waits.
+            // Until the canary is well, or for so long.
             Some(delay) if held => self.wait(delay.max(LONGEST_HOLD), cx),
             Some(delay) => self.wait(delay, cx),
             None => self.gone(cx),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use liege_spec::MountpointCheck;
 
 use super::{Phase, Vassal};
-use crate::{Cause, Health, Mounted, Note, Probed, cause::errno_name, emperor::Context};
+use crate::{Cause, Health, Mounted, Note, Probed, Time, cause::errno_name, emperor::Context};
 
 /// How many timeouts a daemon that works may take for one answer.
 const SLOW_TIMEOUTS: u32 = 10;
@@ -32,6 +32,8 @@ impl Vassal {
     fn judge(&mut self, path: &str, probed: Probed, cx: &mut Context<'_>) {
         let Some(check) = self.check(path).cloned() else { return };
         let may_remount = self.phase == Phase::Reloading;
+        let runs_since = self.life.as_ref().map_or(cx.now, |life| life.runs_since);
+        let began = Time(cx.now.0.saturating_sub(probed.micros));
         let died = self.daemon_that_died(cx);
         let Some(mount) = self.life.as_mut().and_then(|l| l.mounts.iter_mut().find(|m| m.path == path)) else {
             return; // no longer watched
@@ -46,7 +48,8 @@ impl Vassal {
             (Health::Healthy, Some(what)) if !may_remount => (Health::Gone, what),
             (health, _) => (health, ""),
         };
-        if health == Health::Healthy {
+        // A probe that began before the app was started has perhaps seen what a reload has remounted since.
+        if health == Health::Healthy && began >= runs_since {
             mount.mount = seen.or(mount.mount);
         }
         mount.hung = if health == Health::Hung { mount.hung + 1 } else { 0 };

@@ -131,6 +131,10 @@ struct Life {
     cause: Option<Cause>,
     /// When the clone was asked for, or the reload began.
     began: Time,
+    /// An app of this life was started before.
+    has_run: bool,
+    /// When the app that runs was started.
+    runs_since: Time,
     ready: bool,
     accepting: bool,
     loyal: bool,
@@ -157,6 +161,8 @@ impl Life {
             at_exit_steps: Vec::new(),
             cause: None,
             began,
+            has_run: false,
+            runs_since: began,
             ready: false,
             accepting: false,
             loyal: false,

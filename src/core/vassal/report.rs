@@ -156,8 +156,11 @@ impl Vassal {
             self.timers.disarm(timer);
         }
         let Some(life) = &mut self.life else { return std::time::Duration::ZERO };
-        let says_ready = life.running.as_ref().is_some_and(|c| says_ready(&c.fresh));
+        // One that never said that it accepts (it may have no workers) will not say it after a reload either.
+        let is_first = !std::mem::replace(&mut life.has_run, true);
+        let says_ready = life.running.as_ref().is_some_and(|c| says_ready(&c.fresh)) && (is_first || life.accepting);
         (life.ready, life.accepting, life.loyal) = (!says_ready, false, false);
+        life.runs_since = cx.now;
         life.step = None;
         let took = cx.now - life.began;
         if says_ready {
@@ -202,20 +205,20 @@ impl Vassal {
             Phase::Running | Phase::Reloading => match word {
                 // Of the old app, which is being replaced: the new one has not been started yet.
                 AppWord::Ready if self.phase == Phase::Reloading => {}
-                AppWord::Ready => {
-                    self.timers.disarm(Timer::Ready);
-                    self.timers.arm(Timer::Settle, cx.now + self.backoff.settles_after());
-                    if let Some(life) = self.life.as_mut().filter(|life| !life.ready) {
-                        life.ready = true;
-                        cx.note(Note::Ready { vassal: self.name.clone(), took: cx.now - life.began });
-                    }
-                }
+                AppWord::Ready => self.is_ready(cx),
                 AppWord::Accepting => {
+                    // After a reload of its own uwsgi says no "ready" again; who accepts is.
+                    if self.phase == Phase::Running {
+                        self.is_ready(cx);
+                    }
                     if self.life.as_mut().is_some_and(|life| !std::mem::replace(&mut life.accepting, true)) {
                         cx.note(Note::Accepting { vassal: self.name.clone() });
                     }
                 }
                 AppWord::Loyal => {
+                    if self.phase == Phase::Running {
+                        self.is_ready(cx);
+                    }
                     self.backoff.reset(); // as uWSGI: a loyal vassal leaves the blacklist
                     if self.life.as_mut().is_some_and(|life| !std::mem::replace(&mut life.loyal, true)) {
                         cx.note(Note::Loyal { vassal: self.name.clone() });
@@ -229,6 +232,15 @@ impl Vassal {
             },
             Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing | Phase::Gone => {}
         }
+    }
+
+    /// The app got ready in time; now it must last.
+    fn is_ready(&mut self, cx: &mut Context<'_>) {
+        let Some(life) = self.life.as_mut().filter(|life| !life.ready) else { return };
+        life.ready = true;
+        cx.note(Note::Ready { vassal: self.name.clone(), took: cx.now - life.began });
+        self.timers.disarm(Timer::Ready);
+        self.timers.arm(Timer::Settle, cx.now + self.backoff.settles_after());
     }
 
     /// The app ended: init runs the steps of the end and leaves, in bounded time.
