@@ -66,7 +66,7 @@ fn a_recycled_number_may_be_a_neighbours() {
         // Mounted beside what the neighbour has, until one of them has inherited it: the machine may have other takers.
         let mut more: Vec<Filesystem> = Vec::new();
         let init = &neighbour.first_life.init;
-        wait_for(&format!("the neighbour to inherit number {minor}"), SHORT, || {
+        wait_for(&format!("the neighbour to inherit number {minor}"), LONG, || {
             let filesystem = Filesystem::new(host, &format!("more{}", more.len()), Kind::Faultfs, Owner::Root);
             filesystem.mount_beside(init);
             let inherited = minor_of(&init.mountinfo(), &filesystem.mount) == Some(minor);
@@ -96,7 +96,7 @@ fn another_emperor(host: &Host) -> std::rc::Rc<Emperor> {
 /// Mounts of the host until one has this number. All of them stay.
 fn heir_of(host: &Host, minor: u32, round: usize) -> Vec<Foreign> {
     let mut heirs = Vec::new();
-    wait_for(&format!("somebody to inherit number {minor}"), SHORT, || {
+    wait_for(&format!("somebody to inherit number {minor}"), LONG, || {
         heirs.push(Foreign::mount(host, &format!("heir{round}-{}", heirs.len())));
         heirs.iter().any(|foreign| foreign.minor == minor).then_some(())
     });

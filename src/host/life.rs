@@ -15,7 +15,10 @@ use std::{
 
 use liege_core::{Event, Name};
 use liege_spec::{Cgroups, Namespaces};
-use liege_sys::clone::{BirthError, BirthStage, Child};
+use liege_sys::{
+    clone::{BirthError, BirthStage, Child},
+    mountinfo,
+};
 use tokio::{net::UnixStream, sync::mpsc, task::spawn_blocking};
 
 use crate::{
@@ -52,9 +55,14 @@ impl Nursery {
         };
         let clone = {
             let (nursery, vassal) = (self.clone(), vassal.clone());
-            spawn_blocking(move || nursery.bear(&vassal, namespaces, &cgroups, &theirs)).await
+            spawn_blocking(move || {
+                let born = nursery.bear(&vassal, namespaces, &cgroups, &theirs)?;
+                let inherited = if namespaces.mount { fuse_connections(born.0.pid) } else { Vec::new() };
+                Ok((born, inherited))
+            })
+            .await
         };
-        let (child, ending, membership) = match clone {
+        let ((child, ending, membership), inherited) = match clone {
             Ok(Ok(born)) => born,
             Ok(Err(Refused { stage, errno })) => {
                 return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
@@ -64,13 +72,21 @@ impl Nursery {
         let Self { children, post, .. } = self;
         let (outbox, queue) = mpsc::unbounded_channel();
         let exits = Arc::new(OnceLock::new());
-        let born = Born { vassal: vassal.clone(), birth, pid: child.pid, pidfd: child.pidfd, outbox, exits: Arc::clone(&exits) };
+        let born = Born {
+            vassal: vassal.clone(),
+            birth,
+            pid: child.pid,
+            pidfd: child.pidfd,
+            outbox,
+            exits: Arc::clone(&exits),
+            inherited,
+        };
         post.send(Mail::Born(born)).await;
         let exit = Channel::new(ours, vassal.clone(), birth, post.clone()).talk(queue, ending).await;
         if !namespaces.pid {
             // Whoever hangs on one of its mounts would survive the sweep.
             if let Some((of, asker)) = exits.get() {
-                asker.abort(*of);
+                asker.abort(of.clone());
             }
             spawn_blocking(move || children.sweep()).await.ok();
         }
@@ -111,6 +127,12 @@ impl Nursery {
         }
         Ok((child, ending, membership))
     }
+}
+
+/// The FUSE connections of a clone that has done nothing yet: none of them is its own.
+fn fuse_connections(pid: i32) -> Vec<u32> {
+    let mounts = mountinfo::of(pid).unwrap_or_default();
+    mounts.iter().filter(|mount| mount.is_fuse()).map(|mount| mount.device.1).collect()
 }
 
 /// Our end, which never blocks, and init's, which does.

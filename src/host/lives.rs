@@ -33,6 +33,8 @@ pub(crate) struct Born {
     pub(crate) outbox: mpsc::UnboundedSender<ToInit>,
     /// Filled when it has FUSE mounts of its own: its task needs them at its end.
     pub(crate) exits: Exits,
+    /// The minors of the FUSE connections it was born with.
+    pub(crate) inherited: Vec<u32>,
 }
 
 /// The life as the prober knows it, and the prober that holds the exits of its FUSE connections.
@@ -46,6 +48,7 @@ struct Life {
     outbox: mpsc::UnboundedSender<ToInit>,
     checks: Checks,
     exits: Exits,
+    inherited: Vec<u32>,
 }
 
 impl Life {
@@ -54,7 +57,7 @@ impl Life {
         let secured = self.exits.get_or_init(|| {
             // Our child, and not reaped while it stands here: the pid is its own.
             let born = started(self.pid).unwrap_or_default();
-            (Instance { birth, pid: self.pid, born }, means.prober.asker())
+            (Instance { birth, pid: self.pid, born, inherited: self.inherited.clone() }, means.prober.asker())
         });
         secured.clone()
     }
@@ -66,8 +69,8 @@ pub(crate) struct Lives(HashMap<u64, Life>);
 
 impl Lives {
     pub(crate) fn register(&mut self, born: Born) {
-        let Born { vassal, birth, pid, pidfd, outbox, exits } = born;
-        self.0.insert(birth, Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth), exits });
+        let Born { vassal, birth, pid, pidfd, outbox, exits, inherited } = born;
+        self.0.insert(birth, Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth), exits, inherited });
     }
 
     /// Queues a message for init. The queue has no end, so that the loop never waits for one vassal; only the core's own
@@ -82,7 +85,7 @@ impl Lives {
     pub(crate) fn kill(&self, birth: u64) {
         let Some(life) = self.0.get(&birth) else { return };
         if let Some((of, asker)) = life.exits.get() {
-            asker.abort(*of);
+            asker.abort(of.clone());
         }
         if let Err(errno) = liege_sys::pidfd::signal(&life.pidfd, nix::libc::SIGKILL)
             && errno != nix::errno::Errno::ESRCH
@@ -128,7 +131,7 @@ impl Lives {
         if let Some(life) = self.0.remove(&birth)
             && let Some((of, asker)) = life.exits.get()
         {
-            asker.forget(*of);
+            asker.forget(of.clone());
         }
     }
 }

@@ -74,7 +74,7 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     if init.walk(&plan.steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
         return Err(End::Stopped);
     }
-    if let Some(mounted) = init.mounts.settled(&plan.steps) {
+    if let Some(mounted) = init.mounts.settled() {
         init.say(&mounted);
     }
     drop(plan.steps);

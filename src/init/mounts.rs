@@ -1,8 +1,8 @@
 //! The vassal's own mount table, watched: a mount that comes or goes is told to the host at once.
 //!
-//! The table is opened before anything is mounted, by the host's `/proc`, and kept: later `/proc` may be another one or none. The
-//! kernel tells each change once, to whoever holds the file. Seen through it, paths are those of the root init was born in, and
-//! stay so after a pivot: what stands in a new root does not show, so from then on its own mounts are taken for granted.
+//! The kernel tells each change once, to whoever holds the table open. Held, it keeps the root busy that was init's when it was opened, and
+//! shows no other: so it is let go of before the root or the namespace changes and opened again afterwards. What was there
+//! before is told first, because the new root may not show it.
 //!
 //! Deliberately not here: which mounts are watched, and what a change means.
 
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::{Act, FromInit, Step};
+use liege_plan::{Act, FromInit};
 use liege_sys::{
     mountinfo,
     poll::{Interest, poll},
@@ -23,6 +23,11 @@ use liege_sys::{
 /// A vassal that mounts all the time is heard so often.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Whether an act changes which mounts init sees.
+pub(crate) fn moves(act: &Act) -> bool {
+    matches!(act, Act::PivotRoot { .. } | Act::Chroot(_) | Act::Unshare(_))
+}
+
 /// The table, as far as init cares.
 #[derive(Debug)]
 pub(crate) struct Mounts {
@@ -30,7 +35,7 @@ pub(crate) struct Mounts {
     table: Option<File>,
     /// FUSE connections that came with the namespace: the host's.
     inherited: BTreeSet<u32>,
-    /// The root was changed: the table does not show the new one.
+    /// The table could not be opened again: own connections are taken for granted.
     is_blind: bool,
     /// After a change: until then nobody looks.
     silent_until: Option<Instant>,
@@ -60,12 +65,29 @@ impl Mounts {
         self.silent_until.filter(|until| *until > now)
     }
 
+    /// The root or the namespace is about to change. What to tell before.
+    pub(crate) fn let_go(&mut self) -> Option<FromInit> {
+        let news = self.own_fuse();
+        self.table = None;
+        news
+    }
+
+    /// It has changed.
+    pub(crate) fn follow(&mut self) {
+        self.table = mountinfo::watched().ok();
+        self.is_blind = self.table.is_none();
+    }
+
     /// The steps are done. What they mounted is told once, and only where a FUSE daemon could hold up the vassal's end: most
     /// vassals have nothing to tell.
-    pub(crate) fn settled(&mut self, steps: &[Step]) -> Option<FromInit> {
-        self.is_blind = steps.iter().any(|step| matches!(step.act, Act::PivotRoot { .. } | Act::Chroot(_)));
-        let interest = Interest::changed(self.table.as_ref()?.as_fd());
-        poll(&[interest], Some(Duration::ZERO)).ok()?; // takes the change, if there was one
+    pub(crate) fn settled(&mut self) -> Option<FromInit> {
+        if let Some(table) = &self.table {
+            let _ = poll(&[Interest::changed(table.as_fd())], Some(Duration::ZERO)); // takes the change, if there was one
+        }
+        self.own_fuse()
+    }
+
+    fn own_fuse(&mut self) -> Option<FromInit> {
         let own_fuse = self.has_own_connections();
         own_fuse.then_some(FromInit::MountsChanged { own_fuse })
     }

@@ -13,7 +13,7 @@ use liege_sys::{Errno, descendants::kill, process, signals};
 use crate::{
     hint::hint,
     init::{End, Init, Job},
-    spawn, steps,
+    mounts, spawn, steps,
 };
 
 /// How a walk ended, if it did not end init.
@@ -71,7 +71,15 @@ impl Init {
             if step.act.may_last() && patience.stoppable {
                 self.say(&FromInit::Entered { step: index });
             }
-            match self.step(step, patience)? {
+            let moves = mounts::moves(&step.act);
+            if moves && let Some(news) = self.mounts.let_go() {
+                self.say(&news);
+            }
+            let outcome = self.step(step, patience)?;
+            if moves {
+                self.mounts.follow();
+            }
+            match outcome {
                 Outcome::Fine => {}
                 Outcome::Interrupted => return Ok(Walked::Interrupted),
                 Outcome::Failed { errno, detail } => {

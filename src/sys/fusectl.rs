@@ -9,10 +9,7 @@
 use std::{
     fs::File,
     io::{self, Write},
-    os::{
-        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
-        unix::fs::MetadataExt,
-    },
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
 };
 
 use nix::{
@@ -21,13 +18,10 @@ use nix::{
     sys::stat::Mode,
 };
 
-use crate::raw::check;
+use crate::detached;
 
 /// Where the host usually has it.
 const USUAL_PLACE: &str = "/sys/fs/fuse/connections";
-
-/// `FSCONFIG_CMD_CREATE`, kernel ABI since Linux 5.2.
-const CREATE: u32 = 6;
 
 /// All FUSE connections of this machine.
 #[derive(Debug)]
@@ -43,7 +37,7 @@ impl Connections {
     /// # Errors
     /// The kernel has no FUSE, or it is refused and not mounted either.
     pub fn open() -> nix::Result<Self> {
-        mount()
+        detached::mount(c"fusectl")
             .or_else(|errno| {
                 open(USUAL_PLACE, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(|_| errno)
             })
@@ -63,6 +57,14 @@ impl Connections {
         io::read_to_string(file).ok()?.trim().parse().ok()
     }
 
+    /// Whether an exit is still the one of the connection that has this number now. Not so: its connection has ended, and the
+    /// number is free or somebody else's.
+    #[must_use]
+    pub fn is_of(&self, minor: u32, exit: &Abort) -> bool {
+        let inode = |exit: &Abort| exit.0.metadata().ok().map(|meta| meta.ino());
+        self.abort(minor).is_ok_and(|now| inode(&now) == inode(exit))
+    }
+
     /// Opens the emergency exit of a connection.
     ///
     /// # Errors
@@ -78,12 +80,6 @@ impl Connections {
 }
 
 impl Abort {
-    /// Whether the connection has not ended yet. (Its entry is taken away with it; we hold what was behind it.)
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.0.metadata().is_ok_and(|meta| meta.nlink() > 0)
-    }
-
     /// Ends the connection: every request in it, waiting or being answered, fails with `ECONNABORTED`, and whoever hung in one is
     /// free. On a connection that has ended already it does nothing.
     ///
@@ -92,28 +88,6 @@ impl Abort {
     pub fn now(&self) -> io::Result<()> {
         (&self.0).write_all(b"1")
     }
-}
-
-fn mount() -> nix::Result<OwnedFd> {
-    let context = fd(|| {
-        // SAFETY: a terminated name; a new fd is made.
-        unsafe { libc::syscall(libc::SYS_fsopen, c"fusectl".as_ptr(), libc::FSOPEN_CLOEXEC) }
-    })?;
-    let raw = context.as_raw_fd();
-    let nothing = std::ptr::null::<u8>();
-    // SAFETY: this command takes neither key nor value.
-    check(unsafe { libc::syscall(libc::SYS_fsconfig, raw, CREATE, nothing, nothing, 0) })?;
-    fd(|| {
-        // SAFETY: numbers only; a new fd is made.
-        unsafe { libc::syscall(libc::SYS_fsmount, raw, libc::FSMOUNT_CLOEXEC, 0) }
-    })
-}
-
-fn fd(call: impl FnOnce() -> libc::c_long) -> nix::Result<OwnedFd> {
-    let number = check(call())?;
-    let number = RawFd::try_from(number).map_err(|_| Errno::EBADF)?;
-    // SAFETY: the kernel has just made it, nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "this is the one room that talks to the kernel by hand")]
 #![warn(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
+mod detached;
 mod inside;
 mod raw;
 mod statx;

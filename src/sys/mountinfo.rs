@@ -59,6 +59,17 @@ pub fn of(pid: i32) -> io::Result<Vec<Mount>> {
     Ok(parse(&std::fs::read(format!("/proc/{pid}/mountinfo"))?))
 }
 
+/// The caller's own list, to be kept and polled, by way of a `/proc` that is nobody's but the caller's: no path leads there, so none
+/// can be put in its way, and it keeps no mount busy.
+///
+/// # Errors
+/// EPERM where the caller may not mount.
+pub fn watched() -> nix::Result<std::fs::File> {
+    let proc = crate::detached::mount(c"proc")?;
+    let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_CLOEXEC;
+    nix::fcntl::openat(&proc, "self/mountinfo", flags, nix::sys::stat::Mode::empty()).map(std::fs::File::from)
+}
+
 /// The mounts as the calling thread sees them.
 ///
 /// # Errors
@@ -167,6 +178,12 @@ mod tests {
     fn a_subtype_of_strange_bytes_hides_no_mount() {
         let [mount] = &parse(b"1 0 0:7 / /a rw - fuse.\xff x rw,user_id=0,group_id=0\n")[..] else { panic!("one line") };
         assert!(mount.is_fuse());
+    }
+
+    #[test]
+    fn the_watched_list_is_our_own() {
+        let text = std::io::read_to_string(watched().unwrap()).unwrap();
+        assert_eq!(parse(text.as_bytes()).len(), of(std::process::id() as i32).unwrap().len());
     }
 
     #[test]

@@ -178,7 +178,7 @@ async fn converse(
     let mut frames = FrameReader::default();
     let mut buffer = vec![0; 16 << 10];
     // What the last one held first, then what is asked of this one.
-    let mut outgoing: Vec<ToProber> = secured.values().copied().map(ToProber::Secure).collect();
+    let mut outgoing: Vec<ToProber> = secured.values().cloned().map(ToProber::Secure).collect();
     outgoing.push(looks.message(first, secured));
     let mut patience = Patience::from(Instant::now());
     loop {
@@ -253,7 +253,7 @@ impl Looks {
                 ToProber::Look { id: self.last_id, look }
             }
             Request::Secure(of) => {
-                secured.insert(of.birth, of);
+                secured.insert(of.birth, of.clone());
                 ToProber::Secure(of)
             }
             Request::Abort(of) => ToProber::Abort(of),

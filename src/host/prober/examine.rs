@@ -15,7 +15,7 @@ use super::{exits::own, instance::PidNamespace, protocol::Instance};
 const MOST_NAMED: usize = 16;
 
 /// Looks, at the price of a walk over all processes: it is asked for when something is wrong.
-pub(super) fn examine(of: Instance, namespace: Option<&PidNamespace>, connections: &Connections) -> Vec<String> {
+pub(super) fn examine(of: &Instance, namespace: Option<&PidNamespace>, connections: &Connections) -> Vec<String> {
     let members = namespace.map(PidNamespace::members).unwrap_or_default();
     let below = of.read(|pid| Some(descendants::tree(&[pid]))).unwrap_or_default();
     let pids: BTreeSet<i32> = below.into_iter().chain(members.iter().copied()).collect();
@@ -23,7 +23,7 @@ pub(super) fn examine(of: Instance, namespace: Option<&PidNamespace>, connection
     let table = of
         .read(|pid| mountinfo::of(pid).ok())
         .or_else(|| members.iter().find_map(|&pid| namespace?.read(pid, |pid| mountinfo::of(pid).ok())));
-    processes.chain(mounts(&table.unwrap_or_default(), connections)).collect()
+    processes.chain(mounts(of, table.unwrap_or_default(), connections)).collect()
 }
 
 fn phrase(seen: &Shown) -> String {
@@ -35,12 +35,12 @@ fn phrase(seen: &Shown) -> String {
     }
 }
 
-fn mounts(table: &[Mount], connections: &Connections) -> Vec<String> {
+fn mounts(of: &Instance, table: Vec<Mount>, connections: &Connections) -> Vec<String> {
     let Ok(hosts) = mountinfo::own() else { return Vec::new() };
-    own(table, &hosts)
+    own(table, &hosts, &of.inherited)
         .into_iter()
-        .filter_map(|mount| Some((mount, connections.waiting(mount.device.1)?)))
-        .map(|(mount, waiting)| {
+        .filter_map(|mount| Some((connections.waiting(mount.device.1)?, mount)))
+        .map(|(waiting, mount)| {
             format!("{} at {} ({waiting} requests waiting)", mount.fstype, mount.mount_point.to_string_lossy())
         })
         .collect()

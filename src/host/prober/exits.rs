@@ -3,8 +3,8 @@
 //! A process that hangs on a FUSE mount can be beyond SIGKILL; with it hangs its namespace, and with that the vassal's end. Ending
 //! the connection frees it. Which connections are whose is the danger: a vassal's mount table shows its host's mounts too, and
 //! the number of a connection is used again at once. So:
-//! * a connection is the vassal's own when its table has it and the host's has not, in this order: what the host mounts reaches the
-//!   vassal after it reached the host;
+//! * a connection is the vassal's own when it was not born with it, and its table has it and the host's has not, read in this order:
+//!   what the host mounts reaches the vassal after it reached the host;
 //! * the exit is opened, and then the same mount must still stand in the table: so what was opened is the connection that was meant;
 //! * nothing is read by a number that may be a stranger's by then (`instance.rs`);
 //! * it is kept open until the life is over. By then its number may be anybody's, and writing to it harms nobody.
@@ -13,7 +13,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::mpsc::Receiver,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use liege_sys::{
@@ -21,13 +24,16 @@ use liege_sys::{
     mountinfo::{self, Mount},
 };
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
 
 use super::{
     examine::examine,
     instance::PidNamespace,
     protocol::{FromProber, Instance, ToProber},
 };
+
+/// Exits held of one life: a tenant who mounts and detaches without end shall not use up the fds of all.
+const MOST_HELD: usize = 256;
 
 /// What is held of a life.
 #[derive(Debug, Default)]
@@ -40,73 +46,123 @@ struct Held {
     was_aborted: bool,
 }
 
-/// All lives, by birth.
+/// One life. Its own lock: a tenant may make his mount table so long that reading it takes seconds, and nobody else waits for that.
 #[derive(Debug, Default)]
-struct Exits(HashMap<u64, Held>);
+struct Life {
+    held: Mutex<Held>,
+    /// A look at its table is about to be made: one more would see nothing else.
+    is_due: AtomicBool,
+}
 
-/// One after the other, in the order they come; on a thread of its own, because mount tables may be long.
-pub(super) fn serve(requests: &Receiver<ToProber>, connections: &Connections, answers: &UnboundedSender<FromProber>) {
-    let mut exits = Exits::default();
-    while let Ok(request) = requests.recv() {
-        match request {
-            ToProber::Secure(of) => drop(exits.secure(of, connections)),
-            ToProber::Abort(of) => exits.abort(of, connections),
-            ToProber::Forget(of) => drop(exits.0.remove(&of.birth)),
-            ToProber::Examine { id, of } => {
-                let held = exits.secure(of, connections);
-                drop(answers.send(FromProber::Examined { id, found: examine(of, held.namespace.as_ref(), connections) }));
-            }
-            ToProber::Look { .. } | ToProber::Ping => {}
-        }
-    }
+/// All lives, by birth.
+#[derive(Debug)]
+pub(super) struct Exits {
+    lives: HashMap<u64, Arc<Life>>,
+    connections: Arc<Connections>,
+    answers: UnboundedSender<FromProber>,
 }
 
 impl Exits {
-    /// Opens the exits of this life that are not held yet. One that is held stays, also when its mount is detached: the connection
-    /// may live on, and somebody hang in it.
-    fn secure(&mut self, of: Instance, connections: &Connections) -> &mut Held {
-        let held = self.0.entry(of.birth).or_default();
-        if held.namespace.is_none() {
-            held.namespace = PidNamespace::of(of);
-        }
-        held.exits.retain(|_, exit| exit.is_live());
-        held.open(connections, || of.read(|pid| mountinfo::of(pid).ok()));
-        held
+    pub(super) fn new(connections: Arc<Connections>, answers: UnboundedSender<FromProber>) -> Self {
+        Self { lives: HashMap::new(), connections, answers }
     }
 
-    /// Ends all connections of this life. When it is not over after the first time, whoever is left of it is asked for mounts too: its
-    /// init may be beyond asking, and others may have mount namespaces of their own.
-    fn abort(&mut self, of: Instance, connections: &Connections) {
-        let held = self.secure(of, connections);
-        if std::mem::replace(&mut held.was_aborted, true)
-            && let Some(namespace) = held.namespace.take()
-        {
-            for pid in namespace.members() {
-                held.open(connections, || namespace.read(pid, |pid| mountinfo::of(pid).ok()));
+    /// Begins what is asked, each on a thread of its own.
+    pub(super) fn hear(&mut self, request: ToProber) {
+        let connections = Arc::clone(&self.connections);
+        match request {
+            ToProber::Secure(of) => {
+                let life = self.life(&of);
+                if !life.is_due.swap(true, Ordering::AcqRel) {
+                    spawn_blocking(move || {
+                        let mut held = life.lock();
+                        life.is_due.store(false, Ordering::Release); // what changes from now on is another look's
+                        held.secure(&of, &connections);
+                    });
+                }
             }
-            held.namespace = Some(namespace);
+            ToProber::Abort(of) => {
+                let life = self.life(&of);
+                spawn_blocking(move || life.lock().abort(&of, &connections));
+            }
+            ToProber::Examine { id, of } => {
+                let (life, answers) = (self.life(&of), self.answers.clone());
+                spawn_blocking(move || {
+                    let mut held = life.lock();
+                    held.secure(&of, &connections);
+                    let found = examine(&of, held.namespace.as_ref(), &connections);
+                    drop(answers.send(FromProber::Examined { id, found }));
+                });
+            }
+            ToProber::Forget(of) => drop(self.lives.remove(&of.birth)),
+            ToProber::Look { .. } | ToProber::Ping => {}
         }
-        for exit in held.exits.values() {
-            exit.now().ok(); // one that has ended is what was wanted
-        }
+    }
+
+    fn life(&mut self, of: &Instance) -> Arc<Life> {
+        Arc::clone(self.lives.entry(of.birth).or_default())
+    }
+}
+
+impl Life {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Held {
-    /// Opens what a mount table shows and is not held yet. The table is read again afterwards.
-    fn open(&mut self, connections: &Connections, table: impl Fn() -> Option<Vec<Mount>>) {
-        let (Some(before), Ok(hosts)) = (table(), mountinfo::own()) else { return };
-        let opened: Vec<(&Mount, Abort)> = own(&before, &hosts)
-            .into_iter()
-            .filter(|mount| !self.exits.contains_key(&name(mount)))
-            .filter_map(|mount| Some((mount, connections.abort(mount.device.1).ok()?)))
+    /// Opens the exits of this life that are not held yet. One that is held stays, also when its mount is detached: the connection
+    /// may live on, and somebody hang in it.
+    fn secure(&mut self, of: &Instance, connections: &Connections) {
+        if self.namespace.is_none() {
+            self.namespace = PidNamespace::of(of);
+        }
+        self.exits.retain(|&(_, minor), exit| connections.is_of(minor, exit));
+        self.open(of, connections, || of.read(|pid| mountinfo::of(pid).ok()));
+    }
+
+    /// Ends all connections of this life: those that are held at once, then those its table still shows. When it is not over after the
+    /// first time, whoever is left of it is asked for mounts too: its init may be beyond asking, and others may have mount
+    /// namespaces of their own.
+    fn abort(&mut self, of: &Instance, connections: &Connections) {
+        self.end_held();
+        self.secure(of, connections);
+        if std::mem::replace(&mut self.was_aborted, true)
+            && let Some(namespace) = self.namespace.take()
+        {
+            for pid in namespace.members() {
+                self.open(of, connections, || namespace.read(pid, |pid| mountinfo::of(pid).ok()));
+            }
+            self.namespace = Some(namespace);
+        }
+        self.end_held();
+    }
+
+    fn end_held(&self) {
+        for exit in self.exits.values() {
+            exit.now().ok(); // one that has ended is what was wanted
+        }
+    }
+
+    /// Opens what a mount table shows and is not held yet. Both tables are read again afterwards: what was opened must still be the
+    /// same mount, and still nobody else's.
+    fn open(&mut self, of: &Instance, connections: &Connections, table: impl Fn() -> Option<Vec<Mount>>) {
+        let own_now = || Some(own(table()?, &mountinfo::own().ok()?, &of.inherited));
+        let Some(before) = own_now() else { return };
+        let room = MOST_HELD.saturating_sub(self.exits.len());
+        let opened: Vec<((u32, u32), Abort)> = before
+            .iter()
+            .map(name)
+            .filter(|name| !self.exits.contains_key(name))
+            .filter_map(|name| Some((name, connections.abort(name.1).ok()?)))
+            .take(room)
             .collect();
         if opened.is_empty() {
             return;
         }
-        let Some(after) = table() else { return };
-        let stands = |mount: &Mount| after.iter().any(|other| name(other) == name(mount));
-        self.exits.extend(opened.into_iter().filter(|(mount, _)| stands(mount)).map(|(mount, exit)| (name(mount), exit)));
+        let Some(after) = own_now() else { return };
+        let stands = |wanted: &(u32, u32)| after.iter().any(|mount| name(mount) == *wanted);
+        self.exits.extend(opened.into_iter().filter(|(name, _)| stands(name)));
     }
 }
 
@@ -115,11 +171,12 @@ fn name(mount: &Mount) -> (u32, u32) {
     (mount.id, mount.device.1)
 }
 
-/// The FUSE mounts of a table that are not the host's, one for each connection.
-pub(super) fn own<'a>(table: &'a [Mount], hosts: &[Mount]) -> Vec<&'a Mount> {
+/// The FUSE mounts of a table that are neither the host's nor were there before the life, one for each connection.
+pub(super) fn own(table: Vec<Mount>, hosts: &[Mount], inherited: &[u32]) -> Vec<Mount> {
     let hosts: BTreeSet<_> = hosts.iter().map(|mount| mount.device).collect();
     let mut seen = BTreeSet::new();
-    table.iter().filter(|mount| mount.is_fuse() && !hosts.contains(&mount.device) && seen.insert(mount.device)).collect()
+    let is_own = |mount: &Mount| mount.is_fuse() && !hosts.contains(&mount.device) && !inherited.contains(&mount.device.1);
+    table.into_iter().filter(|mount| is_own(mount) && seen.insert(mount.device)).collect()
 }
 
 #[cfg(test)]
@@ -131,6 +188,13 @@ mod tests {
         let line = |id: u32, minor: u32| format!("{id} 1 0:{minor} / /m{id} rw - fuse.x x rw,user_id=0,group_id=0\n");
         let hosts = mountinfo::parse(line(1, 50).as_bytes());
         let table = mountinfo::parse([line(7, 50), line(8, 51), line(9, 51)].concat().as_bytes());
-        assert_eq!(own(&table, &hosts).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
+        assert_eq!(own(table, &hosts, &[]).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
+    }
+
+    #[test]
+    fn what_it_was_born_with_is_not_its_own_though_the_host_has_let_go_of_it() {
+        let line = |id: u32, minor: u32| format!("{id} 1 0:{minor} / /m{id} rw - fuse.x x rw,user_id=0,group_id=0\n");
+        let table = mountinfo::parse([line(7, 50), line(8, 51), line(9, 50)].concat().as_bytes());
+        assert_eq!(own(table, &[], &[50]).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
     }
 }

@@ -12,7 +12,7 @@ use super::protocol::Instance;
 
 impl Instance {
     /// What `read` gives for init's pid, if that is still init's afterwards.
-    pub(super) fn read<T>(self, read: impl FnOnce(i32) -> Option<T>) -> Option<T> {
+    pub(super) fn read<T>(&self, read: impl FnOnce(i32) -> Option<T>) -> Option<T> {
         let answer = read(self.pid)?;
         (started(self.pid) == Some(self.born)).then_some(answer)
     }
@@ -27,7 +27,7 @@ pub(super) struct PidNamespace {
 
 impl PidNamespace {
     /// None: the life is over, or shares the daemon's.
-    pub(super) fn of(instance: Instance) -> Option<Self> {
+    pub(super) fn of(instance: &Instance) -> Option<Self> {
         let path = |pid: &str| format!("/proc/{pid}/ns/pid");
         let ours = fs::read_link(path("self")).ok()?;
         let (held, link) = instance.read(|pid| {
@@ -58,17 +58,21 @@ impl PidNamespace {
 mod tests {
     use super::*;
 
+    fn instance(pid: i32, born: u64) -> Instance {
+        Instance { birth: 1, pid, born, inherited: Vec::new() }
+    }
+
     #[test]
     fn whoever_has_the_pid_but_was_born_at_another_time_is_a_stranger() {
         let pid = i32::try_from(std::process::id()).unwrap();
         let born = started(pid).unwrap();
-        assert_eq!(Instance { birth: 1, pid, born }.read(Some), Some(pid));
-        assert_eq!(Instance { birth: 1, pid, born: born + 1 }.read(Some), None);
+        assert_eq!(instance(pid, born).read(Some), Some(pid));
+        assert_eq!(instance(pid, born + 1).read(Some), None);
     }
 
     #[test]
     fn the_daemons_own_namespace_is_no_vassals() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        assert!(PidNamespace::of(Instance { birth: 1, pid, born: started(pid).unwrap() }).is_none());
+        assert!(PidNamespace::of(&instance(pid, started(pid).unwrap())).is_none());
     }
 }

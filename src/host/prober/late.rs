@@ -57,9 +57,12 @@ impl Suspicion {
 
     /// The second half, some time later.
     pub(super) fn confirmed(self, connections: &Connections) -> (Health, Late) {
-        let health =
-            if is_busy(self.work, fuse_daemon::work(&self.daemons), self.when.elapsed()) { Health::Slow } else { Health::Hung };
         let daemon = self.daemons.first().and_then(|&pid| fuse_daemon::shown(pid));
+        let is_busy = is_busy(self.work, fuse_daemon::work(&self.daemons), self.when.elapsed());
+        // Nobody's daemon is to blame for a disk that does not answer, nor for a processor it did not get.
+        let waits_below =
+            daemon.as_ref().is_some_and(|seen| seen.state == 'R' || seen.state == 'D' && !waits_for_fuse(&seen.wchan));
+        let health = if is_busy || waits_below || self.minor.is_none() { Health::Slow } else { Health::Hung };
         let late = Late {
             at: self.at,
             waiting: self.minor.and_then(|minor| connections.waiting(minor)),
@@ -68,6 +71,11 @@ impl Suspicion {
         };
         (health, late)
     }
+}
+
+/// Whoever waits for another FUSE daemon, or for himself.
+fn waits_for_fuse(wchan: &str) -> bool {
+    wchan == "request_wait_answer" || wchan.starts_with("fuse_")
 }
 
 fn is_busy(before: Work, now: Work, span: Duration) -> bool {

@@ -24,6 +24,7 @@ const SHORTEST_MEASURE: Duration = Duration::from_millis(100);
 
 /// Looks; `tell` gets the news, and whether it is the last.
 pub(super) async fn look(look: Look, connections: Arc<Connections>, tell: impl Fn(Probed, bool)) {
+    let last_word = LastWord(&tell);
     let progress = Arc::new(Progress::default());
     let (begin, begun) = oneshot::channel();
     let mut probe = spawn_blocking({
@@ -43,7 +44,8 @@ pub(super) async fn look(look: Look, connections: Arc<Connections>, tell: impl F
     let mut patience = look.timeout - measure;
     loop {
         if let Ok(done) = timeout(patience, &mut probe).await {
-            return tell(done.unwrap_or_else(|_| Probed::of(Health::Unknown { errno: Errno::EIO as i32 })), true);
+            std::mem::forget(last_word);
+            return tell(done.unwrap_or_else(|_| Probed::of(UNKNOWN)), true);
         }
         let judging = spawn_blocking({
             let (look, asks, connections) = (look.clone(), progress.asks(), Arc::clone(&connections));
@@ -62,6 +64,17 @@ pub(super) async fn look(look: Look, connections: Arc<Connections>, tell: impl F
         }
     }
 }
+
+/// Whatever goes wrong on the way, whoever asked hears an end of it: else that mount would never be looked at again.
+struct LastWord<'a, F: Fn(Probed, bool)>(&'a F);
+
+impl<F: Fn(Probed, bool)> Drop for LastWord<'_, F> {
+    fn drop(&mut self) {
+        self.0(Probed::of(UNKNOWN), true);
+    }
+}
+
+const UNKNOWN: Health = Health::Unknown { errno: Errno::EIO as i32 };
 
 fn probed(seen: Result<Seen, ProbeError>, began: Instant) -> Probed {
     let micros = micros(began);

@@ -46,7 +46,7 @@ pub(crate) struct Look {
 }
 
 /// One life of a vassal, as the prober can know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Instance {
     /// Its name in the daemon.
     pub(crate) birth: u64,
@@ -54,6 +54,9 @@ pub(crate) struct Instance {
     pub(crate) pid: i32,
     /// When that started, in clock ticks since the machine did: the pid may be another one's by now.
     pub(crate) born: u64,
+    /// The FUSE connections it was born with, by their minors: its host's, whatever has become of them there. (One that ends and whose
+    /// minor a mount of the vassal's then gets is not told apart: better not ended than a stranger's ended.)
+    pub(crate) inherited: Vec<u32>,
 }
 
 /// From the prober.

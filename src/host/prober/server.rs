@@ -5,12 +5,7 @@
 //!
 //! Lean on purpose: it inherits nothing but the socket and stderr, and its threads get small stacks.
 
-use std::{
-    io,
-    process::ExitCode,
-    sync::{Arc, mpsc::Sender},
-    time::Duration,
-};
+use std::{io, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use liege_plan::{FrameReader, encode};
@@ -18,7 +13,7 @@ use liege_sys::fusectl::Connections;
 use tokio::{net::UnixStream, sync::mpsc};
 
 use super::{
-    exits,
+    exits::Exits,
     look::look,
     protocol::{FromProber, ToProber},
 };
@@ -54,17 +49,13 @@ pub fn serve() -> anyhow::Result<ExitCode> {
         );
         Connections::none()
     }));
-    let (to_exits, requests) = std::sync::mpsc::channel();
     let (answers, outgoing) = mpsc::unbounded_channel();
-    let (of_exits, its_answers) = (Arc::clone(&connections), answers.clone());
-    let serve_exits = move || exits::serve(&requests, &of_exits, &its_answers);
-    std::thread::Builder::new().name("exits".into()).spawn(serve_exits).context("start a thread")?;
     let result = runtime.block_on(async {
         let socket = std::os::unix::net::UnixStream::from(socket);
         socket.set_nonblocking(true)?;
         let socket = Arc::new(UnixStream::from_std(socket)?);
         tokio::spawn(send(Arc::clone(&socket), outgoing));
-        converse(&socket, &connections, &to_exits, &answers).await
+        converse(&socket, &connections, &answers).await
     });
     runtime.shutdown_background(); // threads that hang in a probe end with the process
     // An error means the daemon is gone, which is the ordinary end.
@@ -74,9 +65,9 @@ pub fn serve() -> anyhow::Result<ExitCode> {
 async fn converse(
     socket: &UnixStream,
     connections: &Arc<Connections>,
-    to_exits: &Sender<ToProber>,
     answers: &mpsc::UnboundedSender<FromProber>,
 ) -> io::Result<()> {
+    let mut exits = Exits::new(Arc::clone(connections), answers.clone());
     let mut frames = FrameReader::default();
     let mut buffer = vec![0; 16 << 10];
     loop {
@@ -96,7 +87,7 @@ async fn converse(
                     tokio::spawn(look(asked, Arc::clone(connections), tell));
                 }
                 ToProber::Ping => drop(answers.send(FromProber::Pong)),
-                request => drop(to_exits.send(request)),
+                request => exits.hear(request),
             }
         }
     }
