@@ -52,3 +52,11 @@ fn check_of_a_missing_file_fails() {
         assert!(said.contains("not-there.ini") && said.contains("No such file"), "{said}");
     });
 }
+
+#[test]
+fn a_level_that_is_none_is_a_usage_error() {
+    story(|_host| {
+        let (status, said) = run_liege(&["run", "--emperor", "/nonexistent", "--log", "loud"]);
+        assert!(status == 2 && said.contains("loud") && said.contains("--log"), "{said}");
+    });
+}

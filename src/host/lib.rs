@@ -34,7 +34,7 @@ mod turn;
 mod world;
 
 pub use lines::Flush;
-pub use logs::{Format, start as start_logs};
+pub use logs::{Format, check_level, start as start_logs};
 pub use prober::serve as serve_prober;
 pub use replay::{Replayed, replay};
 pub use run::{Options, run};
