@@ -1,10 +1,13 @@
-//! `liege check`: every mistake at once, each with path:line:col, the line, a caret and a hint; `--show-config` and `--plan`.
+//! `liege check`: every mistake at once, each with path:line:col, the line, a caret and a hint; `--show-config` and `--plan`. And
+//! what `liege run` refuses before it starts.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use liege_integration_tests::apps::{USER, ZipApp};
 use liege_integration_tests::story;
-use liege_integration_tests::tools::run_liege;
+use liege_integration_tests::tools::{liege, run_liege};
 
 #[test]
 fn check_names_every_mistake() {
@@ -58,5 +61,30 @@ fn a_level_that_is_none_is_a_usage_error() {
     story(|_host| {
         let (status, said) = run_liege(&["run", "--emperor", "/nonexistent", "--log", "loud"]);
         assert!(status == 2 && said.contains("loud") && said.contains("--log"), "{said}");
+    });
+}
+
+#[test]
+fn only_root_rules_and_hears_it_first() {
+    story(|host| {
+        let copy = host.open_dir("bin").join("liege");
+        fs::copy(liege(), &copy).unwrap(); // where a user may execute it
+        let nobody = Command::new(&copy).args(["run", "--ini", "/nonexistent"]).uid(65534).gid(65534).output().unwrap();
+        let said = String::from_utf8_lossy(&nobody.stderr);
+        assert!(nobody.status.code() == Some(1) && said.contains("needs root") && !said.contains("nonexistent"), "{said}");
+    });
+}
+
+#[test]
+fn an_emperor_without_fs_is_warned_of() {
+    story(|host| {
+        let file = host.path("emperor.ini");
+        for (clone, warned) in [("", true), ("emperor-use-clone = pid\n", true), ("emperor-use-clone = fs,pid\n", false)] {
+            fs::write(&file, format!("[uwsgi]\nemperor = /nonexistent\n{clone}")).unwrap();
+            let (status, said) = run_liege(&["check".as_ref(), file.as_os_str()]);
+            assert_eq!((status, said.contains("share the host's mount table")), (0, warned), "{said}");
+        }
+        let emperor = host.emperor().namespaces(None).start();
+        emperor.wait_log("share the host's mount table");
     });
 }

@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::bail;
 use liege_host::World;
-use liege_spec::{Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, flatten, read_emperor, read_vassal, show_config};
+use liege_spec::{
+    Diagnostic, EmperorSpec, Namespaces, Pair, Severity, Source, VassalConfig, flatten, read_emperor, read_vassal, show_config,
+};
 use serde::Serialize;
 
 use crate::{arguments::Check, plan, say::say};
@@ -78,7 +80,12 @@ fn check_one(file: &PathBuf, arguments: &Check, namespaces: Namespaces) -> Check
     let emperor = flatten(&source, &["uwsgi", "liege"], false, &World::alone()).0;
     let pairs = if emperor.iter().any(|pair| pair.key == "emperor") {
         checked.kind = "emperor";
-        checked.diagnostics = read_emperor(Some(&source), &[], &World::alone()).diagnostics;
+        let reading = read_emperor(Some(&source), &[], &World::alone());
+        checked.diagnostics = reading.diagnostics;
+        if reading.value.is_some_and(|spec| !spec.namespaces.mount) {
+            let shares = Diagnostic { severity: Severity::Warning, ..whole_file(&shown, EmperorSpec::SHARES_MOUNTS.to_owned()) };
+            checked.diagnostics.push(shares);
+        }
         if arguments.plan {
             checked.diagnostics.push(whole_file(&shown, "an emperor's file has no plan: name a vassal's".to_owned()));
         }
