@@ -88,3 +88,21 @@ fn an_emperor_without_fs_is_warned_of() {
         emperor.wait_log("share the host's mount table");
     });
 }
+
+#[test]
+fn a_directory_is_all_its_files() {
+    story(|host| {
+        let vassals = host.open_dir("vassals");
+        let empty = run_liege(&["check".as_ref(), vassals.as_os_str()]);
+        assert!(empty.0 == 1 && empty.1.contains("no vassal's file"), "{}", empty.1);
+        fs::write(vassals.join("a.ini"), "[uwsgi]\nsocket = /nonexistent/a.sock\nuid www-data\nno-new-privs\n").unwrap();
+        fs::write(vassals.join("b.ini"), "[vassal]\nuid = nobody-of-this-name\n").unwrap();
+        fs::write(vassals.join("b.ini.swp"), "nonsense").unwrap();
+        let (status, said) = run_liege(&["check".as_ref(), vassals.as_os_str()]);
+        assert!(status == 1 && said.contains("b.ini:2:") && !said.contains(".swp"), "{said}");
+        for doubt in ["a.ini: warning: runs as root", "a.ini:3:1: warning: there is no =", "write uid = www-data"] {
+            assert!(said.contains(doubt), "{doubt}: {said}");
+        }
+        assert!(!said.contains("a.ini:4:") && !said.contains("b.ini: warning: runs as root"), "{said}");
+    });
+}

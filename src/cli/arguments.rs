@@ -74,7 +74,7 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Vassal files, or emperor files (those with an `emperor` key)
+    /// Vassal files, or emperor files (those with an `emperor` key), or directories of vassal files
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Print the configuration as it is understood, flattened
