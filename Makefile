@@ -29,7 +29,11 @@ build: deps-build ## the daemon, and its static pid 1, in release
 	# Static: it must run in a root that has no libc, or another one.
 	$(CARGO) rustc --release -p liege-init --bin liege-init -- -C target-feature=+crt-static
 
-install: build ## into DESTDIR/PREFIX: bin/liege, libexec/liege/liege-init, the unit, the samples
+# It builds nothing: root, who installs, often has no cargo.
+install: ## what `make build` made, into DESTDIR/PREFIX: bin/liege, libexec/liege/liege-init, the unit, the samples
+	@for made in $(BIN)/liege $(BIN)/liege-init; do \
+	  [ -x "$$made" ] || { echo "There is no $$made: run make build first." >&2; exit 1; }; \
+	done
 	install -D -m 0755 $(BIN)/liege $(DESTDIR)$(PREFIX)/bin/liege
 	install -D -m 0755 $(BIN)/liege-init $(DESTDIR)$(PREFIX)/libexec/liege/liege-init
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/liege/vassals

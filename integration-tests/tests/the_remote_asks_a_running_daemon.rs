@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use liege_integration_tests::apps::Reporter;
 use liege_integration_tests::tools::run_liege;
-use liege_integration_tests::{Emperor, story};
+use liege_integration_tests::{Emperor, SHORT, story, wait_until};
 
 /// `liege VERB... --control SOCKET`.
 fn ask(emperor: &Emperor, words: &[&str]) -> (i32, String) {
@@ -35,6 +35,24 @@ fn the_remote_asks_a_running_daemon() {
         let _again = reporter.started(2);
         let (status, said) = ask(&emperor, &["clear"]);
         assert_eq!(status, 0, "{said}");
+    });
+}
+
+#[test]
+fn a_file_that_never_was_usable_is_shown_and_not_reloaded() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        emperor.write("bad.ini", "[vassal]\ncommand = /bin/true\nuid = nobody-of-this-name\n");
+        emperor.wait_log("bad.ini:3:");
+        let (status, said) = ask(&emperor, &["status", "bad.ini"]);
+        assert!(status == 0 && said.contains("bad file") && said.contains("nobody-of-this-name"), "{said}");
+        let (status, said) = ask(&emperor, &["status", "--json"]);
+        assert!(status == 0 && said.contains("nobody-of-this-name"), "{said}");
+        let (status, said) = ask(&emperor, &["reload", "bad.ini"]);
+        assert!(status == 1 && said.contains("refused") && said.contains("nobody-of-this-name"), "{said}");
+
+        emperor.remove("bad.ini");
+        wait_until("the row to go", SHORT, || !ask(&emperor, &["status"]).1.contains("bad.ini"));
     });
 }
 

@@ -58,7 +58,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
     /// A level, or TARGET=LEVEL,...; targets: emperor, vassal, mountpoint, health, control [default: $RUST_LOG, else info]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = liege_host::check_level)]
     pub(crate) log: Option<String>,
     /// Record everything the core is told and answers, for `liege replay`
     #[arg(long, value_name = "FILE")]
@@ -74,7 +74,7 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Vassal files, or emperor files (those with an `emperor` key)
+    /// Vassal files, or emperor files (those with an `emperor` key), or directories of vassal files
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Print the configuration as it is understood, flattened

@@ -1,16 +1,18 @@
 //! `liege check`: every mistake at once, before the daemon meets it.
 //!
 //! A file with an `emperor` key in `[uwsgi]` or `[liege]` is an emperor's, every other one a vassal's, read as the daemon would
-//! read it: relative paths start in its directory.
+//! read it: relative paths start in its directory. A directory stands for the `*.ini` files in it, as for the daemon.
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use liege_host::World;
-use liege_spec::{Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, flatten, read_emperor, read_vassal, show_config};
+use liege_spec::{
+    Diagnostic, EmperorSpec, Namespaces, Pair, Severity, Source, VassalConfig, flatten, read_emperor, read_vassal, show_config,
+};
 use serde::Serialize;
 
 use crate::{arguments::Check, plan, say::say};
@@ -42,7 +44,16 @@ struct Line {
 /// Checks all files; 1 when one of them has an error.
 pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
     let namespaces = namespaces(&arguments.emperor_use_clone)?;
-    let checked: Vec<Checked> = arguments.files.iter().map(|file| check_one(file, arguments, namespaces)).collect();
+    let mut checked: Vec<Checked> = Vec::new();
+    for file in &arguments.files {
+        if file.is_dir() {
+            let files = files_in(file)?;
+            anyhow::ensure!(!files.is_empty(), "{}: there is no vassal's file (NAME.ini) in this directory", file.display());
+            checked.extend(files.iter().map(|file| check_one(file, arguments, namespaces)));
+        } else {
+            checked.push(check_one(file, arguments, namespaces));
+        }
+    }
     if arguments.json {
         say(&(serde_json::to_string_pretty(&checked)? + "\n"));
     } else {
@@ -50,6 +61,19 @@ pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
     }
     let failed = checked.iter().flat_map(|c| &c.diagnostics).any(Diagnostic::is_error);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// By name.
+fn files_in(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.with_context(|| format!("{}: list it", directory.display()))?;
+    let mut files: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
+    files.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.len() > ".ini".len() && name.ends_with(".ini") && path.is_file()
+    });
+    files.sort();
+    Ok(files)
 }
 
 fn namespaces(list: &str) -> anyhow::Result<Namespaces> {
@@ -78,7 +102,12 @@ fn check_one(file: &PathBuf, arguments: &Check, namespaces: Namespaces) -> Check
     let emperor = flatten(&source, &["uwsgi", "liege"], false, &World::alone()).0;
     let pairs = if emperor.iter().any(|pair| pair.key == "emperor") {
         checked.kind = "emperor";
-        checked.diagnostics = read_emperor(Some(&source), &[], &World::alone()).diagnostics;
+        let reading = read_emperor(Some(&source), &[], &World::alone());
+        checked.diagnostics = reading.diagnostics;
+        if reading.value.is_some_and(|spec| !spec.namespaces.mount) {
+            let shares = Diagnostic { severity: Severity::Warning, ..whole_file(&shown, EmperorSpec::SHARES_MOUNTS.to_owned()) };
+            checked.diagnostics.push(shares);
+        }
         if arguments.plan {
             checked.diagnostics.push(whole_file(&shown, "an emperor's file has no plan: name a vassal's".to_owned()));
         }
@@ -86,10 +115,12 @@ fn check_one(file: &PathBuf, arguments: &Check, namespaces: Namespaces) -> Check
     } else {
         let reading = read_vassal(&source, &world);
         checked.diagnostics = reading.diagnostics;
+        let pairs = flatten(&source, &["uwsgi", "vassal"], false, &world).0;
+        add_doubts(&mut checked, &pairs, &text);
         if let Some(config) = reading.value {
             add_plan(&mut checked, &config, file, arguments.plan, namespaces);
         }
-        flatten(&source, &["uwsgi", "vassal"], false, &world).0
+        pairs
     };
     if arguments.show_config {
         checked.shown = Some(show_config(&pairs));
@@ -108,6 +139,36 @@ fn add_plan(checked: &mut Checked, config: &VassalConfig, file: &Path, show: boo
     match plan::compile(config, file, namespaces) {
         Ok(plans) => checked.plan = show.then_some(plans),
         Err(error) => checked.diagnostics.push(whole_file(&checked.file, error.to_string())),
+    }
+}
+
+/// What is legal and works, but is hardly meant: root, because nobody said otherwise, and words that are no option.
+fn add_doubts(checked: &mut Checked, pairs: &[Pair], text: &[u8]) {
+    if !pairs.iter().any(|pair| pair.key == "uid") {
+        let root = Diagnostic {
+            severity: Severity::Warning,
+            hint: Some("add uid = NAME and gid = NAME".to_owned()),
+            ..whole_file(&checked.file, "runs as root: no uid is given".to_owned())
+        };
+        checked.diagnostics.push(root);
+    }
+    let text = String::from_utf8_lossy(text);
+    for pair in pairs.iter().filter(|pair| pair.value.is_empty() && pair.origin.file == checked.file) {
+        let line = text.split('\n').nth((pair.origin.line as usize).wrapping_sub(1)).unwrap_or("=").trim_end();
+        // A bare key is a boolean; no option's name has a blank in it.
+        let Some((first, rest)) = pair.key.split_once([' ', '\t']).filter(|_| !line.contains('=')) else { continue };
+        if checked.diagnostics.iter().any(|known| known.line == pair.origin.line) {
+            continue;
+        }
+        checked.diagnostics.push(Diagnostic {
+            severity: Severity::Warning,
+            line: pair.origin.line,
+            column: pair.origin.column,
+            width: u32::try_from(pair.key.chars().count()).unwrap_or(1),
+            text: line.to_owned(),
+            hint: Some(format!("write {first} = {}", rest.trim_start())),
+            ..whole_file(&checked.file, "there is no = in this line: it is a name that nothing asks for".to_owned())
+        });
     }
 }
 

@@ -61,6 +61,7 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
 }
 
 fn run(arguments: &Run, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCode> {
+    liege_host::require_root()?; // before files are read: a mistake in them would hide it
     let Some(spec) = emperor::spec(arguments, pairs)? else { return Ok(ExitCode::FAILURE) };
     let format = match arguments.log_format {
         LogFormat::Text => Format::Text,

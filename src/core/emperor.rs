@@ -12,7 +12,7 @@ use std::{
 use liege_plan::{FromInit, Limits};
 use liege_spec::{EmperorSpec, Hook, Namespaces};
 
-use crate::{Action, Cause, Event, Name, Note, Phase, Request, Time, View, storm::Storms, vassal::Vassal};
+use crate::{Action, Cause, Event, Name, Note, Phase, Request, Time, View, storm::Storms, vassal::Vassal, view::first_mistake};
 
 /// What the emperor's file decides for all vassals.
 #[derive(Clone, Debug)]
@@ -84,6 +84,8 @@ pub struct Emperor {
     settings: Settings,
     reign: Reign,
     vassals: BTreeMap<Name, Vassal>,
+    /// Files without a vassal, because they never were usable: the first mistake of each, only to be shown.
+    unusable: BTreeMap<Name, String>,
     starts: Starts,
     births: u64,
     storms: Storms,
@@ -107,6 +109,7 @@ impl Emperor {
             },
             reign: Reign::Rules,
             vassals: BTreeMap::new(),
+            unusable: BTreeMap::new(),
             starts: Starts { free: spec.max_starts.unwrap_or(2 * processors).max(1), queue: VecDeque::new() },
             births: 0,
             storms: Storms::default(),
@@ -138,12 +141,18 @@ impl Emperor {
     /// The snapshot everybody reads.
     #[must_use]
     pub fn view(&self, now: Time) -> View {
-        View { now, shutting_down: self.reign != Reign::Rules, vassals: self.vassals.values().map(Vassal::view).collect() }
+        View {
+            now,
+            shutting_down: self.reign != Reign::Rules,
+            vassals: self.vassals.values().map(Vassal::view).collect(),
+            unusable: self.unusable.iter().map(|(name, mistake)| (name.clone(), mistake.clone())).collect(),
+        }
     }
 
     fn dispatch(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::Config { vassal, config, directory, touched } => {
+                self.unusable.remove(&vassal);
                 if self.reign != Reign::Rules {
                     return; // nothing is begun any more
                 }
@@ -157,10 +166,14 @@ impl Emperor {
                 if self.vassals.contains_key(&vassal) {
                     self.with(now, &vassal, actions, |v, cx| v.bad_config(diagnostics, cx));
                 } else {
+                    self.unusable.insert(vassal.clone(), first_mistake(&diagnostics).unwrap_or_default());
                     actions.push(Action::Note(Note::BadConfig { vassal, runs_on: false, diagnostics }));
                 }
             }
-            Event::Vanished { vassal } => self.with(now, &vassal, actions, |v, cx| v.down(Cause::Vanished, cx)),
+            Event::Vanished { vassal } => {
+                self.unusable.remove(&vassal);
+                self.with(now, &vassal, actions, |v, cx| v.down(Cause::Vanished, cx));
+            }
             Event::Spawned { vassal, birth, pid } => {
                 if self.lives(&vassal, birth) {
                     self.with(now, &vassal, actions, |v, cx| v.spawned(pid, cx));

@@ -1,5 +1,6 @@
 //! The snapshot everybody reads: metrics, status, page and tests see the same.
 
+use liege_spec::Diagnostic;
 use serde::{Deserialize, Serialize};
 
 use crate::{Health, Mounted, Name, Phase, Time};
@@ -13,6 +14,14 @@ pub struct View {
     pub shutting_down: bool,
     /// By name.
     pub vassals: Vec<VassalView>,
+    /// Files that never were usable, by name, each with its first mistake: they have no vassal.
+    #[serde(default)]
+    pub unusable: Vec<(Name, String)>,
+}
+
+/// The mistake a status line has room for.
+pub(crate) fn first_mistake(diagnostics: &[Diagnostic]) -> Option<String> {
+    diagnostics.iter().find(|d| d.is_error()).map(|d| format!("{}:{}:{}: {}", d.file, d.line, d.column, d.message))
 }
 
 /// One vassal.

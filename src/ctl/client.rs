@@ -34,9 +34,15 @@ impl Client {
         })?;
         if !names.is_empty() {
             let all = std::mem::take(&mut view.vassals);
+            let unusable = std::mem::take(&mut view.unusable);
             for name in names {
-                let found = all.iter().find(|vassal| *vassal.name == **name);
-                view.vassals.push(found.cloned().ok_or_else(|| Failure::NoSuchVassal { name: name.clone() })?);
+                if let Some(vassal) = all.iter().find(|vassal| *vassal.name == **name) {
+                    view.vassals.push(vassal.clone());
+                } else if let Some(file) = unusable.iter().find(|(file, _)| **file == **name) {
+                    view.unusable.push(file.clone());
+                } else {
+                    return Err(Failure::NoSuchVassal { name: name.clone() });
+                }
             }
         }
         Ok(view)

@@ -27,13 +27,15 @@ const COLUMNS: [&str; 7] = ["NAME", "PHASE", "PID", "SINCE", "RESTARTS", "MOUNTS
 /// The table, with a head, and a last line for a daemon on its way out.
 #[must_use]
 pub fn table(view: &View, style: Style) -> String {
-    let rows: Vec<[String; 7]> = view.vassals.iter().map(|vassal| row(vassal, view)).collect();
+    let colours = view.vassals.iter().map(colour).chain(view.unusable.iter().map(|_| Some("31")));
+    let unusable = view.unusable.iter().map(|(name, mistake)| unusable(name, mistake));
+    let rows: Vec<[String; 7]> = view.vassals.iter().map(|vassal| row(vassal, view)).chain(unusable).collect();
     let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).chain([COLUMNS[column].len()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
     let mut shown = String::new();
     line(&mut shown, &COLUMNS.map(str::to_owned), &widths, None);
-    for (vassal, row) in view.vassals.iter().zip(&rows) {
-        line(&mut shown, row, &widths, colour(vassal).filter(|_| style.colours));
+    for (colour, row) in colours.zip(&rows) {
+        line(&mut shown, row, &widths, colour.filter(|_| style.colours));
     }
     if view.shutting_down {
         shown.push_str("the daemon is shutting down\n");
@@ -68,6 +70,12 @@ fn row(vassal: &VassalView, view: &View) -> [String; 7] {
             (None, None) => none(),
         },
     ]
+}
+
+/// A file that never was usable has no vassal, but its owner looks for it here.
+fn unusable(name: &str, mistake: &str) -> [String; 7] {
+    let none = || "-".to_owned();
+    [name.to_owned(), "bad file".to_owned(), none(), none(), none(), none(), first_line(mistake).to_owned()]
 }
 
 fn first_line(text: &str) -> &str {
@@ -141,7 +149,15 @@ mod tests {
             last_cause: Some("the app exited with status 3\nmore".into()),
             config_error: None,
         };
-        View { now: Time(66_000_000), shutting_down: false, vassals: vec![vassal] }
+        View { now: Time(66_000_000), shutting_down: false, vassals: vec![vassal], unusable: Vec::new() }
+    }
+
+    #[test]
+    fn a_file_that_never_was_usable_is_a_line_too() {
+        let view = View { unusable: vec![("bad.ini".into(), "bad.ini:2:1: no such user".into())], ..view() };
+        let shown = table(&view, Style::default());
+        let words: Vec<&str> = shown.lines().nth(2).unwrap().split("  ").map(str::trim).filter(|w| !w.is_empty()).collect();
+        assert_eq!(words, ["bad.ini", "bad file", "-", "-", "-", "-", "bad.ini:2:1: no such user"]);
     }
 
     #[test]

@@ -34,10 +34,10 @@ mod turn;
 mod world;
 
 pub use lines::Flush;
-pub use logs::{Format, start as start_logs};
+pub use logs::{Format, check_level, start as start_logs};
 pub use prober::serve as serve_prober;
 pub use replay::{Replayed, replay};
-pub use run::{Options, run};
+pub use run::{Options, require_root, run};
 pub use world::World;
 
 /// Threads that may block at once. Half of them may be stuck in dead file systems before a birth has to wait.

@@ -5,8 +5,10 @@
 
 use std::io::{self, IsTerminal};
 
-use anyhow::Context;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, registry::Registry, util::SubscriberInitExt};
+use anyhow::{Context, anyhow};
+use tracing_subscriber::{
+    EnvFilter, filter::LevelFilter, fmt::MakeWriter, layer::SubscriberExt, registry::Registry, util::SubscriberInitExt,
+};
 
 use crate::{
     lines::{Flush, Lines},
@@ -30,14 +32,41 @@ pub enum Format {
 /// # Errors
 /// `level` is no level and no list of `target=level`.
 pub fn start(format: Format, level: Option<&str>) -> anyhow::Result<Flush> {
-    let filter = match level {
-        Some(level) => EnvFilter::try_new(level).with_context(|| format!("--log {level}: wants a level or TARGET=LEVEL,..."))?,
-        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
+    let environment = std::env::var_os("RUST_LOG").filter(|value| !value.is_empty());
+    let (filter, mistake) = match (level, environment) {
+        (Some(level), _) => (filter(level).map_err(|why| anyhow!("--log {level}: {why}"))?, None),
+        (None, Some(asked)) => match filter(&asked.to_string_lossy()) {
+            Ok(filter) => (filter, None),
+            Err(why) => (EnvFilter::new("info"), Some(format!("RUST_LOG={}: {why}; it counts as info", asked.display()))),
+        },
+        (None, None) => (EnvFilter::new("info"), None),
     };
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let (lines, flush) = Lines::to(io::stderr()).context("start the log's thread")?;
     tracing_subscriber::registry().with(filter).with(layer(format, colours, lines)).try_init().context("start logging")?;
+    if let Some(mistake) = mistake {
+        tracing::warn!(target: "emperor", "{mistake}");
+    }
     Ok(flush)
+}
+
+/// Whether a level is one, for whoever wants to know before anything is started.
+///
+/// # Errors
+/// Why not.
+pub fn check_level(level: &str) -> Result<String, String> {
+    filter(level).map(|_| level.to_owned())
+}
+
+/// Stricter than [`EnvFilter`], to which any word is a target: a slip of the pen would be a daemon that says nothing at all.
+fn filter(asked: &str) -> Result<EnvFilter, String> {
+    for part in asked.split(',') {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level).trim();
+        if level.is_empty() || level.parse::<LevelFilter>().is_err() {
+            return Err(format!("\"{level}\" is no level: error, warn, info, debug, trace or off, or TARGET=LEVEL,..."));
+        }
+    }
+    EnvFilter::try_new(asked).map_err(|error| error.to_string())
 }
 
 type Layer = Box<dyn tracing_subscriber::Layer<Layered> + Send + Sync>;
@@ -89,6 +118,16 @@ mod tests {
         });
         let bytes = memory.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_no_filter() {
+        for good in ["info", "DEBUG", "off", "info,vassal=debug"] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["", "loud", "vassal", "vassal=", "vassal=loud", "info,loud", "info,"] {
+            assert!(filter(bad).is_err_and(|why| why.contains("is no level")), "{bad}");
+        }
     }
 
     #[test]

@@ -53,6 +53,18 @@ const INBOX: usize = 4096;
 /// How long helpers may take to leave when all vassals are gone.
 const HELPERS_LEAVE: Duration = Duration::from_secs(1);
 
+/// Whether this process may rule at all.
+///
+/// # Errors
+/// It is not root's.
+pub fn require_root() -> anyhow::Result<()> {
+    anyhow::ensure!(
+        nix::unistd::Uid::effective().is_root(),
+        "run needs root: it makes namespaces and mounts, and runs every vassal as a user of its own (liege check does not)"
+    );
+    Ok(())
+}
+
 /// Rules until it is told to stop and nothing is left. Blocks.
 ///
 /// # Errors
@@ -67,6 +79,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     subreaper::enable().context("become the reaper of orphans")?;
     let spec = &options.spec;
+    if !spec.namespaces.mount {
+        tracing::warn!(target: "emperor", "{}", EmperorSpec::SHARES_MOUNTS);
+    }
     let birthplace = Arc::new(Birthplace::new()?);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let header = Header { liege: env!("CARGO_PKG_VERSION").to_owned(), spec: spec.clone(), processors, limits };

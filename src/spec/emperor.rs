@@ -49,6 +49,12 @@ pub struct EmperorSpec {
     pub vassal_set: Vec<(String, String)>,
 }
 
+impl EmperorSpec {
+    /// What it means when `emperor-use-clone` has no `fs`: legal, as in uWSGI, and rarely meant.
+    pub const SHARES_MOUNTS: &'static str = "vassals share the host's mount table: what they mount shows on the host and stays when \
+         they end; add emperor-use-clone = fs,pid";
+}
+
 /// What init does when it loses the emperor without a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EmperorDeath {

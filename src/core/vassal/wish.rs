@@ -6,7 +6,7 @@ use liege_plan::{ToInit, describe_act};
 use liege_spec::{Diagnostic, VassalConfig};
 
 use super::{Phase, Vassal, difference::jail_difference};
-use crate::{Cause, Note, compile::compile_reload, emperor::Context, timers::Timer};
+use crate::{Cause, Note, compile::compile_reload, emperor::Context, timers::Timer, view::first_mistake};
 
 impl Vassal {
     /// A new configuration, the old one touched, or only read again.
@@ -59,8 +59,7 @@ impl Vassal {
 
     /// The file has mistakes: what runs goes on.
     pub(crate) fn bad_config(&mut self, diagnostics: Vec<Diagnostic>, cx: &mut Context<'_>) {
-        self.config_error =
-            diagnostics.iter().find(|d| d.is_error()).map(|d| format!("{}:{}:{}: {}", d.file, d.line, d.column, d.message));
+        self.config_error = first_mistake(&diagnostics);
         cx.note(Note::BadConfig { vassal: self.name.clone(), runs_on: self.life.is_some(), diagnostics });
     }
 

@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /v1/vassals` | 200 and the snapshot |
-//! | `POST /v1/vassals/NAME/reload` (NAME percent-encoded) | 200, 404 |
+//! | `POST /v1/vassals/NAME/reload` (NAME percent-encoded) | 200, 404, 409 where its file never was usable |
 //! | `POST /v1/clear` | 200 |
 //!
 //! Anybody but root gets 403, whatever he asks. An answer that is no snapshot is `{"answer": ...}` or `{"error": ...}`.
@@ -57,6 +57,9 @@ async fn vassals(State(inbox): State<Post>) -> Response {
 
 async fn reload(State(inbox): State<Post>, Path(name): Path<String>) -> Response {
     let Some(view) = inbox.view().await else { return ending() };
+    if let Some((_, mistake)) = view.unusable.iter().find(|(file, _)| **file == *name) {
+        return error(StatusCode::CONFLICT, format!("its file is bad: {mistake}"));
+    }
     if !view.vassals.iter().any(|vassal| *vassal.name == *name) {
         return error(StatusCode::NOT_FOUND, format!("no vassal is called {name}"));
     }
