@@ -31,3 +31,19 @@ fn a_touch_reloads_gracefully_and_keeps_the_mount() {
         assert_eq!(after.mount(&app.mount), Some(mount), "the same mount");
     });
 }
+
+/// uwsgi says "ready" at its first start only; who accepts after a reload is ready too, or it would die of its `ready-timeout`.
+#[test]
+fn a_reloaded_uwsgi_is_ready_again() {
+    story(|host| {
+        let app = ZipApp::new(host, "app", "from the zip");
+        let emperor = host.emperor().start();
+        emperor.write("app001.ini", &app.checked());
+        served(app.port, "from the zip", LONG);
+        emperor.wait_log("loyal");
+        let mark = emperor.mark();
+        emperor.touch("app001.ini");
+        emperor.wait_log_from(mark, &["app001.ini", "reloaded"]);
+        emperor.wait_log_from(mark, &["app001.ini", "ready after"]);
+    });
+}
