@@ -38,6 +38,17 @@ fn every_phase_of_a_vassal_that_stays_root() {
 }
 
 #[test]
+fn every_phase_of_a_vassal_that_calls_itself_jailed() {
+    story(|host| {
+        let world = World::new(host, "phases");
+        let text = format!("{APP}{USER}jailed = true\n{}", everything(true));
+        let [theirs, ours] = both(&world, |side| life(&world, side, &[], &text));
+        agree("a user", &theirs, &ours); // no other differences than without it
+        assert!(format!("{ours:?}").contains("post-jail"), "its post-jail hooks run: {ours:?}");
+    });
+}
+
+#[test]
 fn every_phase_behind_a_pivot() {
     story(|host| {
         let world = World::new(host, "phases");
