@@ -53,6 +53,34 @@ fn a_bind_mount() {
     });
 }
 
+/// The directory below the mount stands on no mount that the vassal's own table shows.
+#[test]
+fn a_mount_in_a_chroot_that_is_a_plain_directory() {
+    story(|host| {
+        let root = host.path("root");
+        let mut lines = String::new();
+        for dir in ["usr", "bin", "lib", "lib64"].iter().filter(|dir| Path::new("/").join(dir).exists()) {
+            fs::create_dir_all(root.join(dir)).unwrap();
+            lines += &format!("hook-pre-jail = mount:none /{dir} {0}/{dir} bind\n", root.display());
+        }
+        fs::create_dir_all(root.join("point")).unwrap();
+        let emperor = host.emperor().start();
+        emperor.write(
+            "v.ini",
+            &format!(
+                "[vassal]\nuid = 0\ngid = 0\n{lines}hook-pre-jail = mount:tmpfs none {root}/point\nchroot = {root}\n\
+                 command = /bin/sleep 1000\nmountpoint-check = /point\n{TIMES}",
+                root = root.display()
+            ),
+        );
+        emperor.wait_log("/point is healthy");
+        let mark = emperor.mark();
+        unmount_inside(&emperor, "sleep", &root.join("point"));
+        emperor.wait_cause(mark, "v.ini", "mountpoint_gone");
+        emperor.wait_log_from(mark, &["/point is healthy"]);
+    });
+}
+
 #[test]
 fn a_path_behind_symlinks() {
     story(|host| {

@@ -18,7 +18,10 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
-    sys::{stat::Mode, statfs::fstatfs},
+    sys::{
+        stat::Mode,
+        statfs::{FUSE_SUPER_MAGIC, fstatfs},
+    },
 };
 
 use crate::{inside, mountinfo, statx, switch};
@@ -30,7 +33,7 @@ pub struct Seen {
     pub mount_id: u64,
     /// Major and minor of the file system; for FUSE the minor names the connection under fusectl.
     pub device: (u32, u32),
-    /// The type, as in mountinfo.
+    /// The type, as in mountinfo; empty for a mount that is not in it.
     pub fstype: String,
     /// The path is the root of a mount, not something on one.
     pub is_mountpoint: bool,
@@ -112,7 +115,9 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
     drop(root);
     let (classic, is_mountpoint) = which_mount(target.as_fd()).map_err(at(ProbeStage::Stat))?;
     let list = list_of(pid)?;
-    let mount = mountinfo::find(&list, classic).ok_or(Errno::ENOENT).map_err(at(ProbeStage::Mountinfo))?;
+    let Some(mount) = mountinfo::find(&list, classic) else {
+        return above_the_root(target.as_fd(), classic, is_mountpoint);
+    };
     drop(list);
     progress.0.get_or_init(|| mount.device);
     let ask = || fstatfs(&target).map(|_| unique_id(target.as_fd()));
@@ -131,6 +136,19 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
     };
     let mount_id = answer.map_err(at(ProbeStage::Statfs))?.unwrap_or(classic);
     Ok(Seen { mount_id, device: mount.device, fstype: mount.fstype, is_mountpoint })
+}
+
+/// The list of a process shows what is below its root. In a `chroot` whose directory is no mount itself, a path that stands on no mount
+/// of the vassal's stands on one above, which is not listed; nor is one that went away meanwhile.
+fn above_the_root(target: BorrowedFd<'_>, classic: u64, is_mountpoint: bool) -> Result<Seen, ProbeError> {
+    let at = |stage| move |errno| ProbeError { stage, errno };
+    let answer = fstatfs(target).map_err(at(ProbeStage::Statfs))?;
+    if answer.filesystem_type() == FUSE_SUPER_MAGIC {
+        return Err(at(ProbeStage::Mountinfo)(Errno::ENOENT)); // who could ask it is not known, and to others it is kind
+    }
+    let stat = statx::of_fd(target, 0).map_err(at(ProbeStage::Stat))?;
+    let mount_id = unique_id(target).unwrap_or(classic);
+    Ok(Seen { mount_id, device: (stat.stx_dev_major, stat.stx_dev_minor), fstype: String::new(), is_mountpoint })
 }
 
 fn root_of(pid: i32) -> nix::Result<OwnedFd> {
