@@ -15,6 +15,10 @@ use crate::{
 
 /// Leaves with the status the end asks for.
 pub(crate) fn leave(init: &mut Init, end: End) -> ! {
+    // What was mounted a moment ago may not have been told yet, and could hold up our end.
+    if let Some(mounted) = init.mounts.settled() {
+        init.say(&mounted);
+    }
     let status = match end {
         End::App(exit) => {
             init.say(&FromInit::AppExited { exit });

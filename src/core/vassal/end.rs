@@ -32,6 +32,8 @@ impl Vassal {
             Phase::Killing => {
                 let Some(life) = self.life.as_mut().filter(|life| life.leftovers != found) else { return };
                 life.leftovers.clone_from(&found);
+                // Who looked knows its connections now, perhaps for the first time.
+                cx.act(Action::Kill { vassal: self.name.clone(), birth: life.birth });
                 cx.note(Note::HeldUp { vassal: self.name.clone(), found });
             }
             // It has ended meanwhile.

@@ -13,6 +13,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fs,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -127,11 +128,11 @@ impl Held {
     fn abort(&mut self, of: &Instance, connections: &Connections) {
         self.end_held();
         self.secure(of, connections);
-        if std::mem::replace(&mut self.was_aborted, true)
-            && let Some(namespace) = self.namespace.take()
-        {
-            for pid in namespace.members() {
-                self.open(of, connections, || namespace.read(pid, |pid| mountinfo::of(pid).ok()));
+        // Nothing is held of a life that said it had something: it was over before anybody looked.
+        let looks_further = std::mem::replace(&mut self.was_aborted, true) || self.exits.is_empty();
+        if let Some(namespace) = self.namespace.take_if(|_| looks_further) {
+            for thread in namespace.members().into_iter().flat_map(threads_of) {
+                self.open(of, connections, || namespace.read(thread, |thread| mountinfo::of(thread).ok()));
             }
             self.namespace = Some(namespace);
         }
@@ -164,6 +165,12 @@ impl Held {
         let stands = |wanted: &(u32, u32)| after.iter().any(|mount| name(mount) == *wanted);
         self.exits.extend(opened.into_iter().filter(|(name, _)| stands(name)));
     }
+}
+
+/// A process whose first thread has ended is asked through those that have not: one of them is what holds it.
+fn threads_of(pid: i32) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// What a mount is called as long as it stands.
