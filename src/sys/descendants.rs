@@ -9,6 +9,8 @@ use std::{collections::HashSet, fs};
 
 use nix::errno::Errno;
 
+use crate::stat::Stat;
+
 /// The children of one process, of all its threads. Empty for a process that is gone.
 #[must_use]
 pub fn children_of(pid: i32) -> Vec<i32> {
@@ -65,8 +67,7 @@ pub fn kill(pid: i32, signal: i32) -> nix::Result<()> {
 /// around within one tick.
 #[must_use]
 pub fn started(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+    Stat::of(pid)?.field(22)
 }
 
 fn has_children_file() -> bool {
@@ -74,19 +75,25 @@ fn has_children_file() -> bool {
 }
 
 fn children_by_parent(pid: i32) -> Vec<i32> {
-    let Ok(all) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    all.flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|&candidate| parent_of(candidate) == Some(pid))
-        .collect()
+    everybody().filter(|&candidate| parent_of(candidate) == Some(pid)).collect()
+}
+
+/// The pids of all processes this `/proc` shows.
+pub fn everybody() -> impl Iterator<Item = i32> {
+    numbers_in("/proc")
+}
+
+/// The threads of a process. One whose first thread has ended may live on in the others.
+pub fn threads_of(pid: i32) -> impl Iterator<Item = i32> {
+    numbers_in(&format!("/proc/{pid}/task"))
+}
+
+fn numbers_in(directory: &str) -> impl Iterator<Item = i32> + use<> {
+    fs::read_dir(directory).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Who its parent is now; None for a process that is gone.
 #[must_use]
 pub fn parent_of(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, also spaces and parentheses; after the last one come state and parent.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+    Stat::of(pid)?.field(4)
 }

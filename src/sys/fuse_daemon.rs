@@ -8,7 +8,7 @@
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, time::Duration};
 
-use crate::descendants;
+use crate::{descendants, stat::Stat};
 
 /// What its processes have done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,11 +59,9 @@ pub fn work(pids: &[i32]) -> Work {
 }
 
 fn cpu(pid: i32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // After the name come state, parent ...; user and system time are the 12th and 13th of them, in hundredths of a second
-    // (USER_HZ is 100 wherever Linux runs today).
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let stat = Stat::of(pid);
+    // User and system time, in hundredths of a second (USER_HZ is 100 wherever Linux runs today).
+    let ticks: u64 = [14, 15].iter().filter_map(|&number| stat.as_ref()?.field::<u64>(number)).sum();
     Duration::from_millis(ticks * 10)
 }
 
@@ -76,10 +74,8 @@ fn disk(pid: i32) -> u64 {
 /// How a process looks; None when it is gone.
 #[must_use]
 pub fn shown(pid: i32) -> Option<Shown> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (head, rest) = stat.rsplit_once(')')?;
-    let name = head.split_once('(')?.1.to_owned();
-    let state = rest.trim_start().chars().next()?;
+    let stat = Stat::of(pid)?;
+    let (name, state) = (stat.name()?.to_owned(), stat.field(3)?);
     let wchan = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
     Some(Shown { pid, name, state, wchan: wchan.trim_matches(['0', '\n']).to_owned() })
 }

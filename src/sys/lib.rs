@@ -11,6 +11,7 @@
 mod detached;
 mod inside;
 mod raw;
+mod stat;
 mod statx;
 mod strings;
 mod switch;

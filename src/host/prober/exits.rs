@@ -13,7 +13,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -21,6 +20,7 @@ use std::{
 };
 
 use liege_sys::{
+    descendants::threads_of,
     fusectl::{Abort, Connections},
     mountinfo::{self, Mount},
 };
@@ -131,6 +131,7 @@ impl Held {
         // Nothing is held of a life that said it had something: it was over before anybody looked.
         let looks_further = std::mem::replace(&mut self.was_aborted, true) || self.exits.is_empty();
         if let Some(namespace) = self.namespace.take_if(|_| looks_further) {
+            // A process whose first thread has ended is asked through the others: one of them is what holds it.
             for thread in namespace.members().into_iter().flat_map(threads_of) {
                 self.open(of, connections, || namespace.read(thread, |thread| mountinfo::of(thread).ok()));
             }
@@ -165,12 +166,6 @@ impl Held {
         let stands = |wanted: &(u32, u32)| after.iter().any(|mount| name(mount) == *wanted);
         self.exits.extend(opened.into_iter().filter(|(name, _)| stands(name)));
     }
-}
-
-/// A process whose first thread has ended is asked through those that have not: one of them is what holds it.
-fn threads_of(pid: i32) -> Vec<i32> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    tasks.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// What a mount is called as long as it stands.

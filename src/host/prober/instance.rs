@@ -6,7 +6,7 @@
 
 use std::{fs, fs::File, path::PathBuf};
 
-use liege_sys::descendants::started;
+use liege_sys::descendants::{everybody, started};
 
 use super::protocol::Instance;
 
@@ -39,8 +39,7 @@ impl PidNamespace {
 
     /// Everybody in it. A walk over all processes, so only for a life whose end is held up.
     pub(super) fn members(&self) -> Vec<i32> {
-        let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
-        all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()).filter(|&pid| self.has(pid)).collect()
+        everybody().filter(|&pid| self.has(pid)).collect()
     }
 
     /// What `read` gives for a member's pid, if that is still a member's afterwards.

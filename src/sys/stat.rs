@@ -1,0 +1,39 @@
+//! `/proc/PID/stat`: one line about a process, and the trap in it.
+//!
+//! The name stands in parentheses and may hold anything, also blanks and parentheses. So the line is cut at the last one: what comes
+//! after it are plain fields.
+
+use std::{fs, str::FromStr};
+
+/// The line of one process at one moment.
+#[derive(Debug)]
+pub(crate) struct Stat(String);
+
+impl Stat {
+    /// None for a process that is gone.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        fs::read_to_string(format!("/proc/{pid}/stat")).ok().map(Self)
+    }
+
+    /// Its name (`comm`).
+    pub(crate) fn name(&self) -> Option<&str> {
+        Some(self.0.rsplit_once(')')?.0.split_once('(')?.1)
+    }
+
+    /// A field by its number in proc(5), where the state is the third.
+    pub(crate) fn field<T: FromStr>(&self, number: usize) -> Option<T> {
+        self.0.rsplit_once(')')?.1.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let stat = Stat("7 (a) b (c) S 1 7 7 0".into());
+        assert_eq!((stat.name(), stat.field(3), stat.field(4)), (Some("a) b (c"), Some('S'), Some(1)));
+        assert_eq!(stat.field::<u64>(22), None);
+    }
+}
