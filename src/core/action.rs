@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use liege_plan::ToInit;
-use liege_spec::{Cgroups, Namespaces};
+use liege_spec::{Cgroups, LogTo, Namespaces};
 use serde::{Deserialize, Serialize};
 
 use crate::{Name, Note};
@@ -21,6 +21,8 @@ pub enum Action {
         namespaces: Namespaces,
         /// The control groups it is born into.
         cgroups: Cgroups,
+        /// Where its output goes.
+        log_to: LogTo,
     },
     /// Send a message to init. The first one is the green light ([`ToInit::Walk`]).
     Tell {

@@ -10,12 +10,12 @@
 //! after it. Names that only the new root can tell are found after `as-root`, whose hooks may still change its files.
 
 use liege_plan::{
-    Act, App, AppLimits, Limits, Mount, MountFlags, Names, Phase, Plan, Program, Reload, Step, Umount, Unshare, Uwsgi, VERSION,
-    Wait,
+    Act, App, AppLimits, Limits, Log, Mount, MountFlags, Names, Phase, Plan, Program, Reload, Sink, Step, Umount, Unshare, Uwsgi,
+    VERSION, Wait,
 };
 use liege_spec::{
-    Account, AppSpec, Asked, Hook, HookPhase, Identity, Jail, Namespaces, Origin, ProcessLimits, ProgramSpec, VassalConfig,
-    VassalSpec, Verb, capability_names,
+    Account, AppSpec, Asked, Hook, HookPhase, Identity, Jail, LogRules, LogTo, Namespaces, Origin, ProcessLimits, ProgramSpec,
+    VassalConfig, VassalSpec, Verb, capability_names,
 };
 
 use crate::mounts;
@@ -182,6 +182,7 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         // One that hangs is told before the time of the whole end is over, and leaves some of it to the others.
         at_exit_timeout_ms: millis(spec.timeouts.hook.min(spec.timeouts.stop / 2)),
         limits: around.limits,
+        log: log(spec),
         own_pid_namespace: namespaces.pid,
     };
     Ok(Compiled { work: plan, origins: list.sources, at_exit_origins: end.sources })
@@ -208,7 +209,7 @@ pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result
     list.waits(spec, true, dropped);
     let end = at_exit(spec);
     let app = app(spec, around, &list.set_by_hooks())?;
-    let reload = Reload { steps: list.steps, app, at_exit: end.steps };
+    let reload = Reload { steps: list.steps, app, at_exit: end.steps, log: log(spec) };
     Ok(Compiled { work: reload, origins: list.sources, at_exit_origins: end.sources })
 }
 
@@ -350,6 +351,15 @@ fn acts(verb: &Verb) -> Vec<Act> {
 fn identity(spec: &VassalSpec) -> Option<liege_plan::Identity> {
     let Identity { uid, gid, groups } = spec.jail.identity.as_ref()?.value.clone();
     Some(liege_plan::Identity { uid, gid, groups })
+}
+
+fn log(spec: &VassalSpec) -> Option<Log> {
+    let LogRules { size, keep, rate } = spec.log;
+    match spec.jail.log_to {
+        LogTo::File => Some(Log { sink: Sink::Directory { size, keep }, rate }),
+        LogTo::Journal => Some(Log { sink: Sink::Lines, rate }),
+        LogTo::Inherit => None,
+    }
 }
 
 fn names(names: &liege_spec::Names) -> Names {

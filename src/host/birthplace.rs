@@ -31,6 +31,9 @@ use crate::children::{Children, Ending};
 /// The number under which init finds its channel.
 const CHANNEL_FD: i32 = 3;
 
+/// The number under which init finds the place of its vassal's log.
+const LOG_FD: i32 = 4;
+
 /// Shared by all births.
 #[derive(Debug)]
 pub(crate) struct Birthplace {
@@ -64,12 +67,13 @@ impl Birthplace {
         namespaces: Namespaces,
         cgroup: Option<BorrowedFd<'_>>,
         channel: &UnixStream,
+        log: Option<BorrowedFd<'_>>,
     ) -> Result<(Child, Ending), BirthError> {
         // A name with a zero byte cannot come from a file name.
         let argv = Strings::new(["liege-init", vassal]).unwrap_or_else(|_| empty());
         let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
-        let fds: [(BorrowedFd<'_>, i32); 4] =
-            [(self.null.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2), (channel.as_fd(), CHANNEL_FD)];
+        let mut fds = vec![(self.null.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2), (channel.as_fd(), CHANNEL_FD)];
+        fds.extend(log.map(|log| (log, LOG_FD)));
         children.spawn(&Birth {
             namespaces: liege_sys::clone::Namespaces {
                 mount: namespaces.mount,

@@ -17,6 +17,8 @@ use anyhow::Context;
 use liege_core::{Cause, Name, Note};
 use serde::{Deserialize, Serialize};
 
+use crate::file_name::file_name;
+
 /// Ends kept of each vassal.
 const KEPT: usize = 16;
 /// Ends that may wait for the disk.
@@ -136,9 +138,9 @@ fn add(file: &Path, death: &Death) -> io::Result<()> {
     fs::rename(&new, file)
 }
 
-/// `shop.ini.json`; a name that is a path has its slashes written as `%2f`.
+/// `shop.ini.json`
 fn file_of(dir: &Path, vassal: &str) -> PathBuf {
-    dir.join(format!("{}.json", vassal.replace('%', "%25").replace('/', "%2f")))
+    dir.join(format!("{}.json", file_name(vassal)))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod children;
 mod clock;
 mod control;
 mod deaths;
+mod file_name;
 mod health;
 mod inbox;
 mod life;
@@ -31,6 +32,7 @@ mod state_dir;
 mod text;
 mod trace;
 mod turn;
+mod vassal_logs;
 mod world;
 
 pub use lines::Flush;

@@ -9,12 +9,12 @@
 
 use std::{
     io,
-    os::unix::net::UnixStream as StdStream,
+    os::{fd::AsFd, unix::net::UnixStream as StdStream},
     sync::{Arc, OnceLock},
 };
 
 use liege_core::{Event, Name};
-use liege_spec::{Cgroups, Namespaces};
+use liege_spec::{Cgroups, LogTo, Namespaces};
 use liege_sys::{
     clone::{BirthError, BirthStage, Child},
     mountinfo,
@@ -28,6 +28,7 @@ use crate::{
     children::{Children, Ending},
     inbox::{Mail, Post},
     lives::Born,
+    vassal_logs::VassalLogs,
 };
 
 /// What a life needs of the daemon.
@@ -36,16 +37,17 @@ pub(crate) struct Nursery {
     pub(crate) birthplace: Arc<Birthplace>,
     pub(crate) children: Arc<Children>,
     pub(crate) cgroups: Arc<Register>,
+    pub(crate) logs: Arc<VassalLogs>,
     pub(crate) post: Post,
 }
 
 impl Nursery {
     /// Begins a life in a task of its own, which ends after the life.
-    pub(crate) fn begin(&self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups) {
-        tokio::spawn(self.clone().live(vassal, birth, namespaces, cgroups));
+    pub(crate) fn begin(&self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups, log_to: LogTo) {
+        tokio::spawn(self.clone().live(vassal, birth, namespaces, cgroups, log_to));
     }
 
-    async fn live(self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups) {
+    async fn live(self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups, log_to: LogTo) {
         let (ours, theirs) = match pair() {
             Ok(pair) => pair,
             Err(error) => {
@@ -56,7 +58,7 @@ impl Nursery {
         let clone = {
             let (nursery, vassal) = (self.clone(), vassal.clone());
             spawn_blocking(move || {
-                let born = nursery.bear(&vassal, namespaces, &cgroups, &theirs)?;
+                let born = nursery.bear(&vassal, namespaces, &cgroups, log_to, &theirs)?;
                 let inherited = if namespaces.mount { fuse_connections(born.0.pid) } else { Vec::new() };
                 Ok((born, inherited))
             })
@@ -104,12 +106,14 @@ impl Nursery {
         vassal: &str,
         namespaces: Namespaces,
         cgroups: &Cgroups,
+        log_to: LogTo,
         channel: &StdStream,
     ) -> Result<(Child, Ending, Membership), Refused> {
         let membership = Membership::prepare(&self.cgroups, cgroups)?;
+        let log = self.logs.place(vassal, log_to);
         let (child, ending) = self
             .birthplace
-            .bear(&self.children, vassal, namespaces, membership.birthplace(), channel)
+            .bear(&self.children, vassal, namespaces, membership.birthplace(), channel, log.as_ref().map(AsFd::as_fd))
             .map_err(|BirthError { stage, errno }| {
                 let stage = match stage {
                     BirthStage::Clone => membership.clone_in_words(errno as i32),

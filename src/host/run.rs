@@ -37,6 +37,7 @@ use crate::{
     state_dir::StateDir,
     trace::{Header, Trace},
     turn::Loop,
+    vassal_logs::VassalLogs,
 };
 
 /// What `liege run` was asked for.
@@ -116,7 +117,13 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         clock: Clock::start(),
         inbox,
         children: Arc::clone(&children),
-        nursery: Nursery { birthplace, children: Arc::clone(&children), cgroups: Arc::default(), post: post.clone() },
+        nursery: Nursery {
+            birthplace,
+            children: Arc::clone(&children),
+            cgroups: Arc::default(),
+            logs: Arc::new(VassalLogs::below(&spec.log_dir)),
+            post: post.clone(),
+        },
         lives: Lives::default(),
         checks: Means { prober: Prober::new(Arc::clone(&children)), post },
         monitors,

@@ -112,7 +112,9 @@ impl Loop {
 
     fn perform(&mut self, action: Action) -> ControlFlow<()> {
         match action {
-            Action::Spawn { vassal, birth, namespaces, cgroups } => self.nursery.begin(vassal, birth, namespaces, cgroups),
+            Action::Spawn { vassal, birth, namespaces, cgroups, log_to } => {
+                self.nursery.begin(vassal, birth, namespaces, cgroups, log_to);
+            }
             Action::Tell { birth, message, .. } => self.lives.tell(birth, message),
             Action::Kill { birth, .. } => self.lives.kill(birth),
             Action::Examine { vassal, birth } => self.lives.examine(vassal, birth, &self.checks),

@@ -13,6 +13,7 @@ use liege_sys::{
 use crate::{
     channel::Channel,
     init::{End, Init},
+    output::APP,
     relay::{Order, Relay},
     spawn::{Recipe, UWSGI_FDS},
     walk::{end_group, end_rest_of_group},
@@ -136,7 +137,8 @@ impl Init {
             use std::os::fd::AsFd;
             [(ends.words.as_fd(), UWSGI_FDS[0]), (ends.config.as_fd(), UWSGI_FDS[1])]
         });
-        match recipe.launch(fds.as_ref().map_or(&[], |fds| &fds[..])) {
+        let output = self.output.writer(APP, None);
+        match recipe.launch(fds.as_ref().map_or(&[], |fds| &fds[..]), output) {
             Ok((pid, report)) => {
                 self.app = Some(RunningApp { pid, ended: None, recipe, plan, report: Some(report), failed: None, relay });
                 Ok(())

@@ -21,6 +21,7 @@ use crate::{
     life::Later,
     mounts::Mounts,
     orphans::Orphans,
+    output::Output,
 };
 
 /// The fd of the channel, agreed with the host.
@@ -71,6 +72,8 @@ pub(crate) struct Init {
     pub(crate) later: Later,
     /// The mount table, watched.
     pub(crate) mounts: Mounts,
+    /// Where programs write to.
+    pub(crate) output: Output,
 }
 
 impl Init {
@@ -82,6 +85,7 @@ impl Init {
         process::new_session();
         process::set_umask(0o022);
         let channel = Channel::new(fds::inherited(CHANNEL)?);
+        let output = Output::inherited();
         fds::cloexec_from(3).ok()?;
         if process::own_pid() != 1 {
             subreaper::enable().ok()?;
@@ -98,6 +102,7 @@ impl Init {
             orphans: Orphans::default(),
             later: Later::default(),
             mounts: Mounts::watched(),
+            output,
         })
     }
 
@@ -107,13 +112,16 @@ impl Init {
     /// [`End::HostGone`], found here and nowhere else.
     pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), End> {
         let now = Instant::now();
-        let until = deadline.into_iter().chain(self.mounts.silent_until(now)).chain(self.orphans.due()).min();
+        let dues = [self.mounts.silent_until(now), self.orphans.due(), self.output.due(now)];
+        let until = deadline.into_iter().chain(dues.into_iter().flatten()).min();
         let timeout = until.map(|until| until.saturating_duration_since(now));
         let mut interests = vec![self.channel.interest(), Interest::readable(self.signals.as_fd())];
         if let Some(app) = &self.app {
             app.interests(&mut interests);
         }
         let others = interests.len();
+        self.output.interests(now, &mut interests);
+        let mounts = interests.len();
         interests.extend(self.mounts.interest(now));
         let ready = poll(&interests, timeout).map_err(|_| End::HostGone)?;
         if ready[0] {
@@ -130,7 +138,10 @@ impl Init {
             self.receive_signals();
         }
         self.orphans.tell(Instant::now(), &mut self.channel);
-        if ready[others..].contains(&true) {
+        if ready[others..mounts].contains(&true) {
+            self.output.attend(&self.one_thread, &mut self.channel);
+        }
+        if ready[mounts..].contains(&true) {
             let changed = self.mounts.changed();
             self.say(&changed);
         }

@@ -29,6 +29,7 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
         End::Stopped => 0,
         End::Failed | End::HostGone => 1,
     };
+    init.finish_output();
     if end != End::HostGone {
         init.channel.flush_last_words();
     }

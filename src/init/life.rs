@@ -71,9 +71,11 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     }
     let needed = rights::needed(plan.steps.iter().chain(&plan.at_exit), &plan.app);
     init.later = Later { identity: plan.identity, at_exit: plan.at_exit, at_exit_timeout_ms: plan.at_exit_timeout_ms };
+    init.output.begin(plan.log, &plan.steps);
     if init.walk(&plan.steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
         return Err(End::Stopped);
     }
+    init.output.settle(init.later.identity.as_ref());
     if let Some(mounted) = init.mounts.settled() {
         init.say(&mounted);
     }
@@ -136,7 +138,8 @@ fn reign(init: &mut Init) -> End {
 }
 
 fn reload_app(init: &mut Init, reload: Reload) -> Result<(), End> {
-    let Reload { steps, app, at_exit } = reload;
+    let Reload { steps, app, at_exit, log } = reload;
+    init.output.change(log);
     if init.walk(&steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
         return Ok(()); // the stop, or the app's own end, is what comes next
     }

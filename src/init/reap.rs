@@ -24,7 +24,7 @@ impl Init {
         }
     }
 
-    /// Reaps everybody who ended: the step's child, the app, or an orphan the kernel left to us.
+    /// Reaps everybody who ended: the step's child, the app, who writes the log, or an orphan the kernel left to us.
     pub(crate) fn reap(&mut self) {
         while let Some((pid, ended)) = wait::reap_any() {
             let exit = exit_of(ended);
@@ -34,7 +34,7 @@ impl Init {
                 // Its last words may still lie in the sockets.
                 app.listen(&mut self.channel);
                 app.ended = Some(exit);
-            } else {
+            } else if !self.output.ended(pid, exit == Exit::Code(0)) {
                 self.orphans.died(Instant::now(), pid, exit, &mut self.channel);
             }
         }

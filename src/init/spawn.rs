@@ -84,13 +84,14 @@ impl Recipe {
         lay_out().map_err(|_| ZERO_BYTE)
     }
 
-    /// Starts it, with these fds beside the standard ones.
-    pub(crate) fn launch(&self, fds: &[(BorrowedFd<'_>, RawFd)]) -> Result<(i32, Report), Errno> {
+    /// Starts it, with these fds beside the standard ones, its output going there.
+    pub(crate) fn launch(&self, fds: &[(BorrowedFd<'_>, RawFd)], output: Option<BorrowedFd<'_>>) -> Result<(i32, Report), Errno> {
         process::launch(&Launch {
             programs: &self.programs,
             argv: &self.argv,
             env: &self.env,
             fds,
+            output,
             bounds: &self.bounds,
             identity: self.identity.as_ref().map(borrowed),
             caps: self.caps,
@@ -146,7 +147,12 @@ impl Recipe {
 }
 
 /// `/bin/sh -c` for a hook. The error: errno and a phrase.
-pub(crate) fn shell(command: &str, env: &Env, identity: Option<&Identity>) -> Result<(i32, Report), (i32, String)> {
+pub(crate) fn shell(
+    command: &str,
+    env: &Env,
+    identity: Option<&Identity>,
+    output: Option<BorrowedFd<'_>>,
+) -> Result<(i32, Report), (i32, String)> {
     let strings =
         || Ok::<_, std::ffi::NulError>((Strings::new(["/bin/sh"])?, Strings::new(["/bin/sh", "-c", command])?, env.strings()?));
     let (programs, argv, env) = strings().map_err(|_| (0, ZERO_BYTE.to_owned()))?;
@@ -155,6 +161,7 @@ pub(crate) fn shell(command: &str, env: &Env, identity: Option<&Identity>) -> Re
         argv: &argv,
         env: &env,
         fds: &[],
+        output,
         bounds: &[],
         identity: identity.map(borrowed),
         caps: None,

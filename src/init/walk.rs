@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use liege_plan::{Act, Exit, FromInit, Place, Step};
-use liege_sys::{Errno, descendants::kill, process, signals};
+use liege_sys::{Errno, descendants::kill, pipe, process, signals};
 
 use crate::{
     hint::hint,
@@ -108,16 +108,18 @@ impl Init {
                 self.env.put(pair);
                 Ok(Outcome::Fine)
             }
-            Act::Exec(command) => self.shell(command, step.as_user, patience),
-            act if as_user || act.may_last() => self.helper(act, as_user, patience),
+            Act::Exec(command) => self.shell(command, step, patience),
+            Act::Print(_) => self.helper(step, as_user, true, patience),
+            act if as_user || act.may_last() => self.helper(step, as_user, false, patience),
             act => Ok(steps::perform(act).map_or_else(|errno| failed(act, errno), |()| Outcome::Fine)),
         }
     }
 
     /// `/bin/sh -c`, waited for.
-    fn shell(&mut self, command: &str, as_user: bool, patience: &Patience) -> Result<Outcome, End> {
-        let identity = self.later.identity.as_ref().filter(|_| as_user);
-        let (pid, report) = match spawn::shell(command, &self.env, identity) {
+    fn shell(&mut self, command: &str, step: &Step, patience: &Patience) -> Result<Outcome, End> {
+        let identity = self.later.identity.as_ref().filter(|_| step.as_user);
+        let output = self.output.writer(step.phase.name(), identity);
+        let (pid, report) = match spawn::shell(command, &self.env, identity, output) {
             Ok(child) => child,
             Err((errno, detail)) => return Ok(Outcome::Failed { errno, detail }),
         };
@@ -132,9 +134,12 @@ impl Init {
     }
 
     /// A forked child that does one act, as the user or as root; its status is the errno.
-    fn helper(&mut self, act: &Act, as_user: bool, patience: &Patience) -> Result<Outcome, End> {
+    fn helper(&mut self, step: &Step, as_user: bool, speaks: bool, patience: &Patience) -> Result<Outcome, End> {
+        let act = &step.act;
         let identity = self.later.identity.as_ref().filter(|_| as_user);
-        let work = || match spawn::take(identity).and_then(|()| steps::perform(act)) {
+        let output = if speaks { self.output.writer(step.phase.name(), identity) } else { None };
+        let speak = || output.map_or(Ok(()), |output| pipe::become_output(&output));
+        let work = || match speak().and_then(|()| spawn::take(identity)).and_then(|()| steps::perform(act)) {
             Ok(()) => 0,
             Err(errno) => errno as i32,
         };

@@ -11,6 +11,7 @@ mod app;
 mod codec;
 mod message;
 mod names;
+mod output;
 mod text;
 
 pub use act::{Act, Mount, MountAttributes, MountFlags, Phase, Step, Umount, Unshare, Wait};
@@ -18,7 +19,8 @@ pub use app::{App, AppLimits, Exit, Identity, Limits, Program, Uwsgi};
 pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
 pub use message::{AppWord, FromInit, Limit, Place, Plan, Reload, ToInit};
 pub use names::{Account, Names};
+pub use output::{Log, Sink};
 pub use text::describe_act;
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;

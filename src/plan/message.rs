@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Act, App, Exit, Identity, Limits, Phase, Step};
+use crate::{Act, App, Exit, Identity, Limits, Log, Phase, Step};
 
 /// Everything init needs to bring one vassal up. Nothing in it is decided later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Plan {
     pub at_exit_timeout_ms: u64,
     /// Limits for hooks and app.
     pub limits: Limits,
+    /// What is done with their output; None: it goes where init's own goes.
+    pub log: Option<Log>,
     /// Init is pid 1 of its own namespace; else it is a subreaper and kills its descendants itself.
     pub own_pid_namespace: bool,
 }
@@ -38,6 +40,8 @@ pub struct Reload {
     pub app: App,
     /// The new steps of the end.
     pub at_exit: Vec<Step>,
+    /// What is done with the output from now on; of the same kind as before.
+    pub log: Option<Log>,
 }
 
 /// From the host to init.
@@ -118,6 +122,8 @@ pub enum Place {
     AppChdir,
     /// The app's program could not be executed.
     AppExec,
+    /// Its log could not be written.
+    Log,
     /// The channel, a pipe, a fork: init itself.
     Init,
 }

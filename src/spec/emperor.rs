@@ -37,6 +37,8 @@ pub struct EmperorSpec {
     pub state_dir: String,
     /// `emperor-control` (`control.sock` in the state directory)
     pub control: String,
+    /// `emperor-log-dir` (`/var/log/liege`, or `logs` in a state directory of its own)
+    pub log_dir: String,
     /// `emperor-health-log` (15 s); None: off.
     pub health_log: Option<Duration>,
     /// `emperor-death`

@@ -12,8 +12,11 @@ use crate::{Asked, EmperorDeath, EmperorSpec, Lookup, Source, caps, flatten, hoo
 /// Sections whose pairs are the emperor's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "liege"];
 
+/// `emperor-state-dir` unless told otherwise.
+const STATE_DIR: &str = "/run/liege";
+
 /// Options this file may hold.
-const OWN: [&str; 25] = [
+const OWN: [&str; 26] = [
     "emperor",
     "emperor-cap",
     "emperor-control",
@@ -24,6 +27,7 @@ const OWN: [&str; 25] = [
     "emperor-freq",
     "emperor-graceful-shutdown",
     "emperor-health-log",
+    "emperor-log-dir",
     "emperor-max-starts",
     "emperor-max-throttle",
     "emperor-nofollow",
@@ -55,7 +59,7 @@ pub fn read_emperor(source: Option<&Source<'_>>, flags: &[(String, String)], loo
 
 fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec {
     let milliseconds = |value: &str| values::integer(value).map(Duration::from_millis);
-    let state_dir = options.text("emperor-state-dir").unwrap_or_else(|| "/run/liege".into());
+    let state_dir = options.text("emperor-state-dir").unwrap_or_else(|| STATE_DIR.into());
     EmperorSpec {
         monitors: monitors(options, file, report),
         namespaces: namespaces::raise(options, "emperor-use-clone", report).map(|asked| asked.value).unwrap_or_default(),
@@ -73,6 +77,7 @@ fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec 
             .collect(),
         pidfile: options.all(&["emperor-pidfile", "pidfile"]).last().map(|line| line.value.clone()),
         control: options.text("emperor-control").unwrap_or_else(|| format!("{}/control.sock", state_dir.trim_end_matches('/'))),
+        log_dir: options.text("emperor-log-dir").unwrap_or_else(|| log_dir(&state_dir)),
         state_dir,
         health_log: match options.checked("emperor-health-log", report, values::seconds) {
             Some(Duration::ZERO) => None,
@@ -83,6 +88,11 @@ fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec 
         vassal_hooks: Vec::new(),
         vassal_set: vassal_set(options, report),
     }
+}
+
+/// With the default state directory the host's usual place; an emperor with its own state directory has its own logs.
+fn log_dir(state_dir: &str) -> String {
+    if state_dir == STATE_DIR { "/var/log/liege".into() } else { format!("{}/logs", state_dir.trim_end_matches('/')) }
 }
 
 fn monitors(options: &Options<'_>, file: &str, report: &mut Report) -> Vec<Asked<String>> {
@@ -150,7 +160,10 @@ fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
         if hooks::is_of_the_emperor(key) {
             continue;
         }
-        if governs(key) {
+        if of_vassals(key) {
+            let misplaced = pair.error_at_key(format!("{key} belongs into a vassal's file"));
+            report.push(misplaced.with_hint(format!("vassal-set = {key}={} gives it to all of them", pair.value)));
+        } else if governs(key) {
             let near = nearest(key, OWN.into_iter());
             let mut refused = pair.error_at_key(if known::is_uwsgi_option(key) || known::KNOWN_OPTIONS.contains(&key) {
                 format!("{key} is not supported yet")
@@ -167,8 +180,6 @@ fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
             report.push(
                 pair.error_at_key("not supported: liege runs in the foreground").with_hint("see the systemd unit in config/"),
             );
-        } else if of_vassals(key) {
-            report.push(pair.error_at_key(format!("{key} belongs into a vassal's file")));
         } else if known::is_uwsgi_option(key) {
             report.push(pair.warning(format!("{key} is an option of uWSGI's own process and means nothing to liege's emperor")));
         } else if !pair.asked_for {

@@ -15,6 +15,18 @@ pub(crate) fn integer(value: &str) -> Result<u64, String> {
     value.parse().map_err(|_| format!("\"{value}\" is no number"))
 }
 
+/// Bytes: a number, and perhaps K, M or G (of 1024).
+pub(crate) fn bytes(value: &str) -> Result<u64, String> {
+    let (digits, unit) = match value.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&value[..at], 1 << 10),
+        Some((at, 'M' | 'm')) => (&value[..at], 1 << 20),
+        Some((at, 'G' | 'g')) => (&value[..at], 1 << 30),
+        _ => (value, 1),
+    };
+    let number = digits.parse::<u64>().map_err(|_| format!("\"{value}\" is no number of bytes such as 65536 or 8M"))?;
+    number.checked_mul(unit).ok_or_else(|| "is more than there can be".to_owned())
+}
+
 /// Longer than any daemon runs, and short enough to be added to any clock.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Shorter intervals are a busy loop.

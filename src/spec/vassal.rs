@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asked, Cgroups, Namespaces, ProcessLimits};
+use crate::{Asked, Cgroups, LogRules, LogTo, Namespaces, ProcessLimits};
 
 /// One file, understood twice: as for a first start, and as for a reload (`UWSGI_RELOADS` set, so `if-reload` is true).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct VassalSpec {
     pub checks: Vec<MountpointCheck>,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// How much its log may hold.
+    pub log: LogRules,
     /// The pairs of the `[emperor]` section.
     pub attributes: Attributes,
 }
@@ -64,6 +66,8 @@ pub struct Jail {
     pub wait_for: Vec<Asked<Verb>>,
     /// `vassal-proc` (true unless turned off): a fresh `/proc` where pid and mount namespaces are both new.
     pub fresh_proc: bool,
+    /// `vassal-log`: where its output goes.
+    pub log_to: LogTo,
 }
 
 /// A process identity in numbers.

@@ -13,7 +13,7 @@ use crate::report::{Reading, Report};
 use crate::{
     Asked, Attributes, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Source, Timeouts, VassalConfig, VassalSpec, Verb,
 };
-use crate::{caps, cgroup, declared, flatten, jail, namespaces, paths, traps, values, verb};
+use crate::{caps, cgroup, declared, flatten, jail, namespaces, output, paths, traps, values, verb};
 
 /// Sections whose pairs are a vassal's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "vassal"];
@@ -25,7 +25,7 @@ const CHECKS: [&str; 4] = ["mountpoint-check", "check-mountpoint", "check-mount"
 const WAITS: [&str; 5] = ["wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-mountpoint", "wait-for-socket"];
 
 /// Options of a vassal that liege carries out itself, so that uwsgi never sees them (hooks besides).
-const CARRIED: [&str; 23] = [
+const CARRIED: [&str; 27] = [
     "binary-path",
     "cgroup",
     "cgroup-dir-mode",
@@ -48,6 +48,10 @@ const CARRIED: [&str; 23] = [
     "unprivileged-binary-patch-arg",
     "unshare",
     "unshare2",
+    "vassal-log",
+    "vassal-log-keep",
+    "vassal-log-rate",
+    "vassal-log-size",
     "vassal-proc",
 ];
 
@@ -94,6 +98,7 @@ fn raise(pairs: &[Pair], attributes: Attributes, reload: Option<bool>, lookup: &
         cgroups: cgroup::raise(&options, report),
         wait_for: wait_for(&options, report),
         fresh_proc: options.boolean("vassal-proc", true),
+        log_to: output::target(&options, report),
         ..Jail::default()
     };
     match identity::raise(&options, reload.unwrap_or_else(|| jail.changes_root()), lookup, report) {
@@ -106,7 +111,7 @@ fn raise(pairs: &[Pair], attributes: Attributes, reload: Option<bool>, lookup: &
     if !matches!(app.program, ProgramSpec::Uwsgi { .. }) {
         jail.caps = caps::raise(&options, &["cap"], report);
     }
-    VassalSpec { jail, app, checks: checks(&options, lookup, report), timeouts, attributes }
+    VassalSpec { jail, app, checks: checks(&options, lookup, report), timeouts, log: output::rules(&options, report), attributes }
 }
 
 fn pivot_root(options: &Options<'_>, report: &mut Report) -> Option<Asked<PivotRoot>> {

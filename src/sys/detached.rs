@@ -1,8 +1,12 @@
-//! A mount of the kernel's own file systems that stands nowhere: it has no path, hides nothing, and keeps no other mount busy.
+//! Mounts that stand nowhere: they have no path, hide nothing, and keep no other mount busy.
 
 use std::{
-    ffi::CStr,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    ffi::{CStr, CString},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
     ptr,
 };
 
@@ -13,7 +17,7 @@ use crate::raw::check;
 /// `FSCONFIG_CMD_CREATE`, kernel ABI since Linux 5.2.
 const CREATE: u32 = 6;
 
-/// The root of a fresh mount, open as a path.
+/// The root of a fresh mount of one of the kernel's own file systems, open as a path.
 pub(crate) fn mount(fstype: &CStr) -> nix::Result<OwnedFd> {
     let context = fd(|| {
         // SAFETY: a terminated name; a new fd is made.
@@ -25,6 +29,20 @@ pub(crate) fn mount(fstype: &CStr) -> nix::Result<OwnedFd> {
     fd(|| {
         // SAFETY: numbers only; a new fd is made.
         unsafe { libc::syscall(libc::SYS_fsmount, raw, libc::FSMOUNT_CLOEXEC, 0) }
+    })
+}
+
+/// A mount of this directory and what is in it that stands nowhere: whoever has it gets no further up than to its root. What is
+/// mounted below is not in it.
+///
+/// # Errors
+/// ENOENT; EPERM without `CAP_SYS_ADMIN`.
+pub fn tree(directory: &Path) -> nix::Result<OwnedFd> {
+    let path = CString::new(directory.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    fd(|| {
+        // SAFETY: a terminated path; a new fd is made.
+        unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) }
     })
 }
 

@@ -8,7 +8,6 @@
 #![allow(unsafe_code, reason = "this is the one room that talks to the kernel by hand")]
 #![warn(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
-mod detached;
 mod inside;
 mod raw;
 mod stat;
@@ -22,6 +21,8 @@ pub mod caps;
 pub mod cgroup;
 pub mod clone;
 pub mod descendants;
+pub mod detached;
+pub mod dir;
 pub mod enter;
 pub mod fds;
 pub mod fuse_daemon;
@@ -33,6 +34,7 @@ pub mod mount;
 pub mod mountinfo;
 pub mod network;
 pub mod pidfd;
+pub mod pipe;
 pub mod poll;
 pub mod probe;
 pub mod process;

@@ -32,6 +32,8 @@ pub struct Launch<'a> {
     pub fds: &'a [(BorrowedFd<'a>, RawFd)],
     /// What bounds it; set with the parent's rights.
     pub bounds: &'a [Bound],
+    /// Where what it writes goes (1 and 2); None: where the parent's goes.
+    pub output: Option<BorrowedFd<'a>>,
     /// Who it is; None: as the parent.
     pub identity: Option<Identity<'a>>,
     /// The capabilities it keeps, whoever it becomes; None: what the kernel leaves to its identity.
@@ -109,7 +111,8 @@ const BOUND: raw::Stage = 8;
 /// EAGAIN, ENOMEM: no process could be made.
 pub fn launch(launch: &Launch<'_>) -> nix::Result<(i32, Report)> {
     let (report, tell) = raw::report_pipe()?;
-    let mut moves = vec![(0, 0), (1, 1), (2, 2)];
+    let output = launch.output.map(|fd| fd.as_raw_fd());
+    let mut moves = vec![(0, 0), (output.unwrap_or(1), 1), (output.unwrap_or(2), 2)];
     moves.extend(raw::moves(launch.fds));
     let mut keep = [tell.as_raw_fd()];
     // SAFETY: the child's branch makes raw calls only and ends in exec or `leave`.
@@ -210,6 +213,31 @@ pub fn fork_in_place(_: &OneThread, work: impl FnOnce() -> i32) -> nix::Result<i
         }
         raw::Side::Parent(pid) => Ok(pid),
     }
+}
+
+/// Forks a child with a memory and a place of its own that runs this closure and leaves with the status it gives. Of the open
+/// files it has only these: the others are closed in it, so the closure must use no other.
+///
+/// # Errors
+/// EAGAIN, ENOMEM.
+pub fn fork_apart(_: &OneThread, keep: &[BorrowedFd<'_>], work: impl FnOnce() -> i32) -> nix::Result<i32> {
+    let mut keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
+    keep.sort_unstable();
+    // SAFETY: as above.
+    match unsafe { raw::fork(0) }? {
+        raw::Side::Child => {
+            raw::close_all_but(&keep);
+            let status = work();
+            // SAFETY: as above; nothing that owned a closed file is dropped on the way.
+            unsafe { libc::_exit(status) }
+        }
+        raw::Side::Parent(pid) => Ok(pid),
+    }
+}
+
+/// Nobody but root may look into this process: neither trace it nor open what it has open (`PR_SET_DUMPABLE`).
+pub fn keep_to_itself() {
+    let _ = nix::sys::prctl::set_dumpable(false);
 }
 
 /// The name under which this process is listed (`PR_SET_NAME`, at most 15 bytes): exec by fd leaves a number there.

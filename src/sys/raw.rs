@@ -109,6 +109,20 @@ pub(crate) fn arrange(moves: &mut [Move], keep: &mut [RawFd]) -> Result<(), Errn
     Ok(())
 }
 
+/// In a child: closes every fd but these, which are in ascending order.
+pub(crate) fn close_all_but(keep: &[RawFd]) {
+    let mut first = 0;
+    for &fd in keep {
+        if fd > first {
+            // SAFETY: numbers only; the child owns its copies of the fds and uses no other than those it keeps.
+            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+        }
+        first = fd + 1;
+    }
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}
+
 /// Every signal back to its default action, the ignored ones too: exec alone would leave those ignored.
 pub(crate) fn default_handlers() {
     let default = [0u64; 4]; // struct sigaction of the kernel: SIG_DFL, no flags, no restorer, empty mask

@@ -13,9 +13,10 @@ impl Vassal {
         self.timers.arm(Timer::Slot, cx.now + SLOT);
         let birth = cx.next_birth();
         self.enter(Phase::Spawning, cx);
-        let cgroups = self.wish.as_ref().map(|wish| wish.fresh.jail.cgroups.clone()).unwrap_or_default();
-        self.life = Some(Life::new(birth, cgroups.clone(), cx.now));
-        cx.act(Action::Spawn { vassal: self.name.clone(), birth, namespaces: cx.settings.namespaces, cgroups });
+        let jail = self.wish.as_ref().map(|wish| &wish.fresh.jail);
+        let (cgroups, log_to) = jail.map(|jail| (jail.cgroups.clone(), jail.log_to)).unwrap_or_default();
+        self.life = Some(Life::new(birth, cgroups.clone(), log_to, cx.now));
+        cx.act(Action::Spawn { vassal: self.name.clone(), birth, namespaces: cx.settings.namespaces, cgroups, log_to });
     }
 
     /// The clone lives and waits for the green light. The plan is made of the *newest* wish, so what changed meanwhile is in it.
@@ -26,8 +27,8 @@ impl Vassal {
         match self.phase {
             Phase::Spawning => match self.wish.clone() {
                 None => self.kill(Cause::Vanished, cx),
-                // It was born into other groups than are wished for by now; nothing else is decided so early.
-                Some(config) if self.life.as_ref().is_some_and(|life| life.cgroups != config.fresh.jail.cgroups) => {
+                // It was born into other groups, or with another log, than are wished for by now; nothing else is decided so early.
+                Some(config) if self.life.as_ref().is_some_and(|life| !life.was_born_for(&config.fresh.jail)) => {
                     self.kill(Cause::ConfigChanged, cx);
                 }
                 Some(config) => match compile(&config, self.surroundings(cx)) {

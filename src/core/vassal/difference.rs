@@ -4,7 +4,21 @@ use liege_spec::{Asked, Cgroups, Hook, HookPhase, Jail, Verb};
 
 /// The first difference, in words with its place; None where the jails are the same.
 pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
-    let Jail { identity, names, hooks, pivot_root, chroot, unshare, unshare2, jailed, caps, cgroups, wait_for, fresh_proc } = new;
+    let Jail {
+        identity,
+        names,
+        hooks,
+        pivot_root,
+        chroot,
+        unshare,
+        unshare2,
+        jailed,
+        caps,
+        cgroups,
+        wait_for,
+        fresh_proc,
+        log_to,
+    } = new;
     option("the identity", old.identity.as_ref(), identity.as_ref())
         .or_else(|| option("the identity", old.names.as_ref(), names.as_ref()))
         .or_else(|| option("the root", old.pivot_root.as_ref(), pivot_root.as_ref()))
@@ -20,6 +34,7 @@ pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
         })
         .or_else(|| list("what is waited for", &old.wait_for, wait_for, |wait| wait.at.to_string()))
         .or_else(|| (old.fresh_proc != *fresh_proc).then(|| "vassal-proc changed".to_owned()))
+        .or_else(|| (old.log_to != *log_to).then(|| "vassal-log changed".to_owned()))
 }
 
 /// A group of its own is where a vassal is born.

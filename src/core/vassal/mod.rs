@@ -28,7 +28,7 @@ mod wish;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use liege_spec::{Cgroups, Origin, VassalConfig};
+use liege_spec::{Cgroups, Jail, LogTo, Origin, VassalConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -115,8 +115,9 @@ struct Life {
     birth: u64,
     /// Known once the clone lives.
     pid: Option<i32>,
-    /// The control groups it was born into.
+    /// The control groups it was born into, and where its output goes.
     cgroups: Cgroups,
+    log_to: LogTo,
     /// What was compiled into the plan, or into the last reload.
     running: Option<Arc<VassalConfig>>,
     /// Where the steps of the walk under way come from.
@@ -148,11 +149,17 @@ struct Life {
 }
 
 impl Life {
-    fn new(birth: u64, cgroups: Cgroups, began: Time) -> Self {
+    /// Whether what only a birth can give is what this jail wants.
+    fn was_born_for(&self, jail: &Jail) -> bool {
+        self.cgroups == jail.cgroups && self.log_to == jail.log_to
+    }
+
+    fn new(birth: u64, cgroups: Cgroups, log_to: LogTo, began: Time) -> Self {
         Self {
             birth,
             pid: None,
             cgroups,
+            log_to,
             running: None,
             sources: Vec::new(),
             at_exit_sources: Vec::new(),

@@ -54,9 +54,13 @@ impl Vassal {
         }
         let cause = match at {
             Place::Step(_) | Place::AtExit(_) => Cause::HookFailed { what },
-            Place::AppLimit(_) | Place::AppIdentity | Place::AppCaps | Place::AppChdir | Place::AppExec | Place::Init => {
-                Cause::ExecFailed { what }
-            }
+            Place::AppLimit(_)
+            | Place::AppIdentity
+            | Place::AppCaps
+            | Place::AppChdir
+            | Place::AppExec
+            | Place::Log
+            | Place::Init => Cause::ExecFailed { what },
         };
         match self.phase {
             // Init leaves by itself; the kill makes sure of it and takes along what the steps have started.
@@ -76,6 +80,7 @@ impl Vassal {
             Place::AppIdentity => self.app_in_words("take the app's identity"),
             Place::AppChdir => self.app_in_words("enter the app's directory"),
             Place::AppExec => self.app_in_words("start the app"),
+            Place::Log => "write its log".into(),
             Place::Init => "init".into(),
         };
         match (errno, detail) {

@@ -114,7 +114,7 @@ fn the_steps_of_the_end_are_those_of_the_last_reload() {
     plan.at_exit.push(exec("echo old"));
     let mut vassal = Vassal::start(plan);
     vassal.started();
-    let reload = liege_plan::Reload { steps: vec![], app: shell("exit 0"), at_exit: vec![exec("echo new")] };
+    let reload = liege_plan::Reload { steps: vec![], app: shell("exit 0"), at_exit: vec![exec("echo new")], log: None };
     vassal.tell(&ToInit::Reload(Box::new(reload)));
     assert_eq!(vassal.ends(), Ended::Code(0));
     assert_eq!(vassal.printed(), "new\n");

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use liege_spec::testing::TableLookup;
-use liege_spec::{Account, HookPhase, Namespaces, ProcessLimits, ProgramSpec, Source, VassalSpec, Verb, read_vassal};
+use liege_spec::{
+    Account, HookPhase, LogRules, LogTo, Namespaces, ProcessLimits, ProgramSpec, Source, VassalSpec, Verb, read_vassal,
+};
 
 fn world() -> TableLookup {
     let mut world = TableLookup::default().with_user("shop", 1001, 1002).with_env("ZIP", "/z.zip");
@@ -40,6 +42,16 @@ fn hooks_come_phase_by_phase_and_family_by_family() {
     assert_eq!(shown, ["a1", "a2", "r1", "mount", "umount", "r4", "u1", "u2", "u3"]);
     assert!(hooks[6].hidden && hooks[6].phase == HookPhase::AsUser && !hooks[7].hidden);
     assert_eq!(given(text), ["hook-pre-app=exec:theirs"]);
+}
+
+#[test]
+fn the_output_has_a_place_and_bounds() {
+    let default = spec("a = b");
+    assert_eq!((default.jail.log_to, default.log), (LogTo::File, LogRules { size: 8 << 20, keep: 3, rate: 1 << 20 }));
+    let own = spec("vassal-log = journald\nvassal-log-size = 64k\nvassal-log-keep = 0\nvassal-log-rate = 0");
+    assert_eq!((own.jail.log_to, own.log), (LogTo::Journal, LogRules { size: 64 << 10, keep: 0, rate: 0 }));
+    assert_eq!(spec("vassal-log = inherit").jail.log_to, LogTo::Inherit);
+    assert_eq!(given("vassal-log = file\nlogto = /x"), ["logto=/x"], "uwsgi's own log is uwsgi's");
 }
 
 #[test]

@@ -47,10 +47,10 @@ impl Machine for Saboteur {
         match (self.how, event) {
             (Sabotage::SpawnsTwice, event) => {
                 let mut actions = self.inner.handle(now, event);
-                if let Some(Action::Spawn { vassal, birth, namespaces, cgroups }) =
+                if let Some(Action::Spawn { vassal, birth, namespaces, cgroups, log_to }) =
                     actions.iter().find(|a| matches!(a, Action::Spawn { .. })).cloned()
                 {
-                    actions.push(Action::Spawn { vassal, birth: birth + 1_000_000, namespaces, cgroups });
+                    actions.push(Action::Spawn { vassal, birth: birth + 1_000_000, namespaces, cgroups, log_to });
                 }
                 actions
             }
@@ -67,6 +67,7 @@ impl Machine for Saboteur {
                     birth: 999_999,
                     namespaces,
                     cgroups: liege_spec::Cgroups::default(),
+                    log_to: liege_spec::LogTo::default(),
                 });
                 actions
             }

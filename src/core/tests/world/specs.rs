@@ -34,6 +34,7 @@ pub fn config(jail: u8, app: u8) -> VassalConfig {
         ProgramSpec::Command(Asked::new(vec!["app".into(), app.to_string()], at(6, "command")))
     };
     let spec = VassalSpec {
+        log: liege_spec::LogRules::default(),
         jail: Jail { hooks: vec![hook], fresh_proc: true, ..Jail::default() },
         app: AppSpec {
             program,
@@ -61,6 +62,7 @@ pub fn config(jail: u8, app: u8) -> VassalConfig {
 /// Two may start at once, eight exist: places are short.
 pub fn emperor() -> EmperorSpec {
     EmperorSpec {
+        log_dir: "/var/log/liege".into(),
         monitors: Vec::new(),
         namespaces: Namespaces { mount: true, pid: true, ..Namespaces::default() },
         vassal_caps: None,

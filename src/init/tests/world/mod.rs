@@ -48,6 +48,7 @@ pub fn plan(app: App) -> Plan {
         at_exit: Vec::new(),
         at_exit_timeout_ms: 5_000,
         limits: Limits { nofile: limits::nofile().unwrap(), oom_score_adj: limits::oom_score_adj().unwrap() },
+        log: None,
         own_pid_namespace: true,
     }
 }
@@ -104,19 +105,34 @@ impl Vassal {
     }
 
     pub fn unlit_with(namespaces: Namespaces, env: &[&str]) -> Self {
+        Self::born(namespaces, env, None)
+    }
+
+    /// Starts one whose log is in this directory.
+    pub fn start_with_log(plan: Plan, directory: &std::path::Path) -> Self {
+        let place = liege_sys::detached::tree(directory).unwrap();
+        let namespaces = Namespaces { pid: plan.own_pid_namespace, ..OWN };
+        let mut vassal = Self::born(namespaces, &[], Some(&place));
+        vassal.tell(&ToInit::Walk(Box::new(plan)));
+        vassal
+    }
+
+    fn born(namespaces: Namespaces, env: &[&str], log: Option<&OwnedFd>) -> Self {
         let program = File::open(env!("CARGO_BIN_EXE_liege-init")).unwrap();
         let null = File::open("/dev/null").unwrap();
         let (channel, theirs) = UnixStream::pair().unwrap();
         let (output, their_output) = UnixStream::pair().unwrap();
         channel.set_read_timeout(Some(PATIENCE)).unwrap();
         output.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut fds = vec![(null.as_fd(), 0), (their_output.as_fd(), 1), (their_output.as_fd(), 2), (theirs.as_fd(), 3)];
+        fds.extend(log.map(|log| (log.as_fd(), 4)));
         let child = spawn(&Birth {
             namespaces,
             cgroup: None,
             program: program.as_fd(),
             argv: &Strings::new(["liege-init", "test.ini"]).unwrap(),
             env: &Strings::new(["PATH=/usr/bin:/bin:/usr/sbin:/sbin"].iter().chain(env).copied()).unwrap(),
-            fds: &[(null.as_fd(), 0), (their_output.as_fd(), 1), (their_output.as_fd(), 2), (theirs.as_fd(), 3)],
+            fds: &fds,
         })
         .unwrap();
         Self { child, channel: Some(channel), reader: FrameReader::default(), output, reaped: false }
@@ -135,7 +151,7 @@ impl Vassal {
     }
 
     pub fn reload(&mut self, steps: Vec<Step>, app: App) {
-        self.tell(&ToInit::Reload(Box::new(Reload { steps, app, at_exit: Vec::new() })));
+        self.tell(&ToInit::Reload(Box::new(Reload { steps, app, at_exit: Vec::new(), log: None })));
     }
 
     pub fn raw(&mut self, bytes: &[u8]) {

@@ -1,0 +1,108 @@
+//! Where the logs of vassals are: a directory for each below `emperor-log-dir`, or the journal.
+//!
+//! What a vassal gets is its directory as a mount that stands nowhere: it works in every root, keeps none of the host's mounts
+//! busy, and leads whoever should get hold of it no further than to his own log. It is written by a child of the vassal's init;
+//! the daemon never touches it, and its end or restart changes nothing.
+
+use std::{
+    fs::DirBuilder,
+    io::{self, Write},
+    os::{fd::OwnedFd, unix::fs::DirBuilderExt, unix::net::UnixStream},
+    path::{Path, PathBuf},
+};
+
+use liege_spec::LogTo;
+use liege_sys::detached;
+
+use crate::file_name::file_name;
+
+/// Where journald takes lines.
+const JOURNAL: &str = "/run/systemd/journal/stdout";
+
+/// The place of all logs.
+#[derive(Debug)]
+pub(crate) struct VassalLogs {
+    directory: PathBuf,
+}
+
+impl VassalLogs {
+    pub(crate) fn below(directory: &str) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// What init is given: None where the output goes where the daemon's goes, also where the log cannot be had, which is said
+    /// and keeps nobody from starting. Blocks.
+    pub(crate) fn place(&self, vassal: &str, to: LogTo) -> Option<OwnedFd> {
+        let (what, place) = match to {
+            LogTo::Inherit => return None,
+            LogTo::File => {
+                let directory = self.directory.join(file_name(vassal));
+                let place = make(&directory).and_then(|()| Ok(detached::tree(&directory)?));
+                (directory.display().to_string(), place)
+            }
+            LogTo::Journal => (JOURNAL.to_owned(), journal(Path::new(JOURNAL), vassal)),
+        };
+        match place {
+            Ok(place) => Some(place),
+            Err(error) => {
+                tracing::warn!(target: "vassal", vassal, "its log in {what}: {error}; what it says goes where this goes");
+                None
+            }
+        }
+    }
+}
+
+/// For root alone: who may read what is decided at the control socket.
+fn make(directory: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => DirBuilder::new().mode(0o700).recursive(true).create(directory),
+        answer => answer,
+    }
+}
+
+/// A stream of lines to the journal, as `systemd-cat` opens one: seven lines of who speaks and how, then whatever comes.
+fn journal(socket: &Path, vassal: &str) -> io::Result<OwnedFd> {
+    const PRIORITY: u8 = 6; // LOG_INFO
+    let mut stream = UnixStream::connect(socket)?;
+    let identifier = vassal.replace('\n', " ");
+    // Identifier, unit, priority, whether lines have a level in front, and whether they go on to syslog, kmsg, console.
+    write!(stream, "{identifier}\n\n{PRIORITY}\n0\n0\n0\n0\n")?;
+    Ok(stream.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, os::unix::net::UnixListener};
+
+    use super::*;
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_no_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let logs = VassalLogs::below(dir.path().join("file/logs").to_str().unwrap());
+        assert!(logs.place("a.ini", LogTo::File).is_none() && logs.place("a.ini", LogTo::Inherit).is_none());
+    }
+
+    #[test]
+    fn every_vassal_has_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = VassalLogs::below(dir.path().join("deep/logs").to_str().unwrap());
+        // Root's alone: it makes a mount.
+        assert_eq!(logs.place("x/a.ini", LogTo::File).is_some(), nix::unistd::geteuid().is_root());
+        assert!(dir.path().join("deep/logs/x%2fa.ini").is_dir());
+    }
+
+    #[test]
+    fn the_journal_is_told_who_speaks() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("stdout");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let ours = journal(&socket, "shop.ini").unwrap();
+        UnixStream::from(ours).write_all(b"app: hello\n").unwrap();
+        let mut said = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "shop.ini\n\n6\n0\n0\n0\n0\napp: hello\n");
+    }
+}

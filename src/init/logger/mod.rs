@@ -1,0 +1,96 @@
+//! The child that writes a vassal's log: out of the pipes, a stamp and a name before each line, into a file or the journal.
+//!
+//! It reads as fast as anybody can write, so that nobody who writes has to wait; what comes faster than the rules allow, or
+//! cannot be written because the disk is full, is dropped and counted, and the log says how much. It leaves when init lets go of
+//! the line between them, with the pipes empty; and when nobody has said anything for a while.
+
+mod file;
+mod limit;
+mod lines;
+mod pen;
+mod stamp;
+
+use std::{os::fd::BorrowedFd, time::Duration};
+
+use liege_plan::Log;
+use liege_sys::{
+    caps, pipe,
+    poll::{Interest, poll},
+    process, stream,
+    stream::Read,
+};
+
+use lines::Lines;
+use pen::Pen;
+
+/// After so much silence it leaves.
+const SILENCE: Duration = Duration::from_secs(2);
+/// A line that was begun and not ended is written as it is after so long.
+const UNFINISHED: Duration = Duration::from_secs(1);
+/// At its end it reads so much of each source: more than a pipe holds.
+const LAST: usize = 2 << 20;
+
+/// One pipe.
+struct Source<'a> {
+    name: &'static str,
+    pipe: BorrowedFd<'a>,
+    lines: Lines,
+    ended: bool,
+}
+
+/// Writes until it is asked to finish, or nobody says anything. Gives an exit status.
+pub(crate) fn write(place: BorrowedFd<'_>, log: Log, line: BorrowedFd<'_>, sources: &[(&'static str, BorrowedFd<'_>)]) -> i32 {
+    process::set_name(c"liege-log");
+    process::keep_to_itself();
+    let _ = caps::keep(0); // the place is open, and root's
+    let mut pen = Pen::new(place, log, line);
+    let mut sources: Vec<_> =
+        sources.iter().map(|&(name, pipe)| Source { name, pipe, lines: Lines::default(), ended: false }).collect();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let mut interests = vec![Interest::readable(line)];
+        interests.extend(sources.iter().map(|source| Interest::readable(source.pipe)));
+        let unfinished = sources.iter().any(|source| source.lines.is_unfinished());
+        let patience = if unfinished { UNFINISHED } else { pen.owes_word().unwrap_or(SILENCE) };
+        let Ok(ready) = poll(&interests, Some(patience)) else { return 1 };
+        let finish = ready[0] && stream::read(&line, &mut [0; 8]) == Read::Ended;
+        let silent = !ready.contains(&true);
+        for (source, _) in sources.iter_mut().zip(&ready[1..]).filter(|(_, ready)| **ready || finish) {
+            source.read(&mut buffer, if finish { LAST } else { 0 }, &mut pen);
+        }
+        sources.retain(|source| !source.ended);
+        if silent || finish {
+            sources.iter_mut().for_each(|source| source.lines.finish(|line, _| pen.line(source.name, line, false)));
+        }
+        pen.put_down(finish);
+        if finish || silent && !unfinished && pen.owes_word().is_none() {
+            return 0;
+        }
+    }
+}
+
+impl Source<'_> {
+    /// Reads once, or until so much was read or nothing is left.
+    fn read(&mut self, buffer: &mut [u8], at_most: usize, pen: &mut Pen<'_>) {
+        let mut total = 0;
+        loop {
+            match pipe::read(&self.pipe, buffer) {
+                Read::Bytes(n) => {
+                    pen.look_at_the_clock();
+                    self.lines.take(&buffer[..n], |line, goes_on| pen.line(self.name, line, goes_on));
+                    pen.write();
+                    total += n;
+                }
+                Read::Nothing => return,
+                Read::Ended => {
+                    self.lines.finish(|line, goes_on| pen.line(self.name, line, goes_on));
+                    self.ended = true;
+                    return;
+                }
+            }
+            if total >= at_most {
+                return;
+            }
+        }
+    }
+}

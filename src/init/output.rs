@@ -1,0 +1,227 @@
+//! Where the output of hooks, daemons and app goes: a pipe for each source, and a child that writes what comes out of them to
+//! the vassal's log.
+//!
+//! Pid 1 only holds the ends of the pipes; it never touches the log, whose disk may be full, slow or dead. As long as nobody
+//! writes there is no such child: the first byte has it forked, and after some silence it leaves. A child that is killed loses
+//! what it has in its hands and is replaced at the next byte; the pipes stay.
+//!
+//! A source more, or other rules, mean another child: the one at work is asked to finish, and the next byte forks its successor.
+//!
+//! Deliberately not here: what a line looks like, what is dropped and when a file is full (see `logger`).
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use liege_plan::{Act, FromInit, Identity, Log, Place, Step};
+use liege_sys::{
+    fds, pipe,
+    poll::Interest,
+    process::{self, OneThread},
+    stream::{self, Read},
+};
+
+use crate::{channel::Channel, init::Init, logger};
+
+/// The number under which init finds the log's place, where it has one; agreed with the host.
+pub(crate) const PLACE: i32 = 4;
+
+/// The source that outlives all others.
+pub(crate) const APP: &str = "app";
+
+/// A child that could not be forked or was killed is not replaced sooner.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// How long the last lines may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The output of a vassal.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    place: Option<OwnedFd>,
+    /// None: programs write where init would.
+    log: Option<Log>,
+    sources: Vec<Source>,
+    child: Option<Child>,
+    /// Before this moment no child is forked.
+    not_before: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Source {
+    name: &'static str,
+    reader: OwnedFd,
+    /// None: no program will be started with it any more; those that were may still write.
+    writer: Option<OwnedFd>,
+}
+
+#[derive(Debug)]
+struct Child {
+    pid: i32,
+    /// It says here what it cannot do. None: it was asked to finish.
+    line: Option<OwnedFd>,
+}
+
+impl Output {
+    /// What the host gave, not in use before the plan says so.
+    pub(crate) fn inherited() -> Self {
+        Self { place: fds::inherited(PLACE), ..Self::default() }
+    }
+
+    /// From now on as the plan says, for these steps and the app.
+    pub(crate) fn begin(&mut self, log: Option<Log>, steps: &[Step]) {
+        self.log = log.filter(|_| self.place.is_some());
+        // All at once, so that the first child knows them all.
+        let speaks = |step: &&Step| matches!(step.act, Act::Exec(_) | Act::Print(_));
+        for name in steps.iter().filter(speaks).map(|step| step.phase.name()).chain([APP]) {
+            self.writer(name, None);
+        }
+    }
+
+    /// Other rules.
+    pub(crate) fn change(&mut self, log: Option<Log>) {
+        if log.is_some() && self.log.is_some() && log != self.log {
+            self.log = log;
+            self.relieve();
+        }
+    }
+
+    /// The first walk is over: nobody starts with the pipes of its phases any more, and the app's belongs to the app's user.
+    pub(crate) fn settle(&mut self, identity: Option<&Identity>) {
+        self.writer(APP, identity);
+        for source in self.sources.iter_mut().filter(|source| source.name != APP) {
+            source.writer = None;
+        }
+    }
+
+    /// What a program of this source writes to. None: where init itself would write.
+    pub(crate) fn writer(&mut self, name: &'static str, user: Option<&Identity>) -> Option<BorrowedFd<'_>> {
+        self.log?;
+        let known = self.sources.iter().position(|source| source.name == name && source.writer.is_some());
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let (reader, writer) = pipe::pipe().ok()?;
+                self.sources.push(Source { name, reader, writer: Some(writer) });
+                self.relieve();
+                self.sources.len() - 1
+            }
+        };
+        let writer = self.sources[index].writer.as_ref()?;
+        if let Some(user) = user {
+            // Else a program that opens /dev/stderr by its name would be refused; most never do.
+            let _ = pipe::give_to(writer, user.uid, user.gid);
+        }
+        Some(writer.as_fd())
+    }
+
+    /// What to wait for: the child's word, or, where there is no child, anybody's.
+    pub(crate) fn interests<'a>(&'a self, now: Instant, all: &mut Vec<Interest<'a>>) {
+        match &self.child {
+            Some(child) => all.extend(child.line.as_ref().map(|line| Interest::readable(line.as_fd()))),
+            None if self.due(now).is_some() => {}
+            None => all.extend(self.sources.iter().map(|source| Interest::readable(source.reader.as_fd()))),
+        }
+    }
+
+    /// When to wait for the sources again, if not yet.
+    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
+        self.not_before.filter(|moment| *moment > now && self.child.is_none())
+    }
+
+    /// Something of what is waited for has come.
+    pub(crate) fn attend(&mut self, one_thread: &OneThread, channel: &mut Channel) {
+        match &mut self.child {
+            Some(child) => child.listen(channel),
+            None => {
+                // Ended: nothing in it, and nobody who could write any more.
+                self.sources
+                    .retain(|source| source.writer.is_some() || pipe::holds_something(&source.reader) || !is_over(source));
+                if self.holds_something() {
+                    self.fork(one_thread);
+                }
+            }
+        }
+    }
+
+    /// Whether it was ours that ended.
+    pub(crate) fn ended(&mut self, pid: i32, in_order: bool) -> bool {
+        let ours = self.child.take_if(|child| child.pid == pid).is_some();
+        if ours && !in_order {
+            self.not_before = Some(Instant::now() + AGAIN);
+        }
+        ours
+    }
+
+    fn fork(&mut self, one_thread: &OneThread) {
+        let (Some(log), Some(place)) = (self.log, &self.place) else { return };
+        let forked = fds::socketpair().and_then(|(ours, theirs)| {
+            let sources: Vec<_> = self.sources.iter().map(|source| (source.name, source.reader.as_fd())).collect();
+            let keep: Vec<_> = sources.iter().map(|source| source.1).chain([place.as_fd(), theirs.as_fd()]).collect();
+            let work = || logger::write(place.as_fd(), log, theirs.as_fd(), &sources);
+            Ok(Child { pid: process::fork_apart(one_thread, &keep, work)?, line: Some(ours) })
+        });
+        match forked {
+            Ok(child) => self.child = Some(child),
+            Err(_) => self.not_before = Some(Instant::now() + AGAIN), // no memory, no pid: the pipes hold what they can
+        }
+    }
+
+    fn relieve(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.line = None;
+        }
+    }
+
+    fn holds_something(&self) -> bool {
+        self.sources.iter().any(|source| pipe::holds_something(&source.reader))
+    }
+}
+
+/// Readable without holding anything.
+fn is_over(source: &Source) -> bool {
+    let interest = Interest::readable(source.reader.as_fd());
+    liege_sys::poll::poll(&[interest], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
+}
+
+impl Child {
+    /// Numbers of errors, told on.
+    fn listen(&mut self, channel: &mut Channel) {
+        let mut word = [0; 4];
+        while let Some(line) = &self.line {
+            match stream::read(line, &mut word) {
+                Read::Bytes(4) => channel.say(&FromInit::Failed {
+                    at: Place::Log,
+                    errno: i32::from_ne_bytes(word),
+                    detail: "what it says meanwhile is lost".into(),
+                    fatal: false,
+                }),
+                Read::Nothing => return,
+                Read::Bytes(_) | Read::Ended => self.line = None, // its end is on the way
+            }
+        }
+    }
+}
+
+impl Init {
+    /// Has everything that was said written down, as far as that is possible in a moment.
+    pub(crate) fn finish_output(&mut self) {
+        let until = Instant::now() + LAST_LINES;
+        loop {
+            self.output.relieve();
+            if self.output.child.is_none() {
+                if !self.output.holds_something() {
+                    return;
+                }
+                self.output.fork(&self.one_thread);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let signals = [Interest::readable(self.signals.as_fd())];
+            if left.is_zero() || liege_sys::poll::poll(&signals, Some(left)).is_err() {
+                return;
+            }
+            self.receive_signals();
+        }
+    }
+}
