@@ -28,6 +28,8 @@ pub struct Emperor {
     pub watched: PathBuf,
     /// Its control socket.
     pub control: PathBuf,
+    /// Where its vassals' logs are.
+    pub logs: PathBuf,
     state: PathBuf,
     child: Mutex<Child>,
     log: Arc<Log>,
@@ -35,9 +37,9 @@ pub struct Emperor {
 }
 
 impl Emperor {
-    pub(crate) fn new(child: Child, log: Arc<Log>, watched: PathBuf, state: PathBuf, control: PathBuf) -> Self {
+    pub(crate) fn new(child: Child, log: Arc<Log>, watched: PathBuf, logs: PathBuf, state: PathBuf, control: PathBuf) -> Self {
         let pid = i32::try_from(child.id()).expect("a pid is small");
-        Self { pid, child: Mutex::new(child), log, watched, state, control, zero: Mutex::default() }
+        Self { pid, child: Mutex::new(child), log, watched, logs, state, control, zero: Mutex::default() }
     }
 
     /// What it must come back to when its story ends.
@@ -151,6 +153,23 @@ impl Emperor {
         }
     }
 
+    /// What a vassal's own log says so far, the newest file only; without the stamps.
+    #[must_use]
+    pub fn said(&self, vassal: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.logs.join(vassal).join("log")).unwrap_or_default();
+        text.lines().map(|line| line.split_once(' ').map_or(line, |(_, rest)| rest).to_owned()).collect()
+    }
+
+    /// Waits until a line of a vassal's own log contains this.
+    ///
+    /// # Panics
+    /// When none does in time.
+    #[track_caller]
+    pub fn wait_said(&self, vassal: &str, pattern: &str) -> String {
+        let what = format!("{vassal} to say {pattern:?}");
+        wait_for(&what, LONG, || self.said(vassal).into_iter().find(|line| line.contains(pattern)))
+    }
+
     /// The first line from `mark` on that fits, waited for; None when it does not come within `limit`.
     #[must_use]
     pub fn look_for(&self, mark: usize, limit: Duration, fits: impl Fn(&str) -> bool) -> Option<String> {
@@ -218,13 +237,13 @@ impl Emperor {
         }
     }
 
-    /// What a daemon that ended in order leaves in its state directory and beside it: nothing.
+    /// What a daemon that ended in order leaves in its state directory and beside it: logs, which it has for that, else nothing.
     ///
     /// # Panics
     /// When there is something.
     pub fn assert_state_gone(&self) {
-        let mut left: Vec<PathBuf> =
-            fs::read_dir(&self.state).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        let entries = fs::read_dir(&self.state).into_iter().flatten().flatten();
+        let mut left: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| !path.ends_with("logs")).collect();
         left.extend(self.control.exists().then(|| self.control.clone()));
         assert!(left.is_empty(), "left by the daemon: {left:?}");
     }

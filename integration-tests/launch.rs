@@ -117,6 +117,7 @@ impl<'h> Launch<'h> {
                 command.args(["--emperor-use-clone", namespaces]);
             }
             command.arg("--emperor-state-dir").arg(&state).arg("--emperor-control").arg(&control);
+            command.arg("--emperor-log-dir").arg(self.host.path("logs"));
         }
         command.args(&self.arguments).current_dir(self.host.dir());
         // Debian keeps psgi in a plugin, the seed's uwsgi has it built in: the last variable stands for the seed's uwsgi.
@@ -132,7 +133,7 @@ impl<'h> Launch<'h> {
         command.stdin(Stdio::null()).stdout(writer.try_clone().expect("a descriptor")).stderr(writer);
         let child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", tools::liege().display()));
         drop(command); // it holds the pipe's other ends
-        let emperor = Rc::new(Emperor::new(child, Log::of(reader), self.watched, state, control));
+        let emperor = Rc::new(Emperor::new(child, Log::of(reader), self.watched, self.host.path("logs"), state, control));
         self.host.adopt(&emperor);
         emperor
     }

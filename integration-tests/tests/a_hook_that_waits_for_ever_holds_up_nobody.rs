@@ -56,9 +56,12 @@ fn a_print_that_nobody_reads_is_no_better() {
         let script = format!("exec \"$@\" 1<>{}", unread.display());
         let emperor = host.emperor().under(&["sh", "-c", &script, "sh"]).start();
         let flood = "x".repeat(200_000);
-        emperor.write("flood.ini", &reporter.vassal(&format!("hook-timeout = 1\nhook-as-root = print:{flood}\n")));
+        emperor.write(
+            "flood.ini",
+            &reporter.vassal(&format!("vassal-log = inherit\nhook-timeout = 1\nhook-as-root = print:{flood}\n")),
+        );
         let line = emperor.wait_cause(0, "flood.ini", "hook_timeout");
-        assert!(line.contains("print xxx") && line.contains("flood.ini:4") && line.len() < 2_000, "{} bytes: {line}", line.len());
+        assert!(line.contains("print xxx") && line.contains("flood.ini:5") && line.len() < 2_000, "{} bytes: {line}", line.len());
         assert!(reporter.starts().is_empty());
     });
 }

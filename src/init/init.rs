@@ -167,6 +167,7 @@ impl Init {
 
     /// A fatal failure, told and turned into an end.
     pub(crate) fn fail(&mut self, at: Place, errno: i32, detail: impl Into<String>) -> End {
+        self.finish_output();
         self.channel.say_failed(at, errno, detail, true);
         End::Failed
     }

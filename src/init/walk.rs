@@ -84,6 +84,9 @@ impl Init {
                 Outcome::Interrupted => return Ok(Walked::Interrupted),
                 Outcome::Failed { errno, detail } => {
                     let fatal = step.fatal && patience.stoppable;
+                    if fatal {
+                        self.finish_output(); // the host kills what has failed, and what it said is why
+                    }
                     self.channel.say_failed((patience.place)(index), errno, detail, fatal);
                     if fatal {
                         return Err(End::Failed);

@@ -72,6 +72,8 @@ impl<'h> World<'h> {
                 flags.fold(self.host.emperor().only_my_arguments(&self.dir.join("vassals")), |launch, flag| launch.arg(flag));
             let (state, control) = (self.host.path("state"), self.host.path("control.sock"));
             let launch = launch.arg("--emperor").arg(self.dir.join("vassals")).arg("--emperor-use-clone").arg(CLONE);
+            // Said where uWSGI's vassals say it, so that it can be compared.
+            let launch = launch.arg("--vassal-set").arg("vassal-log=inherit");
             return Governor::Liege(launch.arg("--emperor-state-dir").arg(state).arg("--emperor-control").arg(control).start());
         }
         let said = self.dir.join("said");

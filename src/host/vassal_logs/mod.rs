@@ -4,6 +4,9 @@
 //! busy, and leads whoever should get hold of it no further than to his own log. It is written by a child of the vassal's init;
 //! the daemon never touches it, and its end or restart changes nothing.
 
+mod follow;
+mod reader;
+
 use std::{
     fs::DirBuilder,
     io::{self, Write},

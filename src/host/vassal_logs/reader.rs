@@ -1,0 +1,216 @@
+//! A log read in order, over all the files it was put aside in, and on into what is being written.
+//!
+//! Which file is which is told by device and inode: names move while one reads.
+
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+/// Read backwards in pieces of this size.
+const BLOCK: usize = 64 << 10;
+
+/// A place in a log.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    directory: PathBuf,
+    /// None: nothing was written so far.
+    file: Option<File>,
+}
+
+impl Reader {
+    /// Before the last so many lines; None: at the beginning of all there is.
+    ///
+    /// # Errors
+    /// There is no such directory, or it cannot be read.
+    pub(crate) fn before(directory: &Path, lines: Option<usize>) -> io::Result<Self> {
+        directory.read_dir()?; // there, though perhaps empty
+        let mut missing = lines.unwrap_or(usize::MAX);
+        let mut place = None;
+        for (mut file, _) in files(directory)? {
+            let offset = back(&file, &mut missing)?;
+            file.seek(SeekFrom::Start(offset))?;
+            place = Some(file);
+            if missing == 0 {
+                break;
+            }
+        }
+        Ok(Self { directory: directory.to_owned(), file: place })
+    }
+
+    /// Reads on. 0: there is nothing more now.
+    ///
+    /// # Errors
+    /// What the file system answers.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(file) = &mut self.file {
+                match file.read(buffer)? {
+                    0 => {}
+                    n => return Ok(n),
+                }
+            }
+            if !self.step()? {
+                return Ok(0);
+            }
+        }
+    }
+
+    /// To the next newer file, or back to the start of one that was emptied. False: there is none.
+    fn step(&mut self) -> io::Result<bool> {
+        let Some(file) = &mut self.file else {
+            self.file = files(&self.directory)?.pop().map(|(file, _)| file); // the oldest
+            return Ok(self.file.is_some());
+        };
+        let here = file.metadata()?;
+        if here.len() < file.stream_position()? {
+            file.rewind()?;
+            return Ok(true);
+        }
+        let mut files = files(&self.directory)?;
+        let next = match files.iter().position(|(_, other)| same(other, &here)) {
+            Some(0) => None,
+            Some(index) => Some(files.swap_remove(index - 1).0),
+            // Put aside too often meanwhile, or taken away: the newest is the next.
+            None => files.into_iter().next().map(|(file, _)| file),
+        };
+        let there_is = next.is_some();
+        if there_is {
+            self.file = next;
+        }
+        Ok(there_is)
+    }
+}
+
+/// The files, newest first.
+fn files(directory: &Path) -> io::Result<Vec<(File, Metadata)>> {
+    let mut files: Vec<(File, Metadata)> = Vec::new();
+    for number in 0.. {
+        let name = if number == 0 { "log".to_owned() } else { format!("log.{number}") };
+        match File::open(directory.join(name)) {
+            Ok(file) => {
+                let this = file.metadata()?;
+                // Put aside between two looks: it was seen under its former name.
+                if !files.iter().any(|(_, other)| same(other, &this)) {
+                    files.push((file, this));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && number > 0 => break,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files)
+}
+
+fn same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Where in a file the last so many lines begin; takes from the number those that are in it.
+fn back(file: &File, lines: &mut usize) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut buffer = vec![0; BLOCK];
+    let mut is_last_byte = true;
+    if *lines == 0 {
+        return Ok(end);
+    }
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK as u64);
+        let block = &mut buffer[..(end - start) as usize];
+        file.read_exact_at(block, start)?;
+        for (index, byte) in block.iter().enumerate().rev() {
+            // The end of the last line begins none.
+            if *byte == b'\n' && !std::mem::take(&mut is_last_byte) {
+                *lines -= 1;
+                if *lines == 0 {
+                    return Ok(start + index as u64 + 1);
+                }
+            }
+            is_last_byte = false;
+        }
+        end = start;
+    }
+    if !is_last_byte {
+        *lines -= 1; // the first line begins with the file
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn all(reader: &mut Reader) -> String {
+        let (mut text, mut buffer) = (Vec::new(), [0; 7]);
+        loop {
+            match reader.read(&mut buffer).unwrap() {
+                0 => return String::from_utf8(text).unwrap(),
+                n => text.extend_from_slice(&buffer[..n]),
+            }
+        }
+    }
+
+    fn log(parts: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (number, text) in parts.iter().rev().enumerate() {
+            let name = if number == 0 { "log".to_owned() } else { format!("log.{number}") };
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn the_last_lines_are_found_over_all_files() {
+        let dir = log(&["a\nb\n", "c\nd\n", "e\nf"]);
+        for (lines, text) in [
+            (Some(0), ""),
+            (Some(1), "f"),
+            (Some(2), "e\nf"),
+            (Some(3), "d\ne\nf"),
+            (Some(4), "c\nd\ne\nf"),
+            (Some(5), "b\nc\nd\ne\nf"),
+            (Some(100), "a\nb\nc\nd\ne\nf"),
+            (None, "a\nb\nc\nd\ne\nf"),
+        ] {
+            assert_eq!(all(&mut Reader::before(dir.path(), lines).unwrap()), text, "{lines:?}");
+        }
+        let long = format!("{}\nlast\n", "x".repeat(3 * BLOCK));
+        assert_eq!(all(&mut Reader::before(log(&[&long]).path(), Some(1)).unwrap()), "last\n");
+        assert_eq!(all(&mut Reader::before(log(&[&long]).path(), Some(2)).unwrap()), long);
+    }
+
+    #[test]
+    fn reading_goes_on_through_a_turn_of_the_files() {
+        let dir = log(&["a\n"]);
+        let mut reader = Reader::before(dir.path(), None).unwrap();
+        assert_eq!(all(&mut reader), "a\n");
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("log"), "a\nb\n").unwrap();
+        fs::rename(path("log"), path("log.2")).unwrap();
+        fs::write(path("log.1"), "c\n").unwrap();
+        fs::write(path("log"), "d\n").unwrap();
+        assert_eq!(all(&mut reader), "b\nc\nd\n");
+        fs::remove_file(path("log")).unwrap();
+        fs::write(path("log"), "e\n").unwrap();
+        assert_eq!(all(&mut reader), "e\n", "somebody took it away");
+        fs::write(path("log"), "").unwrap();
+        assert_eq!(all(&mut reader), "", "somebody emptied it");
+        fs::write(path("log"), "f").unwrap();
+        assert_eq!(all(&mut reader), "f");
+    }
+
+    #[test]
+    fn what_is_not_there_yet_may_come() {
+        let dir = log(&[]);
+        let mut reader = Reader::before(dir.path(), Some(10)).unwrap();
+        assert_eq!(all(&mut reader), "");
+        fs::write(dir.path().join("log"), "first\n").unwrap();
+        assert_eq!(all(&mut reader), "first\n");
+        assert!(Reader::before(&dir.path().join("nobody"), None).is_err());
+    }
+}
