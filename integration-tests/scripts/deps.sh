@@ -20,6 +20,7 @@ drive=(
   zip=zip
   curl=curl
   gunicorn=gunicorn
+  /lib/systemd/systemd-journald=systemd
   /usr/bin/python3=python3
   ps=procps
   unshare=util-linux
