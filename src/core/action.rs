@@ -6,7 +6,7 @@ use liege_plan::ToInit;
 use liege_spec::{Cgroups, LogTo, Namespaces};
 use serde::{Deserialize, Serialize};
 
-use crate::{Name, Note};
+use crate::{Answer, Name, Note};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +82,10 @@ pub enum Action {
         /// Which birth.
         birth: u64,
     },
+    /// Look at all directories now.
+    Rescan,
+    /// What whoever asked is told. Each request gets exactly one.
+    Answer(Answer),
     /// Tell people.
     Note(Note),
     /// No pid lives and none will: the daemon may end.

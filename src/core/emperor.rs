@@ -12,7 +12,10 @@ use std::{
 use liege_plan::{FromInit, Limits};
 use liege_spec::{EmperorSpec, Hook, Namespaces};
 
-use crate::{Action, Cause, Event, Name, Note, Phase, Request, Time, View, storm::Storms, vassal::Vassal, view::first_mistake};
+use crate::{
+    Action, Answer, Cause, Event, Name, Note, Order, Phase, Request, Time, View, request::may, storm::Storms, vassal::Vassal,
+    view::first_mistake,
+};
 
 /// What the emperor's file decides for all vassals.
 #[derive(Clone, Debug)]
@@ -222,24 +225,59 @@ impl Emperor {
     }
 
     fn asked(&mut self, now: Time, request: Request, actions: &mut Vec<Action>) {
-        match request {
-            Request::Shutdown => match self.reign {
-                Reign::Rules => {
-                    self.reign = Reign::ShuttingDown;
-                    actions.push(Action::Note(Note::ShuttingDown { vassals: self.vassals.len() }));
-                    self.each(now, actions, |v, cx| v.down(Cause::Requested, cx));
-                }
-                Reign::ShuttingDown => {
-                    self.reign = Reign::Hurrying;
-                    actions.push(Action::Note(Note::Hurrying { vassals: self.vassals.len() }));
-                    self.each(now, actions, Vassal::hurry);
-                }
-                Reign::Hurrying | Reign::Over => {}
-            },
-            Request::ReloadAll => self.each(now, actions, Vassal::reload),
-            Request::Reload(name) => self.with(now, &name, actions, Vassal::reload),
-            Request::ClearAll => self.each(now, actions, Vassal::clear),
+        let answer = match request {
+            Request::Shutdown => self.shut_down(now, actions),
+            _ if self.reign != Reign::Rules => Answer::refused("the daemon is ending"),
+            Request::Rescan => {
+                actions.push(Action::Rescan);
+                Answer::Done
+            }
+            Request::Each { order, by } => self.order_each(now, order, by, actions),
+            Request::One { vassal, order, by } => self.order_one(now, &vassal, order, by, actions),
+        };
+        actions.push(Action::Answer(answer));
+    }
+
+    fn shut_down(&mut self, now: Time, actions: &mut Vec<Action>) -> Answer {
+        match self.reign {
+            Reign::Rules => {
+                self.reign = Reign::ShuttingDown;
+                actions.push(Action::Note(Note::ShuttingDown { vassals: self.vassals.len() }));
+                self.each(now, actions, |v, cx| v.down(Cause::Requested, cx));
+            }
+            Reign::ShuttingDown => {
+                self.reign = Reign::Hurrying;
+                actions.push(Action::Note(Note::Hurrying { vassals: self.vassals.len() }));
+                self.each(now, actions, Vassal::hurry);
+            }
+            Reign::Hurrying | Reign::Over => return Answer::nothing("it cannot be hurried more"),
         }
+        Answer::Done
+    }
+
+    /// A restart of all is for all that are wanted: who was stopped, or is about to be, stays so.
+    fn order_each(&mut self, now: Time, order: Order, by: u32, actions: &mut Vec<Action>) -> Answer {
+        let is_meant = |v: &Vassal| may(by, v.owner()) && !(order == Order::Restart && v.is_stopped());
+        let names: Vec<Name> = self.vassals.iter().filter(|(_, v)| is_meant(v)).map(|(name, _)| name.clone()).collect();
+        let answers: Vec<(Name, Answer)> =
+            names.into_iter().map(|name| (name.clone(), self.order_one(now, &name, order, by, actions))).collect();
+        Answer::of_all(answers)
+    }
+
+    fn order_one(&mut self, now: Time, name: &Name, order: Order, by: u32, actions: &mut Vec<Action>) -> Answer {
+        match (self.vassals.get(name), self.unusable.get(name)) {
+            (Some(vassal), _) if may(by, vassal.owner()) => {
+                self.with(now, name, actions, |v, cx| v.ordered(order, cx)).unwrap_or(Answer::Unknown)
+            }
+            (None, Some(mistake)) if may(by, None) => Answer::Refused(format!("its file is bad: {mistake}")),
+            (Some(_), _) | (None, _) => Answer::Unknown,
+        }
+    }
+
+    /// Whose vassal this is; None: root's, or nobody's.
+    #[must_use]
+    pub fn owner(&self, name: &Name) -> Option<u32> {
+        self.vassals.get(name).and_then(Vassal::owner)
     }
 
     fn add(
@@ -300,8 +338,14 @@ impl Emperor {
     }
 
     /// Lets one vassal decide, then keeps the table of deadlines and the list of vassals true.
-    fn with(&mut self, now: Time, name: &Name, actions: &mut Vec<Action>, decide: impl FnOnce(&mut Vassal, &mut Context<'_>)) {
-        let Some(vassal) = self.vassals.get_mut(name) else { return };
+    fn with<T>(
+        &mut self,
+        now: Time,
+        name: &Name,
+        actions: &mut Vec<Action>,
+        decide: impl FnOnce(&mut Vassal, &mut Context<'_>) -> T,
+    ) -> Option<T> {
+        let vassal = self.vassals.get_mut(name)?;
         let before = vassal.timers.next();
         let mut cx = Context {
             now,
@@ -311,7 +355,7 @@ impl Emperor {
             storms: &mut self.storms,
             actions,
         };
-        decide(vassal, &mut cx);
+        let decided = decide(vassal, &mut cx);
         let after = vassal.timers.next();
         if before != after {
             if let Some(at) = before {
@@ -324,5 +368,6 @@ impl Emperor {
         if vassal.phase() == Phase::Gone {
             self.vassals.remove(name);
         }
+        Some(decided)
     }
 }

@@ -6,7 +6,7 @@ use liege_plan::{Exit, FromInit};
 use liege_spec::{Diagnostic, VassalConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::Probed;
+use crate::{Probed, Request};
 
 /// A vassal's name: unique among all monitors of one emperor.
 pub type Name = Arc<str>;
@@ -107,17 +107,4 @@ pub enum Event {
     Deadline,
     /// Somebody asks for something: a signal, the control socket.
     Asked(Request),
-}
-
-/// A wish from outside the directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Request {
-    /// INT, TERM. The first asks, the second means now.
-    Shutdown,
-    /// HUP: reload every vassal.
-    ReloadAll,
-    /// Reload one vassal as if its file had been touched.
-    Reload(Name),
-    /// Forget the failures of all vassals (URG): whoever waits starts at once.
-    ClearAll,
 }

@@ -54,6 +54,8 @@ pub enum Note {
     StormOver { vassal: Name, layer: String, lasted: Duration, held: usize },
     /// Its life ended.
     Ended { vassal: Name, cause: Cause, lived: Duration, again_in: Option<Duration> },
+    /// It was asked to stay away until it is started again.
+    Suspended { vassal: Name },
     /// Nothing of it is left.
     Gone { vassal: Name },
     /// A step failed that is allowed to.
@@ -87,6 +89,7 @@ impl Note {
             | Self::Rebuilding { .. }
             | Self::Stopping { .. }
             | Self::StormOver { .. }
+            | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => Level::Info,
@@ -128,6 +131,7 @@ impl Note {
             | Self::Lingers { .. }
             | Self::HeldUp { .. }
             | Self::Ended { .. }
+            | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OrphanDied { .. }
@@ -154,6 +158,7 @@ impl Note {
             | Self::Lingers { vassal, .. }
             | Self::HeldUp { vassal, .. }
             | Self::Ended { vassal, .. }
+            | Self::Suspended { vassal }
             | Self::Gone { vassal }
             | Self::Tolerated { vassal, .. }
             | Self::OrphanDied { vassal, .. }
@@ -180,6 +185,7 @@ impl Note {
             | Self::Rebuilding { .. }
             | Self::Lingers { .. }
             | Self::HeldUp { .. }
+            | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OrphanDied { .. }
@@ -230,6 +236,7 @@ impl std::fmt::Display for Note {
                     Some(delay) => write!(f, "starts again in {}", seconds(*delay)),
                 }
             }
+            Self::Suspended { .. } => f.write_str("stopped: it waits for a start"),
             Self::Gone { .. } => f.write_str("gone"),
             Self::Tolerated { what, .. } => f.write_str(what),
             Self::OrphanDied { pid, how, .. } => write!(f, "daemon with pid {pid} in its namespace {how}"),

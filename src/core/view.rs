@@ -35,6 +35,12 @@ pub struct VassalView {
     pub pid: Option<i32>,
     /// When its phase began.
     pub since: Time,
+    /// The uid it runs as, where its file tells: he may see and order it, as root may. Null: root alone.
+    #[serde(default)]
+    pub owner: Option<u32>,
+    /// When the app that runs was started; a reload starts another one.
+    #[serde(default)]
+    pub up_since: Option<Time>,
     /// The app said it is ready (or was started, where it cannot say).
     pub ready: bool,
     /// The app accepts requests (uwsgi only).

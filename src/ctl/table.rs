@@ -116,6 +116,7 @@ fn colour(vassal: &VassalView) -> Option<&'static str> {
         Phase::Running if vassal.config_error.is_some() => Some("33"),
         Phase::Running => None,
         Phase::Waiting if vassal.failures > 0 => Some("31"),
+        Phase::Suspended => None,
         Phase::Waiting
         | Phase::Spawning
         | Phase::Preparing
@@ -138,6 +139,8 @@ mod tests {
             phase: Phase::Running,
             pid: Some(42),
             since: Time(1_000_000),
+            owner: None,
+            up_since: None,
             ready: true,
             accepting: true,
             loyal: true,

@@ -3,7 +3,7 @@
 //! Bounded, so that a task that talks too much waits and the loop's memory does not grow; fair, because waiting senders are
 //! served in the order they came. The loop itself never writes to it, so it cannot wait for itself.
 
-use liege_core::{Event, View};
+use liege_core::{Answer, Event, Request, View};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::lives::Born;
@@ -15,6 +15,8 @@ pub(crate) enum Mail {
     Event(Event),
     /// A clone lives: it is registered first, then the core hears of it.
     Born(Born),
+    /// Somebody asks for something, and waits for the answer.
+    Asked(Request, oneshot::Sender<Answer>),
     /// Somebody wants to see everything.
     View(oneshot::Sender<View>),
 }
@@ -38,6 +40,13 @@ impl Post {
     /// [`Self::send`] of an event.
     pub(crate) async fn event(&self, event: Event) {
         self.send(Mail::Event(event)).await;
+    }
+
+    /// Asks the core; None when the loop has ended.
+    pub(crate) async fn ask(&self, request: Request) -> Option<Answer> {
+        let (tell, answer) = oneshot::channel();
+        self.send(Mail::Asked(request, tell)).await;
+        answer.await.ok()
     }
 
     /// The snapshot; None when the loop has ended.

@@ -97,6 +97,8 @@ mod tests {
             phase: Phase::Running,
             pid: Some(7),
             since: Time(0),
+            owner: None,
+            up_since: None,
             ready: true,
             accepting: true,
             loyal: false,

@@ -129,6 +129,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         monitors,
         trace,
         deaths: Deaths::keep(Path::new(&spec.state_dir))?,
+        asker: None,
     };
     the_loop.run(&mut signals).await;
     drop(control);

@@ -6,7 +6,7 @@
 use std::io;
 
 use futures::{Stream, StreamExt, stream};
-use liege_core::Request;
+use liege_core::{Order, ROOT, Request};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What a signal means.
@@ -14,10 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) enum Told {
     /// CHLD: at least one child can be reaped, perhaps none any more, perhaps many.
     ChildEnded,
-    /// INT, TERM, QUIT, HUP, URG: a wish for the core.
+    /// INT, TERM, QUIT, HUP, URG, WINCH: a wish for the core.
     Asked(Request),
-    /// WINCH: look at all directories now.
-    Rescan,
     /// USR1: one log line for each vassal.
     Report,
 }
@@ -32,9 +30,9 @@ pub(crate) fn signals() -> io::Result<impl Stream<Item = Told> + Unpin> {
         (SignalKind::interrupt(), Told::Asked(Request::Shutdown)),
         (SignalKind::terminate(), Told::Asked(Request::Shutdown)),
         (SignalKind::quit(), Told::Asked(Request::Shutdown)),
-        (SignalKind::hangup(), Told::Asked(Request::ReloadAll)),
-        (SignalKind::from_raw(nix::libc::SIGURG), Told::Asked(Request::ClearAll)),
-        (SignalKind::window_change(), Told::Rescan),
+        (SignalKind::hangup(), Told::Asked(Request::Each { order: Order::Reload, by: ROOT })),
+        (SignalKind::from_raw(nix::libc::SIGURG), Told::Asked(Request::Each { order: Order::Clear, by: ROOT })),
+        (SignalKind::window_change(), Told::Asked(Request::Rescan)),
         (SignalKind::user_defined1(), Told::Report),
     ];
     // Their default is to end the daemon and, with it, every vassal. Listening once takes that away for good.

@@ -8,9 +8,9 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use futures::{Stream, StreamExt};
-use liege_core::{Action, Emperor, Event, Time};
+use liege_core::{Action, Answer, Emperor, Event, Time};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Loop {
     pub(crate) monitors: Monitors,
     pub(crate) trace: Option<Trace>,
     pub(crate) deaths: Deaths,
+    /// Who waits for the answer to the request that is being decided.
+    pub(crate) asker: Option<oneshot::Sender<Answer>>,
 }
 
 /// What woke the loop.
@@ -79,15 +81,15 @@ impl Loop {
                 self.children.reap();
                 ControlFlow::Continue(())
             }
-            Woken::Told(Told::Rescan) => {
-                self.monitors.rescan();
-                ControlFlow::Continue(())
-            }
             Woken::Told(Told::Report) => {
                 notes::report(&self.core.view(self.clock.now()));
                 ControlFlow::Continue(())
             }
             Woken::Mail(Mail::Event(event)) => self.decide(event),
+            Woken::Mail(Mail::Asked(request, asker)) => {
+                self.asker = Some(asker);
+                self.decide(Event::Asked(request))
+            }
             Woken::Mail(Mail::Born(born)) => {
                 let event = Event::Spawned { vassal: born.vassal.clone(), birth: born.birth, pid: born.pid };
                 self.lives.register(born);
@@ -123,6 +125,13 @@ impl Loop {
             Action::ReadAgain { vassal } => self.monitors.read_again(&vassal),
             Action::ProbeNow { birth, .. } => self.lives.probe_now(birth),
             Action::Release { birth, .. } => self.lives.release(birth),
+            Action::Rescan => self.monitors.rescan(),
+            Action::Answer(answer) => {
+                // A signal waits for no answer, and who has hung up is told nothing.
+                if let Some(asker) = self.asker.take() {
+                    asker.send(answer).ok();
+                }
+            }
             Action::Note(note) => {
                 notes::tell(&note);
                 self.deaths.hear(&note);

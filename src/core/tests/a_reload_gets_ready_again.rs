@@ -6,7 +6,7 @@ mod specs;
 
 use std::time::Duration;
 
-use liege_core::{Action, Emperor, Event, Phase, Request, Time};
+use liege_core::{Action, Emperor, Event, Order, Phase, ROOT, Request, Time};
 use liege_plan::{AppWord, FromInit};
 
 /// A uwsgi that has said these words, was reloaded, has said those, and an hour has passed.
@@ -23,7 +23,7 @@ fn an_hour_after_a_reload(first: &[AppWord], again: &[AppWord]) -> (Phase, bool)
     feed(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
     feed(told(FromInit::Started { pid: 2 }));
     first.iter().for_each(|word| drop(feed(told(FromInit::Said(*word)))));
-    feed(Event::Asked(Request::ReloadAll));
+    feed(Event::Asked(Request::Each { order: Order::Reload, by: ROOT }));
     feed(told(FromInit::Started { pid: 2 }));
     again.iter().for_each(|word| drop(feed(told(FromInit::Said(*word)))));
     let mut destroyed = false;

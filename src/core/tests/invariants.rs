@@ -5,7 +5,7 @@
 
 mod world;
 
-use liege_core::Emperor;
+use liege_core::{Emperor, Order};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -33,9 +33,14 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (any::<u8>(), any::<bool>()).prop_map(|(pick, fuse)| Op::Mounts { pick, fuse }),
         4 => (0u32..3_000).prop_map(|millis| Op::Passes { millis }),
         4 => Just(Op::ToDeadline),
-        1 => Just(Op::ReloadAll),
-        1 => Just(Op::ClearAll),
+        6 => (0u8..8, order()).prop_map(|(vassal, order)| Op::Ordered { vassal, order }),
+        1 => order().prop_map(|order| Op::OrderedAll { order }),
+        1 => Just(Op::Rescan),
     ]
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    prop::sample::select(vec![Order::Start, Order::Stop, Order::Restart, Order::Reload, Order::Clear])
 }
 
 /// Most stories go on; some end with one request to shut down, some with two.
@@ -145,4 +150,19 @@ fn reading_again_changes_nothing() {
 #[test]
 fn every_file_has_a_vassal() {
     caught(Sabotage::LosesFiles, |b| matches!(b, Broken::EveryFileHasAVassal(_)));
+}
+
+#[test]
+fn stopped_stays_down_until_started() {
+    caught(Sabotage::TakesATouchForAStart, |b| matches!(b, Broken::StoppedStaysDownUntilStarted(_)));
+}
+
+#[test]
+fn every_request_is_answered_once() {
+    caught(Sabotage::SaysNothing, |b| matches!(b, Broken::EveryRequestIsAnsweredOnce));
+}
+
+#[test]
+fn every_wish_is_met_in_calm() {
+    caught(Sabotage::DeafToStarts, |b| matches!(b, Broken::EveryWishIsMetInCalm(_)));
 }

@@ -118,7 +118,7 @@ fn a_mount_that_comes_later_is_the_one_to_stay() {
 fn a_reload_may_remount() {
     let mut vassal = Running::new();
     assert_eq!(vassal.healthy(FIRST), None);
-    vassal.feed(Event::Asked(liege_core::Request::ReloadAll));
+    vassal.feed(Event::Asked(liege_core::Request::Each { order: liege_core::Order::Reload, by: liege_core::ROOT }));
     let second = Mounted { id: 8, ..FIRST };
     assert_eq!(vassal.healthy(second), None, "while it reloads");
     vassal.started();

@@ -27,6 +27,7 @@ impl Vassal {
         match self.phase {
             Phase::Spawning => match self.wish.clone() {
                 None => self.kill(Cause::Vanished, cx),
+                Some(_) if self.stopped => self.kill(Cause::Requested, cx),
                 // It was born into other groups, or with another log, than are wished for by now; nothing else is decided so early.
                 Some(config) if self.life.as_ref().is_some_and(|life| !life.was_born_for(&config.fresh.jail)) => {
                     self.kill(Cause::ConfigChanged, cx);
@@ -55,7 +56,13 @@ impl Vassal {
                 }
             }
             // A birth number names one life and one answer: no other phase waits for one.
-            Phase::Waiting | Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping | Phase::Gone => {}
+            Phase::Waiting
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Reloading
+            | Phase::Stopping
+            | Phase::Suspended
+            | Phase::Gone => {}
         }
     }
 
@@ -66,7 +73,13 @@ impl Vassal {
                 self.blame(&Cause::SpawnFailed { what: format!("{stage}: {}", errno_name(errno)) });
                 self.over(cx);
             }
-            Phase::Waiting | Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping | Phase::Gone => {}
+            Phase::Waiting
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Reloading
+            | Phase::Stopping
+            | Phase::Suspended
+            | Phase::Gone => {}
         }
     }
 }

@@ -38,7 +38,7 @@ impl Vassal {
                 }
             }
             // None of these arms the phase's own timer.
-            Phase::Spawning | Phase::Preparing | Phase::Running | Phase::Gone => {}
+            Phase::Spawning | Phase::Preparing | Phase::Running | Phase::Suspended | Phase::Gone => {}
         }
     }
 
@@ -49,7 +49,13 @@ impl Vassal {
         };
         match self.phase {
             Phase::Preparing | Phase::Reloading => self.kill(Cause::HookTimeout { what }, cx),
-            Phase::Waiting | Phase::Spawning | Phase::Running | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+            Phase::Waiting
+            | Phase::Spawning
+            | Phase::Running
+            | Phase::Stopping
+            | Phase::Killing
+            | Phase::Suspended
+            | Phase::Gone => {}
         }
     }
 }

@@ -22,7 +22,7 @@ impl Vassal {
                 self.over(cx);
             }
             // No life, nothing to end.
-            Phase::Waiting | Phase::Gone => {}
+            Phase::Waiting | Phase::Suspended | Phase::Gone => {}
         }
     }
 
@@ -43,6 +43,7 @@ impl Vassal {
             | Phase::Running
             | Phase::Reloading
             | Phase::Stopping
+            | Phase::Suspended
             | Phase::Gone => {}
         }
     }
@@ -60,6 +61,7 @@ impl Vassal {
 
         let again_in = match &self.wish {
             None => None,
+            Some(_) if self.stopped => None,
             // The file was mended while it died, or what died was asked to: nothing to wait for.
             Some(_) if self.news && life.running.is_some() => {
                 self.backoff.reset();
@@ -78,6 +80,7 @@ impl Vassal {
             // Until the canary is well, or for so long.
             Some(delay) if held => self.wait(delay.max(LONGEST_HOLD), cx),
             Some(delay) => self.wait(delay, cx),
+            None if self.stopped => self.suspend(cx),
             None => self.gone(cx),
         }
     }
@@ -114,6 +117,7 @@ impl Vassal {
             | Phase::Reloading
             | Phase::Stopping
             | Phase::Killing
+            | Phase::Suspended
             | Phase::Gone => {}
         }
     }

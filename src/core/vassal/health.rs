@@ -25,7 +25,13 @@ impl Vassal {
         match self.phase {
             Phase::Running | Phase::Reloading => self.judge(path, probed, cx),
             // The answer came after the question had lost its meaning.
-            Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+            Phase::Waiting
+            | Phase::Spawning
+            | Phase::Preparing
+            | Phase::Stopping
+            | Phase::Killing
+            | Phase::Suspended
+            | Phase::Gone => {}
         }
     }
 

@@ -1,12 +1,13 @@
 //! One vassal's life.
 //!
-//! Two fields tell everything: the *wish* (the newest good configuration, or down) and the *phase*. What happens to a vassal is
+//! Two fields tell everything: the *wish* (the newest good configuration, stopped by somebody or not; or down) and the *phase*. What happens to a vassal is
 //! one method, in the file of its kind; each is a total match over the phases, without a default arm, so a new phase or a new
 //! event forces every cell of the table to be answered:
 //!
 //! | file | what happened |
 //! |---|---|
-//! | `wish.rs` | the file changed, vanished, is bad; somebody asks for a reload, an end, or is impatient |
+//! | `wish.rs` | the file changed, vanished, is bad; the daemon ends, or somebody is impatient |
+//! | `order.rs` | somebody asks: start, stop, restart, reload, clear |
 //! | `birth.rs` | a place to start is free; the clone lives, or failed |
 //! | `report.rs` | init said something |
 //! | `health.rs` | a probe answered |
@@ -23,13 +24,16 @@ mod clock;
 mod difference;
 mod end;
 mod health;
+mod order;
+mod phase;
 mod report;
 mod wish;
 
+pub use phase::Phase;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use liege_spec::{Cgroups, Jail, LogTo, Origin, VassalConfig};
-use serde::{Deserialize, Serialize};
+use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, VassalConfig};
 
 use crate::{
     Action, Cause, MountView, Name, Note, Time, VassalView,
@@ -45,51 +49,14 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a start counts among those that start at once. A hook that lasts longer does not hold up the others.
 const SLOT: Duration = Duration::from_secs(1);
 
-/// Where a vassal stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// Backing off until its deadline, or waiting for a free place to start.
-    Waiting,
-    /// The clone is under way.
-    Spawning,
-    /// Init walks the plan.
-    Preparing,
-    /// The app runs.
-    Running,
-    /// The app is being replaced inside the kept namespaces.
-    Reloading,
-    /// It was asked to leave.
-    Stopping,
-    /// It is being destroyed.
-    Killing,
-    /// Nothing of it is left.
-    Gone,
-}
-
-impl Phase {
-    /// The word people see.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Spawning => "spawning",
-            Self::Preparing => "preparing",
-            Self::Running => "running",
-            Self::Reloading => "reloading",
-            Self::Stopping => "stopping",
-            Self::Killing => "killing",
-            Self::Gone => "gone",
-        }
-    }
-}
-
 /// One vassal: what is wanted, where it stands, and the life it is in.
 #[derive(Debug)]
 pub(crate) struct Vassal {
     name: Name,
     /// The newest good configuration; None: down.
     wish: Option<Arc<VassalConfig>>,
+    /// Somebody stopped it: the wish waits for a start.
+    stopped: bool,
     /// The wish is of a text that no life was given yet: what ends meanwhile is no failure of it.
     news: bool,
     directory: String,
@@ -186,6 +153,7 @@ impl Vassal {
     pub(crate) fn new(name: Name, config: Arc<VassalConfig>, directory: String, cx: &mut Context<'_>) -> Self {
         let mut vassal = Self {
             wish: Some(config),
+            stopped: false,
             news: false,
             directory,
             phase: Phase::Waiting,
@@ -209,9 +177,27 @@ impl Vassal {
         self.phase
     }
 
+    /// Somebody stopped it, and nobody has started it since.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// The birth of the life it is in.
     pub(crate) fn birth(&self) -> Option<u64> {
         self.life.as_ref().map(|life| life.birth)
+    }
+
+    /// The uid it runs as, as far as its file tells: he may see and order it. A name that only its own root knows is nobody's.
+    pub(crate) fn owner(&self) -> Option<u32> {
+        let jail = &self.wish.as_ref().or_else(|| self.running())?.fresh.jail;
+        match (&jail.identity, &jail.names) {
+            (Some(identity), _) => Some(identity.value.uid),
+            (None, Some(names)) => match names.value.user {
+                Account::Number(uid) => Some(uid),
+                Account::Name(_) => None,
+            },
+            (None, None) => None,
+        }
     }
 
     pub(crate) fn view(&self) -> VassalView {
@@ -221,6 +207,8 @@ impl Vassal {
             phase: self.phase,
             pid: life.and_then(|l| l.pid),
             since: self.since,
+            owner: self.owner(),
+            up_since: life.filter(|l| l.has_run && matches!(self.phase, Phase::Running | Phase::Reloading)).map(|l| l.runs_since),
             ready: life.is_some_and(|l| l.ready),
             accepting: life.is_some_and(|l| l.accepting),
             loyal: life.is_some_and(|l| l.loyal),

@@ -29,7 +29,7 @@ impl Vassal {
     pub(crate) fn garbled(&mut self, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping => self.kill(Cause::Protocol, cx),
-            Phase::Waiting | Phase::Spawning | Phase::Killing | Phase::Gone => {}
+            Phase::Waiting | Phase::Spawning | Phase::Killing | Phase::Suspended | Phase::Gone => {}
         }
     }
 
@@ -42,7 +42,13 @@ impl Vassal {
                     life.step = Some(step);
                 }
             }
-            Phase::Waiting | Phase::Spawning | Phase::Running | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+            Phase::Waiting
+            | Phase::Spawning
+            | Phase::Running
+            | Phase::Stopping
+            | Phase::Killing
+            | Phase::Suspended
+            | Phase::Gone => {}
         }
     }
 
@@ -66,7 +72,7 @@ impl Vassal {
             // Init leaves by itself; the kill makes sure of it and takes along what the steps have started.
             Phase::Preparing | Phase::Running | Phase::Reloading => self.kill(cause, cx),
             Phase::Stopping | Phase::Killing => self.blame(&cause),
-            Phase::Waiting | Phase::Spawning | Phase::Gone => {}
+            Phase::Waiting | Phase::Spawning | Phase::Suspended | Phase::Gone => {}
         }
     }
 
@@ -151,7 +157,7 @@ impl Vassal {
                 let took = self.begin_run(cx);
                 cx.note(Note::Reloaded { vassal: self.name.clone(), took });
             }
-            Phase::Waiting | Phase::Spawning | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+            Phase::Waiting | Phase::Spawning | Phase::Stopping | Phase::Killing | Phase::Suspended | Phase::Gone => {}
         }
     }
 
@@ -235,7 +241,13 @@ impl Vassal {
                 // Init has answered it; the end is told by AppExited; reinforcements are not had here.
                 AppWord::WantsConfig | AppWord::Leaving | AppWord::Sos | AppWord::Unknown(_) => {}
             },
-            Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+            Phase::Waiting
+            | Phase::Spawning
+            | Phase::Preparing
+            | Phase::Stopping
+            | Phase::Killing
+            | Phase::Suspended
+            | Phase::Gone => {}
         }
     }
 
@@ -260,7 +272,7 @@ impl Vassal {
                 self.unwatch(cx);
             }
             Phase::Preparing | Phase::Stopping | Phase::Killing => self.blame(&Cause::of_app(exit)),
-            Phase::Waiting | Phase::Spawning | Phase::Gone => {}
+            Phase::Waiting | Phase::Spawning | Phase::Suspended | Phase::Gone => {}
         }
     }
 
@@ -273,7 +285,7 @@ impl Vassal {
                 }
                 self.probe_now(cx);
             }
-            Phase::Waiting | Phase::Spawning | Phase::Killing | Phase::Gone => {}
+            Phase::Waiting | Phase::Spawning | Phase::Killing | Phase::Suspended | Phase::Gone => {}
         }
     }
 
@@ -303,7 +315,13 @@ impl Vassal {
                     cx.act(Action::ProbeNow { vassal: self.name.clone(), birth: life.birth });
                 }
             }
-            Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing | Phase::Gone => {}
+            Phase::Waiting
+            | Phase::Spawning
+            | Phase::Preparing
+            | Phase::Stopping
+            | Phase::Killing
+            | Phase::Suspended
+            | Phase::Gone => {}
         }
     }
 }

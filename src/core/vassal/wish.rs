@@ -1,4 +1,4 @@
-//! The wish changed: the file is new, bad or gone; somebody asks for a reload or an end, or is impatient.
+//! The wish changed: the file is new, bad or gone; the daemon ends, or somebody is impatient.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use liege_plan::{ToInit, describe_act};
 use liege_spec::{Diagnostic, VassalConfig};
 
 use super::{Phase, Vassal, difference::jail_difference};
-use crate::{Cause, Note, compile::compile_reload, emperor::Context, timers::Timer, view::first_mistake};
+use crate::{Answer, Cause, Note, compile::compile_reload, emperor::Context, timers::Timer, view::first_mistake};
 
 impl Vassal {
     /// A new configuration, the old one touched, or only read again.
@@ -35,7 +35,7 @@ impl Vassal {
             }
             // The plan is made when the clone lives, of the newest wish; what was to end it is forgotten.
             Phase::Spawning => {
-                if let Some(life) = &mut self.life {
+                if let Some(life) = self.life.as_mut().filter(|_| !self.stopped) {
                     life.cause = None;
                 }
             }
@@ -44,7 +44,9 @@ impl Vassal {
                     self.kill(Cause::ConfigChanged, cx);
                 }
             }
-            Phase::Running => self.take_over(why, cx),
+            Phase::Running => {
+                self.take_over(why, cx);
+            }
             Phase::Reloading => {
                 if self.jail_change().is_some() {
                     self.take_over("", cx);
@@ -52,8 +54,8 @@ impl Vassal {
                     life.reload_again = true;
                 }
             }
-            // Born again of the newest wish.
-            Phase::Stopping | Phase::Killing | Phase::Gone => {}
+            // Born again of the newest wish, by itself or when it is started.
+            Phase::Stopping | Phase::Killing | Phase::Suspended | Phase::Gone => {}
         }
     }
 
@@ -65,9 +67,9 @@ impl Vassal {
 
     /// Down is wanted: its file is gone, or the daemon ends.
     pub(crate) fn down(&mut self, cause: Cause, cx: &mut Context<'_>) {
-        self.wish = None;
+        (self.wish, self.stopped) = (None, false);
         match self.phase {
-            Phase::Waiting => self.gone(cx),
+            Phase::Waiting | Phase::Suspended => self.gone(cx),
             Phase::Spawning => self.blame(&cause), // ends when the clone lives
             Phase::Preparing => self.kill(cause, cx),
             Phase::Running | Phase::Reloading => self.stop(cause, cx),
@@ -81,36 +83,7 @@ impl Vassal {
             Phase::Spawning | Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping => {
                 self.kill(Cause::Requested, cx);
             }
-            Phase::Waiting | Phase::Killing | Phase::Gone => {}
-        }
-    }
-
-    /// Reload, as if the file had been touched.
-    pub(crate) fn reload(&mut self, cx: &mut Context<'_>) {
-        match self.phase {
-            Phase::Running => self.take_over("it was asked to", cx),
-            Phase::Reloading => {
-                if let Some(life) = &mut self.life {
-                    life.reload_again = true;
-                }
-            }
-            // It comes up with the newest configuration anyway.
-            Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing | Phase::Gone => {}
-        }
-    }
-
-    /// Forget its failures: if it waits, it starts.
-    pub(crate) fn clear(&mut self, cx: &mut Context<'_>) {
-        self.backoff.reset();
-        match self.phase {
-            Phase::Waiting => self.want_start(cx),
-            Phase::Spawning
-            | Phase::Preparing
-            | Phase::Running
-            | Phase::Reloading
-            | Phase::Stopping
-            | Phase::Killing
-            | Phase::Gone => {}
+            Phase::Waiting | Phase::Killing | Phase::Suspended | Phase::Gone => {}
         }
     }
 
@@ -121,19 +94,19 @@ impl Vassal {
     }
 
     /// The running instance takes the wish over: in place where the jail is the same, else by a rebuild.
-    pub(super) fn take_over(&mut self, why: &str, cx: &mut Context<'_>) {
-        let Some(wish) = self.wish.clone() else { return };
+    pub(super) fn take_over(&mut self, why: &str, cx: &mut Context<'_>) -> Answer {
+        let Some(wish) = self.wish.clone() else { return Answer::refused("its file is gone") };
         if let Some(line) = self.jail_change() {
             cx.note(Note::Rebuilding { vassal: self.name.clone(), why: line });
             self.stop(Cause::ConfigChanged, cx);
-            return;
+            return Answer::Done;
         }
         let compiled = match compile_reload(&wish, self.surroundings(cx)) {
             Ok(compiled) => compiled,
             Err(error) => {
                 self.config_error = Some(error.to_string());
                 cx.note(Note::Tolerated { vassal: self.name.clone(), what: format!("it goes on as it was: {error}") });
-                return;
+                return Answer::Refused(error.to_string());
             }
         };
         self.enter(Phase::Reloading, cx);
@@ -155,5 +128,6 @@ impl Vassal {
         self.news = false;
         cx.note(Note::Reloading { vassal: self.name.clone(), why: why.to_owned() });
         self.tell(ToInit::Reload(Box::new(compiled.work)), cx);
+        Answer::Done
     }
 }

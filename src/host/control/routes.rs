@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use liege_core::{Event, Request as Wish};
+use liege_core::{Answer, Order, Request as Wish};
 use serde::Serialize;
 
 use super::guest::Peer;
@@ -25,7 +25,7 @@ use crate::inbox::Post;
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Said {
-    Answer(&'static str),
+    Answer(String),
     Error(String),
 }
 
@@ -56,26 +56,23 @@ async fn vassals(State(inbox): State<Post>) -> Response {
 }
 
 async fn reload(State(inbox): State<Post>, Path(name): Path<String>) -> Response {
-    let Some(view) = inbox.view().await else { return ending() };
-    if let Some((_, mistake)) = view.unusable.iter().find(|(file, _)| **file == *name) {
-        return error(StatusCode::CONFLICT, format!("its file is bad: {mistake}"));
-    }
-    if !view.vassals.iter().any(|vassal| *vassal.name == *name) {
-        return error(StatusCode::NOT_FOUND, format!("no vassal is called {name}"));
-    }
     tracing::info!(target: "control", vassal = name, "reload");
-    inbox.event(Event::Asked(Wish::Reload(name.into()))).await;
-    done()
+    ask(&inbox, Wish::One { vassal: name.into(), order: Order::Reload, by: 0 }).await
 }
 
 async fn clear(State(inbox): State<Post>) -> Response {
     tracing::info!(target: "control", "clear");
-    inbox.event(Event::Asked(Wish::ClearAll)).await;
-    done()
+    ask(&inbox, Wish::Each { order: Order::Clear, by: 0 }).await
 }
 
-fn done() -> Response {
-    Json(Said::Answer("done")).into_response()
+async fn ask(inbox: &Post, wish: Wish) -> Response {
+    match inbox.ask(wish).await {
+        Some(Answer::Done) => Json(Said::Answer("done".to_owned())).into_response(),
+        Some(Answer::Nothing(why)) => Json(Said::Answer(format!("nothing to do: {why}"))).into_response(),
+        Some(Answer::Refused(why)) => error(StatusCode::CONFLICT, why),
+        Some(Answer::Unknown) => error(StatusCode::NOT_FOUND, "no vassal is called so".to_owned()),
+        None => ending(),
+    }
 }
 
 fn ending() -> Response {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use liege_core::{Event, Request, View};
+use liege_core::{Answer, Order, ROOT, Request, View};
 
 use super::Control;
 use crate::inbox::{Mail, inbox};
@@ -30,7 +30,11 @@ impl Scene {
             while let Some(mail) = mail.blocking_recv() {
                 match mail {
                     Mail::View(answer) => drop(answer.send(View::default())),
-                    Mail::Event(Event::Asked(request)) => drop(tell.send(request)),
+                    Mail::Asked(request, answer) => {
+                        let is_known = !matches!(&request, Request::One { .. });
+                        tell.send(request).ok();
+                        answer.send(if is_known { Answer::Done } else { Answer::Unknown }).unwrap();
+                    }
                     other => panic!("{other:?}"),
                 }
             }
@@ -64,7 +68,7 @@ fn root_is_answered() {
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""vassals":[]"#), "{answer}");
     let answer = scene.ask("POST /v1/clear");
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#"{"answer":"done"}"#), "{answer}");
-    assert_eq!(scene.asked.recv(), Ok(Request::ClearAll));
+    assert_eq!(scene.asked.recv(), Ok(Request::Each { order: Order::Clear, by: ROOT }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use liege_core::{Action, Event, Name, Note, Request, Time};
+use liege_core::{Action, Event, Name, Note, Order, Request, Time};
 use liege_plan::{AppWord, FromInit, ToInit};
 
 use super::specs::{MAX_THROTTLE, THROTTLE};
@@ -23,6 +23,8 @@ pub enum Broken {
     EveryFileHasAVassal(Name),
     ReadingAgainChangesNothing(Name),
     EveryWishIsMetInCalm(Name),
+    StoppedStaysDownUntilStarted(Name),
+    EveryRequestIsAnsweredOnce,
     ShutdownEndsTheDaemon,
 }
 
@@ -50,6 +52,8 @@ impl Failures {
 pub struct Books {
     pub shutdown: bool,
     pub released: BTreeSet<u64>,
+    /// Whom somebody stopped and nobody has started since.
+    pub stopped: BTreeSet<Name>,
     failures: BTreeMap<Name, Failures>,
     written: BTreeMap<Name, std::sync::Arc<liege_spec::VassalConfig>>,
     /// The event at hand says again what was said before, of a file nobody touched.
@@ -61,7 +65,13 @@ impl Books {
         self.nothing_new = false;
         match event {
             Event::Asked(Request::Shutdown) => self.shutdown = true,
-            Event::Asked(Request::ClearAll) => self.failures.values_mut().for_each(|f| f.last_delay = None),
+            Event::Asked(Request::One { vassal, order, .. }) => self.ordered(vassal, *order),
+            Event::Asked(Request::Each { order, .. }) => {
+                let all: Vec<Name> = self.written.keys().cloned().collect();
+                // A restart of all is not for those that were stopped.
+                let meant = all.iter().filter(|name| *order != Order::Restart || !self.stopped.contains(*name));
+                meant.cloned().collect::<Vec<_>>().iter().for_each(|name| self.ordered(name, *order));
+            }
             Event::Config { vassal, config, touched, .. } => {
                 let same = self.written.insert(vassal.clone(), config.clone()).as_ref() == Some(config);
                 self.nothing_new = same && !touched;
@@ -74,6 +84,7 @@ impl Books {
             Event::Vanished { vassal } => {
                 self.failures.remove(vassal);
                 self.written.remove(vassal);
+                self.stopped.remove(vassal);
             }
             Event::Reported { vassal, report, .. } => {
                 let failures = self.failures.entry(vassal.clone()).or_default();
@@ -100,7 +111,28 @@ impl Books {
             | Event::Probed { .. }
             | Event::Examined { .. }
             | Event::Deadline
-            | Event::Asked(Request::ReloadAll | Request::Reload(_)) => {}
+            | Event::Asked(Request::Rescan) => {}
+        }
+    }
+
+    fn ordered(&mut self, vassal: &Name, order: Order) {
+        if !self.written.contains_key(vassal) {
+            return; // nobody's name, or one that ends for ever
+        }
+        let forgives = match order {
+            Order::Start | Order::Restart => {
+                self.stopped.remove(vassal);
+                true
+            }
+            Order::Clear => true,
+            Order::Stop => {
+                self.stopped.insert(vassal.clone());
+                false
+            }
+            Order::Reload => false,
+        };
+        if forgives {
+            self.failures.entry(vassal.clone()).or_default().last_delay = None;
         }
     }
 
@@ -110,6 +142,10 @@ impl Books {
             if !harmless {
                 return Err(Broken::BadConfigNeverStopsARunningVassal(vassal.clone()));
             }
+        }
+        let answers = actions.iter().filter(|a| matches!(a, Action::Answer(_))).count();
+        if answers != usize::from(matches!(event, Event::Asked(_))) {
+            return Err(Broken::EveryRequestIsAnsweredOnce);
         }
         if let Event::Config { vassal, .. } = event
             && self.nothing_new

@@ -10,7 +10,7 @@ pub mod specs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use liege_core::{Action, Emperor, Event, Health, Late, Mounted, Name, Probed, Request, Time, View};
+use liege_core::{Action, Emperor, Event, Health, Late, Mounted, Name, Order, Phase, Probed, ROOT, Request, Time, View};
 use liege_plan::{AppWord, Exit, FromInit, Place, ToInit};
 
 use books::Books;
@@ -59,8 +59,9 @@ pub enum Op {
     Probe { pick: u8, how: u8 },
     Passes { millis: u32 },
     ToDeadline,
-    ReloadAll,
-    ClearAll,
+    Ordered { vassal: u8, order: Order },
+    OrderedAll { order: Order },
+    Rescan,
     Shutdown,
 }
 
@@ -153,8 +154,11 @@ impl<M: Machine> World<M> {
                 Some(at) => self.pass(at - self.now),
                 None => Ok(()),
             },
-            Op::ReloadAll => self.feed(Event::Asked(Request::ReloadAll)),
-            Op::ClearAll => self.feed(Event::Asked(Request::ClearAll)),
+            Op::Ordered { vassal, order } => {
+                self.feed(Event::Asked(Request::One { vassal: specs::name(vassal), order, by: ROOT }))
+            }
+            Op::OrderedAll { order } => self.feed(Event::Asked(Request::Each { order, by: ROOT })),
+            Op::Rescan => self.feed(Event::Asked(Request::Rescan)),
             Op::Shutdown => self.feed(Event::Asked(Request::Shutdown)),
         }
     }
@@ -192,21 +196,20 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// From here on everything goes well: every wanted vassal must come to run, whatever happened before.
+    /// From here on everything goes well: every wanted vassal must come to run, and every stopped one to rest, whatever happened
+    /// before.
     pub fn calm(&mut self) -> Result<(), Broken> {
         self.settle()?;
         for _ in 0..400 {
             let view = self.machine.view(self.now);
-            if self.quit || view.vassals.iter().all(|v| v.phase == liege_core::Phase::Running) {
+            if self.quit || view.vassals.iter().all(|v| v.phase == self.wished(&v.name)) {
                 return Ok(());
             }
             if self.pick(0, |p| p == Process::Unborn).is_some() {
                 self.born(0, false)?;
             } else if let Some((birth, _)) = self.pick(0, |p| p == (Process::Alive { doomed: true })) {
                 self.reap(birth, Exit::Code(0))?;
-            } else if let Some(v) =
-                view.vassals.iter().find(|v| matches!(v.phase, liege_core::Phase::Preparing | liege_core::Phase::Reloading))
-            {
+            } else if let Some(v) = view.vassals.iter().find(|v| matches!(v.phase, Phase::Preparing | Phase::Reloading)) {
                 let birth = self.alive_birth(&v.name);
                 let name = v.name.clone();
                 self.feed(Event::Reported { vassal: name, birth, report: FromInit::Started { pid: 2 } })?;
@@ -214,8 +217,12 @@ impl<M: Machine> World<M> {
                 self.step(Op::ToDeadline)?;
             }
         }
-        let stuck = self.machine.view(self.now).vassals.into_iter().find(|v| v.phase != liege_core::Phase::Running);
+        let stuck = self.machine.view(self.now).vassals.into_iter().find(|v| v.phase != self.wished(&v.name));
         stuck.map_or(Ok(()), |v| Err(Broken::EveryWishIsMetInCalm(v.name)))
+    }
+
+    fn wished(&self, name: &Name) -> Phase {
+        if self.books.stopped.contains(name) { Phase::Suspended } else { Phase::Running }
     }
 
     fn alive_birth(&self, name: &Name) -> u64 {
@@ -291,6 +298,9 @@ impl<M: Machine> World<M> {
                 if self.books.shutdown {
                     return Err(Broken::NoSpawnAfterShutdown(vassal.clone()));
                 }
+                if self.books.stopped.contains(vassal) {
+                    return Err(Broken::StoppedStaysDownUntilStarted(vassal.clone()));
+                }
                 if self.processes.values().any(|(name, p)| name == vassal && *p != Process::Ended) {
                     return Err(Broken::AtMostOneLivePidPerVassal(vassal.clone()));
                 }
@@ -329,6 +339,8 @@ impl<M: Machine> World<M> {
             | Action::Examine { .. }
             | Action::ProbeNow { .. }
             | Action::ReadAgain { .. }
+            | Action::Rescan
+            | Action::Answer(_)
             | Action::Note(_) => {}
         }
         Ok(())

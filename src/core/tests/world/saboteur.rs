@@ -1,7 +1,7 @@
 //! Cores broken on purpose, one for each named invariant: the same machine, but something of what it hears or says is bent.
 //! A property test that lets one of them pass would prove nothing.
 
-use liege_core::{Action, Emperor, Event, Request, Time, View};
+use liege_core::{Action, Answer, Emperor, Event, Order, ROOT, Request, Time, View};
 
 use super::Machine;
 
@@ -29,6 +29,12 @@ pub enum Sabotage {
     TakesAReadingForATouch,
     /// Forgets what was to start.
     LosesFiles,
+    /// Takes a touch of a stopped one for a start.
+    TakesATouchForAStart,
+    /// Leaves whoever asks without an answer.
+    SaysNothing,
+    /// Does not hear a start.
+    DeafToStarts,
 }
 
 pub struct Saboteur {
@@ -80,7 +86,8 @@ impl Machine for Saboteur {
                 actions
             }
             (Sabotage::ForgivesEverything, event) => {
-                let mut actions = self.inner.handle(now, Event::Asked(Request::ClearAll));
+                let mut actions = self.inner.handle(now, Event::Asked(Request::Each { order: Order::Clear, by: ROOT }));
+                actions.retain(|action| !matches!(action, Action::Answer(_)));
                 actions.extend(self.inner.handle(now, event));
                 actions
             }
@@ -90,6 +97,21 @@ impl Machine for Saboteur {
             }
             (Sabotage::TakesAReadingForATouch, Event::Config { vassal, config, directory, .. }) => {
                 self.inner.handle(now, Event::Config { vassal, config, directory, touched: true })
+            }
+            (Sabotage::TakesATouchForAStart, Event::Config { vassal, config, directory, touched: true }) => {
+                let start = Request::One { vassal: vassal.clone(), order: Order::Start, by: ROOT };
+                let mut actions = self.inner.handle(now, Event::Asked(start));
+                actions.retain(|action| !matches!(action, Action::Answer(_)));
+                actions.extend(self.inner.handle(now, Event::Config { vassal, config, directory, touched: true }));
+                actions
+            }
+            (Sabotage::SaysNothing, event) => {
+                let mut actions = self.inner.handle(now, event);
+                actions.retain(|action| !matches!(action, Action::Answer(_)));
+                actions
+            }
+            (Sabotage::DeafToStarts, Event::Asked(Request::One { order: Order::Start, .. })) => {
+                vec![Action::Answer(Answer::Done)]
             }
             (_, event) => self.inner.handle(now, event),
         }

@@ -1,0 +1,124 @@
+//! What somebody may ask for, and what he is answered.
+//!
+//! Every request is answered at once, by exactly one [`crate::Action::Answer`]: what was asked for is begun, or there is nothing to
+//! do, or it is refused with the reason. That it has come to its end is seen in the snapshot.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+
+/// A wish from outside the directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// INT, TERM. The first asks, the second means now.
+    Shutdown,
+    /// WINCH: look at all directories now.
+    Rescan,
+    /// Of every vassal that is the asker's.
+    Each {
+        /// What it shall do.
+        order: Order,
+        /// The asker's uid.
+        by: u32,
+    },
+    /// Of one vassal.
+    One {
+        /// Whose.
+        vassal: Name,
+        /// What it shall do.
+        order: Order,
+        /// The asker's uid.
+        by: u32,
+    },
+}
+
+/// What one vassal may be asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Run again after a stop, or without waiting any longer.
+    Start,
+    /// End, and stay so until a start.
+    Stop,
+    /// Be destroyed and born again.
+    Restart,
+    /// Reload as if its file had been touched.
+    Reload,
+    /// Forget the failures: one that waits starts at once.
+    Clear,
+}
+
+/// Root's uid: sees and may do everything.
+pub const ROOT: u32 = 0;
+
+/// What the kernel says of a uid it has no number for here: of whom, nobody knows.
+const OVERFLOW: u32 = 65534;
+
+/// Whether somebody may see and act on a vassal of `owner`; None: it is root's alone.
+#[must_use]
+pub fn may(by: u32, owner: Option<u32>) -> bool {
+    by == ROOT || by != OVERFLOW && owner == Some(by)
+}
+
+/// What the asker is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// It is begun.
+    Done,
+    /// It is so already.
+    Nothing(String),
+    /// No, because.
+    Refused(String),
+    /// No vassal is called so, or none of the asker's.
+    Unknown,
+}
+
+impl Answer {
+    pub(crate) fn nothing(why: &str) -> Self {
+        Self::Nothing(why.to_owned())
+    }
+
+    pub(crate) fn refused(why: &str) -> Self {
+        Self::Refused(why.to_owned())
+    }
+
+    /// Of many answers the one that says most.
+    pub(crate) fn of_all(answers: impl IntoIterator<Item = (Name, Self)>) -> Self {
+        let (mut asked, mut refused) = (0_usize, None);
+        let mut has_done = false;
+        for (name, answer) in answers {
+            asked += 1;
+            match answer {
+                Self::Done => has_done = true,
+                Self::Refused(why) => refused = refused.or_else(|| Some(format!("{name}: {why}"))),
+                Self::Nothing(_) | Self::Unknown => {}
+            }
+        }
+        match (has_done, refused) {
+            (true, _) => Self::Done,
+            (false, Some(why)) => Self::Refused(why),
+            (false, None) if asked == 0 => Self::nothing("there is no vassal"),
+            (false, None) => Self::nothing("none of the vassals has anything to do"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_may_all_and_others_their_own() {
+        assert!(may(0, None) && may(0, Some(0)) && may(0, Some(1001)));
+        assert!(may(1001, Some(1001)) && !may(1001, Some(1002)) && !may(1001, None) && !may(1001, Some(0)));
+        assert!(!may(OVERFLOW, Some(OVERFLOW)), "whoever the kernel cannot name is nobody's owner");
+    }
+
+    #[test]
+    fn of_all_answers_the_strongest_counts() {
+        let all = |answers: &[Answer]| Answer::of_all(answers.iter().cloned().map(|answer| ("v".into(), answer)));
+        let (no, nothing) = (Answer::refused("no"), Answer::nothing("x"));
+        assert_eq!(all(&[no.clone(), Answer::Done, nothing.clone()]), Answer::Done);
+        assert_eq!(all(&[nothing.clone(), no]), Answer::refused("v: no"));
+        assert!(matches!(all(&[nothing]), Answer::Nothing(_)) && matches!(all(&[]), Answer::Nothing(_)));
+    }
+}

@@ -1,0 +1,265 @@
+//! Start, stop, restart, reload, clear, in every phase: what is answered, and what becomes of the vassal.
+
+#[path = "world/specs.rs"]
+#[allow(unreachable_pub, reason = "shared with the invariants, where it is a room of its own")]
+mod specs;
+
+use std::time::Duration;
+
+use liege_core::{Action, Answer, Emperor, Event, Order, Phase, ROOT, Request, Time, VassalView};
+use liege_plan::{AppWord, Exit, FromInit};
+use liege_spec::{Asked, Identity, VassalConfig};
+
+/// One vassal of a daemon, whose kernel does only what the test says.
+struct Lord {
+    emperor: Emperor,
+    now: Time,
+    birth: u64,
+    signals: Vec<String>,
+}
+
+impl Lord {
+    fn new(config: VassalConfig) -> Self {
+        let emperor = Emperor::new(&specs::emperor(), 2, specs::LIMITS);
+        let mut lord = Self { emperor, now: Time(0), birth: 0, signals: Vec::new() };
+        lord.write(config, true);
+        lord
+    }
+
+    fn feed(&mut self, event: Event) -> Option<Answer> {
+        self.now = self.now + Duration::from_millis(1);
+        let mut answer = None;
+        for action in self.emperor.handle(self.now, event) {
+            match action {
+                Action::Spawn { birth, .. } => self.birth = birth,
+                Action::Answer(said) => answer = Some(said),
+                Action::Kill { .. } => self.signals.push("kill".into()),
+                Action::Tell { message, .. } => {
+                    self.signals.push(format!("{message:?}").split(['(', ' ']).next().unwrap_or_default().to_lowercase());
+                }
+                _ => {}
+            }
+        }
+        answer
+    }
+
+    fn write(&mut self, config: VassalConfig, touched: bool) {
+        self.feed(Event::Config { vassal: specs::name(0), config: config.into(), directory: "/v".into(), touched });
+    }
+
+    fn order(&mut self, order: Order) -> Answer {
+        self.signals.clear();
+        self.feed(Event::Asked(Request::One { vassal: specs::name(0), order, by: ROOT })).unwrap()
+    }
+
+    fn born(&mut self) {
+        self.feed(Event::Spawned { vassal: specs::name(0), birth: self.birth, pid: 9 });
+    }
+
+    fn reports(&mut self, report: FromInit) {
+        self.feed(Event::Reported { vassal: specs::name(0), birth: self.birth, report });
+    }
+
+    fn dies(&mut self) {
+        self.feed(Event::Exited { vassal: specs::name(0), birth: self.birth, exit: Exit::Signal(9) });
+    }
+
+    fn runs(&mut self) {
+        self.born();
+        self.reports(FromInit::Started { pid: 2 });
+        self.reports(FromInit::Said(AppWord::Ready));
+    }
+
+    fn view(&self) -> VassalView {
+        self.emperor.view(self.now).vassals.remove(0)
+    }
+
+    fn phase(&self) -> Phase {
+        self.view().phase
+    }
+
+    fn running() -> Self {
+        let mut lord = Self::new(specs::config(0, 0));
+        lord.runs();
+        lord
+    }
+
+    fn stopped() -> Self {
+        let mut lord = Self::running();
+        lord.order(Order::Stop);
+        lord.dies();
+        lord
+    }
+
+    fn backing_off() -> Self {
+        let mut lord = Self::new(specs::config(0, 0));
+        for _ in 0..2 {
+            lord.born();
+            lord.dies();
+        }
+        lord
+    }
+}
+
+fn why(answer: Answer) -> String {
+    match answer {
+        Answer::Nothing(why) => format!("nothing: {why}"),
+        Answer::Refused(why) => format!("refused: {why}"),
+        Answer::Done => "done".into(),
+        Answer::Unknown => "unknown".into(),
+    }
+}
+
+#[test]
+fn a_stop_lasts_until_a_start_and_its_file_is_kept_meanwhile() {
+    let mut lord = Lord::running();
+    assert_eq!(lord.order(Order::Stop), Answer::Done);
+    assert_eq!(lord.signals, ["stop"], "asked to leave, not killed");
+    lord.dies();
+    assert_eq!(lord.phase(), Phase::Suspended);
+    assert_eq!(lord.view().failures, 0, "what was asked for is no failure");
+
+    lord.write(specs::config(0, 0), true);
+    lord.write(specs::config(1, 2), true);
+    assert_eq!(lord.phase(), Phase::Suspended, "neither a touch nor a change is a start");
+    assert_eq!(lord.emperor.next_deadline(), None);
+
+    assert_eq!(lord.order(Order::Start), Answer::Done);
+    assert_eq!(lord.phase(), Phase::Spawning);
+    lord.feed(Event::Spawned { vassal: specs::name(0), birth: lord.birth, pid: 9 });
+    assert!(lord.signals.contains(&"walk".into()));
+    lord.reports(FromInit::Started { pid: 2 });
+    lord.reports(FromInit::Said(AppWord::Ready));
+    // The configuration of meanwhile is in force: the same again is only a touch.
+    lord.write(specs::config(1, 2), false);
+    assert_eq!(lord.phase(), Phase::Running);
+}
+
+#[test]
+fn a_stopped_one_whose_file_goes_is_gone() {
+    let mut lord = Lord::stopped();
+    lord.feed(Event::Vanished { vassal: specs::name(0) });
+    assert!(lord.emperor.view(lord.now).vassals.is_empty());
+    lord.write(specs::config(0, 0), true);
+    assert_eq!(lord.phase(), Phase::Spawning, "a file of the same name is another vassal");
+}
+
+#[test]
+fn a_stop_takes_hold_in_every_phase() {
+    let mut lord = Lord::new(specs::config(0, 0));
+    assert_eq!((lord.phase(), lord.order(Order::Stop)), (Phase::Spawning, Answer::Done));
+    lord.write(specs::config(0, 2), true); // a change meanwhile does not make it forget
+    lord.born();
+    assert_eq!(lord.phase(), Phase::Killing);
+    lord.dies();
+    assert_eq!(lord.phase(), Phase::Suspended);
+
+    let mut lord = Lord::new(specs::config(0, 0));
+    lord.born();
+    assert_eq!((lord.phase(), lord.order(Order::Stop)), (Phase::Preparing, Answer::Done));
+    assert_eq!(lord.signals, ["kill"]);
+    assert_eq!(why(lord.order(Order::Stop)), "nothing: it is being stopped");
+    lord.dies();
+    assert_eq!(lord.phase(), Phase::Suspended);
+    assert_eq!(why(lord.order(Order::Stop)), "nothing: it is stopped");
+
+    let mut lord = Lord::backing_off();
+    assert_eq!((lord.phase(), lord.order(Order::Stop)), (Phase::Waiting, Answer::Done));
+    assert_eq!((lord.phase(), lord.emperor.next_deadline()), (Phase::Suspended, None));
+}
+
+#[test]
+fn a_start_while_it_is_being_stopped_brings_it_back() {
+    let mut lord = Lord::running();
+    lord.order(Order::Stop);
+    assert_eq!(lord.order(Order::Start), Answer::Done);
+    assert_eq!(why(lord.order(Order::Start)), "nothing: it comes up by itself");
+    lord.dies();
+    assert_eq!(lord.phase(), Phase::Spawning);
+    lord.order(Order::Stop);
+    assert_eq!(lord.order(Order::Start), Answer::Done, "before the clone lived");
+    lord.runs();
+    assert_eq!(lord.phase(), Phase::Running);
+    assert_eq!(why(lord.order(Order::Start)), "nothing: it runs");
+}
+
+#[test]
+fn a_restart_is_a_clean_birth_and_no_failure() {
+    let mut lord = Lord::running();
+    let first = lord.birth;
+    assert_eq!((lord.order(Order::Restart), lord.signals.clone()), (Answer::Done, vec!["stop".into()]));
+    lord.dies();
+    assert_eq!((lord.phase(), lord.view().failures), (Phase::Spawning, 0));
+    assert!(lord.birth > first);
+    lord.runs();
+    assert_eq!(lord.view().restarts, [("requested".to_owned(), 1)]);
+
+    let mut lord = Lord::stopped();
+    assert_eq!((lord.order(Order::Restart), lord.phase()), (Answer::Done, Phase::Spawning));
+}
+
+#[test]
+fn a_restart_of_all_leaves_the_stopped_alone_and_a_start_of_all_does_not() {
+    let mut lord = Lord::stopped();
+    let all = |lord: &mut Lord, order| lord.feed(Event::Asked(Request::Each { order, by: ROOT })).unwrap();
+    assert!(matches!(all(&mut lord, Order::Restart), Answer::Nothing(_)));
+    assert_eq!(lord.phase(), Phase::Suspended);
+    assert_eq!((all(&mut lord, Order::Start), lord.phase()), (Answer::Done, Phase::Spawning));
+}
+
+#[test]
+fn who_waits_starts_at_once_by_anybodys_word() {
+    for order in [Order::Start, Order::Restart, Order::Clear] {
+        let mut lord = Lord::backing_off();
+        assert_eq!(lord.phase(), Phase::Waiting);
+        assert_eq!((lord.order(order), lord.phase(), lord.view().failures), (Answer::Done, Phase::Spawning, 0), "{order:?}");
+    }
+}
+
+#[test]
+fn a_reload_says_why_not() {
+    assert_eq!(Lord::running().order(Order::Reload), Answer::Done);
+    assert!(why(Lord::stopped().order(Order::Reload)).starts_with("refused: it is stopped"));
+    assert!(why(Lord::backing_off().order(Order::Reload)).starts_with("nothing: it does not run yet"));
+    let mut lord = Lord::running();
+    lord.order(Order::Stop);
+    assert_eq!(why(lord.order(Order::Reload)), "refused: it is being stopped");
+}
+
+#[test]
+fn a_clear_of_one_without_failures_is_nothing() {
+    assert_eq!(why(Lord::running().order(Order::Clear)), "nothing: it has no failures");
+}
+
+#[test]
+fn an_ending_daemon_and_a_bad_file_refuse() {
+    let mut lord = Lord::running();
+    lord.feed(Event::BadConfig { vassal: specs::name(1), diagnostics: Vec::new() });
+    let one = |n, order, by| Event::Asked(Request::One { vassal: specs::name(n), order, by });
+    assert!(why(lord.feed(one(1, Order::Start, ROOT)).unwrap()).starts_with("refused: its file is bad"));
+    assert_eq!(lord.feed(one(1, Order::Start, 1001)), Some(Answer::Unknown));
+    assert_eq!(lord.feed(one(2, Order::Start, ROOT)), Some(Answer::Unknown));
+    assert_eq!(lord.feed(Event::Asked(Request::Shutdown)), Some(Answer::Done));
+    assert_eq!(why(lord.order(Order::Restart)), "refused: the daemon is ending");
+}
+
+#[test]
+fn a_foreign_vassal_is_unknown() {
+    let mut config = specs::config(0, 0);
+    let at = liege_spec::Origin { file: "app.ini".into(), line: 2, column: 1, key: "uid".into() };
+    for spec in [&mut config.fresh, &mut config.again] {
+        spec.jail.identity = Some(Asked::new(Identity { uid: 1001, gid: 1001, groups: Vec::new() }, at.clone()));
+    }
+    let mut lord = Lord::new(config);
+    lord.runs();
+    assert_eq!(lord.view().owner, Some(1001));
+    for by in [1002, 65534] {
+        let one = Request::One { vassal: specs::name(0), order: Order::Stop, by };
+        assert_eq!(lord.feed(Event::Asked(one)), Some(Answer::Unknown));
+        let each = Request::Each { order: Order::Stop, by };
+        assert!(matches!(lord.feed(Event::Asked(each)), Some(Answer::Nothing(_))));
+    }
+    assert_eq!(lord.phase(), Phase::Running);
+    let each = Request::Each { order: Order::Stop, by: 1001 };
+    assert_eq!((lord.feed(Event::Asked(each)), lord.phase()), (Some(Answer::Done), Phase::Stopping));
+}

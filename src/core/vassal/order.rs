@@ -1,0 +1,153 @@
+//! Somebody asks: start, stop, restart, reload, clear. Each is answered at once.
+//!
+//! A stop is remembered apart from the wish (`stopped`): the newest configuration is kept and used at the start. An order is
+//! somebody's word, so it forgets the failures of whoever comes up by it.
+
+use std::time::Duration;
+
+use super::{Phase, Vassal};
+use crate::{Answer, Cause, Note, Order, emperor::Context, timers::Timers};
+
+impl Vassal {
+    pub(crate) fn ordered(&mut self, order: Order, cx: &mut Context<'_>) -> Answer {
+        match order {
+            Order::Start => self.ordered_start(cx),
+            Order::Stop => self.ordered_stop(cx),
+            Order::Restart => self.ordered_restart(cx),
+            Order::Reload => self.ordered_reload(cx),
+            Order::Clear => self.ordered_clear(cx),
+        }
+    }
+
+    fn ordered_start(&mut self, cx: &mut Context<'_>) -> Answer {
+        match self.phase {
+            Phase::Suspended => self.resume(cx),
+            Phase::Waiting => self.hasten(cx),
+            Phase::Spawning | Phase::Stopping | Phase::Killing => self.let_go("it comes up by itself"),
+            Phase::Preparing => Answer::nothing("it is starting"),
+            Phase::Running | Phase::Reloading => Answer::nothing("it runs"),
+            Phase::Gone => Answer::Unknown,
+        }
+    }
+
+    fn ordered_stop(&mut self, cx: &mut Context<'_>) -> Answer {
+        if self.wish.is_none() {
+            return Answer::nothing("its file is gone, it ends anyway");
+        }
+        let is_news = !std::mem::replace(&mut self.stopped, true);
+        match self.phase {
+            Phase::Waiting => self.suspend(cx),
+            Phase::Preparing => self.kill(Cause::Requested, cx),
+            Phase::Running | Phase::Reloading => self.stop(Cause::Requested, cx),
+            // It ends when the clone lives.
+            Phase::Spawning => self.blame(&Cause::Requested),
+            Phase::Stopping | Phase::Killing => {}
+            Phase::Suspended => return Answer::nothing("it is stopped"),
+            Phase::Gone => return Answer::Unknown,
+        }
+        if is_news { Answer::Done } else { Answer::nothing("it is being stopped") }
+    }
+
+    /// Nothing of the old instance is kept. Who is on its way up or down already comes up clean.
+    fn ordered_restart(&mut self, cx: &mut Context<'_>) -> Answer {
+        match self.phase {
+            Phase::Suspended => self.resume(cx),
+            Phase::Waiting => self.hasten(cx),
+            Phase::Spawning | Phase::Stopping | Phase::Killing => self.let_go("it comes up anew by itself"),
+            Phase::Preparing => {
+                self.backoff.reset();
+                self.kill(Cause::Requested, cx);
+                Answer::Done
+            }
+            Phase::Running | Phase::Reloading => {
+                self.backoff.reset();
+                self.stop(Cause::Requested, cx);
+                Answer::Done
+            }
+            Phase::Gone => Answer::Unknown,
+        }
+    }
+
+    fn ordered_reload(&mut self, cx: &mut Context<'_>) -> Answer {
+        match self.phase {
+            Phase::Running => self.take_over("it was asked to", cx),
+            Phase::Reloading => {
+                if let Some(life) = &mut self.life {
+                    life.reload_again = true;
+                }
+                Answer::Done
+            }
+            Phase::Suspended => Answer::refused("it is stopped; a start takes its newest file"),
+            Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing => {
+                if self.stopped || self.wish.is_none() {
+                    Answer::refused("it is being stopped")
+                } else {
+                    Answer::nothing("it does not run yet, and comes up with its newest file")
+                }
+            }
+            Phase::Gone => Answer::Unknown,
+        }
+    }
+
+    fn ordered_clear(&mut self, cx: &mut Context<'_>) -> Answer {
+        match self.phase {
+            Phase::Waiting => self.hasten(cx),
+            Phase::Spawning
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Reloading
+            | Phase::Stopping
+            | Phase::Killing
+            | Phase::Suspended => {
+                let has_failed = self.backoff.failures() > 0;
+                self.backoff.reset();
+                if has_failed { Answer::Done } else { Answer::nothing("it has no failures") }
+            }
+            Phase::Gone => Answer::Unknown,
+        }
+    }
+
+    /// To Suspended: known, and not wanted before somebody says so.
+    pub(super) fn suspend(&mut self, cx: &mut Context<'_>) {
+        self.give_slot_back(cx);
+        self.enter(Phase::Suspended, cx);
+        self.due = false;
+        self.timers = Timers::default();
+        cx.storms.gone(&self.name);
+        cx.note(Note::Suspended { vassal: self.name.clone() });
+    }
+
+    /// From Suspended up.
+    fn resume(&mut self, cx: &mut Context<'_>) -> Answer {
+        self.stopped = false;
+        self.backoff.reset();
+        self.wait(Duration::ZERO, cx);
+        Answer::Done
+    }
+
+    /// From a delay to the queue.
+    fn hasten(&mut self, cx: &mut Context<'_>) -> Answer {
+        self.backoff.reset();
+        if self.due {
+            return Answer::nothing("it starts as soon as there is a place");
+        }
+        self.want_start(cx);
+        Answer::Done
+    }
+
+    /// A life is beginning or ending: what matters is whether another one follows.
+    fn let_go(&mut self, else_nothing: &str) -> Answer {
+        if self.wish.is_none() {
+            return Answer::refused("its file is gone, it ends");
+        }
+        self.backoff.reset();
+        if !std::mem::take(&mut self.stopped) {
+            return Answer::nothing(else_nothing);
+        }
+        // The stop was not carried out yet where the clone is still under way.
+        if let (Phase::Spawning, Some(life)) = (self.phase, &mut self.life) {
+            life.cause = None;
+        }
+        Answer::Done
+    }
+}
