@@ -1,10 +1,11 @@
 //! Why a vassal's life ended: a closed list, the same words in log, command line and metrics.
 
 use liege_plan::Exit;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a life ended.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Cause {
     /// The app ended by itself.
     Exit {

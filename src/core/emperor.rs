@@ -274,10 +274,10 @@ impl Emperor {
         }
     }
 
-    /// Whose vassal this is; None: root's, or nobody's.
+    /// Whose vassal this is, where there is one: the uid it runs as, or root's alone.
     #[must_use]
-    pub fn owner(&self, name: &Name) -> Option<u32> {
-        self.vassals.get(name).and_then(Vassal::owner)
+    pub fn owner(&self, name: &Name) -> Option<Option<u32>> {
+        self.vassals.get(name).map(Vassal::owner)
     }
 
     fn add(

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use liege_spec::Diagnostic;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Cause, Name};
 
 /// How loud.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Only when asked.
     Debug,
@@ -137,6 +139,37 @@ impl Note {
             | Self::OrphanDied { .. }
             | Self::OrphansDied { .. }
             | Self::BadConfig { .. } => "vassal",
+        }
+    }
+
+    /// What kind of thing happened, in one word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Added { .. } => "added",
+            Self::Started { .. } => "started",
+            Self::Ready { .. } => "ready",
+            Self::Accepting { .. } => "accepting",
+            Self::Loyal { .. } => "loyal",
+            Self::Reloading { .. } => "reloading",
+            Self::Reloaded { .. } => "reloaded",
+            Self::Rebuilding { .. } => "rebuilding",
+            Self::Stopping { .. } => "stopping",
+            Self::Destroying { .. } => "destroying",
+            Self::Lingers { .. } => "lingers",
+            Self::HeldUp { .. } => "held_up",
+            Self::Storm { .. } => "storm",
+            Self::StormOver { .. } => "storm_over",
+            Self::Ended { .. } => "ended",
+            Self::Suspended { .. } => "suspended",
+            Self::Gone { .. } => "gone",
+            Self::Tolerated { .. } => "tolerated",
+            Self::OrphanDied { .. } => "orphan_died",
+            Self::OrphansDied { .. } => "orphans_died",
+            Self::Mount { .. } => "mount",
+            Self::BadConfig { .. } => "bad_config",
+            Self::ShuttingDown { .. } => "shutting_down",
+            Self::Hurrying { .. } => "hurrying",
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a mount is. All but `Gone` are a prober's words; that a mount is not the one it was, only who remembers can say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Health {
     /// The mount's owner got an answer.
     Healthy,
@@ -64,7 +65,7 @@ impl Probed {
 }
 
 /// Which mount is under a path. Two that are equal are the same one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mounted {
     /// The unique id where the kernel has one (6.8), else the classic one, which is used again.
     pub id: u64,

@@ -47,6 +47,23 @@ pub enum Order {
     Clear,
 }
 
+impl Order {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Start, Self::Stop, Self::Restart, Self::Reload, Self::Clear];
+
+    /// The verb, on the command line and in the paths of the control socket.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+            Self::Clear => "clear",
+        }
+    }
+}
+
 /// Root's uid: sees and may do everything.
 pub const ROOT: u32 = 0;
 

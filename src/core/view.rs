@@ -1,12 +1,13 @@
 //! The snapshot everybody reads: metrics, status, page and tests see the same.
 
 use liege_spec::Diagnostic;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Health, Mounted, Name, Phase, Time};
+use crate::{Health, Mounted, Name, Phase, Time, Usage};
 
 /// All vassals at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct View {
     /// When.
     pub now: Time,
@@ -25,7 +26,7 @@ pub(crate) fn first_mistake(diagnostics: &[Diagnostic]) -> Option<String> {
 }
 
 /// One vassal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VassalView {
     /// Its name.
     pub name: Name,
@@ -47,6 +48,9 @@ pub struct VassalView {
     pub accepting: bool,
     /// The app has served a request (uwsgi only).
     pub loyal: bool,
+    /// What its processes use; only where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// Its watched mounts.
     pub mounts: Vec<MountView>,
     /// Who holds up its end, while it is being destroyed and somebody does: processes and mounts.
@@ -64,7 +68,7 @@ pub struct VassalView {
 }
 
 /// One watched mount.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MountView {
     /// The path in the vassal's root.
     pub path: String,

@@ -141,6 +141,7 @@ mod tests {
             since: Time(1_000_000),
             owner: None,
             up_since: None,
+            usage: None,
             ready: true,
             accepting: true,
             loyal: true,

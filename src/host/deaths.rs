@@ -14,8 +14,7 @@ use std::{
 };
 
 use anyhow::Context;
-use liege_core::{Cause, Name, Note};
-use serde::{Deserialize, Serialize};
+use liege_core::{Death, Name, Note};
 
 use crate::file_name::file_name;
 
@@ -26,23 +25,6 @@ const QUEUE: usize = 1024;
 /// How long the end of the daemon waits for the disk.
 const LAST: Duration = Duration::from_secs(1);
 
-/// One end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Death {
-    /// Seconds since 1970.
-    at: f64,
-    /// The word of the closed list, as in the metric label `cause`.
-    cause: String,
-    /// The sentence of the log.
-    what: String,
-    /// Everything that is known of the cause.
-    detail: Cause,
-    /// Seconds.
-    lived: f64,
-    /// Seconds until it is tried again; null: it is not wanted any more.
-    again_in: Option<f64>,
-}
-
 #[derive(Debug)]
 enum Request {
     Add(Name, Box<Death>),
@@ -52,8 +34,24 @@ enum Request {
 /// The records of all vassals.
 #[derive(Debug)]
 pub(crate) struct Deaths {
+    records: Records,
     requests: Option<mpsc::SyncSender<Request>>,
     ended: mpsc::Receiver<()>,
+}
+
+/// Where they can be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Records(PathBuf);
+
+impl Records {
+    pub(crate) fn below(state_dir: &Path) -> Self {
+        Self(state_dir.join("deaths"))
+    }
+
+    /// The last ends of a vassal, the newest last; none where none are known. Reads a file.
+    pub(crate) fn of(&self, vassal: &str) -> Vec<Death> {
+        read(&file_of(&self.0, vassal))
+    }
 }
 
 impl Deaths {
@@ -62,7 +60,8 @@ impl Deaths {
     /// # Errors
     /// The directory cannot be made.
     pub(crate) fn keep(state_dir: &Path) -> anyhow::Result<Self> {
-        let dir = state_dir.join("deaths");
+        let records = Records::below(state_dir);
+        let dir = records.0.clone();
         match DirBuilder::new().mode(0o700).create(&dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(error).with_context(|| format!("make {}", dir.display()));
@@ -76,7 +75,12 @@ impl Deaths {
             fs::remove_dir_all(&dir).ok();
             end.send(()).ok();
         })?;
-        Ok(Self { requests: Some(requests), ended })
+        Ok(Self { records, requests: Some(requests), ended })
+    }
+
+    /// Where they can be read while the daemon runs.
+    pub(crate) fn records(&self) -> Records {
+        self.records.clone()
     }
 
     /// Takes from a note what is of interest here.
@@ -129,13 +133,17 @@ fn serve(dir: &Path, queue: &mpsc::Receiver<Request>) {
 }
 
 fn add(file: &Path, death: &Death) -> io::Result<()> {
-    // What cannot be read (the first one, or half of one after a crash) is no reason not to write.
-    let mut deaths: Vec<Death> = fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let mut deaths = read(file);
     deaths.push(death.clone());
     deaths.drain(..deaths.len().saturating_sub(KEPT));
     let new = file.with_extension("new");
     fs::write(&new, serde_json::to_vec_pretty(&deaths)?)?;
     fs::rename(&new, file)
+}
+
+/// What cannot be read (the first one, or half of one after a crash) is no reason not to write.
+fn read(file: &Path) -> Vec<Death> {
+    fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
 /// `shop.ini.json`
@@ -145,6 +153,8 @@ fn file_of(dir: &Path, vassal: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use liege_core::Cause;
+
     use super::*;
 
     fn ended(code: i32) -> Note {
@@ -157,14 +167,15 @@ mod tests {
     }
 
     fn recorded(dir: &Path) -> Vec<Death> {
-        serde_json::from_slice(&fs::read(dir.join("a%2fb.ini.json")).unwrap()).unwrap()
+        assert!(dir.join("a%2fb.ini.json").exists());
+        Records(dir.to_owned()).of("a/b.ini")
     }
 
     #[test]
     fn the_last_ends_are_kept_and_go_with_the_vassal() {
         let dir = tempfile::tempdir().unwrap();
         let (requests, queue) = mpsc::sync_channel(QUEUE);
-        let deaths = Deaths { requests: Some(requests), ended: mpsc::channel().1 };
+        let deaths = Deaths { records: Records::below(dir.path()), requests: Some(requests), ended: mpsc::channel().1 };
         (0..20).for_each(|code| deaths.hear(&ended(code)));
         drop(deaths);
         serve(dir.path(), &queue);
@@ -176,7 +187,7 @@ mod tests {
         assert_eq!((kept[0].cause.as_str(), kept[0].lived), ("exit", 1.5));
 
         let (requests, queue) = mpsc::sync_channel(QUEUE);
-        let deaths = Deaths { requests: Some(requests), ended: mpsc::channel().1 };
+        let deaths = Deaths { records: Records::below(dir.path()), requests: Some(requests), ended: mpsc::channel().1 };
         deaths.hear(&Note::Gone { vassal: "a/b.ini".into() });
         drop(deaths);
         serve(dir.path(), &queue);

@@ -14,6 +14,7 @@ mod children;
 mod clock;
 mod control;
 mod deaths;
+mod events;
 mod file_name;
 mod health;
 mod inbox;

@@ -99,6 +99,7 @@ mod tests {
             since: Time(0),
             owner: None,
             up_since: None,
+            usage: None,
             ready: true,
             accepting: true,
             loyal: false,

@@ -25,8 +25,9 @@ use crate::{
     checks::Means,
     children::Children,
     clock::Clock,
-    control::Control,
+    control::{Control, House},
     deaths::Deaths,
+    events::Events,
     health,
     inbox::inbox,
     life::Nursery,
@@ -106,7 +107,10 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     let mut signals = signals().context("listen to signals")?;
     let children = Arc::new(Children::new());
     let (post, inbox) = inbox(INBOX);
-    let control = Control::serve(Path::new(&spec.control), post.clone())?;
+    let events = Events::new();
+    let deaths = Deaths::keep(Path::new(&spec.state_dir))?;
+    let house = House { post: post.clone(), events: events.clone(), records: deaths.records() };
+    let control = Control::serve(Path::new(&spec.control), house)?;
     let mut monitors = Monitors::start(spec, &post, &children)?;
     tokio::spawn(tell_ready(monitors.watching(), spec.clone()));
     if let Some(every) = spec.health_log {
@@ -128,7 +132,8 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         checks: Means { prober: Prober::new(Arc::clone(&children)), post },
         monitors,
         trace,
-        deaths: Deaths::keep(Path::new(&spec.state_dir))?,
+        deaths,
+        events,
         asker: None,
     };
     the_loop.run(&mut signals).await;

@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    checks::Means, children::Children, clock::Clock, deaths::Deaths, inbox::Mail, life::Nursery, lives::Lives, monitor::Monitors,
-    notes, signals::Told, trace::Trace,
+    checks::Means, children::Children, clock::Clock, deaths::Deaths, events::Events, inbox::Mail, life::Nursery, lives::Lives,
+    monitor::Monitors, notes, signals::Told, trace::Trace,
 };
 
 /// Everything a turn touches.
@@ -31,6 +31,7 @@ pub(crate) struct Loop {
     pub(crate) monitors: Monitors,
     pub(crate) trace: Option<Trace>,
     pub(crate) deaths: Deaths,
+    pub(crate) events: Events,
     /// Who waits for the answer to the request that is being decided.
     pub(crate) asker: Option<oneshot::Sender<Answer>>,
 }
@@ -135,6 +136,7 @@ impl Loop {
             Action::Note(note) => {
                 notes::tell(&note);
                 self.deaths.hear(&note);
+                self.events.hear(&note, |name| self.core.owner(name));
             }
             Action::Quit => return ControlFlow::Break(()),
         }

@@ -42,6 +42,7 @@ pub mod signals;
 pub mod stream;
 pub mod subreaper;
 pub mod unshare;
+pub mod usage;
 pub mod wait;
 pub mod waitfor;
 

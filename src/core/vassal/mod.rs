@@ -212,6 +212,7 @@ impl Vassal {
             ready: life.is_some_and(|l| l.ready),
             accepting: life.is_some_and(|l| l.accepting),
             loyal: life.is_some_and(|l| l.loyal),
+            usage: None,
             mounts: life.map(|l| l.mounts.clone()).unwrap_or_default(),
             leftovers: life.map(|l| l.leftovers.clone()).unwrap_or_default(),
             restarts: self.ends.iter().map(|(word, n)| ((*word).to_owned(), *n)).collect(),

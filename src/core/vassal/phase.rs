@@ -1,9 +1,10 @@
 //! Where a vassal stands: the rows of every table in this room.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a vassal stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Known, and not wanted before somebody starts it.

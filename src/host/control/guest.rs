@@ -1,12 +1,12 @@
 //! Who comes in at the control socket: how many at once, for how long, and who they are.
 //!
-//! A guest who says nothing, or reads nothing, is put out after a while; whoever comes when the room is full is put out at
-//! once. Root has a room of its own, so that other users cannot keep it out.
+//! A guest who says nothing, or reads nothing, is put out after a while; whoever comes when his room is full is put out at
+//! once. One whose question is answered by a stream may stay as long as he reads.
 
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,27 +18,50 @@ use axum::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{UnixListener, UnixStream, unix::SocketAddr},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Sleep, sleep},
 };
 
-const ROOM_OF_ROOT: usize = 64;
-const ROOM_OF_OTHERS: usize = 16;
+use super::rooms::{Place, Rooms};
+
 /// A whole visit, question and answer.
 const VISIT: Duration = Duration::from_secs(5);
+/// How long one who stays may leave unread what was written to him.
+const STALL: Duration = Duration::from_secs(5);
 
 /// The listener.
 #[derive(Debug)]
 pub(super) struct Door {
     listener: UnixListener,
-    root: Arc<Semaphore>,
-    others: Arc<Semaphore>,
+    rooms: Rooms,
 }
 
 /// Who is at the other end, as the kernel says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) uid: u32,
+    stay: Arc<Stay>,
+}
+
+/// Where a guest is: in the room of visits, or among those who stay.
+#[derive(Debug)]
+struct Stay {
+    rooms: Rooms,
+    place: Mutex<(Place, bool)>,
+}
+
+impl Peer {
+    /// The guest may stay, from now on; false: too many of his do.
+    pub(super) fn stay(&self) -> bool {
+        let Some(place) = self.stay.rooms.streams.enter(self.uid) else { return false };
+        *self.stay.place.lock().unwrap_or_else(PoisonError::into_inner) = (place, true);
+        true
+    }
+}
+
+impl Stay {
+    fn is_granted(&self) -> bool {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
 }
 
 /// One connection.
@@ -46,19 +69,22 @@ pub(super) struct Peer {
 pub(super) struct Guest {
     stream: UnixStream,
     until: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    /// Running while something written waits to be read.
+    stalled: Option<Pin<Box<Sleep>>>,
+    stay: Arc<Stay>,
 }
 
 impl Door {
     pub(super) fn new(listener: UnixListener) -> Self {
-        Self { listener, root: Arc::new(Semaphore::new(ROOM_OF_ROOT)), others: Arc::new(Semaphore::new(ROOM_OF_OTHERS)) }
+        Self { listener, rooms: Rooms::new() }
     }
 
     fn admit(&self, stream: UnixStream) -> Option<(Guest, Peer)> {
         let uid = stream.peer_cred().ok()?.uid();
-        let room = if uid == 0 { &self.root } else { &self.others };
-        let place = Arc::clone(room).try_acquire_owned().ok()?;
-        Some((Guest { stream, until: Box::pin(sleep(VISIT)), _place: place }, Peer { uid }))
+        let place = Mutex::new((self.rooms.visits.enter(uid)?, false));
+        let stay = Arc::new(Stay { rooms: self.rooms.clone(), place });
+        let guest = Guest { stream, until: Box::pin(sleep(VISIT)), stalled: None, stay: Arc::clone(&stay) };
+        Some((guest, Peer { uid, stay }))
     }
 }
 
@@ -81,19 +107,35 @@ impl Listener for Door {
     }
 
     fn local_addr(&self) -> io::Result<Peer> {
-        self.listener.local_addr().map(|_: SocketAddr| Peer { uid: 0 })
+        let _: SocketAddr = self.listener.local_addr()?;
+        Err(io::ErrorKind::Unsupported.into()) // nobody's peer
     }
 }
 
 impl Connected<IncomingStream<'_, Door>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
-        *stream.remote_addr()
+        stream.remote_addr().clone()
     }
 }
 
 impl Guest {
     fn overstays(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.stay.is_granted() {
+            return Ok(());
+        }
         match self.until.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// One who does not read is put out too, however long he may stay.
+    fn stalls(&mut self, cx: &mut Context<'_>, waits: bool) -> io::Result<()> {
+        if !waits {
+            self.stalled = None;
+            return Ok(());
+        }
+        match self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL))).as_mut().poll(cx) {
             Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
             Poll::Pending => Ok(()),
         }
@@ -110,7 +152,9 @@ impl AsyncRead for Guest {
 impl AsyncWrite for Guest {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.overstays(cx)?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.stalls(cx, written.is_pending())?;
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,12 +2,21 @@
 //!
 //! It has a thread and a runtime of its own, so that nobody who floods it takes time from the loop; what reaches the loop is
 //! one snapshot or one request at a time. The socket is open to everybody (0666) and tells who is who by the peer's uid, which
-//! the kernel vouches for; for now only root is answered.
+//! the kernel vouches for.
+//!
+//! * `guest.rs`, `rooms.rs`: who comes in, how many, for how long
+//! * `routes.rs`, `openapi.rs`: the table of requests, and its description
+//! * `orders.rs`, `views.rs`, `stream.rs`: what is done about them
 
 mod guest;
+mod openapi;
+mod orders;
+mod rooms;
 mod routes;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::{
     fs,
@@ -19,8 +28,16 @@ use std::{
 use anyhow::{Context, bail};
 use tokio::{net::UnixListener, sync::oneshot};
 
-use crate::inbox::Post;
+use crate::{deaths::Records, events::Events, inbox::Post};
 use guest::{Door, Peer};
+
+/// What whoever asks is answered from.
+#[derive(Clone, Debug)]
+pub(crate) struct House {
+    pub(crate) post: Post,
+    pub(crate) events: Events,
+    pub(crate) records: Records,
+}
 
 /// The served socket. Dropped, it is gone, file and thread.
 #[derive(Debug)]
@@ -35,7 +52,7 @@ impl Control {
     ///
     /// # Errors
     /// Somebody else's socket or file is there, or the directory is missing.
-    pub(crate) fn serve(path: &Path, post: Post) -> anyhow::Result<Self> {
+    pub(crate) fn serve(path: &Path, house: House) -> anyhow::Result<Self> {
         let step = || format!("the control socket {} (emperor-control)", path.display());
         let listener = bind(path).with_context(step)?;
         let (stop, stopped) = oneshot::channel();
@@ -44,7 +61,7 @@ impl Control {
             runtime.block_on(async {
                 match UnixListener::from_std(listener) {
                     Ok(listener) => {
-                        let app = routes::router(post).into_make_service_with_connect_info::<Peer>();
+                        let app = routes::router(house).into_make_service_with_connect_info::<Peer>();
                         tokio::select! {
                             served = axum::serve(Door::new(listener), app) => {
                                 tracing::error!(target: "control", "the control socket: {served:?}");

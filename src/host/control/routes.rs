@@ -1,84 +1,197 @@
-//! What can be asked at the control socket, and what is answered.
+//! The table of what can be asked at the control socket: the router and its description (`openapi.rs`) are both made of it.
 //!
-//! | request | answer |
-//! |---|---|
-//! | `GET /v1/vassals` | 200 and the snapshot |
-//! | `POST /v1/vassals/NAME/reload` (NAME percent-encoded) | 200, 404, 409 where its file never was usable |
-//! | `POST /v1/clear` | 200 |
-//!
-//! Anybody but root gets 403, whatever he asks. An answer that is no snapshot is `{"answer": ...}` or `{"error": ...}`.
+//! Root sees and does all; whoever else asks sees and orders the vassals that run as his own uid, and hears of no other. Every
+//! answer that is not data is a [`Reply`].
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, Path, Request, State},
+    extract::ConnectInfo,
     http::StatusCode,
-    middleware::{Next, from_fn},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
-use liege_core::{Answer, Order, Request as Wish};
-use serde::Serialize;
+use liege_core::{Detail, Happening, Order, Reply, Verdict, View};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::guest::Peer;
-use crate::inbox::Post;
+use super::{House, guest::Peer, openapi, orders, stream, views};
 
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Said {
-    Answer(String),
-    Error(String),
+/// One line of the table.
+pub(super) struct Route {
+    pub(super) method: &'static str,
+    pub(super) path: String,
+    /// A sentence for people.
+    pub(super) about: &'static str,
+    pub(super) queries: &'static [Query],
+    pub(super) answers: Vec<Said>,
+    handler: MethodRouter<House>,
 }
 
-/// All routes.
-pub(super) fn router(inbox: Post) -> Router {
-    Router::new()
-        .route("/v1/vassals", get(vassals))
-        .route("/v1/vassals/{name}/reload", post(reload))
-        .route("/v1/clear", post(clear))
-        .fallback(|| async { error(StatusCode::NOT_FOUND, "no such request".to_owned()) })
-        .layer(from_fn(only_root))
-        .with_state(inbox)
+/// A parameter after the question mark.
+pub(super) struct Query {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    /// `boolean`, `integer` or `string`; a boolean without a value is true.
+    pub(super) kind: &'static str,
 }
 
-async fn only_root(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
-    if peer.uid == 0 {
-        return next.run(request).await;
-    }
-    tracing::debug!(target: "control", uid = peer.uid, "refused");
-    error(StatusCode::FORBIDDEN, "only root may ask this daemon".to_owned())
+/// A possible answer.
+pub(super) struct Said {
+    pub(super) status: StatusCode,
+    pub(super) about: &'static str,
+    pub(super) media: &'static str,
+    pub(super) schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
-async fn vassals(State(inbox): State<Post>) -> Response {
-    match inbox.view().await {
-        Some(view) => Json(view).into_response(),
-        None => ending(),
-    }
+const JSON: &str = "application/json";
+const STREAM: &str = "text/event-stream";
+
+const WATCH: Query =
+    Query { name: "watch", about: "Go on for ever: the snapshot again when something has changed", kind: "boolean" };
+const USAGE: Query = Query { name: "usage", about: "With the memory and processor time of each vassal", kind: "boolean" };
+const VASSAL: Query = Query { name: "vassal", about: "Only what is about this one", kind: "string" };
+const LAST: Query = Query { name: "n", about: "At most so many of the past, the newest", kind: "integer" };
+const FOLLOW: Query =
+    Query { name: "follow", about: "Go on for ever, as a client's Accept: text/event-stream asks for too", kind: "boolean" };
+
+fn said<T: JsonSchema>(status: StatusCode, about: &'static str) -> Said {
+    Said { status, about, media: JSON, schema: SchemaGenerator::subschema_for::<T> }
 }
 
-async fn reload(State(inbox): State<Post>, Path(name): Path<String>) -> Response {
-    tracing::info!(target: "control", vassal = name, "reload");
-    ask(&inbox, Wish::One { vassal: name.into(), order: Order::Reload, by: 0 }).await
+fn streamed<T: JsonSchema>(about: &'static str) -> Said {
+    Said { status: StatusCode::OK, about, media: STREAM, schema: SchemaGenerator::subschema_for::<T> }
 }
 
-async fn clear(State(inbox): State<Post>) -> Response {
-    tracing::info!(target: "control", "clear");
-    ask(&inbox, Wish::Each { order: Order::Clear, by: 0 }).await
+fn unknown() -> Said {
+    said::<Reply>(StatusCode::NOT_FOUND, "Nobody is called so, or nobody of the asker's")
 }
 
-async fn ask(inbox: &Post, wish: Wish) -> Response {
-    match inbox.ask(wish).await {
-        Some(Answer::Done) => Json(Said::Answer("done".to_owned())).into_response(),
-        Some(Answer::Nothing(why)) => Json(Said::Answer(format!("nothing to do: {why}"))).into_response(),
-        Some(Answer::Refused(why)) => error(StatusCode::CONFLICT, why),
-        Some(Answer::Unknown) => error(StatusCode::NOT_FOUND, "no vassal is called so".to_owned()),
-        None => ending(),
-    }
+fn full() -> Said {
+    said::<Reply>(StatusCode::TOO_MANY_REQUESTS, "So many of this user's connections stay already")
 }
 
-fn ending() -> Response {
-    error(StatusCode::SERVICE_UNAVAILABLE, "the daemon is ending".to_owned())
+fn ending() -> Said {
+    said::<Reply>(StatusCode::SERVICE_UNAVAILABLE, "The daemon is ending")
 }
 
-fn error(status: StatusCode, what: String) -> Response {
-    (status, Json(Said::Error(what))).into_response()
+/// All of them.
+pub(super) fn routes() -> Vec<Route> {
+    let read = |path: &str, about, queries, answers, handler| Route {
+        method: "get",
+        path: path.to_owned(),
+        about,
+        queries,
+        answers,
+        handler,
+    };
+    let mut routes = vec![
+        read(
+            "/v1/vassals",
+            "The snapshot: all vassals, and the files that never were usable",
+            &[WATCH, USAGE],
+            vec![
+                said::<View>(StatusCode::OK, "The snapshot"),
+                streamed::<View>("With watch: server-sent events called vassals, a snapshot each"),
+                full(),
+                ending(),
+            ],
+            get(views::all),
+        ),
+        read(
+            "/v1/vassals/{name}",
+            "Everything about one vassal, with what it uses and its last ends",
+            &[],
+            vec![said::<Detail>(StatusCode::OK, "The vassal"), unknown(), ending()],
+            get(views::one),
+        ),
+        read(
+            "/v1/events",
+            "What happened lately, and what happens",
+            &[VASSAL, LAST, FOLLOW],
+            vec![
+                said::<Vec<Happening>>(StatusCode::OK, "The last thousands, the newest last"),
+                streamed::<Happening>(
+                    "With follow: server-sent events called happening; one called missed has the number of those a slow reader lost",
+                ),
+                full(),
+            ],
+            get(stream::events),
+        ),
+        read(
+            "/v1/openapi.json",
+            "This description",
+            &[],
+            vec![said::<serde_json::Value>(StatusCode::OK, "OpenAPI 3.1")],
+            get(|| async { Json(openapi::description()) }),
+        ),
+    ];
+    routes.extend(Order::ALL.map(order_one));
+    routes.extend(Order::ALL.map(order_each));
+    routes.push(Route {
+        method: "post",
+        path: "/v1/rescan".to_owned(),
+        about: "Look at all directories now (root only)",
+        queries: &[],
+        answers: vec![
+            said::<Reply>(StatusCode::OK, "They are being looked at"),
+            said::<Reply>(StatusCode::FORBIDDEN, "The asker is not root"),
+            said::<Reply>(StatusCode::CONFLICT, "No: why"),
+            ending(),
+        ],
+        handler: post(orders::rescan),
+    });
+    routes
+}
+
+fn order_one(order: Order) -> Route {
+    let answers = vec![
+        said::<Reply>(StatusCode::OK, "Done: it is begun; or nothing: it is so already"),
+        unknown(),
+        said::<Reply>(StatusCode::CONFLICT, "Refused: why"),
+        ending(),
+    ];
+    let about = match order {
+        Order::Start => "Run it again after a stop, or without waiting any longer",
+        Order::Stop => "End it; it stays so until a start, whatever becomes of its file",
+        Order::Restart => "Destroy it and let it be born again, clean; no failure of it",
+        Order::Reload => "Reload it as if its file had been touched",
+        Order::Clear => "Forget its failures: if it waits it starts now",
+    };
+    let handler = post(move |house, peer, name| orders::one(house, peer, name, order));
+    Route { method: "post", path: format!("/v1/vassals/{{name}}/{}", order.word()), about, queries: &[], answers, handler }
+}
+
+fn order_each(order: Order) -> Route {
+    let answers = vec![
+        said::<Reply>(StatusCode::OK, "Done: at least one has begun; or nothing"),
+        said::<Reply>(StatusCode::CONFLICT, "Refused by all that had something to do: the first reason"),
+        ending(),
+    ];
+    let about = match order {
+        Order::Start | Order::Stop | Order::Reload | Order::Clear => "The same for every vassal of the asker's",
+        Order::Restart => "The same for every vassal of the asker's that is not stopped, all at once",
+    };
+    let handler = post(move |house, peer| orders::each(house, peer, order));
+    Route { method: "post", path: format!("/v1/{}", order.word()), about, queries: &[], answers, handler }
+}
+
+/// The router of the table.
+pub(super) fn router(house: House) -> Router {
+    let router = routes().into_iter().fold(Router::new(), |router, route| router.route(&route.path, route.handler));
+    router
+        .method_not_allowed_fallback(|| async { no(StatusCode::METHOD_NOT_ALLOWED, Verdict::Refused, "not by this method") })
+        .fallback(|ConnectInfo(peer): ConnectInfo<Peer>| async move {
+            tracing::debug!(target: "control", uid = peer.uid, "no such request");
+            no(StatusCode::NOT_FOUND, Verdict::Unknown, "no such request; GET /v1/openapi.json lists them")
+        })
+        .with_state(house)
+}
+
+/// An answer without data.
+pub(super) fn no(status: StatusCode, answer: Verdict, why: &str) -> Response {
+    (status, Json(Reply { answer, why: Some(why.to_owned()) })).into_response()
+}
+
+/// The loop has ended, or is about to.
+pub(super) fn is_ending() -> Response {
+    no(StatusCode::SERVICE_UNAVAILABLE, Verdict::Refused, "the daemon is ending")
 }

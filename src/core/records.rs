@@ -1,0 +1,118 @@
+//! What the control socket tells beside the snapshot: answers, what happened, last ends, what a vassal uses.
+//!
+//! Plain data, here because host and remote mean the same by it. Moments are seconds since 1970, as a person's clock has them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Answer, Cause, Level, Name, Time, VassalView};
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reply {
+    /// In one word.
+    pub answer: Verdict,
+    /// The reason, where one is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// An answer in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// What was asked for is begun.
+    Done,
+    /// It is so already.
+    Nothing,
+    /// No.
+    Refused,
+    /// Nobody is called so, or nobody of the asker's.
+    Unknown,
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        let (answer, why) = match answer {
+            Answer::Done => (Verdict::Done, None),
+            Answer::Nothing(why) => (Verdict::Nothing, Some(why)),
+            Answer::Refused(why) => (Verdict::Refused, Some(why)),
+            Answer::Unknown => (Verdict::Unknown, Some("no vassal is called so".to_owned())),
+        };
+        Self { answer, why }
+    }
+}
+
+impl std::fmt::Display for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.answer {
+            Verdict::Done => "done",
+            Verdict::Nothing => "nothing to do",
+            Verdict::Refused => "refused",
+            Verdict::Unknown => "unknown",
+        })?;
+        self.why.iter().try_for_each(|why| write!(f, ": {why}"))
+    }
+}
+
+/// Something that happened: a note of the core, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Happening {
+    /// One more than that of the one before; begins anew with the daemon.
+    pub id: u64,
+    /// Seconds since 1970.
+    pub at: f64,
+    /// How loud it is.
+    pub level: Level,
+    /// What kind of thing, in one word.
+    pub kind: String,
+    /// Whom it is about; null: the daemon.
+    pub vassal: Option<Name>,
+    /// The sentence of the log.
+    pub text: String,
+    /// The word of the cause, where it is about an end.
+    pub cause: Option<String>,
+}
+
+/// One end of a vassal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Death {
+    /// Seconds since 1970.
+    pub at: f64,
+    /// The word of the closed list, as in the metric label `cause`.
+    pub cause: String,
+    /// The sentence of the log.
+    pub what: String,
+    /// Everything that is known of the cause.
+    pub detail: Cause,
+    /// Seconds.
+    pub lived: f64,
+    /// Seconds until it is tried again; null: it is not wanted any more.
+    pub again_in: Option<f64>,
+}
+
+/// What the processes of a vassal use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// How many live, its init with them.
+    pub processes: u32,
+    /// Bytes of memory resident; what they share is counted for each of them.
+    pub rss: u64,
+    /// Seconds of processor time, of those that have ended too.
+    pub cpu: f64,
+}
+
+/// Everything about one vassal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Detail {
+    /// When.
+    pub now: Time,
+    /// The same moment in seconds since 1970.
+    pub at: f64,
+    /// Its part of the snapshot; null where its file never was usable.
+    pub vassal: Option<VassalView>,
+    /// The first mistake of a file that never was usable.
+    pub unusable: Option<String>,
+    /// Its last ends, the newest last.
+    pub deaths: Vec<Death>,
+}

@@ -1,0 +1,53 @@
+//! Orders: handed to the core as the asker's, and its answer handed back.
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use liege_core::{Answer, Order, ROOT, Reply, Request, Verdict};
+
+use super::{
+    House,
+    guest::Peer,
+    routes::{is_ending, no},
+};
+
+pub(super) async fn one(
+    State(house): State<House>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(name): Path<String>,
+    order: Order,
+) -> Response {
+    let request = Request::One { vassal: name.as_str().into(), order, by: peer.uid };
+    ask(&house, &peer, Some(&name), order.word(), request).await
+}
+
+pub(super) async fn each(State(house): State<House>, ConnectInfo(peer): ConnectInfo<Peer>, order: Order) -> Response {
+    ask(&house, &peer, None, order.word(), Request::Each { order, by: peer.uid }).await
+}
+
+pub(super) async fn rescan(State(house): State<House>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    if peer.uid != ROOT {
+        return no(StatusCode::FORBIDDEN, Verdict::Refused, "only root may ask for that");
+    }
+    ask(&house, &peer, None, "rescan", Request::Rescan).await
+}
+
+async fn ask(house: &House, peer: &Peer, vassal: Option<&str>, asked: &str, request: Request) -> Response {
+    let Some(answer) = house.post.ask(request).await else { return is_ending() };
+    let status = match answer {
+        Answer::Done | Answer::Nothing(_) => StatusCode::OK,
+        Answer::Refused(_) => StatusCode::CONFLICT,
+        Answer::Unknown => StatusCode::NOT_FOUND,
+    };
+    let is_unknown = answer == Answer::Unknown;
+    let reply = Reply::from(answer);
+    if is_unknown {
+        tracing::debug!(target: "control", uid = peer.uid, vassal, "{asked}: {reply}");
+    } else {
+        tracing::info!(target: "control", uid = peer.uid, vassal, "{asked}: {reply}");
+    }
+    (status, Json(reply)).into_response()
+}

@@ -1,0 +1,118 @@
+//! What goes on for ever, as server-sent events: what happens, and snapshots.
+//!
+//! A stream is pulled by its reader: nothing is queued for it here. What a slow one has not read of the ring is lost to it, and
+//! of snapshots it gets the newest. One that does not read at all is put out (`guest.rs`).
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Query, State},
+    http::{HeaderMap, StatusCode, header::ACCEPT},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::{Stream, stream};
+use liege_core::{Happening, VassalView, Verdict};
+use serde::Deserialize;
+use tokio::time::{sleep, timeout};
+
+use super::{House, guest::Peer, routes::no, views};
+
+/// Snapshots follow each other no faster.
+const SNAPSHOTS_APART: Duration = Duration::from_millis(250);
+/// What changes without a word (the time of a probe, what is used) is looked for so often.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// `?vassal=NAME&n=100&follow`
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    vassal: Option<String>,
+    n: Option<usize>,
+    follow: Option<String>,
+}
+
+pub(super) async fn events(
+    State(house): State<House>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let page = house.events.after(0, peer.uid, asked.vassal.as_deref());
+    let mut past = page.happenings;
+    past.drain(..past.len().saturating_sub(asked.n.unwrap_or(usize::MAX)));
+    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if !views::is_set(asked.follow.as_ref()) && !accepts.contains("text/event-stream") {
+        return Json(past).into_response();
+    }
+    served(&peer, happenings(house, peer.uid, asked.vassal, past, page.last))
+}
+
+/// The snapshots, the first one at once.
+pub(super) fn views(house: House, peer: &Peer, usage: bool) -> Response {
+    served(peer, snapshots(house, peer.uid, usage))
+}
+
+fn served(peer: &Peer, events: impl Stream<Item = Event> + Send + 'static) -> Response {
+    if !peer.stay() {
+        return no(StatusCode::TOO_MANY_REQUESTS, Verdict::Refused, "so many of your connections stay already");
+    }
+    let events = futures::StreamExt::map(events, Ok::<_, Infallible>);
+    Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+}
+
+/// The past, then what happens.
+fn happenings(
+    house: House,
+    uid: u32,
+    vassal: Option<String>,
+    past: Vec<Happening>,
+    last: u64,
+) -> impl Stream<Item = Event> + Send {
+    let heard = house.events.listen();
+    let state = (house, heard, past.into_iter().map(happening).collect::<Vec<_>>().into_iter(), last);
+    stream::unfold(state, move |(house, mut heard, mut waiting, mut last)| {
+        let vassal = vassal.clone();
+        async move {
+            loop {
+                if let Some(event) = waiting.next() {
+                    return Some((event, (house, heard, waiting, last)));
+                }
+                heard.wait_for(|newest| *newest > last).await.ok()?;
+                let page = house.events.after(last, uid, vassal.as_deref());
+                let missed = (page.missed > 0).then(|| Event::default().event("missed").data(page.missed.to_string()));
+                waiting = missed.into_iter().chain(page.happenings.into_iter().map(happening)).collect::<Vec<_>>().into_iter();
+                last = page.last;
+            }
+        }
+    })
+}
+
+fn happening(happening: Happening) -> Event {
+    let text = serde_json::to_string(&happening).unwrap_or_default();
+    Event::default().event("happening").id(happening.id.to_string()).data(text)
+}
+
+fn snapshots(house: House, uid: u32, usage: bool) -> impl Stream<Item = Event> + Send {
+    let heard = house.events.listen();
+    stream::unfold((house, heard, None::<Vec<VassalView>>), move |(house, mut heard, mut sent)| async move {
+        loop {
+            if sent.is_some() {
+                match timeout(LOOK, heard.changed()).await {
+                    Ok(Err(_)) => return None,
+                    Ok(Ok(())) => sleep(SNAPSHOTS_APART).await, // more may follow
+                    Err(_) => {}
+                }
+            }
+            heard.mark_unchanged();
+            let view = views::seen(&house, uid, usage).await?;
+            if sent.as_ref() != Some(&view.vassals) {
+                let event = Event::default().event("vassals").data(serde_json::to_string(&view).unwrap_or_default());
+                sent = Some(view.vassals);
+                return Some((event, (house, heard, sent)));
+            }
+        }
+    })
+}

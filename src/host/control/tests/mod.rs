@@ -1,0 +1,192 @@
+//! The control socket before a loop that only answers: who is answered, what, and what a flood does to others.
+
+mod description;
+mod streams;
+
+use std::{
+    io::{Read, Write},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use liege_core::{Answer, Note, Order, Phase, ROOT, Request, Time, VassalView, View};
+
+use super::{Control, House};
+use crate::{
+    deaths::Records,
+    events::Events,
+    inbox::{Mail, inbox},
+};
+
+struct Scene {
+    dir: tempfile::TempDir,
+    events: Events,
+    control: Option<Control>,
+    /// What the loop was asked.
+    asked: mpsc::Receiver<Request>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::of(View::default())
+    }
+
+    /// A loop whose snapshot is always the same, which knows the vassals of it and does what it is asked to.
+    fn of(view: View) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (post, mut mail) = inbox(16);
+        let (tell, asked) = mpsc::channel();
+        thread::spawn(move || {
+            while let Some(mail) = mail.blocking_recv() {
+                match mail {
+                    Mail::View(answer) => drop(answer.send(view.clone())),
+                    Mail::Asked(request, answer) => {
+                        let known = match &request {
+                            Request::One { vassal, .. } => view.vassals.iter().any(|v| v.name == *vassal),
+                            Request::Each { .. } | Request::Rescan | Request::Shutdown => true,
+                        };
+                        tell.send(request).ok();
+                        answer.send(if known { Answer::Done } else { Answer::Unknown }).unwrap();
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        let events = Events::new();
+        let house = House { post, events: events.clone(), records: Records::below(dir.path()) };
+        let control = Control::serve(&dir.path().join("control.sock"), house).unwrap();
+        Self { control: Some(control), dir, events, asked }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("control.sock")
+    }
+
+    fn ask(&self, request: &str) -> String {
+        ask(&self.socket(), request)
+    }
+
+    /// A connection whose question is asked; the caller reads.
+    fn begin(&self, request: &str) -> UnixStream {
+        begin(&self.socket(), request)
+    }
+}
+
+/// A house with nobody in it.
+fn house() -> House {
+    House { post: inbox(1).0, events: Events::new(), records: Records::below(Path::new("/nonexistent")) }
+}
+
+fn vassal(name: &str) -> VassalView {
+    VassalView {
+        name: name.into(),
+        phase: Phase::Running,
+        pid: Some(i32::try_from(std::process::id()).unwrap()),
+        since: Time(1),
+        owner: Some(1001),
+        up_since: Some(Time(1)),
+        ready: true,
+        accepting: false,
+        loyal: false,
+        usage: None,
+        mounts: Vec::new(),
+        leftovers: Vec::new(),
+        restarts: vec![("exit".into(), 1)],
+        failures: 0,
+        retry_at: None,
+        last_cause: None,
+        config_error: None,
+    }
+}
+
+fn begin(socket: &Path, request: &str) -> UnixStream {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // Who is put out at once has no ear for it.
+    let _ = write!(stream, "{request} HTTP/1.1\r\nHost: liege\r\nConnection: close\r\n\r\n");
+    stream
+}
+
+fn ask(socket: &Path, request: &str) -> String {
+    let mut answer = String::new();
+    begin(socket, request).read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn root_is_answered() {
+    let scene = Scene::new();
+    let answer = scene.ask("GET /v1/vassals");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""vassals":[]"#), "{answer}");
+    let answer = scene.ask("POST /v1/clear");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#"{"answer":"done"}"#), "{answer}");
+    assert_eq!(scene.asked.recv(), Ok(Request::Each { order: Order::Clear, by: ROOT }));
+    let answer = scene.ask("POST /v1/rescan");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(scene.asked.recv(), Ok(Request::Rescan));
+}
+
+#[test]
+fn an_order_goes_to_the_core_with_the_askers_uid() {
+    let scene = Scene::of(View { vassals: vec![vassal("/v/a b.ini")], ..View::default() });
+    for (word, order) in [
+        ("start", Order::Start),
+        ("stop", Order::Stop),
+        ("restart", Order::Restart),
+        ("reload", Order::Reload),
+        ("clear", Order::Clear),
+    ] {
+        let answer = scene.ask(&format!("POST /v1/vassals/%2Fv%2Fa%20b.ini/{word}"));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(scene.asked.recv(), Ok(Request::One { vassal: "/v/a b.ini".into(), order, by: ROOT }));
+        let answer = scene.ask(&format!("GET /v1/vassals/a.ini/{word}"));
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_not_found() {
+    let scene = Scene::new();
+    for request in ["POST /v1/vassals/a.ini/reload", "GET /", "GET /v1/vassals/../../etc/passwd"] {
+        let answer = scene.ask(request);
+        assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains(r#"{"answer":"unknown""#), "{answer}");
+    }
+}
+
+#[test]
+fn guests_who_say_nothing_keep_nobody_out_for_ever() {
+    let scene = Scene::new();
+    let crowd: Vec<UnixStream> = (0..200).map(|_| UnixStream::connect(scene.socket()).unwrap()).collect();
+    let put_out = crowd.iter().filter(|stream| {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // All of them, sooner or later: those for whom there was no room at once, the silent ones after their time.
+        matches!((&**stream).read(&mut [0; 1]), Ok(0) | Err(_))
+    });
+    assert_eq!(put_out.count(), 200);
+    assert!(scene.ask("GET /v1/vassals").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn the_socket_is_open_to_all_and_gone_at_the_end() {
+    let mut scene = Scene::new();
+    let mode = std::fs::metadata(scene.socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o666);
+    scene.control = None;
+    assert!(!scene.socket().exists());
+}
+
+#[test]
+fn a_socket_left_behind_is_replaced_but_none_that_is_served() {
+    let scene = Scene::new();
+    let error = Control::serve(&scene.socket(), house()).unwrap_err();
+    assert!(format!("{error:#}").contains("somebody serves it"), "{error:#}");
+    let stale = scene.dir.path().join("stale");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    drop(Control::serve(&stale, house()).unwrap());
+    std::fs::write(&stale, "").unwrap();
+    let error = Control::serve(&stale, house()).unwrap_err();
+    assert!(format!("{error:#}").contains("something else"), "{error:#}");
+}

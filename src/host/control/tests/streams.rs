@@ -1,0 +1,79 @@
+//! Streams: they outlast a visit, begin with the past, are few for one user, and end for whoever does not read.
+
+use std::io::{BufRead, BufReader};
+
+use super::*;
+
+/// Lines of a stream without its chunks' lengths, for ever.
+fn lines(stream: UnixStream) -> impl Iterator<Item = String> {
+    BufReader::new(stream).lines().map_while(Result::ok)
+}
+
+fn next_data(lines: &mut impl Iterator<Item = String>) -> String {
+    lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned)).expect("the stream goes on")
+}
+
+fn ready(scene: &Scene, vassal: &str) {
+    scene.events.hear(&Note::Ready { vassal: vassal.into(), took: Duration::ZERO }, |_| Some(None));
+}
+
+#[test]
+fn events_are_told_as_a_list_or_for_ever() {
+    let scene = Scene::new();
+    ["a", "b", "a"].iter().for_each(|vassal| ready(&scene, vassal));
+    let answer = scene.ask("GET /v1/events?vassal=a&n=1");
+    assert!(answer.contains(r#""id":3"#) && !answer.contains(r#""id":1"#), "{answer}");
+    assert!(answer.contains(r#""kind":"ready""#) && answer.contains(r#""vassal":"a""#), "{answer}");
+
+    let mut told = lines(scene.begin("GET /v1/events?follow&vassal=a"));
+    assert!(next_data(&mut told).contains(r#""id":1"#));
+    assert!(next_data(&mut told).contains(r#""id":3"#));
+    ready(&scene, "b");
+    ready(&scene, "a");
+    assert!(next_data(&mut told).contains(r#""id":5"#), "what is about others is not told");
+}
+
+#[test]
+fn a_stream_outlasts_a_visit_and_takes_no_place_from_visitors() {
+    let scene = Scene::new();
+    let mut told: Vec<_> = (0..32).map(|_| lines(scene.begin("GET /v1/events?follow=1"))).collect();
+    told.iter_mut().for_each(|lines| assert!(lines.next().unwrap().starts_with("HTTP/1.1 200 ")));
+    let one_more = scene.ask("GET /v1/events?follow=1");
+    assert!(one_more.starts_with("HTTP/1.1 429 "), "{one_more}");
+    // A silent visitor is put out after the time of a visit: that has passed then.
+    assert!(matches!(UnixStream::connect(scene.socket()).unwrap().read(&mut [0; 1]), Ok(0) | Err(_)));
+    ready(&scene, "a");
+    told.iter_mut().for_each(|lines| assert!(next_data(lines).contains(r#""id":1"#)));
+    drop(told);
+    // Their places are free again, as soon as the daemon has seen them leave.
+    let again = || scene.begin("GET /v1/events?follow=1");
+    assert!((0..1000).any(|_| lines(again()).next().is_some_and(|line| line.starts_with("HTTP/1.1 200 "))));
+}
+
+#[test]
+fn who_does_not_read_is_put_out_and_holds_up_nobody() {
+    let scene = Scene::new();
+    let mut deaf = scene.begin("GET /v1/events?follow=1");
+    let mut told = lines(scene.begin("GET /v1/events?follow=1"));
+    let long = "x".repeat(200_000);
+    for n in 1..=100 {
+        ready(&scene, &long);
+        assert!(next_data(&mut told).contains(&format!(r#""id":{n},"#)));
+    }
+    // The deaf one hears nothing new, then its end: what the kernel had taken for it, and no more.
+    let mut taken = Vec::new();
+    // (A read would make it hear again: only the time of a silent visitor, who came now, is long enough.)
+    assert!(matches!(UnixStream::connect(scene.socket()).unwrap().read(&mut [0; 1]), Ok(0) | Err(_)));
+    let _ = deaf.read_to_end(&mut taken);
+    assert!(taken.len() < 50 * 200_000, "{} bytes were kept for it", taken.len());
+}
+
+#[test]
+fn a_watched_snapshot_comes_at_once_and_again_when_something_happens() {
+    let view = View { vassals: vec![vassal("a.ini")], ..View::default() };
+    let scene = Scene::of(view);
+    let mut told = lines(scene.begin("GET /v1/vassals?watch"));
+    assert!(next_data(&mut told).contains("a.ini"));
+    let answer = scene.ask("GET /v1/vassals?watch=0&usage");
+    assert!(answer.contains("content-length") && answer.contains(r#""rss":"#), "{answer}");
+}

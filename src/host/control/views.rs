@@ -1,0 +1,86 @@
+//! The snapshot, cut down to what the asker may see; and one vassal with everything.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use liege_core::{Detail, ROOT, Usage, VassalView, Verdict, View, may};
+use liege_sys::usage;
+use serde::Deserialize;
+use tokio::task::spawn_blocking;
+
+use super::{
+    House,
+    guest::Peer,
+    routes::{is_ending, no},
+    stream,
+};
+
+/// `?watch&usage`
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    watch: Option<String>,
+    usage: Option<String>,
+}
+
+/// Whether a parameter is there and does not say no.
+pub(super) fn is_set(parameter: Option<&String>) -> bool {
+    parameter.is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no"))
+}
+
+pub(super) async fn all(
+    State(house): State<House>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let with_usage = is_set(asked.usage.as_ref());
+    if is_set(asked.watch.as_ref()) {
+        return stream::views(house, &peer, with_usage);
+    }
+    match seen(&house, peer.uid, with_usage).await {
+        Some(view) => Json(view).into_response(),
+        None => is_ending(),
+    }
+}
+
+pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectInfo<Peer>, Path(name): Path<String>) -> Response {
+    let Some(mut view) = seen(&house, peer.uid, false).await else { return is_ending() };
+    view.vassals.retain(|vassal| *vassal.name == *name);
+    let unusable = view.unusable.into_iter().find(|(file, _)| **file == *name).map(|(_, mistake)| mistake);
+    if view.vassals.is_empty() && unusable.is_none() {
+        return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");
+    }
+    let records = house.records.clone();
+    let gathered = spawn_blocking(move || (with_usage(view.vassals).pop(), records.of(&name))).await;
+    let Ok((vassal, deaths)) = gathered else { return is_ending() };
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    Json(Detail { now: view.now, at, vassal, unusable, deaths }).into_response()
+}
+
+/// The snapshot as this user sees it; None: the loop has ended.
+pub(super) async fn seen(house: &House, uid: u32, usage: bool) -> Option<View> {
+    let mut view = house.post.view().await?;
+    if uid != ROOT {
+        view.vassals.retain(|vassal| may(uid, vassal.owner));
+        view.unusable.clear();
+    }
+    if usage {
+        view.vassals = spawn_blocking(move || with_usage(view.vassals)).await.ok()?;
+    }
+    Some(view)
+}
+
+/// Walks over `/proc`.
+fn with_usage(mut vassals: Vec<VassalView>) -> Vec<VassalView> {
+    let roots: Vec<i32> = vassals.iter().filter_map(|vassal| vassal.pid).collect();
+    let trees = usage::of_trees(&roots);
+    for vassal in &mut vassals {
+        let tree = vassal.pid.and_then(|pid| trees.get(&pid));
+        vassal.usage = tree.map(|&usage::Usage { processes, rss, cpu }| Usage { processes, rss, cpu });
+    }
+    vassals
+}

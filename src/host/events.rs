@@ -1,0 +1,171 @@
+//! What happened lately, kept for whoever asks, and for whoever listens.
+//!
+//! The loop writes, the control socket reads. A ring of the last few thousand: a reader that is slow loses its oldest, is told how
+//! many, and costs the loop nothing; there is no queue for each of them.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use liege_core::{Happening, Level, Name, Note, may};
+use tokio::sync::watch;
+
+/// So many are kept.
+const KEPT: usize = 4096;
+/// Bytes of one sentence. A longer one (a file of a thousand mistakes) is whole in the log.
+const LONGEST: usize = 4096;
+
+/// The ring, one copy per reader.
+#[derive(Clone, Debug)]
+pub(crate) struct Events(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    ring: Mutex<Ring>,
+    /// The id of the last one: wakes who listens.
+    last: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    last: u64,
+    kept: VecDeque<Arc<Kept>>,
+    /// Whose each vassal was when something was last heard of it: of one that has just gone nobody else knows.
+    owners: HashMap<Name, Option<u32>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// Who may hear of it beside root.
+    owner: Option<u32>,
+    happening: Happening,
+}
+
+/// What a reader gets at once.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Page {
+    /// The happenings it may see, in order.
+    pub(crate) happenings: Vec<Happening>,
+    /// How many are lost that it has not seen, its own or others'.
+    pub(crate) missed: u64,
+    /// From where to read on.
+    pub(crate) last: u64,
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Shared { ring: Mutex::default(), last: watch::Sender::new(0) }))
+    }
+
+    /// Keeps a note. `owner` tells whose a vassal is; None: there is no such vassal any more.
+    pub(crate) fn hear(&self, note: &Note, owner: impl FnOnce(&Name) -> Option<Option<u32>>) {
+        let level = note.level();
+        if level == Level::Debug {
+            return;
+        }
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let mut ring = self.lock();
+        let owner = note.vassal().and_then(|name| ring.owner(name, owner(name), matches!(note, Note::Gone { .. })));
+        ring.last += 1;
+        let happening = Happening {
+            id: ring.last,
+            at,
+            level,
+            kind: note.kind().to_owned(),
+            vassal: note.vassal().cloned(),
+            text: cut(note.to_string()),
+            cause: note.cause().map(|cause| cause.word().to_owned()),
+        };
+        if ring.kept.len() == KEPT {
+            ring.kept.pop_front();
+        }
+        ring.kept.push_back(Arc::new(Kept { owner, happening }));
+        let last = ring.last;
+        drop(ring);
+        self.0.last.send_replace(last);
+    }
+
+    /// What happened after `since`, as far as it is kept, `by` may see it and it is about `vassal`.
+    pub(crate) fn after(&self, since: u64, by: u32, vassal: Option<&str>) -> Page {
+        let (last, kept) = {
+            let ring = self.lock();
+            let first = ring.last - ring.kept.len() as u64; // the id before the oldest
+            let skipped = usize::try_from(since.saturating_sub(first)).unwrap_or(usize::MAX);
+            (ring.last, ring.kept.iter().skip(skipped).cloned().collect::<Vec<_>>())
+        };
+        let missed = kept.first().map_or(0, |oldest| oldest.happening.id.saturating_sub(since + 1));
+        let seen = kept
+            .iter()
+            .filter(|kept| may(by, kept.owner) && vassal.is_none_or(|name| kept.happening.vassal.as_deref() == Some(name)));
+        Page { happenings: seen.map(|kept| kept.happening.clone()).collect(), missed, last }
+    }
+
+    /// Told whenever something happens.
+    pub(crate) fn listen(&self) -> watch::Receiver<u64> {
+        self.0.last.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+impl Ring {
+    fn owner(&mut self, name: &Name, known: Option<Option<u32>>, is_gone: bool) -> Option<u32> {
+        let owner = known.unwrap_or_else(|| self.owners.get(name).copied().flatten());
+        if is_gone {
+            self.owners.remove(name);
+        } else if known.is_some() {
+            self.owners.insert(name.clone(), owner);
+        }
+        owner
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(vassal: &str) -> Note {
+        Note::Ready { vassal: vassal.into(), took: std::time::Duration::ZERO }
+    }
+
+    fn ids(page: &Page) -> Vec<u64> {
+        page.happenings.iter().map(|happening| happening.id).collect()
+    }
+
+    #[test]
+    fn the_last_thousands_are_kept_and_a_slow_reader_is_told_what_it_lost() {
+        let events = Events::new();
+        (0..KEPT + 10).for_each(|_| events.hear(&ready("a"), |_| Some(None)));
+        let page = events.after(0, 0, None);
+        assert_eq!((page.happenings.len(), page.missed, page.last), (KEPT, 10, KEPT as u64 + 10));
+        let page = events.after(KEPT as u64 + 8, 0, None);
+        assert_eq!((ids(&page), page.missed), (vec![KEPT as u64 + 9, KEPT as u64 + 10], 0));
+        assert_eq!(events.after(page.last, 0, None), Page { last: page.last, ..Page::default() });
+    }
+
+    #[test]
+    fn others_hear_of_their_own_only_to_the_end() {
+        let events = Events::new();
+        events.hear(&ready("mine"), |_| Some(Some(1001)));
+        events.hear(&ready("roots"), |_| Some(None));
+        events.hear(&Note::ShuttingDown { vassals: 2 }, |_| None);
+        events.hear(&Note::Gone { vassal: "mine".into() }, |_| None);
+        events.hear(&Note::BadConfig { vassal: "mine".into(), runs_on: false, diagnostics: Vec::new() }, |_| None);
+        assert_eq!(ids(&events.after(0, 1001, None)), [1, 4], "who comes after it is somebody else");
+        assert!(ids(&events.after(0, 1002, None)).is_empty());
+        assert_eq!(ids(&events.after(0, 0, Some("mine"))), [1, 4, 5]);
+    }
+}
