@@ -109,7 +109,8 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     let (post, inbox) = inbox(INBOX);
     let events = Events::new();
     let deaths = Deaths::keep(Path::new(&spec.state_dir))?;
-    let house = House { post: post.clone(), events: events.clone(), records: deaths.records() };
+    let logs = Arc::new(VassalLogs::below(&spec.log_dir));
+    let house = House { post: post.clone(), events: events.clone(), records: deaths.records(), logs: Arc::clone(&logs) };
     let control = Control::serve(Path::new(&spec.control), house)?;
     let mut monitors = Monitors::start(spec, &post, &children)?;
     tokio::spawn(tell_ready(monitors.watching(), spec.clone()));
@@ -121,13 +122,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         clock: Clock::start(),
         inbox,
         children: Arc::clone(&children),
-        nursery: Nursery {
-            birthplace,
-            children: Arc::clone(&children),
-            cgroups: Arc::default(),
-            logs: Arc::new(VassalLogs::below(&spec.log_dir)),
-            post: post.clone(),
-        },
+        nursery: Nursery { birthplace, children: Arc::clone(&children), cgroups: Arc::default(), logs, post: post.clone() },
         lives: Lives::default(),
         checks: Means { prober: Prober::new(Arc::clone(&children)), post },
         monitors,

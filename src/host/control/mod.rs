@@ -6,9 +6,10 @@
 //!
 //! * `guest.rs`, `rooms.rs`: who comes in, how many, for how long
 //! * `routes.rs`, `openapi.rs`: the table of requests, and its description
-//! * `orders.rs`, `views.rs`, `stream.rs`: what is done about them
+//! * `orders.rs`, `views.rs`, `stream.rs`, `log.rs`: what is done about them
 
 mod guest;
+mod log;
 mod openapi;
 mod orders;
 mod rooms;
@@ -22,13 +23,14 @@ use std::{
     fs,
     os::unix::{fs::PermissionsExt, net::UnixListener as StdListener},
     path::{Path, PathBuf},
+    sync::Arc,
     thread::JoinHandle,
 };
 
 use anyhow::{Context, bail};
 use tokio::{net::UnixListener, sync::oneshot};
 
-use crate::{deaths::Records, events::Events, inbox::Post};
+use crate::{deaths::Records, events::Events, inbox::Post, vassal_logs::VassalLogs};
 use guest::{Door, Peer};
 
 /// What whoever asks is answered from.
@@ -37,6 +39,7 @@ pub(crate) struct House {
     pub(crate) post: Post,
     pub(crate) events: Events,
     pub(crate) records: Records,
+    pub(crate) logs: Arc<VassalLogs>,
 }
 
 /// The served socket. Dropped, it is gone, file and thread.
@@ -72,6 +75,7 @@ impl Control {
                     Err(error) => tracing::error!(target: "control", "the control socket: {error}"),
                 }
             });
+            runtime.shutdown_background(); // a thread stuck in a log on a dead disk ends with the process
         });
         Ok(Self { path: path.to_owned(), stop: Some(stop), thread: Some(thread.with_context(step)?) })
     }

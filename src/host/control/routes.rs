@@ -13,7 +13,7 @@ use axum::{
 use liege_core::{Detail, Happening, Order, Reply, Verdict, View};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{House, guest::Peer, openapi, orders, stream, views};
+use super::{House, guest::Peer, log, openapi, orders, stream, views};
 
 /// One line of the table.
 pub(super) struct Route {
@@ -49,6 +49,7 @@ const WATCH: Query =
     Query { name: "watch", about: "Go on for ever: the snapshot again when something has changed", kind: "boolean" };
 const USAGE: Query = Query { name: "usage", about: "With the memory and processor time of each vassal", kind: "boolean" };
 const VASSAL: Query = Query { name: "vassal", about: "Only what is about this one", kind: "string" };
+const LINES: Query = Query { name: "n", about: "So many lines, 100 unless said otherwise, or all", kind: "string" };
 const LAST: Query = Query { name: "n", about: "At most so many of the past, the newest", kind: "integer" };
 const FOLLOW: Query =
     Query { name: "follow", about: "Go on for ever, as a client's Accept: text/event-stream asks for too", kind: "boolean" };
@@ -102,6 +103,25 @@ pub(super) fn routes() -> Vec<Route> {
             &[],
             vec![said::<Detail>(StatusCode::OK, "The vassal"), unknown(), ending()],
             get(views::one),
+        ),
+        read(
+            "/v1/vassals/{name}/log",
+            "What it says: its last lines, each with its time and who said it; root may also ask for one that is gone",
+            &[LINES, FOLLOW],
+            vec![
+                Said {
+                    status: StatusCode::OK,
+                    about: "The lines",
+                    media: "text/plain",
+                    schema: SchemaGenerator::subschema_for::<String>,
+                },
+                said::<Reply>(StatusCode::BAD_REQUEST, "n is no number"),
+                unknown(),
+                said::<Reply>(StatusCode::CONFLICT, "It cannot be read: why"),
+                full(),
+                ending(),
+            ],
+            get(log::log),
         ),
         read(
             "/v1/events",
@@ -189,6 +209,11 @@ pub(super) fn router(house: House) -> Router {
 /// An answer without data.
 pub(super) fn no(status: StatusCode, answer: Verdict, why: &str) -> Response {
     (status, Json(Reply { answer, why: Some(why.to_owned()) })).into_response()
+}
+
+/// He has enough of us.
+pub(super) fn too_many() -> Response {
+    no(StatusCode::TOO_MANY_REQUESTS, Verdict::Refused, "so many of your connections stay already")
 }
 
 /// The loop has ended, or is about to.

@@ -8,18 +8,18 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     Json,
     extract::{ConnectInfo, Query, State},
-    http::{HeaderMap, StatusCode, header::ACCEPT},
+    http::{HeaderMap, header::ACCEPT},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
 };
 use futures::{Stream, stream};
-use liege_core::{Happening, VassalView, Verdict};
+use liege_core::{Happening, VassalView};
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
-use super::{House, guest::Peer, routes::no, views};
+use super::{House, guest::Peer, routes::too_many, views};
 
 /// Snapshots follow each other no faster.
 const SNAPSHOTS_APART: Duration = Duration::from_millis(250);
@@ -57,7 +57,7 @@ pub(super) fn views(house: House, peer: &Peer, usage: bool) -> Response {
 
 fn served(peer: &Peer, events: impl Stream<Item = Event> + Send + 'static) -> Response {
     if !peer.stay() {
-        return no(StatusCode::TOO_MANY_REQUESTS, Verdict::Refused, "so many of your connections stay already");
+        return too_many();
     }
     let events = futures::StreamExt::map(events, Ok::<_, Infallible>);
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()

@@ -1,6 +1,6 @@
 //! A log as a stream of its bytes: what there is, and, followed, what comes.
 
-use std::{io, path::Path};
+use std::{io, path::PathBuf};
 
 use futures::{Stream, StreamExt, stream};
 use inotify::{Inotify, WatchMask};
@@ -16,20 +16,19 @@ const PIECE: usize = 64 << 10;
 /// # Errors
 /// There is no such log; or it cannot be watched (no inotify instance is left).
 pub(crate) async fn bytes(
-    directory: &Path,
+    directory: PathBuf,
     lines: Option<usize>,
     follow: bool,
-) -> io::Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static> {
+) -> io::Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>> {
     // Watched first, so that nothing is missed between the last read and the first wait.
     let mut changes = None;
     if follow {
         let inotify = Inotify::init()?;
         let what = WatchMask::MODIFY | WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::DELETE;
-        inotify.watches().add(directory, what)?;
+        inotify.watches().add(&directory, what)?;
         changes = Some(inotify.into_event_stream(vec![0; 1024])?);
     }
     // The disk may be slow or dead: only a thread of its own waits for it.
-    let directory = directory.to_owned();
     let reader = spawn_blocking(move || Reader::before(&directory, lines)).await??;
     Ok(stream::try_unfold((reader, changes), |(mut reader, mut changes)| async move {
         loop {
@@ -63,17 +62,17 @@ mod tests {
     async fn what_is_there_and_what_comes() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("log"), "a\nb\n").unwrap();
-        let mut once = Box::pin(bytes(dir.path(), Some(1), false).await.unwrap());
+        let mut once = Box::pin(bytes(dir.path().into(), Some(1), false).await.unwrap());
         assert_eq!(once.next().await.unwrap().unwrap(), b"b\n");
         assert!(once.next().await.is_none());
 
-        let mut followed = Box::pin(bytes(dir.path(), Some(1), true).await.unwrap());
+        let mut followed = Box::pin(bytes(dir.path().into(), Some(1), true).await.unwrap());
         assert_eq!(followed.next().await.unwrap().unwrap(), b"b\n");
         fs::File::options().append(true).open(dir.path().join("log")).unwrap().write_all(b"c\n").unwrap();
         assert_eq!(followed.next().await.unwrap().unwrap(), b"c\n");
         fs::rename(dir.path().join("log"), dir.path().join("log.1")).unwrap();
         fs::write(dir.path().join("log"), "d\n").unwrap();
         assert_eq!(followed.next().await.unwrap().unwrap(), b"d\n");
-        assert!(bytes(&dir.path().join("nobody"), None, true).await.is_err());
+        assert!(bytes(dir.path().join("nobody"), None, true).await.is_err());
     }
 }

@@ -14,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use futures::Stream;
 use liege_spec::LogTo;
 use liege_sys::detached;
 
@@ -33,13 +34,30 @@ impl VassalLogs {
         Self { directory: directory.into() }
     }
 
+    /// What a vassal has said, from before the last so many lines on (None: from the beginning); followed, it does not end.
+    ///
+    /// # Errors
+    /// `NotFound`: it has no log.
+    pub(crate) async fn read(
+        &self,
+        vassal: &str,
+        lines: Option<usize>,
+        follow: bool,
+    ) -> io::Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>> {
+        follow::bytes(self.of(vassal), lines, follow).await
+    }
+
+    fn of(&self, vassal: &str) -> PathBuf {
+        self.directory.join(file_name(vassal))
+    }
+
     /// What init is given: None where the output goes where the daemon's goes, also where the log cannot be had, which is said
     /// and keeps nobody from starting. Blocks.
     pub(crate) fn place(&self, vassal: &str, to: LogTo) -> Option<OwnedFd> {
         let (what, place) = match to {
             LogTo::Inherit => return None,
             LogTo::File => {
-                let directory = self.directory.join(file_name(vassal));
+                let directory = self.of(vassal);
                 let place = make(&directory).and_then(|()| Ok(detached::tree(&directory)?));
                 (directory.display().to_string(), place)
             }

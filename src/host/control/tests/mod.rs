@@ -19,6 +19,7 @@ use crate::{
     deaths::Records,
     events::Events,
     inbox::{Mail, inbox},
+    vassal_logs::VassalLogs,
 };
 
 struct Scene {
@@ -56,9 +57,16 @@ impl Scene {
             }
         });
         let events = Events::new();
-        let house = House { post, events: events.clone(), records: Records::below(dir.path()) };
+        let logs = VassalLogs::below(dir.path().join("logs").to_str().unwrap()).into();
+        let house = House { post, events: events.clone(), records: Records::below(dir.path()), logs };
         let control = Control::serve(&dir.path().join("control.sock"), house).unwrap();
         Self { control: Some(control), dir, events, asked }
+    }
+
+    fn write_log(&self, vassal: &str, text: &str) {
+        let directory = self.dir.path().join("logs").join(vassal);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("log"), text).unwrap();
     }
 
     fn socket(&self) -> PathBuf {
@@ -77,7 +85,12 @@ impl Scene {
 
 /// A house with nobody in it.
 fn house() -> House {
-    House { post: inbox(1).0, events: Events::new(), records: Records::below(Path::new("/nonexistent")) }
+    House {
+        post: inbox(1).0,
+        events: Events::new(),
+        records: Records::below(Path::new("/nonexistent")),
+        logs: VassalLogs::below("/nonexistent").into(),
+    }
 }
 
 fn vassal(name: &str) -> VassalView {

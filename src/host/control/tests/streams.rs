@@ -34,6 +34,26 @@ fn events_are_told_as_a_list_or_for_ever() {
 }
 
 #[test]
+fn a_log_is_told_from_its_last_lines_on() {
+    let scene = Scene::of(View { vassals: vec![vassal("a.ini")], ..View::default() });
+    assert!(scene.ask("GET /v1/vassals/a.ini/log").starts_with("HTTP/1.1 404 "), "it has none");
+    scene.write_log("a.ini", "one\ntwo\nthree\n");
+    scene.write_log("gone.ini", "once\n");
+    let body = |request: &str| lines(scene.begin(request)).skip_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    assert!(body("GET /v1/vassals/a.ini/log?n=2").contains("two three"));
+    assert!(!body("GET /v1/vassals/a.ini/log?n=2").contains("one"));
+    assert!(body("GET /v1/vassals/a.ini/log?n=all").contains("one two three"));
+    assert!(body("GET /v1/vassals/gone.ini/log").contains("once"), "root may read what is gone");
+    assert!(scene.ask("GET /v1/vassals/a.ini/log?n=many").starts_with("HTTP/1.1 400 "));
+    assert!(scene.ask("GET /v1/vassals/%2e%2e/log").starts_with("HTTP/1.1 404 "), "no way out of the directory");
+
+    let mut told = lines(scene.begin("GET /v1/vassals/a.ini/log?n=1&follow"));
+    assert!(told.any(|line| line == "three"));
+    scene.write_log("a.ini", "one\ntwo\nthree\nfour\n");
+    assert!(told.any(|line| line == "four"));
+}
+
+#[test]
 fn a_stream_outlasts_a_visit_and_takes_no_place_from_visitors() {
     let scene = Scene::new();
     let mut told: Vec<_> = (0..32).map(|_| lines(scene.begin("GET /v1/events?follow=1"))).collect();
