@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -230,6 +230,7 @@ impl Emperor {
                     breathe(Duration::from_millis(10));
                 }
             }
+            wait_until("the records of deaths to go with the vassals", SHORT, || entries(&self.state.join("deaths")).is_empty());
             self.signal(Signal::SIGTERM);
             let status = self.wait_exit(SHORT);
             assert!(status.code() == Some(0), "the daemon ended with {status} (signal {:?})", status.signal());
@@ -237,13 +238,15 @@ impl Emperor {
         }
     }
 
-    /// What a daemon that ended in order leaves in its state directory and beside it: logs, which it has for that, else nothing.
+    /// What a daemon that ended in order leaves in its state directory and beside it: nothing but the logs, and why the
+    /// vassals died whose files are there.
     ///
     /// # Panics
     /// When there is something.
     pub fn assert_state_gone(&self) {
-        let entries = fs::read_dir(&self.state).into_iter().flatten().flatten();
-        let mut left: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| !path.ends_with("logs")).collect();
+        let mut left = entries(&self.state);
+        let records = entries(&self.state.join("deaths"));
+        left.retain(|path| !path.ends_with("logs") && (records.is_empty() || !path.ends_with("deaths")));
         left.extend(self.control.exists().then(|| self.control.clone()));
         assert!(left.is_empty(), "left by the daemon: {left:?}");
     }
@@ -253,4 +256,9 @@ impl Emperor {
             let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
         }
     }
+}
+
+/// What is in a directory; nothing, if there is none.
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }

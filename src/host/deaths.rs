@@ -1,15 +1,18 @@
 //! Why vassals died, kept for whoever asks later: the last few ends of each, a small JSON file in the state directory.
 //!
 //! The log says it too, once, among everything else; this is for three in the morning. The files are written by a thread of their
-//! own, each as a whole and renamed into place; a disk that does not keep up costs records, never the loop. A vassal whose file is
-//! gone has no records, and a daemon that ends in order leaves none; one that was killed leaves them to be read.
+//! own, each as a whole and renamed into place; a disk that does not keep up costs records, never the loop.
+//!
+//! They outlive the daemon, so that whoever has restarted it can still ask why. They go with the vassal's file. One whose file went
+//! while no daemon looked is never heard of in the next daemon's life: that one takes the record away when it ends in order.
 
 use std::{
+    collections::{HashMap, HashSet},
     fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -31,11 +34,17 @@ enum Request {
     Forget(Name),
 }
 
+/// The names that were heard of and have a file. Beside the queue, which may be full.
+type Known = Arc<Mutex<HashSet<Name>>>;
+
 /// The records of all vassals.
 #[derive(Debug)]
 pub(crate) struct Deaths {
     records: Records,
     requests: Option<mpsc::SyncSender<Request>>,
+    known: Known,
+    /// The daemon ends: from now on vassals go, and their files stay.
+    ending: bool,
     ended: mpsc::Receiver<()>,
 }
 
@@ -70,12 +79,15 @@ impl Deaths {
         }
         let (requests, queue) = mpsc::sync_channel(QUEUE);
         let (end, ended) = mpsc::channel();
-        std::thread::Builder::new().name("deaths".into()).stack_size(128 << 10).spawn(move || {
-            serve(&dir, &queue);
-            fs::remove_dir_all(&dir).ok();
-            end.send(()).ok();
+        let known = Known::default();
+        std::thread::Builder::new().name("deaths".into()).stack_size(128 << 10).spawn({
+            let known = Arc::clone(&known);
+            move || {
+                serve(&dir, &queue, &known);
+                end.send(()).ok();
+            }
         })?;
-        Ok(Self { records, requests: Some(requests), ended })
+        Ok(Self { records, requests: Some(requests), known, ending: false, ended })
     }
 
     /// Where they can be read while the daemon runs.
@@ -84,8 +96,16 @@ impl Deaths {
     }
 
     /// Takes from a note what is of interest here.
-    pub(crate) fn hear(&self, note: &Note) {
+    pub(crate) fn hear(&mut self, note: &Note) {
         let request = match note {
+            Note::Added { vassal } | Note::BadConfig { vassal, .. } => {
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(vassal.clone());
+                return;
+            }
+            Note::ShuttingDown { .. } => {
+                self.ending = true;
+                return;
+            }
             Note::Ended { vassal, cause, lived, again_in } => Request::Add(
                 vassal.clone(),
                 Box::new(Death {
@@ -97,7 +117,11 @@ impl Deaths {
                     again_in: again_in.as_ref().map(Duration::as_secs_f64),
                 }),
             ),
-            Note::Gone { vassal } => Request::Forget(vassal.clone()),
+            Note::Gone { .. } if self.ending => return,
+            Note::Gone { vassal } => {
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(vassal);
+                Request::Forget(vassal.clone())
+            }
             _ => return,
         };
         if let Some(requests) = &self.requests {
@@ -113,22 +137,50 @@ impl Drop for Deaths {
     }
 }
 
-fn serve(dir: &Path, queue: &mpsc::Receiver<Request>) {
-    let mut has_failed = false;
+/// Writes until the daemon ends, then takes away the records of those it has never heard of.
+fn serve(dir: &Path, queue: &mpsc::Receiver<Request>, known: &Known) {
+    let mut failing = Failing::default();
     while let Ok(request) = queue.recv() {
-        let answer = match &request {
-            Request::Add(vassal, death) => add(&file_of(dir, vassal), death),
-            Request::Forget(vassal) => fs::remove_file(file_of(dir, vassal)).or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            }),
+        let (vassal, answer) = match &request {
+            Request::Add(vassal, death) => (vassal, add(&file_of(dir, vassal), death)),
+            Request::Forget(vassal) => (vassal, forget(&file_of(dir, vassal))),
         };
-        if let Err(error) = &answer
-            && !has_failed
+        if failing.is_news(vassal, answer.as_ref().err().map(io::Error::kind))
+            && let Err(error) = answer
         {
-            tracing::warn!(target: "emperor", "{}: {error}; why vassals died is in the log only", dir.display());
+            tracing::warn!(
+                target: "emperor", vassal = &**vassal, "{}: {error}; why such vassals died is in the log only", dir.display()
+            );
         }
-        has_failed = answer.is_err();
+    }
+    let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept: HashSet<PathBuf> = known.iter().map(|vassal| file_of(dir, vassal)).collect();
+    for file in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if !kept.contains(&file) {
+            fs::remove_file(file).ok(); // the next end tries again
+        }
+    }
+    fs::remove_dir(dir).ok(); // where there is a record it stays
+}
+
+/// Whose records cannot be written, and why not. Each kind of trouble is news once, until whoever met it writes well again.
+#[derive(Debug, Default)]
+struct Failing(HashMap<Name, io::ErrorKind>);
+
+impl Failing {
+    fn is_news(&mut self, vassal: &Name, trouble: Option<io::ErrorKind>) -> bool {
+        let before = self.0.remove(vassal);
+        let Some(kind) = trouble else { return false };
+        let is_news = before != Some(kind) && !self.0.values().any(|other| *other == kind);
+        self.0.insert(vassal.clone(), kind);
+        is_news
+    }
+}
+
+fn forget(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -167,39 +219,76 @@ mod tests {
     }
 
     fn recorded(dir: &Path) -> Vec<Death> {
-        assert!(dir.join("a%2fb.ini.json").exists());
-        Records(dir.to_owned()).of("a/b.ini")
+        assert!(dir.join("deaths/a%2fb.ini.json").exists());
+        Records::below(dir).of("a/b.ini")
+    }
+
+    /// A life of a daemon: what it heard, then its end.
+    fn daemon(dir: &Path, notes: impl IntoIterator<Item = Note>) {
+        let mut deaths = Deaths::keep(dir).unwrap();
+        notes.into_iter().for_each(|note| deaths.hear(&note));
+        deaths.requests = None;
+        deaths.ended.recv().unwrap();
+    }
+
+    fn added() -> Note {
+        Note::Added { vassal: "a/b.ini".into() }
+    }
+
+    fn shutting_down() -> Note {
+        Note::ShuttingDown { vassals: 1 }
+    }
+
+    fn gone() -> Note {
+        Note::Gone { vassal: "a/b.ini".into() }
     }
 
     #[test]
-    fn the_last_ends_are_kept_and_go_with_the_vassal() {
+    fn the_last_ends_are_kept_over_the_end_of_the_daemon() {
         let dir = tempfile::tempdir().unwrap();
-        let (requests, queue) = mpsc::sync_channel(QUEUE);
-        let deaths = Deaths { records: Records::below(dir.path()), requests: Some(requests), ended: mpsc::channel().1 };
-        (0..20).for_each(|code| deaths.hear(&ended(code)));
-        drop(deaths);
-        serve(dir.path(), &queue);
+        daemon(dir.path(), [added()].into_iter().chain((0..12).map(ended)).chain([shutting_down(), gone()]));
+        daemon(dir.path(), [added()].into_iter().chain((12..20).map(ended)).chain([shutting_down(), gone()]));
         let kept = recorded(dir.path());
         assert_eq!(
             kept.iter().map(|death| death.detail.clone()).collect::<Vec<_>>(),
             (4..20).map(|code| Cause::Exit { code }).collect::<Vec<_>>()
         );
         assert_eq!((kept[0].cause.as_str(), kept[0].lived), ("exit", 1.5));
+    }
 
-        let (requests, queue) = mpsc::sync_channel(QUEUE);
-        let deaths = Deaths { records: Records::below(dir.path()), requests: Some(requests), ended: mpsc::channel().1 };
-        deaths.hear(&Note::Gone { vassal: "a/b.ini".into() });
-        drop(deaths);
-        serve(dir.path(), &queue);
+    #[test]
+    fn they_go_with_the_file_of_the_vassal() {
+        let dir = tempfile::tempdir().unwrap();
+        daemon(dir.path(), [added(), ended(1), gone(), shutting_down()]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
-    fn a_daemon_that_ends_in_order_leaves_none() {
+    fn a_vassal_that_a_whole_daemon_never_heard_of_is_gone_for_good() {
         let dir = tempfile::tempdir().unwrap();
-        let deaths = Deaths::keep(dir.path()).unwrap();
-        deaths.hear(&ended(1));
-        drop(deaths);
+        daemon(dir.path(), [added(), ended(1), shutting_down()]);
+        assert_eq!(recorded(dir.path()).len(), 1);
+        daemon(dir.path(), [shutting_down()]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_trouble_is_told_once_whatever_others_write_meanwhile() {
+        let mut failing = Failing::default();
+        let [a, b]: [Name; 2] = ["a".into(), "b".into()];
+        let (long, full) = (Some(io::ErrorKind::InvalidFilename), Some(io::ErrorKind::StorageFull));
+        let heard = [(&a, long), (&b, None), (&a, long), (&b, full), (&a, full), (&a, long), (&b, None), (&a, None), (&b, full)];
+        assert_eq!(
+            heard.map(|(vassal, trouble)| failing.is_news(vassal, trouble)),
+            [true, false, false, true, false, true, false, false, true]
+        );
+    }
+
+    #[test]
+    fn a_name_no_file_can_have_costs_nothing_but_its_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = Note::Ended { vassal: "x".repeat(300).into(), cause: Cause::Requested, lived: Duration::ZERO, again_in: None };
+        daemon(dir.path(), [added(), long, ended(1), shutting_down()]);
+        assert_eq!(recorded(dir.path()).len(), 1);
     }
 }
