@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use liege_integration_tests::apps::Reporter;
-use liege_integration_tests::{LONG, story, wait_until};
+use liege_integration_tests::{LONG, SHORT, procs, story, wait_until};
 use nix::mount::{MsFlags, mount};
+use nix::sys::signal::Signal;
 
 /// A hierarchy of its kind, mounted in the story's own namespace.
 fn hierarchy(at: &Path, kind: &str, controllers: Option<&str>) -> PathBuf {
@@ -157,6 +159,65 @@ fn a_group_that_was_there_stays_and_two_vassals_may_share_one() {
     });
 }
 
+/// Without a pid namespace, a bomb that starts more whenever one is killed ends with the vassal, at once, by the group's own kill.
+#[test]
+fn a_fork_bomb_ends_with_its_group() {
+    story(|host| {
+        let tree = hierarchy(&host.path("two"), "cgroup2", None);
+        let group = tree.join(own_name(""));
+        let full = host.open_dir("out").join("full");
+        let emperor = host.emperor().namespaces(Some("fs")).start();
+        // The number of its user's processes is the machine's; nobody else is this user.
+        let text = format!(
+            "[vassal]\ncommand = {} {}\nuid = 31999\ngid = 31999\nlimit-nproc = 600\nstop-timeout = 1\ncgroup = {}\n",
+            host.helper("forkbomb").display(),
+            full.display(),
+            group.display()
+        );
+        emperor.write("v.ini", &text);
+        wait_until("room for no more", LONG, || full.exists());
+        let mark = emperor.mark();
+        let start = Instant::now();
+        emperor.vassals()[0].init.kill(Signal::SIGKILL);
+        emperor.wait_cause(mark, "v.ini", "init_killed");
+        println!("a fork bomb without a pid namespace: gone {:.0?} after its init", start.elapsed());
+        assert!(start.elapsed() < SHORT, "it had to end by itself");
+        emperor.remove("v.ini");
+        emperor.wait_log_from(mark, &["v.ini: gone"]);
+        assert!(!group.exists());
+        assert!(procs::all().iter().all(|process| process.name != "forkbomb" || process.state == 'Z'));
+        emperor.put_to_rest();
+        nix::mount::umount(&tree).unwrap();
+    });
+}
+
+/// kill -9 of the daemon: its vassals end, their groups stay behind, and the next daemon knows them again.
+#[test]
+fn a_group_left_behind_by_a_killed_daemon_is_taken_over() {
+    story(|host| {
+        let name = format!("name=liege-{}", std::process::id());
+        let one = hierarchy(&host.path("one"), "cgroup", Some(&format!("none,{name}")));
+        let two = hierarchy(&host.path("two"), "cgroup2", None);
+        let groups = [one.join(own_name("")), two.join(own_name(""))];
+        let lines: String = groups.iter().map(|group| format!("cgroup = {}\n", group.display())).collect();
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &reporter.vassal(&lines));
+        let _report = reporter.started(1);
+        emperor.signal(Signal::SIGKILL);
+        emperor.wait_exit(SHORT);
+        assert!(groups.iter().all(|group| group.exists()), "nobody was there to take them away");
+
+        let emperor = host.emperor().start_unheard();
+        let _report = reporter.started(2);
+        emperor.remove("v.ini");
+        wait_until("the groups to go with the vassal", LONG, || groups.iter().all(|group| !group.exists()));
+        emperor.put_to_rest();
+        nix::mount::umount(&one).unwrap();
+        nix::mount::umount(&two).unwrap();
+    });
+}
+
 #[test]
 fn a_group_that_cannot_be_had_is_named() {
     story(|host| {
@@ -180,7 +241,9 @@ fn a_group_that_cannot_be_had_is_named() {
             let at = format!("{name}:{}", 2 + lines.lines().count());
             assert!(line.contains(said) && line.contains(&at), "{at}: {line}");
             emperor.remove(name);
-            assert!(reporter.starts().is_empty() && !group.exists() && !plain.exists(), "nothing is left");
+            // The second try, which comes at once, may be under way.
+            wait_until("nothing to be left", LONG, || !group.exists() && !plain.exists());
+            assert!(reporter.starts().is_empty());
         }
         emperor.put_to_rest();
         nix::mount::umount(&tree).unwrap();

@@ -23,13 +23,13 @@ fn why_it_died_is_known_after_a_restart() {
         let emperor = host.emperor().start();
         emperor.write("app.ini", &reporter.vassal(""));
         let _started = reporter.started(1);
-        emperor.vassal("reports/app").process("report").kill(Signal::SIGSEGV);
+        emperor.vassal("reports/app").process("report").kill(Signal::SIGKILL);
         let _again = reporter.started(2);
         emperor.signal(Signal::SIGTERM);
         assert_eq!(emperor.wait_exit(SHORT).code(), Some(0));
         assert_eq!(causes(&record), ["signal", "requested"], "after an orderly end");
 
-        let emperor = host.emperor().start();
+        let emperor = host.emperor().start_unheard();
         let _again = reporter.started(3);
         emperor.vassal("reports/app").init.kill(Signal::SIGKILL);
         wait_until("the new end beside the old ones", LONG, || causes(&record) == ["signal", "requested", "init_killed"]);
@@ -37,7 +37,7 @@ fn why_it_died_is_known_after_a_restart() {
         emperor.signal(Signal::SIGKILL); // nothing of its own runs then
         emperor.wait_exit(SHORT);
 
-        let emperor = host.emperor().start();
+        let emperor = host.emperor().start_unheard();
         let _again = reporter.started(5);
         assert_eq!(causes(&record).len(), 3);
         emperor.remove("app.ini");

@@ -4,6 +4,8 @@ use liege_plan::Exit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+const SIGKILL: i32 = 9;
+
 /// Why a life ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Cause {
@@ -21,6 +23,11 @@ pub enum Cause {
     InitKilled {
         /// Which signal.
         signal: i32,
+    },
+    /// The kernel's OOM killer took the app, its init, or a daemon it cannot do without.
+    Oom {
+        /// What it led to.
+        what: String,
     },
     /// The daemon of a watched mount is dead.
     MountpointDead {
@@ -87,6 +94,7 @@ impl Cause {
             Self::Exit { .. } => "exit",
             Self::Signal { .. } => "signal",
             Self::InitKilled { .. } => "init_killed",
+            Self::Oom { .. } => "oom",
             Self::MountpointDead { .. } => "mountpoint_dead",
             Self::MountpointHung { .. } => "mountpoint_hung",
             Self::MountpointGone { .. } => "mountpoint_gone",
@@ -111,6 +119,7 @@ impl Cause {
             Self::Exit { .. }
             | Self::Signal { .. }
             | Self::InitKilled { .. }
+            | Self::Oom { .. }
             | Self::MountpointDead { .. }
             | Self::MountpointHung { .. }
             | Self::MountpointGone { .. }
@@ -121,6 +130,28 @@ impl Cause {
             | Self::HeartbeatLost
             | Self::SpawnFailed { .. }
             | Self::Protocol => true,
+        }
+    }
+
+    /// Whether a SIGKILL from nowhere may be behind it, so that the OOM killer explains it where it was at work.
+    #[must_use]
+    pub(crate) fn may_be_of_oom(&self) -> bool {
+        match self {
+            Self::Exit { code } => *code == 128 + SIGKILL, // a shell that tells of its child
+            Self::Signal { signal } | Self::InitKilled { signal } => *signal == SIGKILL,
+            Self::MountpointDead { .. } | Self::HookFailed { .. } => true,
+            Self::Oom { .. }
+            | Self::MountpointHung { .. }
+            | Self::MountpointGone { .. }
+            | Self::HookTimeout { .. }
+            | Self::ExecFailed { .. }
+            | Self::ReadyTimeout
+            | Self::HeartbeatLost
+            | Self::SpawnFailed { .. }
+            | Self::ConfigChanged
+            | Self::Vanished
+            | Self::Requested
+            | Self::Protocol => false,
         }
     }
 
@@ -146,6 +177,7 @@ impl std::fmt::Display for Cause {
             Self::Exit { code } => write!(f, "the app exited with status {code}"),
             Self::Signal { signal } => write!(f, "the app was killed by {}", signal_name(*signal)),
             Self::InitKilled { signal } => write!(f, "its init was killed by {}", signal_name(*signal)),
+            Self::Oom { what } => write!(f, "out of memory (the kernel's OOM killer): {what}"),
             Self::MountpointDead { path, errno, daemon } => {
                 write!(f, "the mount at {path} is dead: {}", errno_name(*errno))?;
                 daemon.iter().try_for_each(|daemon| write!(f, "; {daemon}"))

@@ -189,6 +189,9 @@ impl Emperor {
             }
             Event::Reported { vassal, birth, report } => self.report(now, &vassal, birth, report, actions),
             Event::Garbled { vassal, birth } => self.of_life(now, &vassal, birth, actions, Vassal::garbled),
+            Event::OomKilled { vassal, birth, kills } => {
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.oom_killed(kills, cx));
+            }
             Event::Exited { vassal, birth, exit } => {
                 if self.lives(&vassal, birth) {
                     self.with(now, &vassal, actions, |v, cx| v.exited(exit, cx));

@@ -74,6 +74,15 @@ pub enum Event {
         /// Which birth.
         birth: u64,
     },
+    /// The kernel's OOM killer has taken processes of this life. Told before what it led to.
+    OomKilled {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// How many, since the last time.
+        kills: u64,
+    },
     /// Init was reaped, and with it everything in its namespace is gone.
     Exited {
         /// Whose.

@@ -62,6 +62,8 @@ pub enum Note {
     Gone { vassal: Name },
     /// A step failed that is allowed to.
     Tolerated { vassal: Name, what: String },
+    /// The kernel's OOM killer was at work in its control groups.
+    OomKilled { vassal: Name, kills: u64 },
     /// A daemon of the vassal died.
     OrphanDied { vassal: Name, pid: i32, how: String },
     /// So many more died, too fast to be named.
@@ -109,7 +111,7 @@ impl Note {
                     Level::Warn
                 }
             }
-            Self::Tolerated { .. } => Level::Warn,
+            Self::Tolerated { .. } | Self::OomKilled { .. } => Level::Warn,
             Self::Lingers { .. } | Self::HeldUp { .. } | Self::Storm { .. } | Self::BadConfig { .. } => Level::Error,
         }
     }
@@ -136,6 +138,7 @@ impl Note {
             | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
+            | Self::OomKilled { .. }
             | Self::OrphanDied { .. }
             | Self::OrphansDied { .. }
             | Self::BadConfig { .. } => "vassal",
@@ -164,6 +167,7 @@ impl Note {
             Self::Suspended { .. } => "suspended",
             Self::Gone { .. } => "gone",
             Self::Tolerated { .. } => "tolerated",
+            Self::OomKilled { .. } => "oom_killed",
             Self::OrphanDied { .. } => "orphan_died",
             Self::OrphansDied { .. } => "orphans_died",
             Self::Mount { .. } => "mount",
@@ -194,6 +198,7 @@ impl Note {
             | Self::Suspended { vassal }
             | Self::Gone { vassal }
             | Self::Tolerated { vassal, .. }
+            | Self::OomKilled { vassal, .. }
             | Self::OrphanDied { vassal, .. }
             | Self::OrphansDied { vassal, .. }
             | Self::Mount { vassal, .. }
@@ -221,6 +226,7 @@ impl Note {
             | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
+            | Self::OomKilled { .. }
             | Self::OrphanDied { .. }
             | Self::OrphansDied { .. }
             | Self::Mount { .. }
@@ -272,6 +278,7 @@ impl std::fmt::Display for Note {
             Self::Suspended { .. } => f.write_str("stopped: it waits for a start"),
             Self::Gone { .. } => f.write_str("gone"),
             Self::Tolerated { what, .. } => f.write_str(what),
+            Self::OomKilled { kills, .. } => write!(f, "out of memory: the kernel's OOM killer took {kills} of its processes"),
             Self::OrphanDied { pid, how, .. } => write!(f, "daemon with pid {pid} in its namespace {how}"),
             Self::OrphansDied { count, .. } => write!(f, "{count} more processes died that nobody in it waited for"),
             Self::Mount { path, state, detail, .. } if detail.is_empty() => write!(f, "{path} is {state}"),

@@ -3,9 +3,12 @@
 //! Everything happens while init waits for its green light, so nothing of a vassal ever runs outside of its groups. In a group of
 //! version 2 it is born, by the clone itself; a group of version 1 (or a second one of version 2) is joined by its pid.
 //!
-//! Two vassals may name the same directory, in one life or one after the other. So who uses what is counted, and the last user
-//! takes away what the daemon has made; a directory that was there before stays. Deliberately not here: switching on controllers
-//! in a parent, which belongs to whoever made it.
+//! Two vassals may name the same directory, in one life or one after the other. So who uses what is written down, and the last user
+//! takes away what the daemon has made; a directory that was there before stays. What the daemon makes it marks, so that a group left
+//! behind by one that was killed is known again: empty, and made for a vassal of this name, it is ours.
+//!
+//! A group of version 2 that was made for one vassal alone ends all that is in it at once: with its own kill, beside the signal to
+//! init. Deliberately not here: switching on controllers in a parent, which belongs to whoever made it.
 
 use std::{
     collections::HashMap,
@@ -16,25 +19,61 @@ use std::{
         unix::fs::{DirBuilderExt, PermissionsExt},
     },
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use liege_spec::{Asked, Cgroups};
-use liege_sys::cgroup::{Version, version};
+use liege_sys::cgroup::{Version, mark_made_for, version, was_made_for};
 
 /// How long the kernel may take to forget the last process of a group, and how often it is asked.
 const FORGETS: (u32, Duration) = (100, Duration::from_millis(20));
 
 /// The groups in use, by directory.
 #[derive(Debug, Default)]
-pub(crate) struct Register(Mutex<HashMap<PathBuf, Use>>);
+pub(crate) struct Register {
+    uses: Mutex<HashMap<PathBuf, Use>>,
+    tickets: AtomicU64,
+}
 
 #[derive(Debug)]
 struct Use {
-    vassals: usize,
-    /// The daemon made it, so the daemon takes it away.
+    /// The tickets of the lives in it.
+    lives: Vec<u64>,
+    /// The daemon made it, or one before it did for the same vassal: so the daemon takes it away.
     made: bool,
+}
+
+/// Ends everything in the groups that are one life's alone, while it lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Reach {
+    register: Arc<Register>,
+    groups: Vec<(PathBuf, u64)>,
+}
+
+impl Reach {
+    /// Whether there is such a group.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// SIGKILL to everybody in them. Blocks for a moment.
+    pub(crate) fn kill(&self) {
+        for (path, ticket) in &self.groups {
+            // Held while it is written: nobody else enters meanwhile, and after the end of the life nothing happens.
+            let uses = self.register.uses();
+            if uses.get(path).is_some_and(|entry| entry.made && entry.lives == [*ticket])
+                && let Err(error) = write(&path.join("cgroup.kill"), "1")
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                // Before Linux 5.14 there is none: the signal to init and the sweep have to do.
+                tracing::warn!(target: "emperor", "kill the cgroup {}: {}", path.display(), crate::world::phrase(&error));
+            }
+        }
+    }
 }
 
 /// Why a group cannot be had: the step with its object and place, and the error number.
@@ -58,6 +97,7 @@ struct Group {
     at: String,
     directory: File,
     version: Version,
+    ticket: u64,
 }
 
 impl Membership {
@@ -65,10 +105,10 @@ impl Membership {
     ///
     /// # Errors
     /// The first directory or file that refuses; nothing is left of the others then.
-    pub(crate) fn prepare(register: &Arc<Register>, wanted: &Cgroups) -> Result<Self, Refused> {
+    pub(crate) fn prepare(register: &Arc<Register>, vassal: &str, wanted: &Cgroups) -> Result<Self, Refused> {
         let mut membership = Self { register: Arc::clone(register), groups: Vec::new() };
         for path in &wanted.paths {
-            let group = register.enter(path, wanted.mode)?;
+            let group = register.enter(path, wanted.mode, vassal)?;
             membership.groups.push(group);
         }
         for option in &wanted.options {
@@ -80,6 +120,17 @@ impl Membership {
     /// Whether there is nothing to leave.
     pub(crate) fn is_empty(&self) -> bool {
         self.groups.is_empty()
+    }
+
+    /// What can be ended at once.
+    pub(crate) fn reach(&self) -> Reach {
+        let groups = self.groups.iter().filter(|group| group.version == Version::Two);
+        Reach { register: Arc::clone(&self.register), groups: groups.map(|group| (group.path.clone(), group.ticket)).collect() }
+    }
+
+    /// The directories.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.groups.iter().map(|group| group.path.as_path())
     }
 
     /// The group a clone can be born into.
@@ -149,19 +200,20 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         while let Some(group) = self.groups.pop() {
-            self.register.leave(&group.path);
+            self.register.leave(&group.path, group.ticket);
         }
     }
 }
 
 impl Register {
     fn uses(&self) -> MutexGuard<'_, HashMap<PathBuf, Use>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, asked: &Asked<String>, mode: u32) -> Result<Group, Refused> {
+    fn enter(&self, asked: &Asked<String>, mode: u32, vassal: &str) -> Result<Group, Refused> {
         let (path, at) = (PathBuf::from(&asked.value), asked.at.to_string());
         let step = || format!("make the cgroup {} ({at})", path.display());
+        let heir = self.inherits(&path, vassal);
         let mut uses = self.uses();
         let made = match DirBuilder::new().mode(mode).create(&path) {
             Ok(()) => true,
@@ -184,23 +236,44 @@ impl Register {
                 return Err(refused(step(), &error));
             }
         };
+        if made {
+            // Without a mark it stays behind if the daemon is killed: that is all.
+            mark_made_for(&directory, vassal).ok();
+        }
         if !made && let Err(error) = fs::set_permissions(&path, Permissions::from_mode(mode)) {
             return Err(refused(format!("set the mode {mode:o} of the cgroup {} ({at})", path.display()), &error));
         }
-        let entry = uses.entry(path.clone()).or_insert(Use { vassals: 0, made });
-        entry.vassals += 1;
-        Ok(Group { path, at, directory, version })
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let entry = uses.entry(path.clone()).or_insert(Use { lives: Vec::new(), made: false });
+        entry.made |= made || heir;
+        entry.lives.push(ticket);
+        Ok(Group { path, at, directory, version, ticket })
+    }
+
+    /// Whether this vassal's group was left behind by a daemon that was killed. What runs in it yet is about to end, because its
+    /// init has lost that daemon; it is waited for.
+    fn inherits(&self, path: &Path, vassal: &str) -> bool {
+        let is_its_own = || File::open(path).is_ok_and(|directory| was_made_for(&directory, vassal));
+        if self.uses().contains_key(path) || !is_its_own() {
+            return false;
+        }
+        for _ in 0..FORGETS.0 {
+            if is_deserted(path) {
+                return true;
+            }
+            std::thread::sleep(FORGETS.1);
+        }
+        tracing::warn!(target: "emperor", vassal, "the cgroup {} was made for it before, and others run in it", path.display());
+        false
     }
 
     /// One user less. The kernel forgets the dead in its own time, so the last one asks it more than once.
-    fn leave(&self, path: &Path) {
+    fn leave(&self, path: &Path, ticket: u64) {
         for attempt in 0.. {
             let mut uses = self.uses();
             if let Some(entry) = uses.get_mut(path) {
-                if attempt == 0 {
-                    entry.vassals -= 1;
-                }
-                if entry.vassals > 0 {
+                entry.lives.retain(|life| *life != ticket);
+                if !entry.lives.is_empty() {
                     return;
                 }
                 let made = entry.made;
@@ -223,6 +296,17 @@ impl Register {
             std::thread::sleep(FORGETS.1);
         }
     }
+}
+
+/// Whether nobody is in a group, nor in any below it.
+fn is_deserted(path: &Path) -> bool {
+    fs::read(path.join("cgroup.procs")).is_ok_and(|processes| processes.is_empty())
+        && fs::read_dir(path).is_ok_and(|inner| {
+            inner
+                .flatten()
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .all(|group| is_deserted(&group.path()))
+        })
 }
 
 /// The group and the groups a vassal has made in it. The files of a group go with it.
@@ -261,7 +345,7 @@ mod tests {
     fn refusal(paths: &[&Path]) -> Refused {
         let paths = paths.iter().map(|path| asked(path.to_string_lossy().into_owned())).collect();
         let wanted = Cgroups { paths, mode: 0o700, options: Vec::new() };
-        Membership::prepare(&Arc::default(), &wanted).map(drop).unwrap_err()
+        Membership::prepare(&Arc::default(), "shop.ini", &wanted).map(drop).unwrap_err()
     }
 
     #[test]

@@ -9,7 +9,11 @@ use liege_plan::{CodecError, Exit, FrameReader, FromInit, ToInit, encode};
 use nix::sys::socket::{MsgFlags, recv};
 use tokio::{io::Interest, net::UnixStream, sync::mpsc};
 
-use crate::{children::Ending, inbox::Post};
+use crate::{
+    children::Ending,
+    inbox::Post,
+    oom::{OomKills, is_kill, tells_of_a_kill},
+};
 
 /// Most bytes read at the end, of what an init that is dead already left behind: far more than a socket holds.
 const LAST_WORDS: usize = 16 << 20;
@@ -23,6 +27,7 @@ pub(crate) struct Channel {
     post: Post,
     frames: FrameReader,
     unsent: VecDeque<u8>,
+    oom: OomKills,
     /// Init has neither closed its end nor sent nonsense.
     readable: bool,
 }
@@ -38,8 +43,8 @@ enum Got {
 }
 
 impl Channel {
-    pub(crate) fn new(stream: UnixStream, vassal: Name, birth: u64, post: Post) -> Self {
-        Self { stream, vassal, birth, post, frames: FrameReader::default(), unsent: VecDeque::new(), readable: true }
+    pub(crate) fn new(stream: UnixStream, vassal: Name, birth: u64, oom: OomKills, post: Post) -> Self {
+        Self { stream, vassal, birth, post, frames: FrameReader::default(), unsent: VecDeque::new(), oom, readable: true }
     }
 
     /// Carries messages both ways until init has ended and its last word was told. Answers how it ended.
@@ -55,7 +60,11 @@ impl Channel {
                 exit = &mut ending => {
                     self.last_words().await;
                     // The register is dropped with the daemon only: whatever it was, it is over.
-                    return exit.unwrap_or(Exit::Signal(nix::libc::SIGKILL));
+                    let exit = exit.unwrap_or(Exit::Signal(nix::libc::SIGKILL));
+                    if is_kill(exit) {
+                        self.tell_of_oom().await;
+                    }
+                    return exit;
                 }
                 Some(message) = queue.recv() => self.queue(&message),
                 _ = self.stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {}
@@ -93,6 +102,9 @@ impl Channel {
         loop {
             match self.frames.next::<FromInit>() {
                 Ok(Some(report)) => {
+                    if tells_of_a_kill(&report) {
+                        self.tell_of_oom().await;
+                    }
                     self.post.event(Event::Reported { vassal: self.vassal.clone(), birth: self.birth, report }).await;
                 }
                 Ok(None) => return got,
@@ -127,6 +139,13 @@ impl Channel {
             }
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Got::Nothing,
             Err(_) => Got::End,
+        }
+    }
+
+    /// Before what it led to is told.
+    async fn tell_of_oom(&mut self) {
+        if let Some(kills) = self.oom.news() {
+            self.post.event(Event::OomKilled { vassal: self.vassal.clone(), birth: self.birth, kills }).await;
         }
     }
 

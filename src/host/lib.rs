@@ -25,6 +25,7 @@ mod logs;
 mod metrics;
 mod monitor;
 mod notes;
+mod oom;
 mod prober;
 mod replay;
 mod run;

@@ -28,6 +28,7 @@ use crate::{
     children::{Children, Ending},
     inbox::{Mail, Post},
     lives::Born,
+    oom::OomKills,
     vassal_logs::VassalLogs,
 };
 
@@ -81,16 +82,23 @@ impl Nursery {
             pidfd: child.pidfd,
             outbox,
             exits: Arc::clone(&exits),
+            groups: membership.reach(),
             inherited,
         };
+        let (oom, groups) = (OomKills::of(membership.paths()), membership.reach());
         post.send(Mail::Born(born)).await;
-        let exit = Channel::new(ours, vassal.clone(), birth, post.clone()).talk(queue, ending).await;
+        let exit = Channel::new(ours, vassal.clone(), birth, oom, post.clone()).talk(queue, ending).await;
         if !namespaces.pid {
             // Whoever hangs on one of its mounts would survive the sweep.
             if let Some((of, asker)) = exits.get() {
                 asker.abort(of.clone());
             }
-            spawn_blocking(move || children.sweep()).await.ok();
+            spawn_blocking(move || {
+                groups.kill();
+                children.sweep();
+            })
+            .await
+            .ok();
         }
         if !membership.is_empty() {
             spawn_blocking(move || drop(membership)).await.ok();
@@ -109,7 +117,7 @@ impl Nursery {
         log_to: LogTo,
         channel: &StdStream,
     ) -> Result<(Child, Ending, Membership), Refused> {
-        let membership = Membership::prepare(&self.cgroups, cgroups)?;
+        let membership = Membership::prepare(&self.cgroups, vassal, cgroups)?;
         let log = self.logs.place(vassal, log_to);
         let (child, ending) = self
             .birthplace

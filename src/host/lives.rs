@@ -14,6 +14,7 @@ use liege_sys::descendants::started;
 use tokio::sync::mpsc;
 
 use crate::{
+    cgroup::Reach,
     checks::{Checks, Means},
     prober::{Asker, Instance},
 };
@@ -33,6 +34,8 @@ pub(crate) struct Born {
     pub(crate) outbox: mpsc::UnboundedSender<ToInit>,
     /// Filled when it has FUSE mounts of its own: its task needs them at its end.
     pub(crate) exits: Exits,
+    /// What ends all of it at once.
+    pub(crate) groups: Reach,
     /// The minors of the FUSE connections it was born with.
     pub(crate) inherited: Vec<u32>,
 }
@@ -48,6 +51,7 @@ struct Life {
     outbox: mpsc::UnboundedSender<ToInit>,
     checks: Checks,
     exits: Exits,
+    groups: Reach,
     inherited: Vec<u32>,
 }
 
@@ -69,8 +73,8 @@ pub(crate) struct Lives(HashMap<u64, Life>);
 
 impl Lives {
     pub(crate) fn register(&mut self, born: Born) {
-        let Born { vassal, birth, pid, pidfd, outbox, exits, inherited } = born;
-        self.0.insert(birth, Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth), exits, inherited });
+        let Born { vassal, birth, pid, pidfd, outbox, exits, groups, inherited } = born;
+        self.0.insert(birth, Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth), exits, groups, inherited });
     }
 
     /// Queues a message for init. The queue has no end, so that the loop never waits for one vassal; only the core's own
@@ -81,11 +85,15 @@ impl Lives {
         }
     }
 
-    /// SIGKILL to init. By its pidfd: never to a stranger. Its FUSE connections are ended too: whoever hangs on one is beyond SIGKILL.
+    /// SIGKILL to init, and to all in a group of its own. By its pidfd: never to a stranger. Its FUSE connections are ended too: whoever hangs on one is beyond SIGKILL.
     pub(crate) fn kill(&self, birth: u64) {
         let Some(life) = self.0.get(&birth) else { return };
         if let Some((of, asker)) = life.exits.get() {
             asker.abort(of.clone());
+        }
+        if !life.groups.is_empty() {
+            let groups = life.groups.clone();
+            tokio::task::spawn_blocking(move || groups.kill());
         }
         if let Err(errno) = liege_sys::pidfd::signal(&life.pidfd, nix::libc::SIGKILL)
             && errno != nix::errno::Errno::ESRCH

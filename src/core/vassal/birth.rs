@@ -70,7 +70,7 @@ impl Vassal {
     pub(crate) fn spawn_failed(&mut self, stage: &str, errno: i32, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Spawning | Phase::Killing => {
-                self.blame(&Cause::SpawnFailed { what: format!("{stage}: {}", errno_name(errno)) });
+                self.blame(&Cause::SpawnFailed { what: format!("{stage}: {}", errno_name(errno)) }, cx.now);
                 self.over(cx);
             }
             Phase::Waiting

@@ -13,16 +13,33 @@ use crate::{
 impl Vassal {
     pub(crate) fn exited(&mut self, exit: Exit, cx: &mut Context<'_>) {
         // What init itself said before it left comes first; its status is only a consequence of it.
-        self.blame(&match exit {
-            Exit::Code(code) => Cause::Exit { code },
-            Exit::Signal(signal) => Cause::InitKilled { signal },
-        });
+        self.blame(
+            &match exit {
+                Exit::Code(code) => Cause::Exit { code },
+                Exit::Signal(signal) => Cause::InitKilled { signal },
+            },
+            cx.now,
+        );
         match self.phase {
             Phase::Spawning | Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping | Phase::Killing => {
                 self.over(cx);
             }
             // No life, nothing to end.
             Phase::Waiting | Phase::Suspended | Phase::Gone => {}
+        }
+    }
+
+    /// The kernel's OOM killer was at work; what it led to comes next.
+    pub(crate) fn oom_killed(&mut self, kills: u64, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping | Phase::Killing => {
+                if let Some(life) = &mut self.life {
+                    life.oom = Some(cx.now);
+                }
+                cx.note(Note::OomKilled { vassal: self.name.clone(), kills });
+            }
+            // Nothing of it has run yet, or nothing runs any more.
+            Phase::Waiting | Phase::Suspended | Phase::Spawning | Phase::Gone => {}
         }
     }
 

@@ -49,6 +49,9 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a start counts among those that start at once. A hook that lasts longer does not hold up the others.
 const SLOT: Duration = Duration::from_secs(1);
 
+/// For how long the OOM killer's work explains what dies.
+const OOM_EXPLAINS: Duration = Duration::from_secs(5);
+
 /// One vassal: what is wanted, where it stands, and the life it is in.
 #[derive(Debug)]
 pub(crate) struct Vassal {
@@ -111,6 +114,8 @@ struct Life {
     mounts: Vec<MountView>,
     /// The last daemon of it that died, when and how.
     last_orphan: Option<(Time, String)>,
+    /// When the kernel's OOM killer was last at work in it.
+    oom: Option<Time>,
     /// Who holds up its end, while somebody does.
     leftovers: Vec<String>,
 }
@@ -143,6 +148,7 @@ impl Life {
             reload_again: false,
             mounts: Vec::new(),
             last_orphan: None,
+            oom: None,
             leftovers: Vec::new(),
         }
     }
@@ -261,7 +267,8 @@ impl Vassal {
         self.enter(Phase::Stopping, cx);
         self.timers.disarm_life();
         self.timers.arm(Timer::Phase, cx.now + stop);
-        self.blame(&cause);
+        let cause = self.explained(cause, cx.now);
+        self.blame(&cause, cx.now);
         cx.note(Note::Stopping { vassal: self.name.clone(), why: cause });
         self.tell(liege_plan::ToInit::Stop, cx);
         self.unwatch(cx);
@@ -272,7 +279,8 @@ impl Vassal {
         self.enter(Phase::Killing, cx);
         self.timers.disarm_life();
         self.timers.arm(Timer::Phase, cx.now + KILL_PATIENCE);
-        self.blame(&cause);
+        let cause = self.explained(cause, cx.now);
+        self.blame(&cause, cx.now);
         cx.note(Note::Destroying { vassal: self.name.clone(), why: cause });
         self.unwatch(cx);
         if let Some(birth) = self.birth() {
@@ -281,9 +289,19 @@ impl Vassal {
     }
 
     /// The first cause is the reason; what follows from it is not.
-    fn blame(&mut self, cause: &Cause) {
+    fn blame(&mut self, cause: &Cause, now: Time) {
+        let cause = self.explained(cause.clone(), now);
         if let Some(life) = &mut self.life {
-            life.cause.get_or_insert_with(|| cause.clone());
+            life.cause.get_or_insert(cause);
+        }
+    }
+
+    /// A death by SIGKILL, or of a mount, is the OOM killer's work where that was seen just before.
+    fn explained(&self, cause: Cause, now: Time) -> Cause {
+        let oom = self.life.as_ref().and_then(|life| life.oom);
+        match oom.filter(|at| now - *at < OOM_EXPLAINS && cause.may_be_of_oom()) {
+            Some(_) => Cause::Oom { what: cause.to_string() },
+            None => cause,
         }
     }
 

@@ -40,7 +40,7 @@ impl Vassal {
             Phase::Preparing => self.kill(Cause::Requested, cx),
             Phase::Running | Phase::Reloading => self.stop(Cause::Requested, cx),
             // It ends when the clone lives.
-            Phase::Spawning => self.blame(&Cause::Requested),
+            Phase::Spawning => self.blame(&Cause::Requested, cx.now),
             Phase::Stopping | Phase::Killing => {}
             Phase::Suspended => return Answer::nothing("it is stopped"),
             Phase::Gone => return Answer::Unknown,

@@ -71,7 +71,7 @@ impl Vassal {
         match self.phase {
             // Init leaves by itself; the kill makes sure of it and takes along what the steps have started.
             Phase::Preparing | Phase::Running | Phase::Reloading => self.kill(cause, cx),
-            Phase::Stopping | Phase::Killing => self.blame(&cause),
+            Phase::Stopping | Phase::Killing => self.blame(&cause, cx.now),
             Phase::Waiting | Phase::Spawning | Phase::Suspended | Phase::Gone => {}
         }
     }
@@ -264,14 +264,14 @@ impl Vassal {
     fn app_exited(&mut self, exit: Exit, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Running | Phase::Reloading => {
-                self.blame(&Cause::of_app(exit));
+                self.blame(&Cause::of_app(exit), cx.now);
                 let stop = self.running().map(|c| c.fresh.timeouts.stop).unwrap_or_default();
                 self.enter(Phase::Stopping, cx);
                 self.timers.disarm_life();
                 self.timers.arm(Timer::Phase, cx.now + stop);
                 self.unwatch(cx);
             }
-            Phase::Preparing | Phase::Stopping | Phase::Killing => self.blame(&Cause::of_app(exit)),
+            Phase::Preparing | Phase::Stopping | Phase::Killing => self.blame(&Cause::of_app(exit), cx.now),
             Phase::Waiting | Phase::Spawning | Phase::Suspended | Phase::Gone => {}
         }
     }

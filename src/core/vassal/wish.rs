@@ -70,7 +70,7 @@ impl Vassal {
         (self.wish, self.stopped) = (None, false);
         match self.phase {
             Phase::Waiting | Phase::Suspended => self.gone(cx),
-            Phase::Spawning => self.blame(&cause), // ends when the clone lives
+            Phase::Spawning => self.blame(&cause, cx.now), // ends when the clone lives
             Phase::Preparing => self.kill(cause, cx),
             Phase::Running | Phase::Reloading => self.stop(cause, cx),
             Phase::Stopping | Phase::Killing | Phase::Gone => {}

@@ -107,6 +107,7 @@ impl Books {
             | Event::Spawned { .. }
             | Event::SpawnFailed { .. }
             | Event::Garbled { .. }
+            | Event::OomKilled { .. }
             | Event::Exited { .. }
             | Event::Probed { .. }
             | Event::Examined { .. }

@@ -1,0 +1,63 @@
+//! The OOM killer leaves a SIGKILL. Where its counter moved just before, it is the cause; at any other time it is not.
+
+#[path = "world/specs.rs"]
+#[allow(unreachable_pub, reason = "shared with the invariants, where it is a room of its own")]
+mod specs;
+
+use std::time::Duration;
+
+use liege_core::{Action, Cause, Emperor, Event, Health, Note, Probed, Time};
+use liege_plan::{Exit, FromInit};
+
+/// A running vassal whose OOM kills were told so long before `then`; the cause of its end.
+fn cause(before: Option<Duration>, then: &[Event]) -> Cause {
+    let mut emperor = Emperor::new(&specs::emperor(), 2, specs::LIMITS);
+    let now = Time(1_000_000);
+    let config = specs::config(0, 1).into();
+    emperor.handle(now, Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
+    emperor.handle(now, Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
+    emperor.handle(now, told(FromInit::Started { pid: 2 }));
+    if before.is_some() {
+        emperor.handle(now, Event::OomKilled { vassal: specs::name(0), birth: 1, kills: 1 });
+    }
+    let then_at = now + before.unwrap_or_default();
+    let ends = then.iter().chain([&exited()]).flat_map(|event| emperor.handle(then_at, event.clone())).collect::<Vec<_>>();
+    let ended = ends.into_iter().find_map(|action| match action {
+        Action::Note(Note::Ended { cause, .. }) => Some(cause),
+        _ => None,
+    });
+    ended.expect("it ended")
+}
+
+fn told(report: FromInit) -> Event {
+    Event::Reported { vassal: specs::name(0), birth: 1, report }
+}
+
+fn exited() -> Event {
+    Event::Exited { vassal: specs::name(0), birth: 1, exit: Exit::Signal(9) }
+}
+
+fn app(exit: Exit) -> Event {
+    told(FromInit::AppExited { exit })
+}
+
+const NOW: Option<Duration> = Some(Duration::from_millis(1));
+
+#[test]
+fn a_sigkill_right_after_it_is_its_work() {
+    let oom = Cause::Oom { what: "the app was killed by SIGKILL".into() };
+    assert_eq!(cause(NOW, &[app(Exit::Signal(9))]), oom);
+    assert_eq!(cause(NOW, &[]).word(), "oom", "init itself");
+    assert_eq!(cause(NOW, &[app(Exit::Code(137))]).word(), "oom", "a shell tells of its child");
+    let dead = Probed::of(Health::Dead { errno: 107 });
+    let mount = Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: dead };
+    assert_eq!(cause(NOW, &[mount]).word(), "oom", "the daemon of a mount");
+}
+
+#[test]
+fn without_it_or_long_after_it_or_by_something_else_it_is_not() {
+    assert_eq!(cause(None, &[app(Exit::Signal(9))]), Cause::Signal { signal: 9 });
+    assert_eq!(cause(Some(Duration::from_secs(60)), &[app(Exit::Signal(9))]), Cause::Signal { signal: 9 });
+    assert_eq!(cause(NOW, &[app(Exit::Code(1))]), Cause::Exit { code: 1 });
+    assert_eq!(cause(NOW, &[app(Exit::Signal(11))]), Cause::Signal { signal: 11 });
+}
