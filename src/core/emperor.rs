@@ -205,6 +205,11 @@ impl Emperor {
             Event::Examined { vassal, birth, found } => {
                 self.of_life(now, &vassal, birth, actions, |v, cx| v.examined(found, cx));
             }
+            Event::LeftBehind { vassal, found } => {
+                // Told also where the vassal is gone: they are not.
+                actions.push(Action::Note(Note::LeftBehind { vassal: vassal.clone(), found: found.clone() }));
+                self.with(now, &vassal, actions, |v, _| v.left_behind(found));
+            }
             Event::Deadline => self.deadline(now, actions),
             Event::Asked(request) => self.asked(now, request, actions),
         }

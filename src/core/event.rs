@@ -112,6 +112,13 @@ pub enum Event {
         /// Processes with state and kernel function, mounts with what waits on them; each a phrase.
         found: Vec<String>,
     },
+    /// Who survives SIGKILL of what a vassal without a pid namespace has left behind; nobody any more, where `found` is empty.
+    LeftBehind {
+        /// Whose.
+        vassal: Name,
+        /// Processes with state and kernel function, each a phrase.
+        found: Vec<String>,
+    },
     /// The moment named by `next_deadline` has come.
     Deadline,
     /// Somebody asks for something: a signal, the control socket.

@@ -50,6 +50,8 @@ pub enum Note {
     Lingers { vassal: Name, pid: i32, since: Duration },
     /// Who holds up its end.
     HeldUp { vassal: Name, found: Vec<String> },
+    /// Who of an ended life survives SIGKILL.
+    LeftBehind { vassal: Name, found: Vec<String> },
     /// So many failed together that one cause is likely; others of them wait for this one.
     Storm { vassal: Name, layer: String, failed: usize },
     /// That one does well.
@@ -112,7 +114,12 @@ impl Note {
                 }
             }
             Self::Tolerated { .. } | Self::OomKilled { .. } => Level::Warn,
-            Self::Lingers { .. } | Self::HeldUp { .. } | Self::Storm { .. } | Self::BadConfig { .. } => Level::Error,
+            Self::LeftBehind { found, .. } if found.is_empty() => Level::Info,
+            Self::LeftBehind { .. }
+            | Self::Lingers { .. }
+            | Self::HeldUp { .. }
+            | Self::Storm { .. }
+            | Self::BadConfig { .. } => Level::Error,
         }
     }
 
@@ -134,6 +141,7 @@ impl Note {
             | Self::Destroying { .. }
             | Self::Lingers { .. }
             | Self::HeldUp { .. }
+            | Self::LeftBehind { .. }
             | Self::Ended { .. }
             | Self::Suspended { .. }
             | Self::Gone { .. }
@@ -161,6 +169,7 @@ impl Note {
             Self::Destroying { .. } => "destroying",
             Self::Lingers { .. } => "lingers",
             Self::HeldUp { .. } => "held_up",
+            Self::LeftBehind { .. } => "left_behind",
             Self::Storm { .. } => "storm",
             Self::StormOver { .. } => "storm_over",
             Self::Ended { .. } => "ended",
@@ -194,6 +203,7 @@ impl Note {
             | Self::Destroying { vassal, .. }
             | Self::Lingers { vassal, .. }
             | Self::HeldUp { vassal, .. }
+            | Self::LeftBehind { vassal, .. }
             | Self::Ended { vassal, .. }
             | Self::Suspended { vassal }
             | Self::Gone { vassal }
@@ -224,6 +234,7 @@ impl Note {
             | Self::Lingers { .. }
             | Self::HeldUp { .. }
             | Self::Suspended { .. }
+            | Self::LeftBehind { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OomKilled { .. }
@@ -258,6 +269,10 @@ impl std::fmt::Display for Note {
             }
             Self::HeldUp { found, .. } if found.is_empty() => f.write_str("nobody is found who holds up its end"),
             Self::HeldUp { found, .. } => write!(f, "its end is held up by {}", found.join("; ")),
+            Self::LeftBehind { found, .. } if found.is_empty() => f.write_str("what it left behind has ended at last"),
+            Self::LeftBehind { found, .. } => {
+                write!(f, "beyond SIGKILL and left behind: {}; killed again and again, nothing waits for it", found.join("; "))
+            }
             Self::Storm { layer, failed, .. } => {
                 write!(
                     f,

@@ -53,7 +53,8 @@ pub struct VassalView {
     pub usage: Option<Usage>,
     /// Its watched mounts.
     pub mounts: Vec<MountView>,
-    /// Who holds up its end, while it is being destroyed and somebody does: processes and mounts.
+    /// Who holds up its end, while it is being destroyed and somebody does: processes and mounts. And who of its earlier lives
+    /// survives SIGKILL.
     pub leftovers: Vec<String>,
     /// Ends so far, by the word of their cause.
     pub restarts: Vec<(String, u64)>,

@@ -5,19 +5,15 @@
 //! * a child may end **before it is registered**: while a birth is under way, ends that nobody claims are kept;
 //! * the kernel may give us **orphans** of a vassal without a pid namespace (the daemon is a subreaper): they are reaped like
 //!   all others, nobody claims them, and their ends are forgotten;
-//! * the **sweep** that kills such orphans must never see a clone that is not registered yet: births hold the read side of a
-//!   lock, the sweep its write side.
-//!
-//! Not every stranger is an orphan of ours: as pid 1 of a container the daemon adopts whoever loses his parent there, and
-//! whoever became this daemon (`sh -c 'helper & exec liege'`) may have had children. All of ours bear a mark ([`Mark`]) that
-//! they cannot shake off; who lacks it is left alone.
+//! * the **sweep** that kills such orphans (`sweep.rs`) must never see a clone that is not registered yet: births hold the read
+//!   side of a lock, the sweep its write side.
 //!
 //! Deliberately not here: `waitpid(-1)` as the only authority, and `tokio::process`, which would reap behind our back.
 
 use std::{
     collections::HashMap,
-    os::fd::{AsFd, OwnedFd},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    os::fd::OwnedFd,
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use liege_plan::Exit;
@@ -25,13 +21,9 @@ use liege_sys::{
     clone::{Birth, BirthError, BirthStage, Child},
     descendants,
     mark::Mark,
-    pidfd,
     wait::{self, Ended},
 };
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use nix::errno::Errno;
 use tokio::sync::oneshot;
 
 /// How a registered child ends; arrives once. An error means the daemon itself is ending.
@@ -43,7 +35,9 @@ pub(crate) struct Children {
     register: Mutex<Register>,
     births: RwLock<()>,
     /// None where it could not be taken: every stranger counts as ours then.
-    mark: Option<Mark>,
+    pub(crate) mark: Option<Mark>,
+    /// Orphans that do not die of SIGKILL.
+    pub(crate) refusing: Mutex<HashMap<i32, OwnedFd>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,9 +64,19 @@ impl Children {
         Self { mark: mark.ok(), ..Self::default() }
     }
 
+    /// While this is held nobody is born, and whoever was is registered.
+    pub(crate) fn no_births(&self) -> RwLockWriteGuard<'_, ()> {
+        self.births.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody waits for this pid.
+    pub(crate) fn is_registered(&self, pid: i32) -> bool {
+        self.register().known.contains_key(&pid)
+    }
+
     /// No birth begins any more. Waits for those under way, so that whoever was born is registered.
     pub(crate) fn close(&self) {
-        let _no_births = self.births.write().unwrap_or_else(PoisonError::into_inner);
+        let _no_births = self.no_births();
         self.register().closed = true;
     }
 
@@ -109,40 +113,6 @@ impl Children {
                 self.ended(pid, exit_of(ended));
             }
         }
-    }
-
-    /// Kills everybody who was left to us by a vassal without a pid namespace, and waits for their ends. Blocks; the loop goes on
-    /// reaping meanwhile.
-    ///
-    /// Generation by generation: whoever dies leaves his children to us, so nobody is killed by a number that was only read.
-    pub(crate) fn sweep(&self) {
-        let mut given_up = Vec::new();
-        loop {
-            let no_births = self.births.write().unwrap_or_else(PoisonError::into_inner);
-            let strangers = descendants::children_of(own_pid()).into_iter().filter(|pid| !given_up.contains(pid));
-            let doomed: Vec<(i32, OwnedFd)> = strangers.filter_map(|pid| Some((pid, self.orphan(pid)?))).collect();
-            for (_, pidfd) in &doomed {
-                pidfd::signal(pidfd, nix::libc::SIGKILL).ok();
-            }
-            drop(no_births);
-            if doomed.is_empty() {
-                return;
-            }
-            let late = doomed.into_iter().filter(|(_, pidfd)| !has_ended(pidfd, PATIENCE));
-            given_up.extend(late.map(|(pid, _)| pid));
-        }
-    }
-
-    /// The pidfd of a living orphan of ours.
-    ///
-    /// The number was read a moment ago, and the loop reaps meanwhile: it may be anybody's by now. So the pidfd is opened first
-    /// and everything is asked afterwards. Either the answers are about whom the pidfd means, or he is gone and nobody is hit.
-    fn orphan(&self, pid: i32) -> Option<OwnedFd> {
-        let pidfd = pidfd::open(pid).ok()?;
-        let is_ours = !self.register().known.contains_key(&pid)
-            && descendants::parent_of(pid) == Some(own_pid())
-            && !self.mark.is_some_and(|mark| mark.is_lacked_by(pid));
-        (is_ours && !has_ended(&pidfd, 0)).then_some(pidfd)
     }
 
     /// Whether no registered child lives.
@@ -210,29 +180,10 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-fn own_pid() -> i32 {
-    i32::try_from(std::process::id()).unwrap_or_default()
-}
-
 pub(crate) fn exit_of(ended: Ended) -> Exit {
     match ended {
         Ended::Code(code) => Exit::Code(code),
         Ended::Signal(signal) => Exit::Signal(signal),
-    }
-}
-
-/// Who does not die of SIGKILL for so long is in the kernel, uninterruptible: it waits for him there.
-const PATIENCE: u16 = 10_000;
-
-/// Whether all threads of the process have ended; sleeps until then, at most so many milliseconds. (A leader that left its threads behind
-/// looks like a zombie in `/proc`, and lives.)
-fn has_ended(pidfd: &impl AsFd, milliseconds: u16) -> bool {
-    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-    loop {
-        match poll(&mut fds, PollTimeout::from(milliseconds)) {
-            Err(Errno::EINTR) => {}
-            ended => return ended != Ok(0),
-        }
     }
 }
 
@@ -255,33 +206,6 @@ mod tests {
         children.ended(8, Exit::Code(0));
         children.ended(7, Exit::Signal(9));
         assert_eq!(ending.blocking_recv(), Ok(Exit::Signal(9)));
-    }
-
-    #[test]
-    fn a_child_from_before_the_daemon_is_no_orphan_of_a_vassal() {
-        let sleep = || std::process::Command::new("sleep").arg("100").spawn().unwrap();
-        let mut before = sleep();
-        let children = Children::new();
-        let mut after = sleep();
-        let pid = |child: &std::process::Child| i32::try_from(child.id()).unwrap();
-        let judged = [&before, &after].map(|child| children.orphan(pid(child)).is_some());
-        for child in [&mut before, &mut after] {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-        assert_eq!(judged, [false, true]);
-    }
-
-    #[test]
-    fn a_number_that_is_somebody_elses_by_now_is_left_alone() {
-        let children = Children::new();
-        assert!(children.orphan(1).is_none(), "no child of ours");
-        let mut dead = std::process::Command::new("true").spawn().unwrap();
-        let pid = i32::try_from(dead.id()).unwrap();
-        let pidfd = pidfd::open(pid).unwrap();
-        assert!(has_ended(&pidfd, PATIENCE) && children.orphan(pid).is_none(), "a zombie is past killing");
-        dead.wait().unwrap();
-        assert!(children.orphan(pid).is_none(), "reaped");
     }
 
     #[test]

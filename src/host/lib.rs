@@ -31,6 +31,7 @@ mod replay;
 mod run;
 mod signals;
 mod state_dir;
+mod sweep;
 mod text;
 mod trace;
 mod turn;

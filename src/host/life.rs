@@ -4,8 +4,8 @@
 //! words may still lie in the socket when its end is known, so they are read before the end is told. Init is the only holder
 //! of its end (close-on-exec in it), and it is reaped by then: what can be read without waiting is all there is.
 //!
-//! A vassal without a pid namespace may leave orphans to us; they are swept before the end is told, so that "ended" always
-//! means that nothing of it runs.
+//! A vassal without a pid namespace may leave orphans to us; they are swept before the end is told, so that "ended" means that
+//! nothing of it runs. Who sleeps in the kernel beyond all signals is told of, and not waited for.
 
 use std::{
     io,
@@ -93,12 +93,15 @@ impl Nursery {
             if let Some((of, asker)) = exits.get() {
                 asker.abort(of.clone());
             }
-            spawn_blocking(move || {
+            let sweeper = Arc::clone(&children);
+            let swept = spawn_blocking(move || {
                 groups.kill();
-                children.sweep();
-            })
-            .await
-            .ok();
+                sweeper.sweep()
+            });
+            let refusing = swept.await.unwrap_or_default();
+            if !refusing.is_empty() {
+                tokio::spawn(children.insist(vassal.clone(), refusing, post.clone()));
+            }
         }
         if !membership.is_empty() {
             spawn_blocking(move || drop(membership)).await.ok();

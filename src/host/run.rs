@@ -149,7 +149,10 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
             }
         }
     }
-    tracing::info!(target: "emperor", "the emperor is gone, nothing is left");
+    match children.left_behind() {
+        none if none.is_empty() => tracing::info!(target: "emperor", "the emperor is gone, nothing is left"),
+        some => tracing::error!(target: "emperor", "the emperor is gone; beyond SIGKILL and left behind: {}", some.join("; ")),
+    }
     Ok(())
 }
 

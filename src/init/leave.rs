@@ -3,15 +3,25 @@
 //! In a pid namespace of our own our exit is everybody's end, by the kernel. Without one we are a subreaper: we kill what
 //! is below us and reap until nothing comes any more, also what forks meanwhile.
 
-use std::time::Duration;
+use std::{
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
 use liege_plan::{Exit, FromInit, Place};
-use liege_sys::{descendants, process, wait};
+use liege_sys::{
+    descendants,
+    poll::{Interest, poll},
+    process, wait,
+};
 
 use crate::{
     init::{End, Init},
     walk::Patience,
 };
+
+/// How long whoever was killed may take to end.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Leaves with the status the end asks for.
 pub(crate) fn leave(init: &mut Init, end: End) -> ! {
@@ -34,7 +44,8 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
         init.channel.flush_last_words();
     }
     if process::own_pid() != 1 {
-        end_everybody();
+        let until = (end != End::HostGone).then(|| Instant::now() + PATIENCE);
+        end_everybody(init, until);
     }
     std::process::exit(status)
 }
@@ -46,12 +57,20 @@ fn last_steps(init: &mut Init) {
     let _ = init.walk(&steps, &Patience::at_most(each, Place::AtExit));
 }
 
-fn end_everybody() {
+/// Who sleeps in the kernel, beyond SIGKILL, is left to the host, if there is one.
+fn end_everybody(init: &mut Init, until: Option<Instant>) {
     let ourselves = [process::own_pid()];
-    while descendants::kill_below(&ourselves) > 0 {
-        // Those who die hand their children on to us; look again only when somebody has died.
-        wait::reap_any_blocking();
+    loop {
         while wait::reap_any().is_some() {}
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if descendants::kill_below(&ourselves) == 0 || left == Some(Duration::ZERO) {
+            return;
+        }
+        // Those who die hand their children on to us; look again only when somebody has died.
+        if poll(&[Interest::readable(init.signals.as_fd())], left).is_err() {
+            return;
+        }
+        while init.signals.next().is_some() {}
     }
 }
 

@@ -33,11 +33,6 @@ pub fn reap_any() -> Option<(i32, Ended)> {
     waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG).ok().flatten()
 }
 
-/// Waits until some child ends and reaps it. None: there is no child left.
-pub fn reap_any_blocking() -> Option<(i32, Ended)> {
-    waitid(libc::P_ALL, 0, libc::WEXITED).ok().flatten()
-}
-
 /// Waits for this child's end and reaps it. None: it is no child of ours.
 pub fn reap_blocking(pid: i32) -> Option<Ended> {
     let id = libc::id_t::try_from(pid).ok()?;

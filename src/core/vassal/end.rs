@@ -65,6 +65,11 @@ impl Vassal {
         }
     }
 
+    /// Who of an earlier life is still there; it holds up nothing.
+    pub(crate) fn left_behind(&mut self, found: Vec<String>) {
+        self.left_behind = found;
+    }
+
     /// The life is over: everything of it is released, then the wish decides.
     pub(super) fn over(&mut self, cx: &mut Context<'_>) {
         let Some(life) = self.life.take() else { return };

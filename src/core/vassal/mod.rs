@@ -77,6 +77,8 @@ pub(crate) struct Vassal {
     ends: BTreeMap<&'static str, u64>,
     last_cause: Option<String>,
     config_error: Option<String>,
+    /// Who of earlier lives survives SIGKILL.
+    left_behind: Vec<String>,
 }
 
 /// One life: from a clone's request to its reaping.
@@ -172,6 +174,7 @@ impl Vassal {
             ends: BTreeMap::new(),
             last_cause: None,
             config_error: None,
+            left_behind: Vec::new(),
             name,
         };
         cx.note(Note::Added { vassal: vassal.name.clone() });
@@ -220,7 +223,7 @@ impl Vassal {
             loyal: life.is_some_and(|l| l.loyal),
             usage: None,
             mounts: life.map(|l| l.mounts.clone()).unwrap_or_default(),
-            leftovers: life.map(|l| l.leftovers.clone()).unwrap_or_default(),
+            leftovers: life.iter().flat_map(|l| &l.leftovers).chain(&self.left_behind).cloned().collect(),
             restarts: self.ends.iter().map(|(word, n)| ((*word).to_owned(), *n)).collect(),
             failures: self.backoff.failures(),
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),

@@ -111,6 +111,7 @@ impl Books {
             | Event::Exited { .. }
             | Event::Probed { .. }
             | Event::Examined { .. }
+            | Event::LeftBehind { .. }
             | Event::Deadline
             | Event::Asked(Request::Rescan) => {}
         }
