@@ -81,13 +81,16 @@ pub struct MountView {
     pub mount: Option<Mounted>,
     /// How many looks in a row found it hung.
     pub hung: u32,
+    /// How many looks in a row could not be made.
+    #[serde(default)]
+    pub unknown: u32,
 }
 
 impl MountView {
     /// Nothing is known of it yet.
     #[must_use]
     pub fn new(path: &str) -> Self {
-        Self { path: path.to_owned(), health: None, micros: 0, mount: None, hung: 0 }
+        Self { path: path.to_owned(), health: None, micros: 0, mount: None, hung: 0, unknown: 0 }
     }
 
     /// The word people see.

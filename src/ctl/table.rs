@@ -101,7 +101,7 @@ fn phase(vassal: &VassalView, view: &View) -> String {
 fn mount(mount: &MountView) -> String {
     let state = match mount.health {
         Some(Health::Healthy) => "ok",
-        Some(Health::Unknown { .. }) | None => "?",
+        None => "?",
         Some(other) => other.word(),
     };
     format!("{}:{state}", mount.path)

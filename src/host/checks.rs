@@ -8,7 +8,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use liege_core::{Check, Event, Name};
+use liege_core::{Check, Event, Health, Name, Probed};
+use liege_sys::Errno;
 use tokio::{
     sync::Notify,
     task::JoinHandle,
@@ -105,13 +106,22 @@ impl Task {
                     pushed.as_mut().enable();
                 }
             }
-            // The news of one probe, as many as there are: the answer, or first how late it is. None: the prober died over it, and
-            // the next interval asks another one.
+            // The news of one probe, as many as there are: the answer, or first how late it is.
             let mut news = self.asker.look(self.look.clone());
+            let mut is_answered = false;
             while let Some(probed) = news.recv().await {
-                let (vassal, path) = (self.vassal.clone(), self.look.path.clone());
-                self.post.event(Event::Probed { vassal, birth: self.birth, path, probed }).await;
+                is_answered = probed.late.is_none();
+                self.tell(probed).await;
+            }
+            if !is_answered {
+                // The prober died over it; the next interval asks another one.
+                self.tell(Probed::of(Health::Unknown { errno: Errno::ECONNRESET as i32 })).await;
             }
         }
+    }
+
+    async fn tell(&self, probed: Probed) {
+        let (vassal, path) = (self.vassal.clone(), self.look.path.clone());
+        self.post.event(Event::Probed { vassal, birth: self.birth, path, probed }).await;
     }
 }

@@ -33,6 +33,20 @@ pub fn raise_nofile() -> nix::Result<(u64, u64)> {
     Ok((soft, hard))
 }
 
+/// Raises the limits of open files and of processes for a process of many threads as far as the kernel lets it: beyond the hard limit where
+/// it has `CAP_SYS_RESOURCE`.
+///
+/// # Errors
+/// As [`set_nofile`].
+pub fn raise_for_many() -> nix::Result<()> {
+    setrlimit(Resource::RLIMIT_NPROC, libc::RLIM_INFINITY, libc::RLIM_INFINITY).ok(); // root is not bound by it
+    let most = fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok());
+    match most.map(|most| set_nofile(most, most)) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(_)) | None => raise_nofile().map(drop),
+    }
+}
+
 /// `oom_score_adj` of this process, -1000 to 1000.
 ///
 /// # Errors
@@ -103,6 +117,15 @@ mod tests {
         let before = nofile().unwrap();
         assert_eq!(raise_nofile().unwrap(), before);
         assert_eq!(nofile().unwrap(), (before.1, before.1));
+        set_nofile(before.0, before.1).unwrap();
+    }
+
+    #[test]
+    fn many_is_never_fewer_than_before() {
+        let before = nofile().unwrap();
+        raise_for_many().unwrap();
+        let now = nofile().unwrap();
+        assert!(now.0 == now.1 && now.1 >= before.1, "{now:?}");
         set_nofile(before.0, before.1).unwrap();
     }
 

@@ -46,9 +46,14 @@ impl Running {
         destroyed(&self.probed(probed))
     }
 
+    /// What the status shows of its mount.
+    fn shown(&self) -> Option<Health> {
+        self.emperor.view(self.now).vassals[0].mounts[0].health
+    }
+
     fn late(&mut self, health: Health, seconds: u64) -> Option<Cause> {
         let late =
-            Late { at: "/app".into(), waiting: Some(2), daemon: Some("fuse-zip (pid 9) is stopped".into()), stuck: vec![] };
+            Late { at: "/app".into(), waiting: Some(2), daemon: Some("fuse-zip (pid 9) is stopped".into()), ..Late::default() };
         destroyed(&self.probed(Probed { health, micros: seconds * 1_000_000, mount: None, late: Some(late) }))
     }
 }
@@ -92,6 +97,34 @@ fn a_slow_mount_is_left_alone_for_ten_timeouts() {
         assert_eq!(vassal.late(Health::Slow, seconds), None, "after {seconds} s");
     }
     assert_eq!(vassal.late(Health::Slow, 50).unwrap().word(), "mountpoint_hung");
+}
+
+#[test]
+fn who_cannot_be_looked_at_is_unknown_after_five_times_and_harmed_never() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.healthy(FIRST), None);
+    let mut told = Vec::new();
+    for _ in 0..100 {
+        let actions = vassal.probed(Probed::of(Health::Unknown { errno: 24 }));
+        told.push(actions.len());
+        for action in &actions {
+            assert!(
+                matches!(action, Action::Note(Note::Mount { state, detail, .. }) if state == "unknown" && detail.contains("EMFILE")),
+                "{action:?}"
+            );
+        }
+    }
+    assert_eq!(told.iter().position(|&n| n > 0), Some(4), "the fifth is told");
+    assert_eq!(told.iter().sum::<usize>(), 1, "once");
+    assert_eq!(vassal.shown(), Some(Health::Unknown { errno: 24 }));
+    // What was known of it before still holds.
+    assert_eq!(vassal.healthy(FIRST), None);
+    assert_eq!(vassal.shown(), Some(Health::Healthy));
+    for _ in 0..4 {
+        assert!(vassal.probed(Probed::of(Health::Unknown { errno: 3 })).is_empty());
+    }
+    assert_eq!(vassal.shown(), Some(Health::Healthy), "four are nothing");
+    assert_eq!(vassal.healthy(Mounted { id: 8, ..FIRST }).unwrap().word(), "mountpoint_gone");
 }
 
 #[test]

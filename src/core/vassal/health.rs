@@ -1,8 +1,10 @@
 //! A probe of a watched mount answered, or is late.
 //!
 //! A mount that is dead or gone destroys the whole instance at once: nothing in it can be trusted, and nothing polite reaches an
-//! app that waits for a file system without a daemon. One that hangs is given `mountpoint-check-tolerance` more looks. One whose
-//! daemon works hard is slow, not ill, until it has been so for ten times the timeout.
+//! app that waits for a file system without a daemon. One that hangs is given `mountpoint-check-tolerance` more looks, whether a FUSE daemon
+//! or the kernel serves it. One whose daemon, or whose disk, works hard is slow, not ill, until it has been so for ten times the timeout.
+//!
+//! Where nobody can look (the prober lacks something, the mount lets nobody in) that is shown, and nothing else happens.
 //!
 //! Whether a mount is still the one it was is judged here, because only here it is remembered. A reload may remount (its hooks
 //! run again), so while one is under way nothing counts as gone, and after it the mounts are learned anew.
@@ -16,6 +18,10 @@ use crate::{Cause, Health, Mounted, Note, Probed, Time, cause::errno_name, emper
 
 /// How many timeouts a daemon that works may take for one answer.
 const SLOW_TIMEOUTS: u32 = 10;
+
+/// So many looks in a row that could not be made, and nothing is known of the mount any more. One that fails now and then is not worth a
+/// word: the vassal may be on its way out, the prober may have been killed.
+const UNKNOWNS: u32 = 5;
 
 /// A death this close before is probably the reason: a push follows it within milliseconds, a poll within an interval.
 const JUST_BEFORE: Duration = Duration::from_secs(3);
@@ -45,10 +51,17 @@ impl Vassal {
             return; // no longer watched
         };
         let Probed { health, micros, mount: seen, late } = probed;
-        // Says nothing about the mount: what was last known stays.
-        if matches!(health, Health::Unknown { .. }) {
+        // Says nothing about the mount: what was last known stays, for a while, and no vassal is destroyed for it.
+        if let Health::Unknown { errno } = health {
+            mount.unknown = mount.unknown.saturating_add(1);
+            if mount.unknown >= UNKNOWNS {
+                let is_news = !matches!(mount.health.replace(health), Some(Health::Unknown { .. }));
+                let detail = format!("it could not be looked at {} times: {}", mount.unknown, errno_name(errno));
+                self.tell_mount(is_news, path, health, detail, cx);
+            }
             return;
         }
+        mount.unknown = 0;
         mount.micros = micros;
         let (health, lost) = match (health, lost(mount.mount, seen)) {
             (Health::Healthy, Some(what)) if !may_remount => (Health::Gone, what),
@@ -71,10 +84,7 @@ impl Vassal {
             Health::Healthy if seen.is_some_and(|seen| !seen.is_root) => "nothing is mounted there, the directory answers".into(),
             Health::Healthy | Health::Unknown { .. } => String::new(),
         };
-        if is_news {
-            let (vassal, path) = (self.name.clone(), path.to_owned());
-            cx.note(Note::Mount { vassal, path, state: health.word().to_owned(), detail: why.clone() });
-        }
+        self.tell_mount(is_news, path, health, why.clone(), cx);
         let path = path.to_owned();
         match health {
             Health::Healthy => self.is_well(cx),
@@ -86,6 +96,13 @@ impl Vassal {
                 self.kill(Cause::MountpointHung { path, what: why }, cx);
             }
             Health::Hung | Health::Slow => {}
+        }
+    }
+
+    fn tell_mount(&self, is_news: bool, path: &str, health: Health, detail: String, cx: &mut Context<'_>) {
+        if is_news {
+            let (vassal, path) = (self.name.clone(), path.to_owned());
+            cx.note(Note::Mount { vassal, path, state: health.word().to_owned(), detail });
         }
     }
 

@@ -1,12 +1,12 @@
 //! The daemon's side: asks, and keeps a prober alive to ask.
 //!
 //! It lives as long as somebody may ask: the first request starts it, a daemon without checks and without FUSE mounts has none.
-//! When it dies, whoever waits is answered nothing more, the next request starts another one (a little later each time it dies
-//! young), and the exits it held are secured again. One that is silent is as good as dead: a tenant may stop it while a thread of
-//! it wears his uid. So it is pinged while anybody waits, and killed when it does not answer.
+//! When it dies, whoever waits for a look is told so, another one is started (a little later each time it dies young), and what stands
+//! is asked again: the exits it held are secured, the ends that were to be freed are freed. One that is silent is as good as dead: a
+//! tenant may stop it while a thread of it wears his uid. So it is pinged while anything is asked of it, and killed when it does not
+//! answer. One that is in need is relieved (`conversation.rs`).
 
 use std::{
-    collections::HashMap,
     fs::File,
     io,
     os::{
@@ -17,38 +17,34 @@ use std::{
     time::Duration,
 };
 
-use liege_core::Probed;
-use liege_plan::{FrameReader, encode};
+use liege_core::{Health, Probed};
 use liege_sys::{
-    Strings,
-    clone::{Birth, Child, Namespaces},
-    pidfd,
+    Errno, Strings,
+    clone::{Birth, BirthError, Namespaces},
 };
 use nix::{
     fcntl::{OFlag, open},
     sys::stat::Mode,
 };
 use tokio::{
-    net::UnixStream,
     sync::{mpsc, oneshot},
     task::spawn_blocking,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep},
 };
 
 use super::{
-    protocol::{FromProber, Instance, Look, ToProber},
-    server::{SOCKET, write_all},
+    conversation::{Conversation, Served},
+    patience::SILENCE,
+    protocol::{Instance, Look},
+    relief::Relief,
+    server::SOCKET,
+    standing::Standing,
 };
-use crate::children::Children;
+use crate::children::{Children, Ending};
 
 /// A prober that lived as long as this did not die young.
 const SETTLED: Duration = Duration::from_secs(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
-
-/// How often a prober that somebody waits for is asked whether it is there.
-const PING: Duration = Duration::from_secs(2);
-/// And how long it may be silent. Its answer waits for no mount.
-const SILENCE: Duration = Duration::from_secs(10);
 
 /// Where checks and lives get somebody to ask.
 #[derive(Clone, Debug)]
@@ -62,8 +58,9 @@ pub(crate) struct Prober {
 #[derive(Clone, Debug)]
 pub(crate) struct Asker(mpsc::UnboundedSender<Request>);
 
+/// What can be asked.
 #[derive(Debug)]
-enum Request {
+pub(super) enum Request {
     Look(Look, mpsc::UnboundedSender<Probed>),
     Secure(Instance),
     Abort(Instance),
@@ -91,7 +88,8 @@ impl Prober {
 }
 
 impl Asker {
-    /// Looks at a mount. The news end with the answer, or with the prober; while it lasts there is more than one.
+    /// Looks at a mount. The news end with the answer, or with the prober; while it lasts there is more than one. Dropped, the look is
+    /// taken back.
     pub(crate) fn look(&self, look: Look) -> mpsc::UnboundedReceiver<Probed> {
         let (tell, news) = mpsc::unbounded_channel();
         self.ask(Request::Look(look, tell));
@@ -127,24 +125,50 @@ impl Asker {
 
 /// Starts probers, one after the other.
 async fn keep(children: Arc<Children>, mut requests: mpsc::UnboundedReceiver<Request>) {
-    let mut delay = Duration::ZERO;
-    let mut secured = HashMap::new();
-    while let Some(first) = requests.recv().await {
+    let (mut standing, mut relief, mut delay) = (Standing::default(), Relief::default(), Duration::ZERO);
+    loop {
+        // Where something stands, a prober is needed though nobody asks just now.
+        let mut first = None;
+        if standing.is_empty() {
+            first = requests.recv().await;
+            if first.is_none() {
+                return;
+            }
+        }
         let started = Instant::now();
         let children = Arc::clone(&children);
         match spawn_blocking(move || start(&children)).await {
-            Ok(Ok((socket, child))) => match converse(socket, first, &mut requests, &mut secured).await {
-                Served::Over => return,
-                Served::Died => tracing::warn!(target: "mountpoint", "the prober died; it is started again"),
-                Served::Silent => {
-                    pidfd::signal(&child.pidfd, nix::libc::SIGKILL).ok();
-                    tracing::warn!(
-                        target: "mountpoint",
-                        "the prober (pid {}) was silent for {SILENCE:?} and is killed: was it stopped? It is started again", child.pid
-                    );
+            Ok(Ok((mut conversation, ending))) => {
+                conversation.begin(first, &mut standing);
+                let served = serve(&mut conversation, &mut requests, &mut standing, &mut relief).await;
+                let pid = conversation.child.pid;
+                match served {
+                    Served::Over => {}
+                    Served::Needs(_) => {}
+                    Served::Died => tracing::warn!(target: "mountpoint", "the prober (pid {pid}) died; it is started again"),
+                    Served::Silent => {
+                        conversation.kill();
+                        tracing::warn!(
+                            target: "mountpoint",
+                            "the prober (pid {pid}) was silent for {SILENCE:?} and is killed: was it stopped? It is started again"
+                        );
+                    }
                 }
-            },
-            Ok(Err(error)) => tracing::error!(target: "mountpoint", "start the prober: {error}"),
+                relief.see_off(conversation, ending, matches!(served, Served::Needs(_)));
+                match served {
+                    Served::Over => return,
+                    Served::Needs(_) => continue,
+                    Served::Died | Served::Silent => {}
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::error!(target: "mountpoint", "start the prober: {error:#}");
+                let errno = error.chain().find_map(errno_of).unwrap_or(Errno::EAGAIN);
+                first.into_iter().for_each(|request| refuse(request, &mut standing, errno));
+                while let Ok(request) = requests.try_recv() {
+                    refuse(request, &mut standing, errno);
+                }
+            }
             Err(_) => return, // the runtime is ending
         }
         delay = if started.elapsed() > SETTLED {
@@ -156,154 +180,55 @@ async fn keep(children: Arc<Children>, mut requests: mpsc::UnboundedReceiver<Req
     }
 }
 
-/// How the conversation with one prober ended.
-enum Served {
-    /// The daemon needs none any more.
-    Over,
-    /// The prober is gone.
-    Died,
-    /// It is there and says nothing.
-    Silent,
-}
-
-/// Carries requests and answers until one side ends. Whoever still waits then hears no more, by the dropped sender.
-async fn converse(
-    socket: StdStream,
-    first: Request,
+/// Talks to a prober for as long as it does.
+async fn serve(
+    conversation: &mut Conversation,
     requests: &mut mpsc::UnboundedReceiver<Request>,
-    secured: &mut HashMap<u64, Instance>,
+    standing: &mut Standing,
+    relief: &mut Relief,
 ) -> Served {
-    let Ok(socket) = UnixStream::from_std(socket) else { return Served::Died };
-    let mut looks = Looks::default();
-    let mut frames = FrameReader::default();
-    let mut buffer = vec![0; 16 << 10];
-    // What the last one held first, then what is asked of this one.
-    let mut outgoing: Vec<ToProber> = secured.values().cloned().map(ToProber::Secure).collect();
-    outgoing.push(looks.message(first, secured));
-    let mut patience = Patience::from(Instant::now());
     loop {
-        for message in outgoing.drain(..) {
-            let Ok(frame) = encode(&message) else { continue };
-            match timeout(SILENCE, write_all(&socket, &frame)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Served::Died,
-                Err(_) => return Served::Silent,
-            }
-        }
-        tokio::select! {
-            request = requests.recv() => match request {
-                Some(request) => {
-                    if looks.waiting.is_empty() {
-                        patience = Patience::from(Instant::now());
-                    }
-                    outgoing.push(looks.message(request, secured));
+        match conversation.run(requests, standing).await {
+            Served::Needs(need) => {
+                let is_relieved = relief.may(&need, Instant::now());
+                relief.tell(conversation.child.pid, &need, is_relieved);
+                if is_relieved {
+                    return Served::Needs(need);
                 }
-                None => return Served::Over,
-            },
-            ready = socket.readable() => {
-                if ready.is_err() || read(&socket, &mut buffer, &mut frames, &mut looks).is_err() {
-                    return Served::Died;
-                }
-                patience.heard = Instant::now();
             }
-            () = sleep_until(patience.ping), if !looks.waiting.is_empty() => {
-                if patience.is_over(Instant::now()) {
-                    return Served::Silent;
-                }
-                outgoing.push(ToProber::Ping);
-            }
+            end @ (Served::Over | Served::Died | Served::Silent) => return end,
         }
     }
 }
 
-/// How long a prober has been silent while somebody waited for it. While nobody does it has nothing to say, so each time somebody
-/// begins to wait this begins anew.
-#[derive(Debug)]
-struct Patience {
-    heard: Instant,
-    ping: Instant,
-}
-
-impl Patience {
-    fn from(now: Instant) -> Self {
-        Self { heard: now, ping: now + PING }
-    }
-
-    /// A ping is due: or it has been silent for too long.
-    fn is_over(&mut self, now: Instant) -> bool {
-        self.ping = now + PING;
-        now - self.heard > SILENCE
+/// There is no prober: a look is answered that it cannot be made, all others stand until there is one.
+fn refuse(request: Request, standing: &mut Standing, errno: Errno) {
+    match request {
+        Request::Look(_, tell) => drop(tell.send(Probed::of(Health::Unknown { errno: errno as i32 }))),
+        Request::Secure(of) => drop(standing.secure(of)),
+        Request::Abort(of) => drop(standing.abort(of)),
+        Request::Forget(of) => drop(standing.forget(of)),
+        Request::Examine(of, tell) => drop(standing.examine(of, tell)),
     }
 }
 
-/// Who waits for news.
-#[derive(Default)]
-struct Looks {
-    last_id: u64,
-    waiting: HashMap<u64, mpsc::UnboundedSender<Probed>>,
-    examining: HashMap<u64, oneshot::Sender<Vec<String>>>,
-}
-
-impl Looks {
-    fn message(&mut self, request: Request, secured: &mut HashMap<u64, Instance>) -> ToProber {
-        match request {
-            Request::Look(look, tell) => {
-                self.last_id += 1;
-                self.waiting.insert(self.last_id, tell);
-                ToProber::Look { id: self.last_id, look }
-            }
-            Request::Secure(of) => {
-                secured.insert(of.birth, of.clone());
-                ToProber::Secure(of)
-            }
-            Request::Abort(of) => ToProber::Abort(of),
-            Request::Examine(of, tell) => {
-                self.last_id += 1;
-                self.examining.insert(self.last_id, tell);
-                ToProber::Examine { id: self.last_id, of }
-            }
-            Request::Forget(of) => {
-                secured.remove(&of.birth);
-                ToProber::Forget(of)
-            }
-        }
-    }
-
-    fn hear(&mut self, message: FromProber) {
-        // A check that was taken back does not wait any more, nor does a life that is over.
-        match message {
-            FromProber::Probed { id, probed, last } => {
-                let tell = if last { self.waiting.remove(&id) } else { self.waiting.get(&id).cloned() };
-                tell.map(|tell| tell.send(probed).ok());
-            }
-            FromProber::Examined { id, found } => drop(self.examining.remove(&id).map(|tell| tell.send(found).ok())),
-            FromProber::Pong => {}
-        }
-    }
-}
-
-fn read(socket: &UnixStream, buffer: &mut [u8], frames: &mut FrameReader, looks: &mut Looks) -> io::Result<()> {
-    match socket.try_read(buffer) {
-        Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-        Ok(n) => frames.push(&buffer[..n]),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-        Err(e) => return Err(e),
-    }
-    while let Some(message) = frames.next::<FromProber>().map_err(io::Error::other)? {
-        looks.hear(message);
-    }
-    Ok(())
+fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
+    let birth = error.downcast_ref::<BirthError>().map(|error| error.errno);
+    birth.or_else(|| error.downcast_ref::<Errno>().copied()).or_else(|| {
+        let code = error.downcast_ref::<io::Error>()?.raw_os_error()?;
+        Some(Errno::from_raw(code))
+    })
 }
 
 /// Starts a prober. It is registered as a child, so that its end is reaped and no sweep takes it for an orphan; that it has
 /// ended is seen at the socket.
-fn start(children: &Children) -> anyhow::Result<(StdStream, Child)> {
+fn start(children: &Children) -> anyhow::Result<(Conversation, Ending)> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     let program: OwnedFd = open("/proc/self/exe", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     let null = File::options().read(true).write(true).open("/dev/null")?;
     let stderr = io::stderr();
-    let (child, _ending) = children.spawn(&Birth {
+    let (child, ending) = children.spawn(&Birth {
         namespaces: Namespaces::default(),
         cgroup: None,
         program: program.as_fd(),
@@ -312,22 +237,5 @@ fn start(children: &Children) -> anyhow::Result<(StdStream, Child)> {
         fds: &[(null.as_fd(), 0), (null.as_fd(), 1), (stderr.as_fd(), 2), (theirs.as_fd(), SOCKET)],
     })?;
     tracing::debug!(target: "mountpoint", pid = child.pid, "the prober lives");
-    Ok((ours, child))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn silence_is_counted_from_when_somebody_began_to_wait() {
-        let begin = Instant::now();
-        let mut patience = Patience::from(begin);
-        assert!((1..=5).all(|n| !patience.is_over(begin + n * PING)));
-        assert!(patience.is_over(begin + 6 * PING));
-        // An hour later somebody else asks.
-        let later = begin + Duration::from_secs(3600);
-        patience = Patience::from(later);
-        assert!(!patience.is_over(later + PING));
-    }
+    Ok((Conversation::new(ours, child)?, ending))
 }

@@ -26,7 +26,8 @@ pub(super) fn examine(of: &Instance, namespace: Option<&PidNamespace>, connectio
     processes.chain(mounts(of, table.unwrap_or_default(), connections)).collect()
 }
 
-fn phrase(seen: &Shown) -> String {
+/// One process, or one thread.
+pub(super) fn phrase(seen: &Shown) -> String {
     let Shown { pid, name, state, wchan } = seen;
     if wchan.is_empty() {
         format!("{name} (pid {pid}, state {state})")

@@ -96,7 +96,7 @@ impl Exits {
                 });
             }
             ToProber::Forget(of) => drop(self.lives.remove(&of.birth)),
-            ToProber::Look { .. } | ToProber::Ping => {}
+            ToProber::Look { .. } | ToProber::Cancel { .. } | ToProber::Ping => {}
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) struct Suspicion {
 
 impl Suspicion {
     /// Finds the mount that seems to hang, and how much its daemon has worked so far.
-    pub(super) fn raised(look: &Look, asks: Option<(u32, u32)>, connections: &Connections) -> Self {
+    pub(super) fn raised(look: &Look, asks: Option<(u32, u32)>, _tid: i32, connections: &Connections) -> Self {
         let mounts = mountinfo::of(look.pid).unwrap_or_default();
         let charged = charge(&mounts, &look.path, asks, |minor| connections.waiting(minor).unwrap_or(0) > 0);
         let (at, minor) = charged.map_or_else(

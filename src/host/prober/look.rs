@@ -15,29 +15,40 @@ use liege_sys::{
     fusectl::Connections,
     probe::{ProbeError, ProbeStage, Progress, Seen, probe_observed},
 };
+use nix::unistd::gettid;
 use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
 
-use super::{late::Suspicion, protocol::Look};
+use super::{late::Suspicion, protocol::Look, threads::UnderWay};
 
 /// Work is measured in hundredths of a second: over less than this it cannot be told from none.
 const SHORTEST_MEASURE: Duration = Duration::from_millis(100);
 
-/// Looks; `tell` gets the news, and whether it is the last.
-pub(super) async fn look(look: Look, connections: Arc<Connections>, tell: impl Fn(Probed, bool)) {
+/// Looks; `tell` gets the news, whether it is the last, and whether it is the prober that lacked something.
+pub(super) async fn look(look: Look, under_way: UnderWay, connections: Arc<Connections>, tell: impl Fn(Probed, bool, bool)) {
     let last_word = LastWord(&tell);
     let progress = Arc::new(Progress::default());
-    let (begin, begun) = oneshot::channel();
+    let (begin, mut begun) = oneshot::channel();
     let mut probe = spawn_blocking({
         let (look, progress) = (look.clone(), Arc::clone(&progress));
         move || {
             let began = Instant::now();
-            begin.send(began).ok();
+            if !under_way.begin() {
+                return (Probed::of(unknown(Errno::ECANCELED)), false);
+            }
+            begin.send((began, gettid().as_raw())).ok();
             let seen = probe_observed(look.pid, &look.path, &progress);
-            probed(seen, began)
+            (probed(&seen, began), seen.is_err_and(|error| is_need(error)))
         }
     });
-    // A thread that dies takes its sender along; then the join below tells it.
-    let began = begun.await.unwrap_or_else(|_| Instant::now());
+    let (began, tid) = loop {
+        match timeout(look.timeout, &mut begun).await {
+            Ok(Ok(begun)) => break begun,
+            // Its thread died before it began: the join below tells it.
+            Ok(Err(_)) => break (Instant::now(), 0),
+            // There is none for it.
+            Err(_) => tell(Probed::of(unknown(Errno::EAGAIN)), false, true),
+        }
+    };
     // The measure of work begins before the verdict is due, so that the verdict itself is not late.
     let measure = (look.timeout / 2).clamp(SHORTEST_MEASURE, Duration::from_secs(1)).min(look.timeout);
     let mut suspicion: Option<Suspicion> = None;
@@ -45,41 +56,51 @@ pub(super) async fn look(look: Look, connections: Arc<Connections>, tell: impl F
     loop {
         if let Ok(done) = timeout(patience, &mut probe).await {
             std::mem::forget(last_word);
-            return tell(done.unwrap_or_else(|_| Probed::of(UNKNOWN)), true);
+            let (probed, is_need) = done.unwrap_or_else(|_| (Probed::of(unknown(Errno::EIO)), false));
+            return tell(probed, true, is_need);
         }
-        let judging = spawn_blocking({
+        let mut judging = spawn_blocking({
             let (look, asks, connections) = (look.clone(), progress.asks(), Arc::clone(&connections));
             move || {
                 let verdict = suspicion.map(|suspicion| suspicion.confirmed(&connections));
                 // The end of one measure is the beginning of the next.
-                (Suspicion::raised(&look, asks, &connections), verdict)
+                (Suspicion::raised(&look, asks, tid, &connections), verdict)
             }
         });
-        let Ok((raised, verdict)) = judging.await else { return };
+        let judged = loop {
+            match timeout(look.timeout, &mut judging).await {
+                Ok(judged) => break judged,
+                Err(_) => tell(Probed::of(unknown(Errno::EAGAIN)), false, true),
+            }
+        };
+        let Ok((raised, verdict)) = judged else { return };
         suspicion = Some(raised);
         patience = measure;
         if let Some((health, late)) = verdict {
-            tell(Probed { health, micros: micros(began), mount: None, late: Some(late) }, false);
+            tell(Probed { health, micros: micros(began), mount: None, late: Some(late) }, false, false);
             patience = look.interval.max(SHORTEST_MEASURE);
         }
     }
 }
 
-/// Whatever goes wrong on the way, whoever asked hears an end of it: else that mount would never be looked at again.
-struct LastWord<'a, F: Fn(Probed, bool)>(&'a F);
+/// Whatever goes wrong on the way, whoever asked hears an end of it: else that mount would never be looked at again. What can go wrong
+/// is that there is no thread at all, of which the runtime panics.
+struct LastWord<'a, F: Fn(Probed, bool, bool)>(&'a F);
 
-impl<F: Fn(Probed, bool)> Drop for LastWord<'_, F> {
+impl<F: Fn(Probed, bool, bool)> Drop for LastWord<'_, F> {
     fn drop(&mut self) {
-        self.0(Probed::of(UNKNOWN), true);
+        self.0(Probed::of(unknown(Errno::EAGAIN)), true, true);
     }
 }
 
-const UNKNOWN: Health = Health::Unknown { errno: Errno::EIO as i32 };
+fn unknown(errno: Errno) -> Health {
+    Health::Unknown { errno: errno as i32 }
+}
 
-fn probed(seen: Result<Seen, ProbeError>, began: Instant) -> Probed {
+fn probed(seen: &Result<Seen, ProbeError>, began: Instant) -> Probed {
     let micros = micros(began);
     let mount = seen.as_ref().ok().map(|seen| Mounted { id: seen.mount_id, device: seen.device, is_root: seen.is_mountpoint });
-    Probed { health: judge(seen.map(drop)), micros, mount, late: None }
+    Probed { health: judge(seen.as_ref().map(drop).map_err(|error| *error)), micros, mount, late: None }
 }
 
 fn micros(began: Instant) -> u64 {
@@ -104,7 +125,16 @@ fn judge(found: Result<(), ProbeError>) -> Health {
 
 /// Errors of a prober in need, or of a vassal that ends, which no mount gives.
 fn is_ours(errno: Errno) -> bool {
-    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN | Errno::EINTR | Errno::ESRCH)
+    is_lack(errno) || matches!(errno, Errno::EINTR | Errno::ESRCH)
+}
+
+fn is_lack(errno: Errno) -> bool {
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN)
+}
+
+/// Whether it was the prober that lacked something. A statfs needs nothing: what it says is the mount's.
+fn is_need(error: ProbeError) -> bool {
+    error.stage != ProbeStage::Statfs && is_lack(error.errno)
 }
 
 #[cfg(test)]
@@ -113,6 +143,28 @@ mod tests {
 
     fn judged(stage: ProbeStage, errno: Errno) -> Health {
         judge(Err(ProbeError { stage, errno }))
+    }
+
+    #[test]
+    fn a_look_that_gets_no_thread_says_so_and_is_made_when_there_is_one() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
+        let (busy, done) = std::sync::mpsc::channel::<()>();
+        runtime.block_on(async {
+            spawn_blocking(move || done.recv());
+            let told = std::cell::RefCell::new(Vec::new());
+            let pid = i32::try_from(std::process::id()).unwrap();
+            let asked = Look { pid, path: "/".into(), timeout: Duration::from_millis(20), interval: Duration::from_secs(1) };
+            let under_way = Arc::new(crate::prober::threads::Threads::default()).enter(1, &asked);
+            let busy = std::cell::Cell::new(Some(busy));
+            look(asked, under_way, Arc::new(Connections::none()), |probed, last, is_need| {
+                told.borrow_mut().push((probed.health, last, is_need));
+                drop(busy.take());
+            })
+            .await;
+            let told = told.into_inner();
+            assert_eq!(told.first(), Some(&(unknown(Errno::EAGAIN), false, true)), "{told:?}");
+            assert_eq!(told.last(), Some(&(Health::Healthy, true, false)), "{told:?}");
+        });
     }
 
     #[test]

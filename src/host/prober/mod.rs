@@ -6,21 +6,30 @@
 //! socket, restarted when it dies, and it ends by itself when the daemon does.
 //!
 //! * `client.rs`: the daemon's side: asks, and keeps a prober alive to ask
+//! * `conversation.rs`: requests and answers of one prober; `patience.rs`: how long it may be silent
+//! * `standing.rs`: what the next prober is asked again
+//! * `relief.rs`: what becomes of a prober that is not talked to any more
 //! * `server.rs`: the prober's own side of the socket
 //! * `look.rs`: one look at one mount, and who is to blame when it lasts
+//! * `threads.rs`: the threads that look, and those among them that hang for nobody
 //! * `late.rs`: what the kernel tells about a mount that does not answer
 //! * `exits.rs`: the emergency exits of the FUSE connections of each life
 //! * `instance.rs`: the processes of one life, never confused with a stranger's
 //! * `examine.rs`: who holds up the end of a life
 
 mod client;
+mod conversation;
 mod examine;
 mod exits;
 mod instance;
 mod late;
 mod look;
+mod patience;
 mod protocol;
+mod relief;
 mod server;
+mod standing;
+mod threads;
 
 pub(crate) use client::{Asker, Prober};
 pub(crate) use protocol::{Instance, Look};

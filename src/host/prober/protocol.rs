@@ -15,6 +15,11 @@ pub(crate) enum ToProber {
         /// What to look at.
         look: Look,
     },
+    /// Nobody waits for this look any more.
+    Cancel {
+        /// Which.
+        id: u64,
+    },
     /// Get hold of the emergency exits of a life's own FUSE connections, those of them that are not held yet.
     Secure(Instance),
     /// Use them: everything of the life that hangs on one of its mounts is free.
@@ -70,6 +75,13 @@ pub(crate) enum FromProber {
         probed: Probed,
         /// Nothing more comes.
         last: bool,
+        /// The prober lacked something of its own: fds, threads, memory.
+        is_need: bool,
+    },
+    /// Threads hang though their looks were taken back.
+    Stranded {
+        /// Each a phrase: who, where in the kernel, on which path.
+        found: Vec<String>,
     },
     /// Who holds up an end.
     Examined {

@@ -3,19 +3,29 @@
 //! One thread reads requests; each probe runs on a thread of the blocking pool, which has room for every check there is, so
 //! that a thousand hung mounts do not make a healthy one look ill. Ends at EOF without waiting for probes that hang.
 //!
+//! What a look needs: a thread, and at most five fds (root, mount, user namespace, a pipe) of which one or two are left while it hangs. A
+//! life with FUSE mounts has one for its pid namespace and one for each connection. So the limit of fds is raised as far as it goes; a
+//! thread that cannot be had is told after the look's own timeout.
+//!
 //! Lean on purpose: it inherits nothing but the socket and stderr, and its threads get small stacks.
 
-use std::{io, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, anyhow};
 use liege_plan::{FrameReader, encode};
-use liege_sys::fusectl::Connections;
-use tokio::{net::UnixStream, sync::mpsc};
+use liege_sys::{fusectl::Connections, limits};
+use tokio::{net::UnixStream, sync::mpsc, time::sleep};
 
 use super::{
     exits::Exits,
     look::look,
     protocol::{FromProber, ToProber},
+    threads::Threads,
 };
 
 /// The number under which the socket is inherited.
@@ -23,6 +33,9 @@ pub(crate) const SOCKET: i32 = 3;
 
 /// More checks than one daemon has fds for: a probe never waits for a thread.
 const PROBES_AT_ONCE: usize = 20_000;
+
+/// How often it is looked whether threads hang for nobody.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// A probe formats a path and reads a mountinfo line by line.
 const STACK: usize = 128 << 10;
@@ -32,6 +45,7 @@ const STACK: usize = 128 << 10;
 /// # Errors
 /// There is no socket at fd 3 (somebody called the verb by hand), or no runtime.
 pub fn serve() -> anyhow::Result<ExitCode> {
+    limits::raise_for_many().ok(); // what it has is what the daemon has
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(PROBES_AT_ONCE)
@@ -54,8 +68,10 @@ pub fn serve() -> anyhow::Result<ExitCode> {
         let socket = std::os::unix::net::UnixStream::from(socket);
         socket.set_nonblocking(true)?;
         let socket = Arc::new(UnixStream::from_std(socket)?);
+        let threads = Arc::new(Threads::default());
         tokio::spawn(send(Arc::clone(&socket), outgoing));
-        converse(&socket, &connections, &answers).await
+        tokio::spawn(watch(Arc::clone(&threads), answers.clone()));
+        converse(&socket, &connections, &threads, &answers).await
     });
     runtime.shutdown_background(); // threads that hang in a probe end with the process
     // An error means the daemon is gone, which is the ordinary end.
@@ -65,6 +81,7 @@ pub fn serve() -> anyhow::Result<ExitCode> {
 async fn converse(
     socket: &UnixStream,
     connections: &Arc<Connections>,
+    threads: &Arc<Threads>,
     answers: &mpsc::UnboundedSender<FromProber>,
 ) -> io::Result<()> {
     let mut exits = Exits::new(Arc::clone(connections), answers.clone());
@@ -83,12 +100,25 @@ async fn converse(
             match message {
                 ToProber::Look { id, look: asked } => {
                     let answers = answers.clone();
-                    let tell = move |probed, last| drop(answers.send(FromProber::Probed { id, probed, last }));
-                    tokio::spawn(look(asked, Arc::clone(connections), tell));
+                    let tell = move |probed, last, is_need| drop(answers.send(FromProber::Probed { id, probed, last, is_need }));
+                    let under_way = threads.enter(id, &asked);
+                    let judge = tokio::spawn(look(asked, under_way, Arc::clone(connections), tell));
+                    threads.judged_by(id, judge.abort_handle());
                 }
+                ToProber::Cancel { id } => threads.cancel(id),
                 ToProber::Ping => drop(answers.send(FromProber::Pong)),
                 request => exits.hear(request),
             }
+        }
+    }
+}
+
+/// Tells of threads that hang for nobody.
+async fn watch(threads: Arc<Threads>, answers: mpsc::UnboundedSender<FromProber>) {
+    loop {
+        sleep(ROUND).await;
+        if let Some(found) = threads.stranded(Instant::now()) {
+            answers.send(FromProber::Stranded { found }).ok();
         }
     }
 }

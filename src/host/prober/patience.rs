@@ -1,0 +1,73 @@
+//! How long a prober has been silent while something was asked of it. While nothing is it has nothing to say, so each time something is
+//! asked again this begins anew.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How often a prober that is asked something is asked whether it is there.
+const PING: Duration = Duration::from_secs(2);
+/// And how long it may be silent. Its answer waits for no mount.
+pub(super) const SILENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) struct Patience {
+    heard: Instant,
+    ping: Instant,
+    /// Pings without an answer.
+    unanswered: u32,
+}
+
+impl Patience {
+    pub(super) fn from(now: Instant) -> Self {
+        Self { heard: now, ping: now + PING, unanswered: 0 }
+    }
+
+    /// It said something.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// It is asked whether it is there.
+    pub(super) fn pinged(&mut self) {
+        self.unanswered += 1;
+    }
+
+    /// It is.
+    pub(super) fn answered(&mut self) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+    }
+
+    /// It has not yet answered that it heard what was asked.
+    pub(super) fn waits(&self) -> bool {
+        self.unanswered > 0
+    }
+
+    /// When the next ping is due.
+    pub(super) fn due(&self) -> Instant {
+        self.ping
+    }
+
+    /// A ping is due: or it has been silent for too long.
+    pub(super) fn is_over(&mut self, now: Instant) -> bool {
+        self.ping = now + PING;
+        now - self.heard > SILENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_counted_from_when_somebody_began_to_wait() {
+        let begin = Instant::now();
+        let mut patience = Patience::from(begin);
+        assert!((1..=5).all(|n| !patience.is_over(begin + n * PING)));
+        assert!(patience.is_over(begin + 6 * PING));
+        // An hour later somebody else asks.
+        let later = begin + Duration::from_secs(3600);
+        patience = Patience::from(later);
+        assert!(!patience.is_over(later + PING));
+    }
+}
