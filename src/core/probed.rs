@@ -17,11 +17,12 @@ pub enum Health {
     },
     /// Something answers, but not the mount first seen: it was unmounted, replaced or covered.
     Gone,
-    /// No answer in time, and the daemon does nothing for it.
+    /// No answer in time, and the daemon does nothing for it; where there is none (NFS, an overlay, a disk), nor does a device.
     Hung,
-    /// No answer in time, but the daemon works hard.
+    /// No answer in time, but the daemon, or the device, works hard.
     Slow,
-    /// The probe could not be made (the vassal is on its way out, the prober was restarted). Says nothing about the mount.
+    /// The probe could not be made: the vassal is on its way out, the prober was restarted or lacked something, or the mount lets nobody
+    /// ask. Says nothing about the mount.
     Unknown {
         /// Why not.
         errno: i32,
@@ -84,6 +85,9 @@ pub struct Late {
     pub waiting: Option<u64>,
     /// Its daemon: name, pid and state.
     pub daemon: Option<String>,
+    /// Where in the kernel the look itself sleeps, where there is no daemon that could be blamed.
+    #[serde(default)]
+    pub sleeps: Option<String>,
     /// Who in the vassal sleeps where no signal reaches him: name, pid, kernel function.
     pub stuck: Vec<String>,
 }
@@ -98,6 +102,9 @@ impl fmt::Display for Late {
             (Some(daemon), _) => write!(f, ", its daemon {daemon}")?,
             (None, Some(_)) => f.write_str(", its daemon is none of the vassal's processes")?,
             (None, None) => {}
+        }
+        if let Some(place) = &self.sleeps {
+            write!(f, ", the look sleeps in {place}")?;
         }
         if let Some(first) = self.stuck.first() {
             write!(f, ", stuck on it: {first}")?;

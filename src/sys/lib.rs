@@ -17,6 +17,7 @@ mod switch;
 mod userns;
 mod vfork;
 
+pub mod block;
 pub mod caps;
 pub mod cgroup;
 pub mod clone;

@@ -3,7 +3,12 @@
 //! Nothing here asks a file system. What is read: the vassal's mount table, the number of requests that wait in a connection, and
 //! what `/proc` tells of the daemon's CPU time and disk traffic, twice: a busy daemon moves between the two, a hung one does not.
 //!
-//! A hang is charged to the mount that hangs. While the path is still being followed that is one on the way, the outermost in
+//! A mount of the kernel's own has no daemon. Its device is as good a sign: a disk that completes requests is slow, not hung. Where there is no
+//! device either (NFS, an overlay) there is nothing that could be busy, and no answer in time is a hang, which the tolerance bounds: an app on
+//! it is stuck as on a hung FUSE mount. (A device is known by the number of the file system; btrfs has numbers of its own and
+//! counts as having none.)
+//!
+//! A hang is charged to the mount that hangs. An overlay that asks a FUSE mount is that mount's victim. While the path is still being followed that is one on the way, the outermost in
 //! whose connection a request waits; the watched mount below it may be in the best of health.
 
 use std::{
@@ -13,6 +18,7 @@ use std::{
 
 use liege_core::{Health, Late};
 use liege_sys::{
+    block,
     fuse_daemon::{self, Shown, Work},
     fusectl::Connections,
     mountinfo::{self, Mount},
@@ -37,6 +43,10 @@ pub(super) struct Suspicion {
     at: String,
     /// Its connection, where it is FUSE.
     minor: Option<u32>,
+    /// Its device, and what that has completed, where it has one.
+    device: Option<((u32, u32), u64)>,
+    /// Who looks.
+    tid: i32,
     daemons: Vec<i32>,
     work: Work,
     when: Instant,
@@ -44,15 +54,16 @@ pub(super) struct Suspicion {
 
 impl Suspicion {
     /// Finds the mount that seems to hang, and how much its daemon has worked so far.
-    pub(super) fn raised(look: &Look, asks: Option<(u32, u32)>, _tid: i32, connections: &Connections) -> Self {
+    pub(super) fn raised(look: &Look, asks: Option<(u32, u32)>, tid: i32, connections: &Connections) -> Self {
         let mounts = mountinfo::of(look.pid).unwrap_or_default();
         let charged = charge(&mounts, &look.path, asks, |minor| connections.waiting(minor).unwrap_or(0) > 0);
         let (at, minor) = charged.map_or_else(
             || (look.path.clone(), None),
             |mount| (mount.mount_point.to_string_lossy().into_owned(), mount.is_fuse().then_some(mount.device.1)),
         );
+        let device = charged.and_then(|mount| Some((mount.device, block::completed(mount.device)?)));
         let daemons = minor.map(|minor| fuse_daemon::serving(look.pid, minor)).unwrap_or_default();
-        Self { pid: look.pid, at, minor, work: fuse_daemon::work(&daemons), daemons, when: Instant::now() }
+        Self { pid: look.pid, at, minor, device, tid, work: fuse_daemon::work(&daemons), daemons, when: Instant::now() }
     }
 
     /// The second half, some time later.
@@ -62,11 +73,16 @@ impl Suspicion {
         // Nobody's daemon is to blame for a disk that does not answer, nor for a processor it did not get.
         let waits_below =
             daemon.as_ref().is_some_and(|seen| seen.state == 'R' || seen.state == 'D' && !waits_for_fuse(&seen.wchan));
-        let health = if is_busy || waits_below || self.minor.is_none() { Health::Slow } else { Health::Hung };
+        let device_works = self.device.is_some_and(|(device, before)| block::completed(device).is_some_and(|now| now > before));
+        let looker = fuse_daemon::shown(self.tid);
+        // It does not sleep: nobody keeps it waiting but the processor.
+        let runs = looker.as_ref().is_some_and(|seen| seen.state == 'R');
+        let health = if is_busy || waits_below || device_works || runs { Health::Slow } else { Health::Hung };
         let late = Late {
             at: self.at,
             waiting: self.minor.and_then(|minor| connections.waiting(minor)),
             daemon: daemon.map(|seen| format!("{} (pid {}) {}", seen.name, seen.pid, doing(seen.state, health))),
+            sleeps: looker.map(|seen| seen.wchan).filter(|place| self.minor.is_none() && !place.is_empty()),
             stuck: fuse_daemon::stuck(self.pid).iter().take(MOST_NAMED).map(stuck).collect(),
         };
         (health, late)
@@ -103,15 +119,17 @@ fn stuck(seen: &Shown) -> String {
 
 /// The mount a late look at `path` is charged to. `asks`: the file system the probe is asking already.
 fn charge<'a>(mounts: &'a [Mount], path: &str, asks: Option<(u32, u32)>, has_waiting: impl Fn(u32) -> bool) -> Option<&'a Mount> {
+    let waits = |mount: &&Mount| mount.is_fuse() && has_waiting(mount.device.1);
     if let Some(device) = asks {
         // The one mounted last under this name is the one that is seen.
-        return mounts
+        let asked = mounts
             .iter()
             .rev()
             .find(|mount| mount.device == device && Path::new(path).starts_with(&mount.mount_point))
             .or_else(|| mounts.iter().rev().find(|mount| mount.device == device));
+        let is_stacked = asked.is_some_and(|mount| mount.fstype == "overlay");
+        return mounts.iter().filter(|_| is_stacked).find(waits).or(asked);
     }
-    let waits = |mount: &&Mount| mount.is_fuse() && has_waiting(mount.device.1);
     let on_the_way = |mount: &&Mount| Path::new(path).starts_with(&mount.mount_point);
     let outermost = mounts.iter().filter(on_the_way).filter(waits).min_by_key(|mount| mount.mount_point.len());
     // Nobody waits on the way as it is written: behind a symbolic link, or on no FUSE mount at all.
@@ -129,7 +147,8 @@ mod tests {
             b"1 0 8:1 / / rw - ext4 /dev/sda rw\n\
               2 1 0:50 / /outer rw - fuse.x x rw,user_id=0,group_id=0\n\
               3 2 0:51 / /outer/inner rw - fuse.y y rw,user_id=0,group_id=0\n\
-              4 1 0:52 / /other rw - fuse.z z rw,user_id=0,group_id=0\n",
+              4 1 0:52 / /other rw - fuse.z z rw,user_id=0,group_id=0\n\
+              5 1 0:53 / /stacked rw - overlay o rw,lowerdir=/outer:/x\n",
         )
     }
 
@@ -142,6 +161,12 @@ mod tests {
     #[test]
     fn the_mount_that_is_asked_is_charged() {
         assert_eq!(charged("/outer/inner", Some((0, 51)), &[50, 51]), "/outer/inner");
+    }
+
+    #[test]
+    fn an_overlay_is_charged_only_where_no_layer_is_known_to_hang() {
+        assert_eq!(charged("/stacked", Some((0, 53)), &[50]), "/outer");
+        assert_eq!(charged("/stacked", Some((0, 53)), &[]), "/stacked");
     }
 
     #[test]
