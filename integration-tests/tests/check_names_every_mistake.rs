@@ -1,5 +1,5 @@
 //! `liege check`: every mistake at once, each with path:line:col, the line, a caret and a hint; `--show-config` and `--plan`. And
-//! what `liege run` refuses before it starts.
+//! what `liege run` refuses before it starts. `--json` for editors, exit codes, colours.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -104,5 +104,89 @@ fn a_directory_is_all_its_files() {
             assert!(said.contains(doubt), "{doubt}: {said}");
         }
         assert!(!said.contains("a.ini:4:") && !said.contains("b.ini: warning: runs as root"), "{said}");
+    });
+}
+
+#[test]
+fn editors_get_one_document_of_all_files() {
+    story(|host| {
+        let vassals = host.open_dir("vassals");
+        fs::write(vassals.join("a.ini"), "[vassal]\nuid = nobody-of-this-name\ncommand = /bin/true\n").unwrap();
+        fs::write(vassals.join("b.ini"), "[vassal]\ncommand = /bin/true\n").unwrap();
+        let emperor = host.path("emperor.ini");
+        fs::write(&emperor, "[uwsgi]\nemperor = /nonexistent\nemperor-use-clone = fs,pid\nemperor-frq = é\n").unwrap();
+        let (empty, missing) = (host.open_dir("empty"), host.path("missing.ini"));
+        let paths = [&vassals, &emperor, &empty, &missing].map(|path| path.as_os_str());
+        let (status, said) = run_liege(&[&["check".as_ref(), "--json".as_ref()], &paths[..]].concat());
+        assert_eq!(status, 1, "{said}");
+
+        let document: serde_json::Value = serde_json::from_str(&said).expect("one JSON document and nothing else");
+        assert_eq!(
+            (&document["version"], &document["errors"], &document["warnings"]),
+            (&1.into(), &4.into(), &1.into()),
+            "{said}"
+        );
+        let kinds: Vec<&str> = document["files"].as_array().unwrap().iter().map(|file| file["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["vassal", "vassal", "emperor", "directory", "vassal"]);
+        let name = |path: &std::path::Path| path.to_string_lossy().into_owned();
+        let expected = serde_json::json!([
+            { "file": name(&vassals.join("a.ini")), "line": 2, "column": 7, "end_column": 26, "severity": "error", "code": "unknown-user",
+              "message": "there is no user \"nobody-of-this-name\"",
+              "hint": "create it (useradd --system NAME), or name one that exists" },
+            { "file": name(&vassals.join("b.ini")), "line": null, "column": null, "end_column": null, "severity": "warning",
+              "code": "runs-as-root", "message": "runs as root: no uid is given", "hint": "add uid = NAME and gid = NAME" },
+            { "file": name(&emperor), "line": 4, "column": 1, "end_column": 12, "severity": "error", "code": "unknown-option",
+              "message": "emperor-frq is no option of an emperor", "hint": "did you mean emperor-freq?" },
+            { "file": name(&empty), "line": null, "column": null, "end_column": null, "severity": "error", "code": "no-vassals",
+              "message": "there is no vassal's file (NAME.ini) in this directory", "hint": null },
+            { "file": name(&missing), "line": null, "column": null, "end_column": null, "severity": "error", "code": "unreadable",
+              "message": "cannot be read: No such file or directory (os error 2)", "hint": null },
+        ]);
+        assert_eq!(document["diagnostics"], expected, "{said}");
+    });
+}
+
+#[test]
+fn warnings_fail_only_where_they_are_denied() {
+    story(|host| {
+        let file = host.path("root.ini");
+        fs::write(&file, "[vassal]\ncommand = /bin/true\n").unwrap();
+        let check = |flags: &[&str]| {
+            let flags = flags.iter().map(std::ffi::OsStr::new);
+            run_liege(&flags.chain([file.as_os_str()]).collect::<Vec<_>>())
+        };
+        let (status, said) = check(&["check"]);
+        assert!(status == 0 && said.contains("[runs-as-root]"), "{said}");
+        assert_eq!(check(&["check", "--deny-warnings"]).0, 1);
+        assert_eq!(check(&["check", "--deny-warnings", "--json"]).0, 1);
+        let (status, said) = check(&["check", "--emperor-use-clone", "fs,pdi"]);
+        assert!(status == 2 && said.contains("did you mean pid?"), "a mistake of the command line: {said}");
+        assert_eq!(check(&["check", "--no-such-flag"]).0, 2);
+
+        fs::write(&file, "[vassal]\nuid = nobody\ngid = nogroup\ncommand = /bin/true\n").unwrap();
+        assert_eq!(check(&["check", "--deny-warnings"]), (0, format!("{}: good (vassal)\n", file.display())));
+    });
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    story(|host| {
+        let file = host.path("bad.ini");
+        fs::write(&file, "[vassal]\nuid = nobody-of-this-name\ncommand = /bin/true\n").unwrap();
+        // script(1) runs it on a terminal of its own.
+        let on_terminal = |no_color: Option<&str>| {
+            let line = format!("{} check {}", liege().display(), file.display());
+            let mut script = Command::new("script");
+            script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_remove("NO_COLOR");
+            script.envs(no_color.map(|value| ("NO_COLOR", value)));
+            let output = script.output().expect("script(1) is part of every Debian");
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert!(on_terminal(None).contains("\x1b[1;31m^^^^^^^^^^^^^^^^^^^\x1b[0m"), "{}", on_terminal(None));
+        assert!(!on_terminal(Some("1")).contains('\x1b'));
+        assert!(on_terminal(Some("")).contains('\x1b'), "an empty NO_COLOR is none");
+        let piped = Command::new(liege()).arg("check").arg(&file).env_remove("NO_COLOR").output().unwrap();
+        assert!(!piped.stderr.contains(&0x1b) && !piped.stderr.is_empty());
     });
 }

@@ -83,9 +83,12 @@ pub(crate) struct Check {
     /// Print the ordered steps of a first start and of a reload
     #[arg(long)]
     pub(crate) plan: bool,
-    /// For machines
+    /// For machines: one document, see the README
     #[arg(long)]
     pub(crate) json: bool,
+    /// Warnings count as errors
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
     /// The namespaces a plan is made for, as the emperor would name them
     #[arg(long, value_name = "LIST", default_value = "fs,pid")]
     pub(crate) emperor_use_clone: String,

@@ -17,8 +17,18 @@ impl Style {
     /// Colours on a terminal only, and never with `NO_COLOR`.
     #[must_use]
     pub fn of_stdout() -> Self {
+        Self::of(&std::io::stdout())
+    }
+
+    /// The same of the other channel.
+    #[must_use]
+    pub fn of_stderr() -> Self {
+        Self::of(&std::io::stderr())
+    }
+
+    fn of(channel: &impl IsTerminal) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { colours: wanted && std::io::stdout().is_terminal() }
+        Self { colours: wanted && channel.is_terminal() }
     }
 }
 

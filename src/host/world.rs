@@ -253,6 +253,10 @@ impl Lookup for World {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 
+    fn env_names(&self) -> Vec<String> {
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
+    }
+
     fn hostname(&self) -> String {
         nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }

@@ -3,7 +3,7 @@
 use crate::known::nearest;
 use crate::options::Options;
 use crate::report::Report;
-use crate::{Asked, Diagnostic};
+use crate::{Asked, Code, Diagnostic};
 
 /// The kernel's names in the order of their numbers. uWSGI knows the first 36.
 const NAMES: [&str; 41] = [
@@ -68,7 +68,8 @@ pub(crate) fn raise(options: &Options<'_>, keys: &[&str], report: &mut Report) -
     for word in line.value.split(',').filter(|word| !word.is_empty()) {
         match number(word) {
             Some(number) => set |= 1 << number,
-            None => report.push(unknown(word, line.error_at(word, format!("there is no capability \"{word}\"")))),
+            None => report
+                .push(unknown(word, line.error_at(word, Code::UnknownCapability, format!("there is no capability \"{word}\"")))),
         }
     }
     Some(Asked::new(set, line.origin.clone()))
@@ -97,7 +98,9 @@ pub(crate) fn of_the_emperor(options: &Options<'_>, report: &mut Report) -> Opti
     let asked = raise(options, &KEYS, report)?;
     let line = options.all(&KEYS).last()?;
     if line.value.is_empty() {
-        report.push(line.error("names no capability").with_hint("without the line vassals get what the emperor has"));
+        report.push(
+            line.error(Code::MissingValue, "names no capability").with_hint("without the line vassals get what the emperor has"),
+        );
     }
     if line.value.split(',').any(|word| !word.is_empty() && number(word).is_none()) {
         return Some(asked); // what it lacks was probably misspelt
@@ -105,10 +108,16 @@ pub(crate) fn of_the_emperor(options: &Options<'_>, report: &mut Report) -> Opti
     let without = |name: &str| number(name).is_some_and(|number| asked.value >> number & 1 == 0);
     // Measured: with sys_admin alone in its bounding set fusermount3 mounts, without it nothing does.
     if without("sys_admin") {
-        let warning = line.warning("without sys_admin no vassal can mount: neither mount hooks and pivot_root, nor fusermount");
+        let warning = line.warning(
+            Code::TooFewCapabilities,
+            "without sys_admin no vassal can mount: neither mount hooks and pivot_root, nor fusermount",
+        );
         report.push(warning.with_hint("add sys_admin where vassals have FUSE mounts"));
     } else if without("setuid") || without("setgid") {
-        let warning = line.warning("without setuid and setgid a uwsgi that is to drop to its uid and gid ends instead");
+        let warning = line.warning(
+            Code::TooFewCapabilities,
+            "without setuid and setgid a uwsgi that is to drop to its uid and gid ends instead",
+        );
         report.push(warning.with_hint("add setuid,setgid; a vassal with a command needs neither"));
     }
     Some(asked)

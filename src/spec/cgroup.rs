@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::options::Options;
 use crate::report::Report;
-use crate::{Asked, values};
+use crate::{Asked, Code, values};
 
 /// The control groups of a vassal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub(crate) fn raise(options: &Options<'_>, report: &mut Report) -> Cgroups {
     for line in options.all(&["cgroup"]) {
         let path = line.value.trim_end_matches('/');
         if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
-            let wrong = line.error("a cgroup is named by the whole path of its directory");
+            let wrong = line.error(Code::BadValue, "a cgroup is named by the whole path of its directory");
             report.push(wrong.with_hint("as in cgroup = /sys/fs/cgroup/vassals/shop"));
         } else {
             cgroups.paths.push(Asked::new(path.to_owned(), line.origin.clone()));
@@ -38,10 +38,13 @@ pub(crate) fn raise(options: &Options<'_>, report: &mut Report) -> Cgroups {
             Some((file, value)) if is_file(file) => {
                 cgroups.options.push(Asked::new((file.to_owned(), value.to_owned()), line.origin.clone()));
             }
-            _ => report.push(line.error("is written FILE=VALUE").with_hint("as in cgroup-opt = memory.max=512M")),
+            _ => report.push(line.error(Code::BadValue, "is written FILE=VALUE").with_hint("as in cgroup-opt = memory.max=512M")),
         }
         if options.last("cgroup").is_none() {
-            report.push(line.warning("has no effect: the vassal is in no cgroup of its own").with_hint("add cgroup = PATH"));
+            report.push(
+                line.warning(Code::NoEffect, "has no effect: the vassal is in no cgroup of its own")
+                    .with_hint("add cgroup = PATH"),
+            );
         }
     }
     cgroups

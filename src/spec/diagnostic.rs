@@ -1,6 +1,8 @@
-//! A mistake as data: where, what, and what to do about it. Rendering is one function, so that log, `check` and `--json` agree.
+//! A mistake as data: where, what, and what to do about it. How people see it is `render.rs`.
 
 use serde::{Deserialize, Serialize};
+
+use crate::Code;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +19,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad.
     pub severity: Severity,
+    /// What kind.
+    pub code: Code,
     /// The file.
     pub file: String,
     /// Line, from 1; 0 when the file as a whole is meant.
@@ -34,6 +38,13 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// A mistake of a file as a whole.
+    #[must_use]
+    pub fn of_file(severity: Severity, code: Code, file: impl Into<String>, message: impl Into<String>) -> Self {
+        let (file, message) = (file.into(), message.into());
+        Self { severity, code, file, line: 0, column: 0, width: 1, text: String::new(), message, hint: None }
+    }
+
     /// Whether it keeps the file from being used.
     #[must_use]
     pub fn is_error(&self) -> bool {
@@ -45,32 +56,5 @@ impl Diagnostic {
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
-    }
-}
-
-impl std::fmt::Display for Diagnostic {
-    /// `path:line:col: error: message`, the line, a caret, a hint.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match self.severity {
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
-        if self.line == 0 {
-            write!(f, "{}: {kind}: {}", self.file, self.message)?;
-        } else {
-            write!(f, "{}:{}:{}: {kind}: {}", self.file, self.line, self.column, self.message)?;
-            // Tabs stay tabs in the caret line, so the caret stands under its character whatever the tab width.
-            let lead: String = self
-                .text
-                .chars()
-                .take(self.column.saturating_sub(1) as usize)
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
-            write!(f, "\n  | {}\n  | {lead}{}", self.text, "^".repeat(self.width.max(1) as usize))?;
-        }
-        if let Some(hint) = &self.hint {
-            write!(f, "\n  = hint: {hint}")?;
-        }
-        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use crate::logic::Logic;
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::{Reading, Report};
-use crate::{Asked, EmperorDeath, EmperorSpec, Lookup, Source, caps, flatten, hooks, namespaces, traps, values};
+use crate::{Asked, Code, EmperorDeath, EmperorSpec, Lookup, Source, caps, flatten, hooks, namespaces, traps, values};
 
 /// Sections whose pairs are the emperor's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "liege"];
@@ -100,16 +100,27 @@ fn monitors(options: &Options<'_>, file: &str, report: &mut Report) -> Vec<Asked
     for line in options.all(&["emperor"]) {
         let value = line.value.strip_prefix("dir://").or_else(|| line.value.strip_prefix("glob://")).unwrap_or(&line.value);
         if value.is_empty() {
-            report.push(line.error("needs a directory or a pattern"));
+            report.push(line.error(Code::MissingValue, "needs a directory or a pattern"));
         } else if let Some((scheme, _)) = value.split_once("://") {
-            report.push(line.error(format!("the monitor {scheme}:// is not supported yet: a directory or a pattern is")));
+            report.push(
+                line.error(
+                    Code::NotSupported,
+                    format!("the monitor {scheme}:// is not supported yet: a directory or a pattern is"),
+                ),
+            );
         } else {
             monitors.push(Asked::new(value.to_owned(), line.origin.clone()));
         }
     }
     if monitors.is_empty() && options.last("emperor").is_none() {
         let hint = "add emperor = /etc/uwsgi/vassals, or --emperor DIR".to_owned();
-        report.whole_file(crate::Severity::Error, file, "names no vassals: there is no emperor = DIR", Some(hint));
+        report.whole_file(
+            crate::Severity::Error,
+            Code::NoVassals,
+            file,
+            "names no vassals: there is no emperor = DIR",
+            Some(hint),
+        );
     }
     monitors
 }
@@ -122,8 +133,9 @@ fn death(options: &Options<'_>, report: &mut Report) -> EmperorDeath {
     if let Some(line) = options.last("emperor-death") {
         match line.value.as_str() {
             "kill" => {}
-            "survive" => report.push(line.error("vassals that outlive their emperor are not supported yet: only kill is")),
-            other => report.push(line.error(format!("\"{other}\" is neither kill nor survive"))),
+            "survive" => report
+                .push(line.error(Code::NotSupported, "vassals that outlive their emperor are not supported yet: only kill is")),
+            other => report.push(line.error(Code::BadValue, format!("\"{other}\" is neither kill nor survive"))),
         }
     }
     EmperorDeath::Kill
@@ -142,7 +154,7 @@ fn vassal_set(options: &Options<'_>, report: &mut Report) -> Vec<(String, String
     for line in options.all(&["vassal-set", "vassals-set"]) {
         match line.value.split_once('=') {
             Some((key, value)) if !key.is_empty() => pairs.push((key.to_owned(), value.to_owned())),
-            _ => report.push(line.error("is written KEY=VALUE")),
+            _ => report.push(line.error(Code::BadValue, "is written KEY=VALUE")),
         }
     }
     pairs
@@ -161,29 +173,35 @@ fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
             continue;
         }
         if of_vassals(key) {
-            let misplaced = pair.error_at_key(format!("{key} belongs into a vassal's file"));
+            let misplaced = pair.error_at_key(Code::WrongFile, format!("{key} belongs into a vassal's file"));
             report.push(misplaced.with_hint(format!("vassal-set = {key}={} gives it to all of them", pair.value)));
         } else if governs(key) {
             let near = nearest(key, OWN.into_iter());
-            let mut refused = pair.error_at_key(if known::is_uwsgi_option(key) || known::KNOWN_OPTIONS.contains(&key) {
-                format!("{key} is not supported yet")
+            let mut refused = if known::is_uwsgi_option(key) || known::KNOWN_OPTIONS.contains(&key) {
+                pair.error_at_key(Code::NotSupported, format!("{key} is not supported yet"))
             } else {
-                format!("{key} is no option of an emperor")
-            });
+                pair.error_at_key(Code::UnknownOption, format!("{key} is no option of an emperor"))
+            };
             refused.hint = near.map(|near| format!("did you mean {near}?"));
             report.push(refused);
         } else if key == "uid" || key == "gid" {
-            let refused =
-                pair.error_at_key("an emperor that drops its own rights is not supported: it needs them to start vassals");
+            let refused = pair.error_at_key(
+                Code::NotSupported,
+                "an emperor that drops its own rights is not supported: it needs them to start vassals",
+            );
             report.push(refused.with_hint("uid and gid belong into the vassal's file"));
         } else if key == "daemonize" || key == "daemonize2" {
             report.push(
-                pair.error_at_key("not supported: liege runs in the foreground").with_hint("see the systemd unit in config/"),
+                pair.error_at_key(Code::NotSupported, "not supported: liege runs in the foreground")
+                    .with_hint("see the systemd unit in config/"),
             );
         } else if known::is_uwsgi_option(key) {
-            report.push(pair.warning(format!("{key} is an option of uWSGI's own process and means nothing to liege's emperor")));
-        } else if !pair.asked_for {
-            let mut unknown = pair.warning(format!("{key} is no option, and nothing asks for it"));
+            report.push(pair.warning(
+                Code::NoEffect,
+                format!("{key} is an option of uWSGI's own process and means nothing to liege's emperor"),
+            ));
+        } else if !pair.asked_for && !pair.lacks_equal() {
+            let mut unknown = pair.warning(Code::UnknownOption, format!("{key} is no option, and nothing asks for it"));
             unknown.hint = nearest(key, OWN.into_iter()).map(|near| format!("did you mean {near}?"));
             report.push(unknown);
         }

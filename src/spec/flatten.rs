@@ -20,7 +20,7 @@ use crate::pair::Pair;
 use crate::place::Place;
 use crate::report::Report;
 use crate::values;
-use crate::{Diagnostic, Lookup, Severity, Source};
+use crate::{Code, Diagnostic, Lookup, Severity, Source};
 
 /// More options than this come from a `for` gone wild.
 const OPTIONS: usize = 200_000;
@@ -157,7 +157,11 @@ impl Flattener<'_> {
         if !self.logic_running {
             if Logic::closes(key) {
                 if self.logic.take().is_none() {
-                    self.report.push(place.at_key(Severity::Warning, "closes nothing: no if or for is open here"));
+                    self.report.push(place.at_key(
+                        Severity::Warning,
+                        Code::StrayLogic,
+                        "closes nothing: no if or for is open here",
+                    ));
                 }
             } else if key == b"else" {
                 self.turn_to_else(place);
@@ -173,7 +177,11 @@ impl Flattener<'_> {
     fn turn_to_else(&mut self, place: &Arc<Place>) {
         let taken = match self.logic.take() {
             None => {
-                self.report.push(place.at_key(Severity::Warning, "else without an if: the lines after it are skipped"));
+                self.report.push(place.at_key(
+                    Severity::Warning,
+                    Code::StrayLogic,
+                    "else without an if: the lines after it are skipped",
+                ));
                 false
             }
             Some((logic, _)) => !logic.holds(self),
@@ -184,6 +192,9 @@ impl Flattener<'_> {
     fn hand_to_logic(&mut self, logic: &Logic, key: &[u8], value: &[u8], place: &Arc<Place>) {
         match logic.rounds(self) {
             Ok(rounds) => {
+                if rounds.is_empty() && Logic::parse(key, value).is_some() {
+                    self.warn_of_nesting(place);
+                }
                 self.logic_running = true;
                 for round in rounds {
                     let value = match round {
@@ -196,15 +207,32 @@ impl Flattener<'_> {
             }
             Err(why) => {
                 if let Some((_, started)) = self.logic.clone() {
-                    self.report.push(started.at_value(Severity::Warning, format!("{why}: the lines below are skipped")));
+                    self.report.push(started.at_value(
+                        Severity::Warning,
+                        Code::BadValue,
+                        format!("{why}: the lines below are skipped"),
+                    ));
                 }
             }
         }
     }
 
+    /// Where the outer condition does not hold, uWSGI skips the inner line like any other, and its closer closes the outer.
+    fn warn_of_nesting(&mut self, place: &Place) {
+        if let Some((_, outer)) = &self.logic {
+            let closer = closer(&place.name);
+            let message = format!(
+                "is skipped with the {} of line {}, and its {closer} ends that one: uWSGI does not nest, so the lines after the {closer} always count",
+                outer.name, outer.line
+            );
+            let hint = format!("close the {} of line {} with {} first", outer.name, outer.line, self::closer(&outer.name));
+            self.report.push(place.at_key(Severity::Warning, Code::NestedLogic, message).with_hint(hint));
+        }
+    }
+
     fn push(&mut self, key: &[u8], value: &[u8], place: Arc<Place>, mark: Mark) {
         if self.options.len() == OPTIONS {
-            self.report.push(place.at_key(Severity::Error, format!("more than {OPTIONS} options")));
+            self.report.push(place.at_key(Severity::Error, Code::TooMuch, format!("more than {OPTIONS} options")));
         }
         if self.options.len() < OPTIONS + 1 {
             self.options.push(Exported { key: key.to_vec(), value: value.to_vec(), place, mark });
@@ -214,7 +242,7 @@ impl Flattener<'_> {
     /// Appends for good, and does at once what is done at once.
     fn act(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
         if self.strict && !known::is_known(key) {
-            self.refuse(place, "is no option, and strict is set");
+            self.refuse(place, Code::UnknownOption, "is no option, and strict is set");
         }
         let mark = if known::is_immediate(key) { Mark::Done } else { Mark::Plain };
         self.push(key, value, Arc::clone(place), mark);
@@ -231,27 +259,33 @@ impl Flattener<'_> {
             b"end-blacklist" => self.forbidden = None,
             b"whitelist" => self.allowed = Some(value.to_vec()),
             b"end-whitelist" => self.allowed = None,
-            b"include" => self.refuse(place, "includes only files whose name ends in .ini"),
+            b"include" => self.refuse(place, Code::NotSupported, "includes only files whose name ends in .ini"),
             b"config" | b"xml" | b"xmlconfig" | b"yaml" | b"yml" | b"json" | b"js" => {
-                self.refuse(place, "liege reads configurations in INI form only");
+                self.refuse(place, Code::NotSupported, "liege reads configurations in INI form only");
             }
-            b"inject-before" | b"inject-after" => self.refuse(place, "not supported: include the file instead"),
-            b"resolve" => self.refuse(place, "not supported: a configuration asks no name server; put the address there"),
+            b"inject-before" | b"inject-after" => {
+                self.refuse(place, Code::NotSupported, "not supported: include the file instead")
+            }
+            b"resolve" => self.refuse(
+                place,
+                Code::NotSupported,
+                "not supported: a configuration asks no name server; put the address there",
+            ),
             b"if-hostname-match" | b"if-not-hostname-match" => {
-                self.refuse(place, "not supported: compare the whole name with if-hostname");
+                self.refuse(place, Code::NotSupported, "not supported: compare the whole name with if-hostname");
             }
             _ => {}
         }
     }
 
-    fn refuse(&mut self, place: &Place, why: &str) {
-        self.report.push(place.at_key(Severity::Error, why));
+    fn refuse(&mut self, place: &Place, code: Code, why: &str) {
+        self.report.push(place.at_key(Severity::Error, code, why));
     }
 
     /// At the end of what a logic line may rule.
     fn close_logic(&mut self) {
         if let Some((_, started)) = self.logic.take() {
-            let open = started.at_key(Severity::Warning, "is never closed: it rules all lines to the end");
+            let open = started.at_key(Severity::Warning, Code::UnclosedLogic, "is never closed: it rules all lines to the end");
             self.report.push(open.with_hint(format!("end it with {} =", closer(&started.name))));
         }
     }
@@ -259,7 +293,7 @@ impl Flattener<'_> {
     fn start_logic(&mut self, logic: Logic, place: &Arc<Place>) {
         if let Some((_, outer)) = &self.logic {
             let line = outer.line;
-            let inner = place.at_key(Severity::Error, "logic inside logic: uWSGI stops here");
+            let inner = place.at_key(Severity::Error, Code::NestedLogic, "logic inside logic: uWSGI stops here");
             self.report.push(inner.with_hint(format!(
                 "close the {} of line {line} with {} first",
                 outer.name,
@@ -273,7 +307,7 @@ impl Flattener<'_> {
     /// `set = KEY=VALUE`: no blanks are trimmed around the `=`, as uWSGI does not.
     fn set(&mut self, value: &[u8], place: &Arc<Place>, mark: Mark) {
         let Some(equal) = value.iter().position(|byte| *byte == b'=') else {
-            return self.report.push(place.at_value(Severity::Error, "is no NAME=VALUE"));
+            return self.report.push(place.at_value(Severity::Error, Code::BadValue, "is no NAME=VALUE"));
         };
         let (key, rest) = (&value[..equal], &value[equal + 1..]);
         self.check_contexts(key, place);
@@ -282,7 +316,11 @@ impl Flattener<'_> {
         }
         if known::is_uwsgi_option(&String::from_utf8_lossy(key)) {
             let name = String::from_utf8_lossy(key);
-            self.report.push(place.at_value(Severity::Error, format!("{name} is an option, so it cannot be a placeholder")));
+            self.report.push(place.at_value(
+                Severity::Error,
+                Code::BadValue,
+                format!("{name} is an option, so it cannot be a placeholder"),
+            ));
         }
         self.push(key, rest, Arc::clone(place), Mark::Placeholder);
     }
@@ -297,10 +335,10 @@ impl Flattener<'_> {
     fn check_contexts(&mut self, key: &[u8], place: &Place) {
         let lists = |list: &[u8]| list.split(|byte| *byte == b' ').any(|word| word.eq_ignore_ascii_case(key));
         if self.forbidden.as_deref().is_some_and(lists) {
-            self.report.push(place.at_key(Severity::Error, "is forbidden here by a blacklist"));
+            self.report.push(place.at_key(Severity::Error, Code::Forbidden, "is forbidden here by a blacklist"));
         }
         if self.allowed.as_deref().is_some_and(|list| !lists(list)) {
-            self.report.push(place.at_key(Severity::Error, "is forbidden here: it is not on the whitelist"));
+            self.report.push(place.at_key(Severity::Error, Code::Forbidden, "is forbidden here: it is not on the whitelist"));
         }
     }
 }

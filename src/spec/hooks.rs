@@ -3,7 +3,7 @@
 use crate::known;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::{Asked, Hook, HookPhase, Lookup, Verb, mount, values, verb};
+use crate::{Asked, Code, Hook, HookPhase, Lookup, Verb, mount, values, verb};
 
 /// The phases and how options call them, in the order in which they happen.
 const PHASES: [(HookPhase, &str); 9] = [
@@ -93,7 +93,10 @@ fn surroundings(pairs: &[Pair]) -> Vec<Hook> {
 /// Shells that uWSGI would try before `/bin/sh`.
 fn other_shells(pairs: &[Pair], report: &mut Report) {
     for pair in pairs.iter().filter(|pair| !pair.placeholder && pair.key == "binsh" && pair.value != "/bin/sh") {
-        report.push(pair.warning("hooks are run by /bin/sh here").with_hint(format!("write exec:{} -c '...'", pair.value)));
+        report.push(
+            pair.warning(Code::NoEffect, "hooks are run by /bin/sh here")
+                .with_hint(format!("write exec:{} -c '...'", pair.value)),
+        );
     }
 }
 
@@ -101,22 +104,23 @@ fn hook(family: &str, phase: HookPhase, pair: &Pair, lookup: &dyn Lookup, report
     let parsed = match family {
         "mount" => mount::mount(&pair.value).map(|verb| (verb, false)),
         "umount" => mount::umount(&pair.value).map(|verb| (verb, false)),
-        "exec" if pair.value.trim().is_empty() => Err(mount::Wrong::new("", "the command is empty")),
+        "exec" if pair.value.trim().is_empty() => Err(mount::Wrong::new("", "the command is empty").of(Code::MissingValue)),
         "exec" => Ok((Verb::Exec(pair.value.clone()), false)),
         "call" => {
             let why = format!("{} calls a C function inside uWSGI, which liege cannot", pair.key);
-            Err(mount::Wrong::new(&pair.value, why).hint("say it with a hook verb, or a command"))
+            Err(mount::Wrong::new(&pair.value, why).of(Code::NotSupported).hint("say it with a hook verb, or a command"))
         }
         _ => verb::parse(&pair.value, lookup),
     };
     match parsed {
         Ok((Verb::Alarm, _)) => {
-            report.push(pair.warning("does nothing in this phase, in uWSGI neither: alarms begin with its master"));
+            report
+                .push(pair.warning(Code::NoEffect, "does nothing in this phase, in uWSGI neither: alarms begin with its master"));
             None
         }
         Ok((verb, hidden)) => Some(Hook { phase, verb: Asked::new(verb, pair.origin.clone()), hidden }),
         Err(wrong) => {
-            let mut mistake = pair.error_at(&wrong.word, wrong.message);
+            let mut mistake = pair.error_at(&wrong.word, wrong.code, wrong.message);
             mistake.hint = wrong.hint;
             report.push(mistake);
             None

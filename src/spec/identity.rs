@@ -9,7 +9,7 @@
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::{Account, Asked, Identity, Lookup, Names};
+use crate::{Account, Asked, Code, Identity, Lookup, Names};
 
 /// What the lines say of the vassal's identity.
 pub(crate) enum Who {
@@ -48,7 +48,7 @@ fn warn_of_emperors_group(line: &Pair, in_new_root: bool, lookup: &dyn Lookup, r
     // A name the host does not know is a mistake of its own, or the new root's business.
     if lookup.user(&line.value).map_or(in_new_root, |(uid, ..)| uid != 0) {
         let (_, _, own_gid, _) = lookup.own_identity();
-        let stays = line.warning(format!("a uid without a gid: the group stays {own_gid}, as in uWSGI"));
+        let stays = line.warning(Code::GroupStays, format!("a uid without a gid: the group stays {own_gid}, as in uWSGI"));
         report.push(stays.with_hint(format!("add gid = {}", line.value)));
     }
 }
@@ -58,7 +58,7 @@ fn names(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Nam
     let (own_uid, _, own_gid, _) = lookup.own_identity();
     let mut account = |line: &Pair| {
         if line.value.is_empty() {
-            report.push(line.error("needs a name or a number"));
+            report.push(line.error(Code::MissingValue, "needs a name or a number"));
         }
         line.value.parse().map_or_else(|_| Account::Name(line.value.clone()), Account::Number)
     };
@@ -72,7 +72,7 @@ fn names(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Nam
 fn user(line: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<(u32, String)> {
     let found = if line.value.is_empty() { None } else { lookup.user(&line.value) };
     if found.is_none() {
-        let unknown = line.error(format!("there is no user \"{}\"", line.value));
+        let unknown = line.error(Code::UnknownUser, format!("there is no user \"{}\"", line.value));
         report.push(unknown.with_hint("create it (useradd --system NAME), or name one that exists"));
     }
     found.map(|(uid, _, name)| (uid, name))
@@ -81,7 +81,7 @@ fn user(line: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<(u32, S
 fn group(line: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<u32> {
     let found = if line.value.is_empty() { None } else { lookup.group(&line.value) };
     if found.is_none() {
-        let unknown = line.error(format!("there is no group \"{}\"", line.value));
+        let unknown = line.error(Code::UnknownGroup, format!("there is no group \"{}\"", line.value));
         report.push(unknown.with_hint("create it (groupadd --system NAME), or name one that exists"));
     }
     found

@@ -3,6 +3,7 @@
 //! `namespace` clones once more inside the vassal, and `setns` moves uwsgi into namespaces of somebody else: both happen before
 //! the hooks that liege carries out itself, which would then run in the wrong place. So they are refused, never passed on.
 
+use crate::Code;
 use crate::options::Options;
 use crate::report::Report;
 
@@ -28,7 +29,7 @@ const OTHERS: &str = "uwsgi would leave the namespaces in which liege has run it
 pub(crate) fn refuse(options: &Options<'_>, report: &mut Report) {
     for (key, why, hint) in REFUSED {
         for line in options.all(&[key]) {
-            report.push(line.error_at_key(format!("{key} is not supported: {why}")).with_hint(hint));
+            report.push(line.error_at_key(Code::NotSupported, format!("{key} is not supported: {why}")).with_hint(hint));
         }
     }
 }

@@ -17,8 +17,10 @@
 mod armor;
 mod caps;
 mod cgroup;
+mod code;
 mod declared;
 mod diagnostic;
+mod doubts;
 mod emperor;
 mod emperor_file;
 mod flatten;
@@ -41,6 +43,7 @@ mod paths;
 mod place;
 mod placeholder;
 mod program;
+mod render;
 mod report;
 mod source;
 pub mod testing;
@@ -52,7 +55,9 @@ mod verb;
 
 pub use caps::capability_names;
 pub use cgroup::Cgroups;
+pub use code::Code;
 pub use diagnostic::{Diagnostic, Severity};
+pub use doubts::{of_emperor as doubts_of_emperor, of_vassal as doubts_of_vassal};
 pub use emperor::{EmperorDeath, EmperorSpec};
 pub use emperor_file::read_emperor;
 pub use flatten::flatten;

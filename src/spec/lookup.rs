@@ -26,6 +26,10 @@ pub trait Lookup {
     fn glob(&self, pattern: &str) -> Vec<String>;
     /// An environment variable of the daemon.
     fn env(&self, name: &str) -> Option<String>;
+    /// The names of all of them, for a hint to one that was mistyped.
+    fn env_names(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// The host name.
     fn hostname(&self) -> String;
     /// Seconds since the epoch (`%t`).

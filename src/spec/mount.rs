@@ -5,8 +5,8 @@
 //! one beside them. `slave`, `unbindable` and `relatime` are liege's additions. What takes several calls of the kernel
 //! (`bind,ro,private`) is one line here; the calls are made of it when the plan is.
 
-use crate::Verb;
 use crate::known::nearest;
+use crate::{Code, Verb};
 
 /// A mistake in one word of a line: the word, what is wrong, and a hint.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,11 +14,17 @@ pub(crate) struct Wrong {
     pub(crate) word: String,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    pub(crate) code: Code,
 }
 
 impl Wrong {
     pub(crate) fn new(word: &str, message: impl Into<String>) -> Self {
-        Self { word: word.to_owned(), message: message.into(), hint: None }
+        Self { word: word.to_owned(), message: message.into(), hint: None, code: Code::BadValue }
+    }
+
+    pub(crate) fn of(mut self, code: Code) -> Self {
+        self.code = code;
+        self
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -148,9 +154,9 @@ fn words(list: &str) -> impl Iterator<Item = &str> {
 fn unknown<'a>(word: &str, call: &str, words: impl Iterator<Item = &'a str> + Clone, of_the_other: bool) -> Wrong {
     if of_the_other {
         let other = if call == "mount" { "umount" } else { "mount" };
-        return Wrong::new(word, format!("\"{word}\" is a flag of {other}, not of {call}"));
+        return Wrong::new(word, format!("\"{word}\" is a flag of {other}, not of {call}")).of(Code::UnknownFlag);
     }
-    let wrong = Wrong::new(word, format!("unknown {call} flag \"{word}\""));
+    let wrong = Wrong::new(word, format!("unknown {call} flag \"{word}\"")).of(Code::UnknownFlag);
     if let Some((_, here)) = ELSEWHERE.iter().find(|(there, _)| *there == word && call == "mount") {
         return wrong.hint(format!("write {here}"));
     }

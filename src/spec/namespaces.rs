@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::known::nearest;
 use crate::options::Options;
 use crate::report::Report;
-use crate::{Asked, Diagnostic};
+use crate::{Asked, Code, Diagnostic};
 
 /// Which namespaces are new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ pub(crate) fn raise(options: &Options<'_>, key: &str, report: &mut Report) -> Op
     for line in options.all(&[key]) {
         for word in line.value.split(',').filter(|word| !word.is_empty()) {
             if !namespaces.add(word) {
-                report.push(unknown(word, |message| line.error_at(word, message)));
+                report.push(unknown(word, |message| line.error_at(word, Code::UnknownNamespace, message)));
             }
         }
         at = Some(line.origin.clone());
@@ -98,7 +98,9 @@ pub(crate) fn unshare(options: &Options<'_>, key: &str, report: &mut Report) -> 
     let asked = raise(options, key, report)?;
     for line in options.all(&[key]) {
         for (word, why, hint) in REFUSED.iter().filter(|(word, ..)| line.value.split(',').any(|other| other == *word)) {
-            report.push(line.error_at(word, format!("{key} of {word} is not supported: {why}")).with_hint(*hint));
+            report.push(
+                line.error_at(word, Code::NotSupported, format!("{key} of {word} is not supported: {why}")).with_hint(*hint),
+            );
         }
     }
     Some(asked)

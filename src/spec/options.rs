@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::values;
+use crate::{Code, values};
 
 /// The pairs of a file, without its placeholders.
 pub(crate) struct Options<'a> {
@@ -33,7 +33,7 @@ impl<'a> Options<'a> {
         match check(&pair.value) {
             Ok(value) => Some(value),
             Err(why) => {
-                report.push(pair.error(why));
+                report.push(pair.error(Code::BadValue, why));
                 None
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::place::Place;
-use crate::{Diagnostic, Origin, Severity};
+use crate::{Code, Diagnostic, Origin, Severity};
 
 /// One option, in the order in which uWSGI would apply it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,24 +22,31 @@ pub struct Pair {
 }
 
 impl Pair {
-    pub(crate) fn error(&self, message: impl Into<String>) -> Diagnostic {
-        self.place.at_value(Severity::Error, message)
+    pub(crate) fn error(&self, code: Code, message: impl Into<String>) -> Diagnostic {
+        self.place.at_value(Severity::Error, code, message)
     }
 
-    pub(crate) fn error_at_key(&self, message: impl Into<String>) -> Diagnostic {
-        self.place.at_key(Severity::Error, message)
+    pub(crate) fn error_at_key(&self, code: Code, message: impl Into<String>) -> Diagnostic {
+        self.place.at_key(Severity::Error, code, message)
     }
 
-    pub(crate) fn error_at(&self, word: &str, message: impl Into<String>) -> Diagnostic {
-        self.place.at_word(Severity::Error, word, message)
+    pub(crate) fn error_at(&self, word: &str, code: Code, message: impl Into<String>) -> Diagnostic {
+        self.place.at_word(Severity::Error, word, code, message)
     }
 
-    pub(crate) fn warning(&self, message: impl Into<String>) -> Diagnostic {
-        self.place.at_key(Severity::Warning, message)
+    pub(crate) fn warning(&self, code: Code, message: impl Into<String>) -> Diagnostic {
+        self.place.at_key(Severity::Warning, code, message)
     }
 
-    pub(crate) fn warning_at(&self, word: &str, message: impl Into<String>) -> Diagnostic {
-        self.place.at_word(Severity::Warning, word, message)
+    pub(crate) fn warning_at(&self, word: &str, code: Code, message: impl Into<String>) -> Diagnostic {
+        self.place.at_word(Severity::Warning, word, code, message)
+    }
+}
+
+impl Pair {
+    /// A line without an equals sign whose "name" has a blank in it: no option's name has. (A bare name is a boolean.)
+    pub(crate) fn lacks_equal(&self) -> bool {
+        self.value.is_empty() && self.key.contains([' ', '\t']) && !self.place.text.contains('=') && self.place.line > 0
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Diagnostic, Origin, Severity};
+use crate::{Code, Diagnostic, Origin, Severity};
 
 /// The place of one pair. Columns count characters from 1, in the line as it stands in the file (before any substitution).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,24 +33,30 @@ impl Place {
     }
 
     /// A mistake of the key.
-    pub(crate) fn at_key(&self, severity: Severity, message: impl Into<String>) -> Diagnostic {
-        self.diagnostic(severity, self.key, message.into())
+    pub(crate) fn at_key(&self, severity: Severity, code: Code, message: impl Into<String>) -> Diagnostic {
+        self.diagnostic(severity, code, self.key, message.into())
     }
 
     /// A mistake of the value as a whole.
-    pub(crate) fn at_value(&self, severity: Severity, message: impl Into<String>) -> Diagnostic {
-        self.diagnostic(severity, self.value, message.into())
+    pub(crate) fn at_value(&self, severity: Severity, code: Code, message: impl Into<String>) -> Diagnostic {
+        self.diagnostic(severity, code, self.value, message.into())
     }
 
     /// A mistake of one word of the value. A word that came out of a placeholder is not in the line; then the value is marked.
-    pub(crate) fn at_word(&self, severity: Severity, word: &str, message: impl Into<String>) -> Diagnostic {
+    pub(crate) fn at_word(&self, severity: Severity, word: &str, code: Code, message: impl Into<String>) -> Diagnostic {
         let start = self.value.0.saturating_sub(1) as usize;
         let tail: String = self.text.chars().skip(start).collect();
         let span = match find_word(&tail, word) {
             Some(at) => (self.value.0 + chars(&tail[..at]), chars(word)),
             None => self.value,
         };
-        self.diagnostic(severity, span, message.into())
+        self.diagnostic(severity, code, span, message.into())
+    }
+
+    /// A doubt about the last character of the value.
+    pub(crate) fn at_last(&self, code: Code, message: impl Into<String>) -> Diagnostic {
+        let span = (self.value.0 + self.value.1.saturating_sub(1), 1);
+        self.diagnostic(Severity::Warning, code, span, message.into())
     }
 
     /// Whether the whole line is a comment.
@@ -58,9 +64,10 @@ impl Place {
         self.text.trim_start_matches([' ', '\t', '\r']).starts_with([';', '#'])
     }
 
-    fn diagnostic(&self, severity: Severity, span: (u32, u32), message: String) -> Diagnostic {
+    fn diagnostic(&self, severity: Severity, code: Code, span: (u32, u32), message: String) -> Diagnostic {
         Diagnostic {
             severity,
+            code,
             file: self.file.to_string(),
             line: self.line,
             column: span.0,
@@ -102,15 +109,15 @@ mod tests {
             value: (16, 24),
             name: "hook-as-root".into(),
         };
-        let shown = place.at_word(Severity::Error, "bnd", "unknown").to_string();
+        let shown = place.at_word(Severity::Error, "bnd", Code::UnknownFlag, "unknown").to_string();
         let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(lines[0], "a.ini:3:33: error: unknown");
+        assert_eq!(lines[0], "a.ini:3:33: error: unknown [unknown-flag]");
         assert_eq!(lines[2].find('^'), lines[1].find("bnd"));
     }
 
     #[test]
     fn a_word_that_was_expanded_marks_the_value() {
         let place = Place { value: (5, 4), text: "a = %(x)".into(), line: 1, ..Place::default() };
-        assert_eq!(place.at_word(Severity::Error, "zzz", "m").column, 5);
+        assert_eq!(place.at_word(Severity::Error, "zzz", Code::BadValue, "m").column, 5);
     }
 }

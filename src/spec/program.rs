@@ -6,7 +6,7 @@ use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::Report;
 use crate::vassal_file::{has_checks, is_carried};
-use crate::{AppSpec, Asked, ProcessLimits, ProgramSpec, limits, values};
+use crate::{AppSpec, Asked, Code, ProcessLimits, ProgramSpec, limits, values};
 
 /// Lines that did their work while the file was read; uwsgi must not do it again.
 const READ: [&str; 9] =
@@ -55,7 +55,7 @@ pub(crate) fn raise(pairs: &[Pair], report: &mut Report) -> AppSpec {
     let reload_signal = options.checked("reload-signal", report, values::signal);
     if !is_command {
         for line in options.all(&["stop-signal", "reload-signal"]) {
-            report.push(line.warning("has no effect: uwsgi is asked over its emperor protocol, not by a signal"));
+            report.push(line.warning(Code::NoEffect, "has no effect: uwsgi is asked over its emperor protocol, not by a signal"));
         }
     }
     AppSpec {
@@ -77,16 +77,16 @@ fn own_program(options: &Options<'_>, report: &mut Report) -> Option<ProgramSpec
     let line = KINDS.iter().find_map(|kind| options.last(kind))?;
     for other in options.all(&KINDS).filter(|other| other.key != line.key) {
         let hint = format!("{} of line {} says it too", line.key, line.origin.line);
-        report.push(other.error_at_key("a vassal has one command").with_hint(hint));
+        report.push(other.error_at_key(Code::TwoCommands, "a vassal has one command").with_hint(hint));
     }
     if line.value.trim().is_empty() {
-        report.push(line.error("the command is empty"));
+        report.push(line.error(Code::MissingValue, "the command is empty"));
     }
     let asked = || Asked::new(line.value.clone(), line.origin.clone());
     Some(match line.key.as_str() {
         "command" => {
             let words = values::shell_words(&line.value).unwrap_or_else(|why| {
-                report.push(line.error(why));
+                report.push(line.error(Code::BadValue, why));
                 Vec::new()
             });
             ProgramSpec::Command(Asked::new(words, line.origin.clone()))
@@ -100,7 +100,7 @@ fn own_program(options: &Options<'_>, report: &mut Report) -> Option<ProgramSpec
 fn listen(options: &Options<'_>, report: &mut Report) {
     for line in options.all(&["listen"]) {
         if line.value.is_empty() || !line.value.bytes().all(|byte| byte.is_ascii_digit()) {
-            report.push(line.error("sockets held by the emperor are not supported yet"));
+            report.push(line.error(Code::NotSupported, "sockets held by the emperor are not supported yet"));
         }
     }
 }
@@ -110,7 +110,7 @@ fn environment(options: &Options<'_>, report: &mut Report) -> Vec<(String, Strin
     for line in options.all(&["env"]) {
         match line.value.split_once('=') {
             Some((name, value)) if !name.is_empty() => pairs.push((name.to_owned(), value.to_owned())),
-            _ => report.push(line.error("an environment variable is written NAME=VALUE")),
+            _ => report.push(line.error(Code::BadValue, "an environment variable is written NAME=VALUE")),
         }
     }
     pairs
@@ -121,7 +121,7 @@ fn uwsgi(pairs: &[Pair], options: &Options<'_>, report: &mut Report) -> ProgramS
     let mut left = Vec::new();
     for pair in pairs.iter().filter(|pair| !pair.placeholder && !is_carried(&pair.key) && !did_its_work(pair)) {
         if pair.key.contains('\n') || pair.value.contains('\n') {
-            let long = pair.error("holds a line break, which uWSGI's configuration cannot carry");
+            let long = pair.error(Code::NotSupported, "holds a line break, which uWSGI's configuration cannot carry");
             report.push(long.with_hint("let the application read the file itself"));
         }
         left.push((pair.key.clone(), pair.value.clone()));
@@ -143,13 +143,18 @@ fn warn_of_uwsgi_only(pairs: &[Pair], report: &mut Report) {
     let mine = |key: &str| is_carried(key) || OF_COMMANDS.contains(&key) || SHARED.contains(&key) || key.starts_with("set-p");
     for pair in pairs.iter().filter(|pair| !pair.placeholder && !mine(&pair.key) && !did_its_work(pair)) {
         if let Some((_, why)) = NOT_YET.iter().find(|(key, _)| *key == pair.key) {
-            let mut refused = pair.error_at_key(format!("{} is not supported for a vassal with a command of its own", pair.key));
+            let mut refused = pair.error_at_key(
+                Code::NotSupported,
+                format!("{} is not supported for a vassal with a command of its own", pair.key),
+            );
             refused.hint = (!why.is_empty()).then(|| (*why).to_owned());
             report.push(refused);
         } else if known::is_uwsgi_option(&pair.key) {
-            report.push(pair.warning(format!("{} goes to uwsgi, but this vassal has a command of its own", pair.key)));
-        } else if !pair.asked_for {
-            let mut unknown = pair.warning(format!("{} is no option, and nothing asks for it", pair.key));
+            report.push(
+                pair.warning(Code::NoEffect, format!("{} goes to uwsgi, but this vassal has a command of its own", pair.key)),
+            );
+        } else if !pair.asked_for && !pair.lacks_equal() {
+            let mut unknown = pair.warning(Code::UnknownOption, format!("{} is no option, and nothing asks for it", pair.key));
             unknown.hint = nearest_option(&pair.key).map(|near| format!("did you mean {near}?"));
             report.push(unknown);
         }

@@ -1,6 +1,6 @@
 //! What was understood, and every mistake found on the way.
 
-use crate::{Diagnostic, Severity};
+use crate::{Code, Diagnostic, Severity};
 
 /// The result of a reading. `value` is None if and only if at least one diagnostic is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,17 +25,15 @@ impl Report {
     }
 
     /// A mistake of the file as a whole.
-    pub(crate) fn whole_file(&mut self, severity: Severity, file: &str, message: impl Into<String>, hint: Option<String>) {
-        self.push(Diagnostic {
-            severity,
-            file: file.to_owned(),
-            line: 0,
-            column: 0,
-            width: 1,
-            text: String::new(),
-            message: message.into(),
-            hint,
-        });
+    pub(crate) fn whole_file(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        file: &str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.push(Diagnostic { hint, ..Diagnostic::of_file(severity, code, file, message) });
     }
 
     pub(crate) fn has_errors(&self) -> bool {

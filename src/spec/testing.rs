@@ -73,6 +73,10 @@ impl Lookup for TableLookup {
         self.environment.get(name).cloned()
     }
 
+    fn env_names(&self) -> Vec<String> {
+        self.environment.keys().cloned().collect()
+    }
+
     fn hostname(&self) -> String {
         "testhost".into()
     }

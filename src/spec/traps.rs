@@ -5,7 +5,7 @@ use crate::lines;
 use crate::pair::Pair;
 use crate::place::Place;
 use crate::report::Report;
-use crate::{Diagnostic, Hook, HookPhase, Severity, Source, VassalConfig, Verb};
+use crate::{Code, Severity};
 
 /// `[uwsgi] ; remark`: uWSGI takes all but the last character for the name, so the section is another one.
 pub(crate) fn headers(headers: &[(Vec<u8>, Place)], asked: &[&str], report: &mut Report) {
@@ -14,14 +14,19 @@ pub(crate) fn headers(headers: &[(Vec<u8>, Place)], asked: &[&str], report: &mut
         let Some((inner, rest)) = name.split_once(']') else {
             let trimmed = name.trim();
             if *name != *trimmed && asked.contains(&trimmed) {
-                let loose = place.at_key(Severity::Warning, format!("names the section \"{name}\", with its blanks"));
+                let loose =
+                    place.at_key(Severity::Warning, Code::SectionName, format!("names the section \"{name}\", with its blanks"));
                 report.push(loose.with_hint(format!("write [{trimmed}]")));
             }
             continue;
         };
         if asked.contains(&inner) {
             let message = format!("names the section \"{name}\": nothing may follow the bracket, not even a remark");
-            report.push(place.at_key(Severity::Warning, message).with_hint(format!("remove \"{}\"", rest_of(rest, place))));
+            report.push(
+                place
+                    .at_key(Severity::Warning, Code::SectionName, message)
+                    .with_hint(format!("remove \"{}\"", rest_of(rest, place))),
+            );
         }
     }
 }
@@ -29,9 +34,21 @@ pub(crate) fn headers(headers: &[(Vec<u8>, Place)], asked: &[&str], report: &mut
 /// A byte order mark is a part of the first line's first word, so a section that starts there is none.
 pub(crate) fn byte_order_mark(text: &[u8], map: &lines::Map<'_>, report: &mut Report) {
     if text.starts_with("\u{feff}".as_bytes()) {
-        let mark =
-            map.span(0, 3, "").at_key(Severity::Warning, "starts with a byte order mark: the first line is not understood");
+        let mark = map.span(0, 3, "").at_key(
+            Severity::Warning,
+            Code::ByteOrderMark,
+            "starts with a byte order mark: the first line is not understood",
+        );
         report.push(mark.with_hint("save the file without it"));
+    }
+}
+
+/// Keys above the first header belong to no section, so nobody reads them.
+pub(crate) fn before_the_first_section(lines: &lines::Lines, report: &mut Report) {
+    let Some((name, _)) = lines.headers.first() else { return }; // that there is no section at all is said anyway
+    for line in lines.pairs.iter().filter(|line| line.section.is_none()) {
+        let lost = line.place.at_key(Severity::Warning, Code::NoSection, "stands above the first section: it is not read");
+        report.push(lost.with_hint(format!("put it below [{}]", String::from_utf8_lossy(name))));
     }
 }
 
@@ -60,9 +77,110 @@ const OWN_SIGNS: [&str; 12] = [
 pub(crate) fn pairs(pairs: &[Pair], report: &mut Report) {
     for pair in pairs.iter().filter(|pair| pair.origin.line > 0 && !pair.placeholder) {
         inline_remark(pair, report);
-        mistyped_option(pair, report);
+        continued(pair, report);
+        if pair.lacks_equal() {
+            lacks_equal(pair, report);
+        } else {
+            mistyped_option(pair, report);
+        }
     }
+    overridden(pairs, report);
     post_jail(pairs, report);
+}
+
+/// Whether `;`, `#`, `$(...)` and `%(...)` in an option's value may be meant for somebody else.
+pub(crate) fn has_own_signs(key: &str) -> bool {
+    OWN_SIGNS.iter().any(|front| key.starts_with(front)) || key.ends_with("binary-patch-arg")
+}
+
+fn lacks_equal(pair: &Pair, report: &mut Report) {
+    let Some((first, rest)) = pair.key.split_once([' ', '\t']) else { return };
+    let bare = pair.warning(Code::MissingEqual, "there is no = in this line: it is a name that nothing asks for");
+    report.push(bare.with_hint(format!("write {first} = {}", rest.trim_start())));
+}
+
+/// Other dialects go on in the next line behind a backslash; here each line ends with its line.
+fn continued(pair: &Pair, report: &mut Report) {
+    if pair.value.ends_with('\\') && pair.place.text.trim_end().ends_with('\\') {
+        let kept = pair.place.at_last(Code::NotContinued, "lines are not continued: the backslash is a part of the value");
+        report.push(kept.with_hint("write it in one line"));
+    }
+}
+
+/// Options that have one value: a later line takes the place of an earlier one. Of uWSGI's own only the most common.
+const SCALARS: [&str; 58] = [
+    "binary-path",
+    "buffer-size",
+    "callable",
+    "cap",
+    "cgroup-dir-mode",
+    "chdir",
+    "chroot",
+    "command",
+    "emperor-cap",
+    "emperor-control",
+    "emperor-curse-tolerance",
+    "emperor-death",
+    "emperor-freq",
+    "emperor-graceful-shutdown",
+    "emperor-health-log",
+    "emperor-log-dir",
+    "emperor-max-starts",
+    "emperor-max-throttle",
+    "emperor-metrics",
+    "emperor-nofollow",
+    "emperor-pidfile",
+    "emperor-required-heartbeat",
+    "emperor-state-dir",
+    "emperor-throttle",
+    "gid",
+    "harakiri",
+    "hook-timeout",
+    "jailed",
+    "limit-as",
+    "limit-nproc",
+    "master",
+    "max-fd",
+    "module",
+    "mountpoint-check-interval",
+    "mountpoint-check-timeout",
+    "mountpoint-check-tolerance",
+    "no-new-privs",
+    "pivot-root",
+    "pivot_root",
+    "prio",
+    "privileged-binary-patch-arg",
+    "processes",
+    "psgi",
+    "ready-timeout",
+    "reload-signal",
+    "stop-signal",
+    "stop-timeout",
+    "threads",
+    "uid",
+    "umask",
+    "unprivileged-binary-patch-arg",
+    "vassal-log",
+    "vassal-log-keep",
+    "vassal-log-rate",
+    "vassal-log-size",
+    "vassal-proc",
+    "workers",
+    "wsgi-file",
+];
+
+/// A line that a later one of the same file takes the place of. One that an included file has is meant to be.
+fn overridden(pairs: &[Pair], report: &mut Report) {
+    let scalar = |pair: &&Pair| !pair.placeholder && pair.origin.line > 0 && SCALARS.contains(&pair.key.as_str());
+    for (at, pair) in pairs.iter().enumerate().filter(|(_, pair)| scalar(pair)) {
+        let Some(last) = pairs[at + 1..].iter().rfind(|later| later.key == pair.key && !later.placeholder) else { continue };
+        if last.origin.file != pair.origin.file || last.origin.line <= pair.origin.line || last.value == pair.value {
+            continue;
+        }
+        let asked = if pair.asked_for { format!(", but %({}) is the first", pair.key) } else { String::new() };
+        let message = format!("has no effect: the last {} counts, that of line {}{asked}", pair.key, last.origin.line);
+        report.push(pair.warning(Code::Duplicate, message).with_hint("keep one of them"));
+    }
 }
 
 /// `post-jail` hooks run only where the vassal makes a jail of its own; that the emperor cloned it does not count, as in uWSGI.
@@ -72,20 +190,23 @@ fn post_jail(pairs: &[Pair], report: &mut Report) {
         return;
     }
     for pair in pairs.iter().filter(|pair| pair.key.ends_with("-post-jail") && known::is_uwsgi_option(&pair.key)) {
-        let idle = pair.warning("never runs: post-jail hooks run only with jailed or unshare, as in uWSGI");
+        let idle = pair.warning(Code::NoEffect, "never runs: post-jail hooks run only with jailed or unshare, as in uWSGI");
         report.push(idle.with_hint("add jailed = true, or say it in-jail"));
     }
 }
 
 fn inline_remark(pair: &Pair, report: &mut Report) {
-    let own_signs = OWN_SIGNS.iter().any(|front| pair.key.starts_with(front)) || pair.key.ends_with("binary-patch-arg");
-    if own_signs {
+    if has_own_signs(&pair.key) {
         return;
     }
     for sign in [" ;", "\t;", " #", "\t#"] {
         if let Some(at) = pair.value.find(sign) {
             let remark = pair.value[at + 1..].to_owned();
-            let kept = pair.warning_at(&remark, "the remark is a part of the value: a comment needs a line of its own");
+            let kept = pair.warning_at(
+                &remark,
+                Code::InlineRemark,
+                "the remark is a part of the value: a comment needs a line of its own",
+            );
             report.push(kept.with_hint("move it to the line above"));
             return;
         }
@@ -97,40 +218,10 @@ fn mistyped_option(pair: &Pair, report: &mut Report) {
         return;
     }
     if let Some(near) = known::nearest_option(&pair.key) {
-        let unknown = pair.warning(format!("{} is no option: it is kept as a placeholder that nothing asks for", pair.key));
+        let unknown = pair.warning(
+            Code::UnknownOption,
+            format!("{} is no option: it is kept as a placeholder that nothing asks for", pair.key),
+        );
         report.push(unknown.with_hint(format!("did you mean {near}?")));
-    }
-}
-
-/// The tutorial's trap: an at-exit hook that unmounts what only a first start mounts. uWSGI runs at-exit hooks on a reload too,
-/// and the mount is gone afterwards; liege does not, and says so.
-pub(crate) fn unmounted_on_reload(source: &Source<'_>, config: &VassalConfig, report: &mut Report) {
-    let text = String::from_utf8_lossy(source.text);
-    let lines: Vec<&str> = text.lines().collect();
-    let unmounts = |hook: &&Hook| {
-        hook.phase == HookPhase::AsUserAtexit
-            && match &hook.verb.value {
-                Verb::Exec(line) | Verb::SafeExec(line) => line.contains("umount") || line.contains("fusermount"),
-                Verb::Umount { .. } => true,
-                _ => false,
-            }
-    };
-    let only_fresh = config.fresh.jail.hooks.iter().any(|hook| {
-        hook.phase != HookPhase::AsUserAtexit && !config.again.jail.hooks.iter().any(|other| other.verb == hook.verb)
-    });
-    for hook in config.again.jail.hooks.iter().filter(unmounts).filter(|hook| only_fresh && hook.verb.at.file == source.path) {
-        let at = &hook.verb.at;
-        report.push(Diagnostic {
-            severity: Severity::Warning,
-            file: at.file.clone(),
-            line: at.line,
-            column: at.column,
-            width: u32::try_from(at.key.chars().count()).unwrap_or(1),
-            text: lines.get((at.line as usize).wrapping_sub(1)).map(|line| (*line).to_owned()).unwrap_or_default(),
-            message:
-                "uWSGI runs this on a reload too, and what if-not-reload mounts stays unmounted; liege runs it at the end only"
-                    .into(),
-            hint: Some("keep it if the file is for liege alone; for uWSGI remove it: the mount ends with the namespace".into()),
-        });
     }
 }

@@ -11,9 +11,10 @@ use crate::pair::Pair;
 use crate::program;
 use crate::report::{Reading, Report};
 use crate::{
-    Asked, Attributes, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Source, Timeouts, VassalConfig, VassalSpec, Verb,
+    Asked, Attributes, Code, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Source, Timeouts, VassalConfig, VassalSpec,
+    Verb,
 };
-use crate::{caps, cgroup, declared, flatten, jail, namespaces, output, paths, traps, values, verb};
+use crate::{caps, cgroup, declared, doubts, flatten, jail, namespaces, output, paths, traps, values, verb};
 
 /// Sections whose pairs are a vassal's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "vassal"];
@@ -63,7 +64,7 @@ pub fn read_vassal(source: &Source<'_>, lookup: &dyn Lookup) -> Reading<VassalCo
     // A reload happens inside the root the first start has made, wherever its lines stand.
     let again = read_once(source, Some(fresh.jail.changes_root()), lookup, &mut report);
     let config = VassalConfig { fresh, again };
-    traps::unmounted_on_reload(source, &config, &mut report);
+    doubts::unmounted_on_reload(source, &config, &mut report);
     report.close(config)
 }
 
@@ -118,7 +119,7 @@ fn pivot_root(options: &Options<'_>, report: &mut Report) -> Option<Asked<PivotR
     let line = options.all(&["pivot_root", "pivot-root"]).last()?;
     let words: Vec<&str> = line.value.split(' ').filter(|word| !word.is_empty()).collect();
     let [new, old] = words[..] else {
-        report.push(line.error("pivot_root needs NEW OLD: the new root, and where in it the old one goes"));
+        report.push(line.error(Code::BadValue, "pivot_root needs NEW OLD: the new root, and where in it the old one goes"));
         return None;
     };
     Some(Asked::new(PivotRoot { new: new.to_owned(), old: old.to_owned() }, line.origin.clone()))
@@ -127,7 +128,7 @@ fn pivot_root(options: &Options<'_>, report: &mut Report) -> Option<Asked<PivotR
 fn chroot(options: &Options<'_>, report: &mut Report) -> Option<Asked<String>> {
     let line = options.last("chroot")?;
     if line.value.is_empty() {
-        report.push(line.error("chroot needs a directory"));
+        report.push(line.error(Code::MissingValue, "chroot needs a directory"));
         return None;
     }
     Some(Asked::new(line.value.clone(), line.origin.clone()))
@@ -135,11 +136,13 @@ fn chroot(options: &Options<'_>, report: &mut Report) -> Option<Asked<String>> {
 
 fn wait_for(options: &Options<'_>, report: &mut Report) -> Vec<Asked<Verb>> {
     for line in options.all(&["wait-for-interface", "wait-for-iface"]) {
-        report.push(line.error_at_key("not supported yet: liege waits for files, sockets and mount points only"));
+        report.push(
+            line.error_at_key(Code::NotSupported, "not supported yet: liege waits for files, sockets and mount points only"),
+        );
     }
     let timeouts = ["wait-for-fs-timeout", "wait-for-socket-timeout", "wait-for-interface-timeout", "wait-for-iface-timeout"];
     for line in options.all(&timeouts) {
-        report.push(line.warning("has no effect: every step that waits has the time of hook-timeout"));
+        report.push(line.warning(Code::NoEffect, "has no effect: every step that waits has the time of hook-timeout"));
     }
     let mut waits = Vec::new();
     for line in WAITS.iter().flat_map(|kind| options.all(std::slice::from_ref(kind))) {
@@ -152,7 +155,7 @@ fn wait_for(options: &Options<'_>, report: &mut Report) -> Vec<Asked<Verb>> {
             _ => match verb::socket(&path) {
                 Ok(address) => Verb::WaitForSocket(address),
                 Err(wrong) => {
-                    let mut mistake = line.error_at(&wrong.word, wrong.message);
+                    let mut mistake = line.error_at(&wrong.word, wrong.code, wrong.message);
                     mistake.hint = wrong.hint;
                     report.push(mistake);
                     continue;
@@ -173,12 +176,16 @@ fn checks(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Ve
     for line in options.all(&CHECKS) {
         let path = paths::absolute(&line.value, &lookup.directory());
         if line.value.is_empty() {
-            report.push(line.error("needs the path of a mount point"));
+            report.push(line.error(Code::MissingValue, "needs the path of a mount point"));
         } else if checks.iter().any(|check| check.path.value == path) {
-            report.push(line.warning(format!("{path} is checked already")));
+            report.push(line.warning(Code::Duplicate, format!("{path} is checked already")));
         } else {
             if path != line.value {
-                let relative = line.warning_at(&line.value, format!("is relative: {path} in the vassal's root is checked"));
+                let relative = line.warning_at(
+                    &line.value,
+                    Code::RelativePath,
+                    format!("is relative: {path} in the vassal's root is checked"),
+                );
                 report.push(relative.with_hint("write the whole path"));
             }
             checks.push(MountpointCheck { path: Asked::new(path, line.origin.clone()), interval, timeout, tolerance });

@@ -5,7 +5,7 @@
 
 use crate::known::nearest;
 use crate::mount::{self, Wrong};
-use crate::{Lookup, Verb, values};
+use crate::{Code, Lookup, Verb, values};
 
 /// Verbs liege carries out.
 const VERBS: [&str; 33] = [
@@ -48,7 +48,7 @@ const VERBS: [&str; 33] = [
 pub(crate) fn parse(text: &str, lookup: &dyn Lookup) -> Result<(Verb, bool), Wrong> {
     let (hidden, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
     let Some((name, argument)) = text.split_once(':') else {
-        let wrong = Wrong::new(text, "a hook is written VERB:ARGUMENT");
+        let wrong = Wrong::new(text, "a hook is written VERB:ARGUMENT").of(Code::UnknownVerb);
         return Err(wrong.hint(format!("for a command: exec:{text}")));
     };
     action(name, argument, lookup).map(|verb| (verb, hidden))
@@ -102,7 +102,7 @@ fn action(name: &str, argument: &str, lookup: &dyn Lookup) -> Result<Verb, Wrong
             Verb::Alarm
         }
         _ => {
-            let wrong = Wrong::new(name, format!("unknown hook verb \"{name}\""));
+            let wrong = Wrong::new(name, format!("unknown hook verb \"{name}\"")).of(Code::UnknownVerb);
             return Err(match nearest(name, VERBS.into_iter()) {
                 Some(near) => wrong.hint(format!("did you mean {near}?")),
                 None => wrong.hint(format!("for a command: exec:{name}:{argument}")),
@@ -139,13 +139,17 @@ fn call(name: &str, argument: &str) -> Result<Verb, Wrong> {
             let why = format!(
                 "{name}:{function} calls a C function inside uWSGI; liege knows chdir, putenv, unlink, umount, uwsgi_log"
             );
-            Err(Wrong::new(function, why).hint("say it with a verb of its own, or exec:"))
+            Err(Wrong::new(function, why).of(Code::NotSupported).hint("say it with a verb of its own, or exec:"))
         }
     }
 }
 
 fn command(line: &str) -> Result<String, Wrong> {
-    if line.trim().is_empty() { Err(Wrong::new(line, "the command is empty")) } else { Ok(line.to_owned()) }
+    if line.trim().is_empty() {
+        Err(Wrong::new(line, "the command is empty").of(Code::MissingValue))
+    } else {
+        Ok(line.to_owned())
+    }
 }
 
 /// `NAME=VALUE`; a name alone is taken out of the environment, as by `putenv(3)`.
@@ -171,13 +175,15 @@ fn chown(name: &str, argument: &str, lookup: &dyn Lookup) -> Result<Verb, Wrong>
         };
         return Ok(Verb::Chown(path.to_owned(), number(user)?, number(group)?));
     }
-    let (uid, _, _) = lookup.user(user).ok_or_else(|| Wrong::new(user, format!("there is no user \"{user}\"")))?;
-    let gid = lookup.group(group).ok_or_else(|| Wrong::new(group, format!("there is no group \"{group}\"")))?;
+    let (uid, _, _) =
+        lookup.user(user).ok_or_else(|| Wrong::new(user, format!("there is no user \"{user}\"")).of(Code::UnknownUser))?;
+    let gid =
+        lookup.group(group).ok_or_else(|| Wrong::new(group, format!("there is no group \"{group}\"")).of(Code::UnknownGroup))?;
     Ok(Verb::Chown(path.to_owned(), uid, gid))
 }
 
 fn refused(name: &str, why: &str) -> Wrong {
-    Wrong::new(name, format!("{name} is not supported: {why}"))
+    Wrong::new(name, format!("{name} is not supported: {why}")).of(Code::NotSupported)
 }
 
 #[cfg(test)]

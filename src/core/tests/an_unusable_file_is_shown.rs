@@ -5,11 +5,12 @@
 mod specs;
 
 use liege_core::{Emperor, Event, Time, View};
-use liege_spec::{Diagnostic, Severity};
+use liege_spec::{Code, Diagnostic, Severity};
 
 fn bad() -> Event {
     let mistake = Diagnostic {
         severity: Severity::Error,
+        code: Code::UnknownUser,
         file: "v.ini".into(),
         line: 2,
         column: 1,

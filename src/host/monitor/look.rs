@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use liege_spec::{Diagnostic, Reading, Severity, Source, VassalConfig, read_vassal};
+use liege_spec::{Code, Diagnostic, Reading, Severity, Source, VassalConfig, read_vassal};
 use nix::fcntl::OFlag;
 
 use super::{stamp::Stamp, walk::is_gone};
@@ -155,16 +155,8 @@ fn hash(text: &[u8]) -> u64 {
 
 /// A mistake of the file as a whole.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    Diagnostic {
-        severity: Severity::Error,
-        file: path.to_string_lossy().into_owned(),
-        line: 0,
-        column: 0,
-        width: 1,
-        text: String::new(),
-        message: format!("cannot be read: {}", phrase(error)),
-        hint: None,
-    }
+    let message = format!("cannot be read: {}", phrase(error));
+    Diagnostic::of_file(Severity::Error, Code::Unreadable, path.to_string_lossy(), message)
 }
 
 #[cfg(test)]

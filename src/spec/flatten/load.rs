@@ -6,7 +6,7 @@ use super::Flattener;
 use crate::lines;
 use crate::paths;
 use crate::place::Place;
-use crate::{Severity, traps};
+use crate::{Code, Severity, traps};
 
 /// Files within files; uWSGI would include itself until its stack ends.
 const DEPTH: usize = 32;
@@ -41,8 +41,15 @@ impl Flattener<'_> {
                 .headers
                 .first()
                 .map(|(name, place)| format!("line {} starts a section named \"{}\"", place.line, String::from_utf8_lossy(name)));
-            self.report.whole_file(Severity::Warning, &shown, format!("has no option in a section {}", names.join(" or ")), hint);
+            self.report.whole_file(
+                Severity::Warning,
+                Code::NoSection,
+                &shown,
+                format!("has no option in a section {}", names.join(" or ")),
+                hint,
+            );
         }
+        traps::before_the_first_section(&lines, self.report);
         traps::byte_order_mark(text, &map, self.report);
         traps::headers(&lines.headers, &asked, self.report);
     }
@@ -60,7 +67,7 @@ impl Flattener<'_> {
             if place.is_comment() && name != Some(b'\n') {
                 continue;
             }
-            let means = place.at_key(Severity::Warning, format!("{shown} is no magic variable: it vanishes"));
+            let means = place.at_key(Severity::Warning, Code::EatenPercent, format!("{shown} is no magic variable: it vanishes"));
             self.report.push(means.with_hint("a % that is meant as such is written %%"));
         }
     }
@@ -76,9 +83,11 @@ impl Flattener<'_> {
             _ => path.to_owned(),
         };
         if self.depth >= DEPTH {
-            return self.report.push(
-                place.at_value(Severity::Error, format!("more than {DEPTH} files within files: {path} seems to include itself")),
-            );
+            return self.report.push(place.at_value(
+                Severity::Error,
+                Code::TooMuch,
+                format!("more than {DEPTH} files within files: {path} seems to include itself"),
+            ));
         }
         match self.lookup.read(&paths::absolute(&path, &self.lookup.directory())) {
             Ok(text) => {
@@ -87,7 +96,7 @@ impl Flattener<'_> {
                 self.read_text(&path, section, &text);
                 self.depth -= 1;
             }
-            Err(why) => self.report.push(place.at_value(Severity::Error, format!("cannot read {path}: {why}"))),
+            Err(why) => self.report.push(place.at_value(Severity::Error, Code::Unreadable, format!("cannot read {path}: {why}"))),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::pair::Pair;
 use crate::paths;
 use crate::place::Place;
 use crate::placeholder;
-use crate::{Diagnostic, Severity};
+use crate::{Code, Diagnostic, Severity, traps};
 
 impl Flattener<'_> {
     /// The passes, then what `inherit` brings.
@@ -27,7 +27,7 @@ impl Flattener<'_> {
                     self.load(&value, &place, true);
                     self.warn_of_unexpanded(before);
                 } else {
-                    self.refuse(&place, "inherits only files whose name ends in .ini");
+                    self.refuse(&place, Code::NotSupported, "inherits only files whose name ends in .ini");
                 }
             }
             at += 1;
@@ -42,7 +42,7 @@ impl Flattener<'_> {
         for option in
             self.options.iter().filter(|option| self.strict && option.mark == Mark::Plain && !known::is_known(&option.key))
         {
-            self.report.push(option.place.at_key(Severity::Error, "is no option, and strict is set"));
+            self.report.push(option.place.at_key(Severity::Error, Code::UnknownOption, "is no option, and strict is set"));
         }
     }
 
@@ -52,7 +52,11 @@ impl Flattener<'_> {
             let mut expanded = option.value.clone();
             let outcome = placeholder::expand(&mut expanded, b'%', |name| placeholder::pipeline(name, |name| self.option(name)));
             if outcome.is_err() || expanded != option.value {
-                let late = option.place.at_value(Severity::Warning, "placeholders in an inherited file are not expanded");
+                let late = option.place.at_value(
+                    Severity::Warning,
+                    Code::UnexpandedPlaceholder,
+                    "placeholders in an inherited file are not expanded",
+                );
                 self.report.push(late.with_hint("include the file instead of inheriting it"));
             }
         }
@@ -74,7 +78,11 @@ impl Flattener<'_> {
             });
             if outcome.is_err() {
                 // Whoever asks for it grows as well: one such mistake is enough, and each costs time.
-                return self.report.push(place.at_value(Severity::Error, "grows without end: it refers to itself"));
+                return self.report.push(place.at_value(
+                    Severity::Error,
+                    Code::Endless,
+                    "grows without end: it refers to itself",
+                ));
             }
             self.options[at].value = value;
             for mistake in mistakes {
@@ -84,9 +92,11 @@ impl Flattener<'_> {
     }
 
     fn expand_environment(&mut self) {
-        self.pass(b'$', |this, name, _| {
+        self.pass(b'$', |this, name, place| {
             let name = String::from_utf8_lossy(name);
-            (environment(&name, &|name| this.env(name)).map(String::into_bytes), None)
+            let found = environment(&name, &|name| this.env(name)).map(String::into_bytes);
+            let unset = if found.is_none() { this.unset(&name, place) } else { None };
+            (found, unset)
         });
     }
 
@@ -102,9 +112,15 @@ impl Flattener<'_> {
                     content.truncate(end);
                     (Some(content), None)
                 }
-                Err(why) => {
-                    (None, Some(place.at_word(Severity::Error, &format!("@({name})"), format!("cannot read {name}: {why}"))))
-                }
+                Err(why) => (
+                    None,
+                    Some(place.at_word(
+                        Severity::Error,
+                        &format!("@({name})"),
+                        Code::Unreadable,
+                        format!("cannot read {name}: {why}"),
+                    )),
+                ),
             }
         });
     }
@@ -117,14 +133,35 @@ impl Flattener<'_> {
         });
     }
 
-    /// An unknown `%(name)` stays as it is, and has to: log formats are full of them. Only a near miss is worth a warning.
+    /// An unknown `$(NAME)` stays as it is. In a command it may be the shell's, so there only a near miss is worth a warning.
+    fn unset(&self, name: &str, place: &Place) -> Option<Diagnostic> {
+        let names = self.lookup.env_names();
+        let upper = name.to_uppercase();
+        let near = names.iter().find(|known| **known == upper).map(String::as_str);
+        let near = near.or_else(|| known::nearest(&upper, names.iter().map(String::as_str)));
+        if near.is_none() && (traps::has_own_signs(&place.name) || !is_name(name)) {
+            return None;
+        }
+        let message = format!("there is no {name} in the environment: $({name}) stays as it is");
+        let unset = place.at_word(Severity::Warning, &format!("$({name})"), Code::UnknownPlaceholder, message);
+        Some(match near {
+            Some(near) => unset.with_hint(format!("did you mean $({near})?")),
+            None => unset.with_hint("set it in the daemon's environment; the one of this check may be another"),
+        })
+    }
+
+    /// An unknown `%(name)` stays as it is, and in a log format or a command it has to. There only a near miss is worth a warning.
     fn mistyped(&self, name: &[u8], place: &Place) -> Option<Diagnostic> {
         let name = std::str::from_utf8(name).ok()?;
         let keys = self.options.iter().filter_map(|option| std::str::from_utf8(&option.key).ok());
-        let near = known::nearest(name, keys)?;
-        let unknown =
-            place.at_word(Severity::Warning, &format!("%({name})"), format!("nothing is named {name}: %({name}) stays as it is"));
-        Some(unknown.with_hint(format!("did you mean %({near})?")))
+        let near = known::nearest(name, keys);
+        if near.is_none() && (traps::has_own_signs(&place.name) || !is_name(name)) {
+            return None;
+        }
+        let message = format!("nothing is named {name}: %({name}) stays as it is");
+        let mut unknown = place.at_word(Severity::Warning, &format!("%({name})"), Code::UnknownPlaceholder, message);
+        unknown.hint = near.map(|near| format!("did you mean %({near})?"));
+        Some(unknown)
     }
 
     fn into_pairs(self) -> Vec<Pair> {
@@ -142,7 +179,7 @@ impl Flattener<'_> {
             let (key, key_is_text) = text(option.key);
             let (value, value_is_text) = text(option.value);
             if !(key_is_text && value_is_text) {
-                let strange = option.place.at_value(Severity::Error, "holds bytes that are no UTF-8");
+                let strange = option.place.at_value(Severity::Error, Code::NotUtf8, "holds bytes that are no UTF-8");
                 self.report.push(strange.with_hint("save the file as UTF-8"));
             }
             let origin = option.place.origin();
@@ -157,6 +194,11 @@ impl Flattener<'_> {
         }
         pairs
     }
+}
+
+/// What a person would call a variable or a placeholder; a pipeline or a shell's line is none.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_alphabetic()) && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
 
 /// `NAME`, and the later uWSGI's `NAME-default` (where unset) and `NAME:-default` (where unset or empty). A default goes on

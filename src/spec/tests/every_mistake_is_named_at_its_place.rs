@@ -157,7 +157,7 @@ fn sections() {
 #[test]
 fn a_mistake_as_a_reader_sees_it() {
     let shown = vassal("[uwsgi]\n\tuid = nobodyknows\n").diagnostics[0].to_string();
-    let meant = "shop.ini:2:8: error: there is no user \"nobodyknows\"\n  | \tuid = nobodyknows\n  | \t      ^^^^^^^^^^^\n  = hint: create it";
+    let meant = "shop.ini:2:8: error: there is no user \"nobodyknows\" [unknown-user]\n  | \tuid = nobodyknows\n  | \t      ^^^^^^^^^^^\n  = hint: create it";
     assert!(shown.starts_with(meant), "{shown}");
 }
 
@@ -211,7 +211,10 @@ fn the_emperor() {
 fn flags_are_named_as_flags() {
     let flags = [("emperor".to_owned(), "/x".to_owned()), ("emperor-freq".to_owned(), "soon".to_owned())];
     let reading = read_emperor(None, &flags, &world());
-    assert_eq!(reading.diagnostics[0].to_string(), "command line: error: --emperor-freq: \"soon\" is no number of seconds");
+    assert_eq!(
+        reading.diagnostics[0].to_string(),
+        "command line: error: --emperor-freq: \"soon\" is no number of seconds [bad-value]"
+    );
     let none = read_emperor(None, &[], &world());
     assert!(none.value.is_none() && none.diagnostics[0].message.contains("names no vassals"));
 }

@@ -1,0 +1,134 @@
+//! One file and what is known of it after reading it.
+//!
+//! A file with an `emperor` key in `[uwsgi]` or `[liege]` is an emperor's, every other one a vassal's, read as the daemon would
+//! read it: relative paths start in its directory.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use liege_host::World;
+use liege_spec::{
+    Code, Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, doubts_of_emperor, doubts_of_vassal, flatten,
+    read_emperor, read_vassal, show_config,
+};
+use serde::Serialize;
+
+use crate::{arguments::Check, plan};
+
+/// What was found.
+pub(super) struct Checked {
+    pub(super) file: String,
+    pub(super) kind: Kind,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) config: Option<Vec<Line>>,
+    /// The same as text.
+    pub(super) shown: Option<String>,
+    pub(super) plan: Option<plan::Plans>,
+}
+
+/// What it was read as.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Emperor,
+    Vassal,
+    /// One whose files could not be had.
+    Directory,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// One option as it is understood, and where it was written.
+#[derive(Serialize)]
+pub(super) struct Line {
+    key: String,
+    value: String,
+    file: String,
+    line: u32,
+}
+
+impl From<Pair> for Line {
+    fn from(pair: Pair) -> Self {
+        let Pair { key, value, origin, .. } = pair;
+        Self { key, value, file: origin.file, line: origin.line }
+    }
+}
+
+impl Checked {
+    /// What could not even be read.
+    pub(super) fn bad(path: &Path, kind: Kind, mistake: Diagnostic) -> Self {
+        Self { diagnostics: vec![mistake], ..Self::nothing(path, kind) }
+    }
+
+    fn nothing(path: &Path, kind: Kind) -> Self {
+        let file = path.to_string_lossy().into_owned();
+        Self { file, kind, diagnostics: Vec::new(), config: None, shown: None, plan: None }
+    }
+
+    fn whole(&self, code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::of_file(Severity::Error, code, self.file.as_str(), message)
+    }
+}
+
+/// Reads a file, and all that is wrong with it.
+pub(super) fn check_file(file: &PathBuf, arguments: &Check, namespaces: Namespaces) -> Checked {
+    let mut checked = Checked::nothing(file, Kind::Vassal);
+    let text = match fs::read(file) {
+        Ok(text) => text,
+        Err(error) => {
+            return Checked::bad(file, Kind::Vassal, checked.whole(Code::Unreadable, format!("cannot be read: {error}")));
+        }
+    };
+    let path = checked.file.clone();
+    let source = Source::new(&path, &text);
+    let pairs = flatten(&source, &["uwsgi", "liege"], false, &World::alone()).0;
+    let pairs = if pairs.iter().any(|pair| pair.key == "emperor") {
+        checked.kind = Kind::Emperor;
+        emperor(&mut checked, &source, &pairs, arguments);
+        pairs
+    } else {
+        vassal(&mut checked, &source, file, arguments, namespaces)
+    };
+    if arguments.show_config {
+        checked.shown = Some(show_config(&pairs));
+        checked.config = Some(pairs.into_iter().map(Line::from).collect());
+    }
+    checked
+}
+
+fn emperor(checked: &mut Checked, source: &Source<'_>, pairs: &[Pair], arguments: &Check) {
+    let reading = read_emperor(Some(source), &[], &World::alone());
+    checked.diagnostics = reading.diagnostics;
+    if let Some(spec) = reading.value {
+        checked.diagnostics.extend(doubts_of_emperor(source, pairs, &spec));
+    }
+    if arguments.plan {
+        checked.diagnostics.push(checked.whole(Code::NotSupported, "an emperor's file has no plan: name a vassal's"));
+    }
+}
+
+fn vassal(checked: &mut Checked, source: &Source<'_>, file: &Path, arguments: &Check, namespaces: Namespaces) -> Vec<Pair> {
+    let world = World::alone_in(file.parent().unwrap_or(Path::new("")));
+    let reading = read_vassal(source, &world);
+    checked.diagnostics = reading.diagnostics;
+    let pairs = flatten(source, &["uwsgi", "vassal"], false, &world).0;
+    checked.diagnostics.extend(doubts_of_vassal(source, &pairs, reading.value.as_ref(), namespaces));
+    if let Some(config) = reading.value {
+        add_plan(checked, &config, file, arguments.plan, namespaces);
+    }
+    pairs
+}
+
+/// Compiles always: what cannot be compiled cannot be started, so it is a mistake of the file.
+fn add_plan(checked: &mut Checked, config: &VassalConfig, file: &Path, show: bool, namespaces: Namespaces) {
+    match plan::compile(config, file, namespaces) {
+        Ok(plans) => checked.plan = show.then_some(plans),
+        Err(error) => checked.diagnostics.push(checked.whole(Code::CannotStart, error.to_string())),
+    }
+}

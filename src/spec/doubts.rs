@@ -1,0 +1,185 @@
+//! Doubts about a whole configuration: each line is fine, but together they hardly do what is meant.
+//!
+//! `traps` looks at lines as they are written, this file at what they mean. Nothing here is an error, and most of it is for
+//! `liege check` alone: a daemon that warns of it at each reading would only be noise.
+
+use crate::pair::Pair;
+use crate::report::Report;
+use crate::{
+    Code, Diagnostic, EmperorSpec, Hook, HookPhase, Namespaces, Origin, ProgramSpec, Severity, Source, VassalConfig, Verb,
+};
+
+/// What is doubtful about a vassal, in the namespaces its emperor gives it. `pairs` are those of the file, flattened.
+#[must_use]
+pub fn of_vassal(source: &Source<'_>, pairs: &[Pair], config: Option<&VassalConfig>, namespaces: Namespaces) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if !pairs.iter().any(|pair| pair.key == "uid") {
+        let root = Diagnostic::of_file(Severity::Warning, Code::RunsAsRoot, source.path, "runs as root: no uid is given");
+        found.push(root.with_hint("add uid = NAME and gid = NAME"));
+    }
+    if let Some(config) = config {
+        found.extend(without_proc(source, pairs, config, namespaces));
+        found.extend(others_mounts(source, pairs, config));
+    }
+    found
+}
+
+/// What is doubtful about an emperor.
+#[must_use]
+pub fn of_emperor(source: &Source<'_>, pairs: &[Pair], spec: &EmperorSpec) -> Vec<Diagnostic> {
+    if spec.namespaces.mount {
+        return Vec::new();
+    }
+    let clone = pairs.iter().rfind(|pair| pair.key == "emperor-use-clone" && !pair.placeholder);
+    let doubt = |code, message: &str| match clone {
+        Some(pair) => pair.warning(code, message),
+        None => Diagnostic::of_file(Severity::Warning, code, source.path, message),
+    };
+    let mut found = vec![doubt(Code::SharedMounts, EmperorSpec::SHARES_MOUNTS)];
+    if spec.namespaces.pid {
+        let proc =
+            "a pid namespace without fs keeps the host's /proc: vassals see its processes, under other numbers than their own";
+        found.push(doubt(Code::NoProc, proc).with_hint("add fs: then each vassal gets a /proc of its own"));
+    }
+    found
+}
+
+/// A warning under the key of a line that was asked for.
+fn under_key(source: &Source<'_>, at: &Origin, code: Code, message: impl Into<String>) -> Diagnostic {
+    let text = String::from_utf8_lossy(source.text);
+    // Of an included file only the place is known here.
+    let text = if at.file == source.path { text.lines().nth((at.line as usize).wrapping_sub(1)) } else { None };
+    Diagnostic {
+        line: at.line,
+        column: at.column,
+        width: u32::try_from(at.key.chars().count()).unwrap_or(1),
+        text: text.unwrap_or_default().to_owned(),
+        ..Diagnostic::of_file(Severity::Warning, code, at.file.as_str(), message)
+    }
+}
+
+/// The tutorial's trap: an at-exit hook that unmounts what only a first start mounts. uWSGI runs at-exit hooks on a reload too,
+/// and the mount is gone afterwards; liege does not, and says so.
+pub(crate) fn unmounted_on_reload(source: &Source<'_>, config: &VassalConfig, report: &mut Report) {
+    let unmounts = |hook: &&Hook| {
+        hook.phase == HookPhase::AsUserAtexit
+            && match &hook.verb.value {
+                Verb::Exec(line) | Verb::SafeExec(line) => line.contains("umount") || line.contains("fusermount"),
+                Verb::Umount { .. } => true,
+                _ => false,
+            }
+    };
+    let only_fresh = config.fresh.jail.hooks.iter().any(|hook| {
+        hook.phase != HookPhase::AsUserAtexit && !config.again.jail.hooks.iter().any(|other| other.verb == hook.verb)
+    });
+    for hook in config.again.jail.hooks.iter().filter(unmounts).filter(|hook| only_fresh && hook.verb.at.file == source.path) {
+        let message =
+            "uWSGI runs this on a reload too, and what if-not-reload mounts stays unmounted; liege runs it at the end only";
+        let trap = under_key(source, &hook.verb.at, Code::UnmountedOnReload, message);
+        report.push(
+            trap.with_hint("keep it if the file is for liege alone; for uWSGI remove it: the mount ends with the namespace"),
+        );
+    }
+}
+
+/// The line of a command of a hook.
+fn command(hook: &Hook) -> Option<&str> {
+    match &hook.verb.value {
+        Verb::Exec(line) | Verb::SafeExec(line) => Some(line),
+        _ => None,
+    }
+}
+
+/// Processes that see no `/proc`, or the host's under numbers that are not theirs.
+fn without_proc(source: &Source<'_>, pairs: &[Pair], config: &VassalConfig, namespaces: Namespaces) -> Option<Diagnostic> {
+    let jail = &config.fresh.jail;
+    let brings_proc = |hook: &Hook| match &hook.verb.value {
+        Verb::Mount { target, source, flags, .. } => {
+            const BIND_RECURSIVELY: u64 = 1 << 12 | 1 << 14;
+            target.trim_end_matches('/').ends_with("/proc") || source == "/" && flags & BIND_RECURSIVELY == BIND_RECURSIVELY
+        }
+        _ => command(hook).is_some_and(|line| line.contains("/proc") || line.contains("rbind")),
+    };
+    if jail.hooks.iter().any(brings_proc) {
+        return None;
+    }
+    let new_root = jail.pivot_root.as_ref().map(|pivot| (&pivot.at, pivot.value.new.as_str()));
+    let new_root = new_root.or_else(|| jail.chroot.as_ref().map(|root| (&root.at, root.value.as_str())));
+    if let Some((at, root)) = new_root.filter(|(_, root)| *root != "/") {
+        let message = format!("nothing mounts /proc in {root}: ps, java, go and many others fail without it");
+        let doubt = under_key(source, at, Code::NoProc, message);
+        return Some(doubt.with_hint("add hook-as-root = mount:proc none /proc"));
+    }
+    let line = pairs.iter().rfind(|pair| pair.key == "vassal-proc" && !pair.placeholder)?;
+    if !(namespaces.pid && namespaces.mount) || jail.fresh_proc {
+        return None;
+    }
+    let message =
+        "keeps the host's /proc in a pid namespace: the vassal sees the host's processes, under other numbers than its own";
+    Some(line.warning(Code::NoProc, message).with_hint("remove the line"))
+}
+
+/// Programs that mount a FUSE file system as whoever starts them, for that user alone unless told otherwise.
+const PRIVATE_MOUNTS: [&str; 15] = [
+    "archivemount",
+    "cryfs",
+    "curlftpfs",
+    "encfs",
+    "fuse-archive",
+    "fuse-zip",
+    "fuseiso",
+    "gocryptfs",
+    "mount-zip",
+    "rclone",
+    "ratarmount",
+    "squashfuse",
+    "sshfs",
+    "unionfs",
+    "unionfs-fuse",
+];
+
+/// What runs a command as somebody else.
+const SWITCHES: [&str; 8] = ["chpst", "gosu", "runuser", "setpriv", "setuidgid", "su", "su-exec", "sudo"];
+
+/// FUSE mounts that another user makes than the one who is to use them. The kernel lets nobody but their owner in, not even root;
+/// and a `statfs` of anybody else is answered by the kernel itself, so that uWSGI's check finds such a mount healthy for ever.
+fn others_mounts(source: &Source<'_>, pairs: &[Pair], config: &VassalConfig) -> Vec<Diagnostic> {
+    let spec = &config.fresh;
+    // None: root.
+    let user = pairs.iter().rfind(|pair| pair.key == "uid" && !pair.placeholder).map(|pair| pair.value.as_str());
+    let user = user.filter(|uid| !["0", "root"].contains(uid));
+    let app = user.filter(|_| !matches!(spec.app.program, ProgramSpec::PrivilegedShell(_)));
+    let mut found = Vec::new();
+    for hook in &spec.jail.hooks {
+        let Some(line) = command(hook) else { continue };
+        let mut words = line.split([' ', '\t', ';', '&', '|', '\'', '"', '(']).filter(|word| !word.is_empty());
+        let name = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
+        let Some(program) = words.clone().map(name).find(|word| PRIVATE_MOUNTS.contains(&word.as_str())) else { continue };
+        if ["allow_other", "allow-other", "allow_root", "allow-root"].iter().any(|word| line.contains(word)) {
+            continue;
+        }
+        let switches = words.any(|word| SWITCHES.contains(&name(word).as_str()));
+        let by = match hook.phase {
+            _ if switches && app.is_some() => continue, // perhaps it becomes the app's user
+            _ if switches => Some("another user"),
+            HookPhase::AsUser | HookPhase::AsUserAtexit => user,
+            HookPhase::AsVassalBeforeDrop
+            | HookPhase::AsVassal
+            | HookPhase::Asap
+            | HookPhase::PreJail
+            | HookPhase::InJail
+            | HookPhase::PostJail
+            | HookPhase::AsRoot => None,
+        };
+        if by == app {
+            continue;
+        }
+        let (by, for_whom) = (by.unwrap_or("root"), app.unwrap_or("root"));
+        let message = format!(
+            "{program} mounts this for {by} alone: the app, which runs as {for_whom}, may not enter, and uWSGI's own check as {for_whom} would always find it well"
+        );
+        let doubt = under_key(source, &hook.verb.at, Code::OthersMount, message);
+        found.push(doubt.with_hint("add -o allow_other, or mount it as the app's user (exec-as-user)"));
+    }
+    found
+}
