@@ -36,6 +36,8 @@ pub enum Code {
     NoProc,
     /// No option stands in a section that counts.
     NoSection,
+    /// A sign for a shell where none runs.
+    NoShell,
     /// An emperor's file, or a directory, that names no vassals.
     NoVassals,
     /// Bytes that are no UTF-8.

@@ -5,7 +5,7 @@ use crate::lines;
 use crate::pair::Pair;
 use crate::place::Place;
 use crate::report::Report;
-use crate::{Code, Severity};
+use crate::{Code, Severity, values};
 
 /// `[uwsgi] ; remark`: uWSGI takes all but the last character for the name, so the section is another one.
 pub(crate) fn headers(headers: &[(Vec<u8>, Place)], asked: &[&str], report: &mut Report) {
@@ -78,6 +78,7 @@ pub(crate) fn pairs(pairs: &[Pair], report: &mut Report) {
     for pair in pairs.iter().filter(|pair| pair.origin.line > 0 && !pair.placeholder) {
         inline_remark(pair, report);
         continued(pair, report);
+        for_no_shell(pair, report);
         if pair.lacks_equal() {
             lacks_equal(pair, report);
         } else {
@@ -97,6 +98,22 @@ fn lacks_equal(pair: &Pair, report: &mut Report) {
     let Some((first, rest)) = pair.key.split_once([' ', '\t']) else { return };
     let bare = pair.warning(Code::MissingEqual, "there is no = in this line: it is a name that nothing asks for");
     report.push(bare.with_hint(format!("write {first} = {}", rest.trim_start())));
+}
+
+/// `command` is split like a shell's line, but no shell runs it: what is a sign there is an argument here.
+fn for_no_shell(pair: &Pair, report: &mut Report) {
+    const SIGNS: [&str; 10] = [";", "#", "&", "&&", "|", "||", ">", ">>", "<", "2>&1"];
+    if pair.key != "command" {
+        return;
+    }
+    if let Some(sign) = pair.value.split([' ', '\t']).find(|word| SIGNS.contains(word))
+        // Inside quotes it is meant for the program.
+        && values::shell_words(&pair.value).is_ok_and(|words| words.iter().any(|word| word == sign))
+    {
+        let message = format!("no shell runs this: {sign} is an argument of the program");
+        let literal = pair.warning_at(sign, Code::NoShell, message);
+        report.push(literal.with_hint("where a shell is meant: unprivileged-binary-patch-arg = LINE"));
+    }
 }
 
 /// Other dialects go on in the next line behind a backslash; here each line ends with its line.

@@ -89,6 +89,19 @@ shop.ini:4:25: warning: the remark is a part of the value: a comment needs a lin
 }
 
 #[test]
+fn commands_that_want_a_shell() {
+    trap(
+        "command = /app/run ; behind nginx",
+        "
+shop.ini:4:20: warning: no shell runs this: ; is an argument of the program [no-shell]
+  | command = /app/run ; behind nginx
+  |                    ^
+  = hint: where a shell is meant: unprivileged-binary-patch-arg = LINE",
+    );
+    trap("command = /bin/sh -c 'a && b ; c'", "");
+}
+
+#[test]
 fn lines_that_do_not_go_on() {
     trap(
         "plugins = psgi,\\\n",
