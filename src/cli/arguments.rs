@@ -26,6 +26,8 @@ pub(crate) enum Verb {
     Reload(Reload),
     /// Forget all failures: whoever waits starts at once
     Clear(Remote),
+    /// What of this machine liege needs, what is missing, what that costs, and how to get it
+    Doctor(Doctor),
     /// Run a recorded trace through the core and compare its answers
     Replay(Replay),
     /// Print a shell's completions
@@ -120,6 +122,19 @@ pub(crate) struct Remote {
     /// The daemon's control socket
     #[arg(long, value_name = "PATH", default_value = "/run/liege/control.sock")]
     pub(crate) control: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 liege can run here, 1 something vital is missing. No daemon is needed.")]
+pub(crate) struct Doctor {
+    /// For machines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// A daemon's state directory [default: the one its control socket is in]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod doctor;
 mod emperor;
 mod plan;
 mod presplit;

@@ -7,7 +7,7 @@ use liege_host::{Format, Options, Replayed};
 
 use crate::{
     arguments::{Arguments, LogFormat, Run, Verb},
-    check, emperor,
+    check, doctor, emperor,
     presplit::presplit,
     remote,
     say::say,
@@ -45,6 +45,7 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
         Verb::Status(arguments) => Ok(remote::status(&arguments)),
         Verb::Reload(arguments) => Ok(remote::reload(&arguments)),
         Verb::Clear(remote) => Ok(remote::clear(&remote)),
+        Verb::Doctor(arguments) => doctor::doctor(&arguments),
         Verb::Replay(arguments) => {
             let replayed = liege_host::replay(&arguments.file)?;
             say(&format!("{replayed}\n"));

@@ -42,7 +42,7 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    fn flags(self) -> u64 {
+    pub(crate) fn flags(self) -> u64 {
         [
             (self.mount, libc::CLONE_NEWNS),
             (self.pid, libc::CLONE_NEWPID),

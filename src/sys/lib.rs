@@ -17,6 +17,7 @@ mod switch;
 mod userns;
 mod vfork;
 
+pub mod attempt;
 pub mod block;
 pub mod caps;
 pub mod cgroup;

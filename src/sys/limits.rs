@@ -13,6 +13,14 @@ pub fn nofile() -> nix::Result<(u64, u64)> {
     getrlimit(Resource::RLIMIT_NOFILE)
 }
 
+/// The hard `RLIMIT_NPROC` of this process, for each user it starts something as; `u64::MAX` without one.
+///
+/// # Errors
+/// None that the kernel documents for ourselves.
+pub fn processes() -> nix::Result<u64> {
+    getrlimit(Resource::RLIMIT_NPROC).map(|(_, hard)| hard)
+}
+
 /// Sets `RLIMIT_NOFILE`. Lowering the soft limit below what is open closes nothing.
 ///
 /// # Errors
