@@ -18,7 +18,7 @@ pub(crate) fn start(every: Duration, post: Post) {
         loop {
             ticks.tick().await;
             let Some(view) = post.view().await else { return };
-            for sample in samples(&exposition(&view)) {
+            for sample in samples(&exposition(&view, &crate::metrics::Book::default())) {
                 tracing::info!(target: "health", "{sample}");
             }
         }

@@ -19,6 +19,8 @@ pub(crate) enum Mail {
     Asked(Request, oneshot::Sender<Answer>),
     /// Somebody wants to see everything.
     View(oneshot::Sender<View>),
+    /// Somebody wants to know whether the loop turns.
+    Alive(oneshot::Sender<()>),
 }
 
 /// The sending end, one copy per task.
@@ -54,5 +56,12 @@ impl Post {
         let (answer, view) = oneshot::channel();
         self.send(Mail::View(answer)).await;
         view.await.ok()
+    }
+
+    /// Whether the loop turns: true when it does, false when it has ended, and no answer while it is stuck.
+    pub(crate) async fn alive(&self) -> bool {
+        let (answer, alive) = oneshot::channel();
+        self.send(Mail::Alive(answer)).await;
+        alive.await.is_ok()
     }
 }

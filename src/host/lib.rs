@@ -2,7 +2,7 @@
 //!
 //! Start reading at `turn.rs`, the one loop. Around it, each in a file: who wakes it (`signals.rs`, `inbox.rs`), who is born
 //! (`birthplace.rs`, `life.rs`, `channel.rs`), who dies (`children.rs`), what is wished (`monitor/`), how the mounts are
-//! (`checks.rs`, `prober/`), and what is told to people (`notes.rs`, `health.rs`, `metrics.rs`, `logs.rs`, `control/`).
+//! (`checks.rs`, `prober/`), and what is told to people (`notes.rs`, `health.rs`, `metrics/`, `logs.rs`, `control/`, `web/`).
 //!
 //! Deliberately not here: decisions. A file of this room that asks "should it?" belongs in the core.
 
@@ -32,10 +32,13 @@ mod run;
 mod signals;
 mod state_dir;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod text;
 mod trace;
 mod turn;
 mod vassal_logs;
+mod web;
 mod world;
 
 pub use lines::Flush;

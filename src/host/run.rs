@@ -2,10 +2,11 @@
 //!
 //! One thread runs the runtime: every turn of the loop and every task is short, and with one thread there is nothing to wake,
 //! nothing to lock and no order to lose between them. What blocks (clones, files, NSS, sweeps) has the runtime's pool of
-//! threads, the control socket and the log have a thread each, and probes have a process.
+//! threads, the control socket, the metrics listener and the log have a thread each, and probes have a process.
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -32,6 +33,7 @@ use crate::{
     inbox::inbox,
     life::Nursery,
     lives::Lives,
+    metrics::Book,
     monitor::Monitors,
     prober::Prober,
     signals::{Told, signals},
@@ -39,6 +41,7 @@ use crate::{
     trace::{Header, Trace},
     turn::Loop,
     vassal_logs::VassalLogs,
+    web::{Readiness, Sights, Web},
 };
 
 /// What `liege run` was asked for.
@@ -112,8 +115,16 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     let logs = Arc::new(VassalLogs::below(&spec.log_dir));
     let house = House { post: post.clone(), events: events.clone(), records: deaths.records(), logs: Arc::clone(&logs) };
     let control = Control::serve(Path::new(&spec.control), house)?;
+    let (book, readiness) = (Arc::<Book>::default(), Arc::<Readiness>::default());
+    let sights = Sights { post: post.clone(), book: Arc::clone(&book), readiness: Arc::clone(&readiness) };
+    let web = spec.metrics.as_ref().map(|at| Web::serve(at, sights)).transpose()?;
     let mut monitors = Monitors::start(spec, &post, &children)?;
-    tokio::spawn(tell_ready(monitors.watching(), spec.clone()));
+    tokio::spawn(tell_ready(monitors.watching(), spec.clone(), web.as_ref().map(Web::address)));
+    let first_scan = monitors.first_scan();
+    tokio::spawn(async move {
+        first_scan.await;
+        readiness.all_is_found();
+    });
     if let Some(every) = spec.health_log {
         health::start(every, post.clone());
     }
@@ -132,7 +143,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         asker: None,
     };
     the_loop.run(&mut signals).await;
-    drop(control);
+    drop((control, web));
     drop(the_loop); // the prober sees its socket close, and ends
     children.close(); // a file that is being read must not start a command any more
     until_childless(&children, &mut signals).await;
@@ -157,11 +168,11 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
 }
 
 /// The line others wait for: from now on no change of a directory is missed.
-async fn tell_ready(watching: impl Future<Output = ()>, spec: EmperorSpec) {
+async fn tell_ready(watching: impl Future<Output = ()>, spec: EmperorSpec, metrics: Option<SocketAddr>) {
     watching.await;
     tracing::info!(
         target: "emperor", pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), monitors = spec.monitors.len(),
-        control = spec.control, "the emperor is ready"
+        control = spec.control, metrics = metrics.map(tracing::field::display), "the emperor is ready"
     );
 }
 

@@ -100,6 +100,10 @@ impl Loop {
                 answer.send(self.core.view(self.clock.now())).ok();
                 ControlFlow::Continue(())
             }
+            Woken::Mail(Mail::Alive(answer)) => {
+                answer.send(()).ok();
+                ControlFlow::Continue(())
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the emperor's file means.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ pub struct EmperorSpec {
     pub log_dir: String,
     /// `emperor-health-log` (15 s); None: off.
     pub health_log: Option<Duration>,
+    /// `emperor-metrics = ADDR`: where metrics, health and the status page are served over HTTP; None: nowhere.
+    #[serde(default)]
+    pub metrics: Option<Asked<SocketAddr>>,
     /// `emperor-death`
     pub death: EmperorDeath,
     /// `emperor-max-starts`; None: twice the processors.

@@ -1,5 +1,6 @@
 //! The emperor's file and flags to its typed spec.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::known::{self, nearest};
@@ -16,7 +17,7 @@ pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "liege"];
 const STATE_DIR: &str = "/run/liege";
 
 /// Options this file may hold.
-const OWN: [&str; 26] = [
+const OWN: [&str; 27] = [
     "emperor",
     "emperor-cap",
     "emperor-control",
@@ -30,6 +31,7 @@ const OWN: [&str; 26] = [
     "emperor-log-dir",
     "emperor-max-starts",
     "emperor-max-throttle",
+    "emperor-metrics",
     "emperor-nofollow",
     "emperor-pidfile",
     "emperor-required-heartbeat",
@@ -83,6 +85,7 @@ fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec 
             Some(Duration::ZERO) => None,
             other => Some(other.unwrap_or(Duration::from_secs(15))),
         },
+        metrics: metrics(options, report),
         death: death(options, report),
         max_starts: max_starts(options, report),
         vassal_hooks: Vec::new(),
@@ -127,6 +130,11 @@ fn monitors(options: &Options<'_>, file: &str, report: &mut Report) -> Vec<Asked
 
 fn dotted(extension: &str) -> String {
     if extension.starts_with('.') { extension.to_owned() } else { format!(".{extension}") }
+}
+
+fn metrics(options: &Options<'_>, report: &mut Report) -> Option<Asked<SocketAddr>> {
+    let at = options.last("emperor-metrics")?.origin.clone();
+    options.checked("emperor-metrics", report, values::socket_address).map(|address| Asked::new(address, at))
 }
 
 fn death(options: &Options<'_>, report: &mut Report) -> EmperorDeath {

@@ -1,5 +1,6 @@
 //! Values as uWSGI understands them: booleans, numbers, durations, signals, modes, words.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// uWSGI's booleans: everything is true but `false`, `off`, `no` (in any case) and `0`; no value at all is true.
@@ -84,6 +85,16 @@ pub(crate) fn signal(value: &str) -> Result<i32, String> {
         .ok_or_else(|| format!("\"{value}\" is no signal"))
 }
 
+/// `127.0.0.1:9153`, `[::1]:9153`; as in uWSGI `:9153` is the port on every IPv4 address. Names are not looked up: a listener
+/// must not depend on a resolver.
+pub(crate) fn socket_address(value: &str) -> Result<SocketAddr, String> {
+    let address = match value.strip_prefix(':') {
+        Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        None => value.parse().ok(),
+    };
+    address.ok_or_else(|| format!("\"{value}\" is no address and port in numbers such as 127.0.0.1:9153"))
+}
+
 /// Shell words without a shell: blanks separate, quotes and backslashes keep together, nothing is expanded.
 pub(crate) fn shell_words(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
@@ -136,6 +147,16 @@ mod tests {
             assert!(seconds(wrong).is_err(), "{wrong:?}");
         }
         assert!(positive_seconds("0.0").is_err());
+    }
+
+    #[test]
+    fn addresses() {
+        for (value, is) in [("127.0.0.1:9153", "127.0.0.1:9153"), ("[::1]:0", "[::1]:0"), (":80", "0.0.0.0:80")] {
+            assert_eq!(socket_address(value), Ok(is.parse().unwrap()), "{value:?}");
+        }
+        for wrong in ["", "9153", "127.0.0.1", "localhost:80", ":", ":65536", "::1:80", "127.0.0.1:80 ", "unix:/x"] {
+            assert!(socket_address(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

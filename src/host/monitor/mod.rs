@@ -77,6 +77,15 @@ pub(crate) struct Monitors {
     scan: Vec<Arc<Notify>>,
     names: Arc<Names>,
     watching: Vec<oneshot::Receiver<()>>,
+    first_scan: Vec<oneshot::Receiver<()>>,
+}
+
+/// What is told once, of one monitor.
+struct Milestones {
+    /// Everything is watched that is there.
+    watching: oneshot::Receiver<()>,
+    /// And every file of the first scan was read, and the core was told of it. One that hangs is not waited for.
+    first_scan: oneshot::Receiver<()>,
 }
 
 /// More than the processors, because a reading mostly waits for a disk.
@@ -102,21 +111,28 @@ impl Monitors {
                 freq: spec.freq,
             }),
         };
-        let (mut scan, mut watching) = (Vec::new(), Vec::new());
+        let (mut scan, mut watching, mut first_scan) = (Vec::new(), Vec::new(), Vec::new());
         for monitor in &spec.monitors {
             let (now, what) = (Arc::new(Notify::new()), monitor.value.clone());
-            let is_watching = task::start(what.clone(), spec.monitors.len() == 1, shared.clone(), Arc::clone(&now))
+            let milestones = task::start(what.clone(), spec.monitors.len() == 1, shared.clone(), Arc::clone(&now))
                 .with_context(|| format!("watch {what}: start inotify (is fs.inotify.max_user_instances used up?)"))?;
             scan.push(now);
-            watching.push(is_watching);
+            watching.push(milestones.watching);
+            first_scan.push(milestones.first_scan);
         }
-        Ok(Self { scan, names: shared.names, watching })
+        Ok(Self { scan, names: shared.names, watching, first_scan })
     }
 
     /// Done when everything is watched that is there; once.
     pub(crate) fn watching(&mut self) -> impl Future<Output = ()> + use<> {
         let watching = std::mem::take(&mut self.watching);
         futures::future::join_all(watching).map(drop)
+    }
+
+    /// Done when the core was told of everything that was there at the start; once.
+    pub(crate) fn first_scan(&mut self) -> impl Future<Output = ()> + use<> {
+        let first_scan = std::mem::take(&mut self.first_scan);
+        futures::future::join_all(first_scan).map(drop)
     }
 
     /// Looks at everything now.

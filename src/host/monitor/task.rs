@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    Home, Shared,
+    Home, Milestones, Shared,
     complaints::{Complaint, Complaints},
     file::{Good, News, Sign},
     late::patiently,
@@ -52,6 +52,16 @@ struct Monitor {
     again: (mpsc::UnboundedSender<Arc<Path>>, mpsc::UnboundedReceiver<Arc<Path>>),
     /// Dropped when the first scan is done, or late.
     watching: Option<oneshot::Sender<()>>,
+    first_scan: FirstScan,
+}
+
+/// How far the first scan has come.
+struct FirstScan {
+    /// Dropped when it is over.
+    over: Option<oneshot::Sender<()>>,
+    listed: bool,
+    /// One copy for each look whose answer is awaited.
+    looks: Arc<()>,
 }
 
 /// What comes back from the threads that may block.
@@ -59,16 +69,20 @@ enum Answer {
     Listing(Listing),
     /// Some directory hangs; its listing will come.
     Late,
-    Look(Arc<Path>, Look),
+    /// Some file hangs; its look will come.
+    LateLook,
+    /// Holds its copy until it was heard; none where it was late.
+    Look(Arc<Path>, Look, Option<Arc<()>>),
 }
 
 /// Starts the task of `emperor = WHAT`. What it returns is told when everything is watched that is there.
 ///
 /// # Errors
 /// No inotify instance.
-pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<Notify>) -> io::Result<oneshot::Receiver<()>> {
+pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<Notify>) -> io::Result<Milestones> {
     let watch = Watch::new()?;
     let (watching, is_watching) = oneshot::channel();
+    let (over, first_scan) = oneshot::channel();
     tokio::spawn(async move {
         let (mut watching, shown) = (Some(watching), PathBuf::from(&what));
         let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
@@ -78,14 +92,22 @@ pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<
             watching.take();
         });
         if let Some(place) = place.await.answer {
-            Monitor::of(place, only_one, shared, watch, watching).run(scan_now).await;
+            let first_scan = FirstScan { over: Some(over), listed: false, looks: Arc::default() };
+            Monitor::of(place, only_one, shared, watch, watching, first_scan).run(scan_now).await;
         }
     });
-    Ok(is_watching)
+    Ok(Milestones { watching: is_watching, first_scan })
 }
 
 impl Monitor {
-    fn of(place: Place, only_one: bool, shared: Shared, watch: Watch, watching: Option<oneshot::Sender<()>>) -> Self {
+    fn of(
+        place: Place,
+        only_one: bool,
+        shared: Shared,
+        watch: Watch,
+        watching: Option<oneshot::Sender<()>>,
+        first_scan: FirstScan,
+    ) -> Self {
         let reader = Reader {
             nofollow: shared.rules.nofollow,
             set: shared.rules.vassal_set.clone().into(),
@@ -107,6 +129,7 @@ impl Monitor {
             answers: mpsc::unbounded_channel(),
             again: mpsc::unbounded_channel(),
             watching,
+            first_scan,
         }
     }
 
@@ -117,6 +140,7 @@ impl Monitor {
         loop {
             // Without the timer, whose ticks are a millisecond apart.
             self.begin_what_is_due();
+            self.first_scan.look(&self.table);
             let due = self.table.next_due().into_iter().chain(self.scans.due()).min();
             let due_at = due.unwrap_or_else(Instant::now);
             tokio::select! {
@@ -132,7 +156,8 @@ impl Monitor {
                     match answer {
                         Answer::Listing(listing) => self.scanned(listing),
                         Answer::Late => drop(self.watching.take()),
-                        Answer::Look(path, look) => self.finish(&path, look).await,
+                        Answer::LateLook => {}
+                        Answer::Look(path, look, _awaited) => self.finish(&path, look).await,
                     }
                 }
                 Some(path) = self.again.1.recv() => self.table.read_again(Instant::now(), &path),
@@ -193,7 +218,8 @@ impl Monitor {
             tokio::spawn(list(place, self.watch.watches(), nofollow, self.answers.0.clone()));
         }
         while let Some((path, question)) = self.table.begin(now) {
-            tokio::spawn(look(self.shared.clone(), Arc::clone(&self.reader), path, question, self.answers.0.clone()));
+            let (reader, awaited) = (Arc::clone(&self.reader), Arc::clone(&self.first_scan.looks));
+            tokio::spawn(look(self.shared.clone(), reader, path, question, self.answers.0.clone(), awaited));
         }
     }
 
@@ -240,6 +266,7 @@ impl Monitor {
         self.table.scanned(now, &listing, complete && gone_for_good);
         self.scans.finish(now, listing.base_missing);
         self.watching = None;
+        self.first_scan.listed = true;
     }
 
     fn complain_of_format(&mut self, path: &Path) {
@@ -286,6 +313,15 @@ impl Monitor {
     }
 }
 
+impl FirstScan {
+    /// It is over when everything was listed and nobody is asked any more: told once.
+    fn look(&mut self, table: &Table) {
+        if self.listed && table.next_due().is_none() && Arc::strong_count(&self.looks) == 1 {
+            self.over = None;
+        }
+    }
+}
+
 fn warn(vassal: &Name, warnings: &[Diagnostic]) {
     for warning in warnings {
         tracing::warn!(target: "vassal", vassal = &**vassal, "{warning}");
@@ -293,15 +329,25 @@ fn warn(vassal: &Name, warnings: &[Diagnostic]) {
 }
 
 /// One look, on a thread that may block.
-async fn look(shared: Shared, reader: Arc<Reader>, path: Arc<Path>, question: Question, answers: mpsc::UnboundedSender<Answer>) {
+async fn look(
+    shared: Shared,
+    reader: Arc<Reader>,
+    path: Arc<Path>,
+    question: Question,
+    answers: mpsc::UnboundedSender<Answer>,
+    awaited: Arc<()>,
+) {
     let (Ok(_thread), Ok(place)) = (shared.threads.acquire().await, shared.readings.acquire().await) else { return };
-    let mut place = Some(place);
+    let (mut place, mut awaited) = (Some(place), Some(awaited));
     let reading = spawn_blocking({
         let path = Arc::clone(&path);
         move || reader.look(&path, &question)
     });
     let waited = patiently(reading, |since| {
         place = None;
+        if awaited.take().is_some() {
+            answers.send(Answer::LateLook).ok();
+        }
         tracing::warn!(
             target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
             path.display(), since.as_secs()
@@ -309,7 +355,7 @@ async fn look(shared: Shared, reader: Arc<Reader>, path: Arc<Path>, question: Qu
     })
     .await;
     if let Some(look) = waited.answer {
-        answers.send(Answer::Look(path, look)).ok(); // an error: the runtime is ending
+        answers.send(Answer::Look(path, look, awaited)).ok(); // an error: the runtime is ending
     }
 }
 

@@ -188,6 +188,8 @@ fn the_emperor() {
         (&["emperor-death = survive"], "E 3:17+7", "not supported yet", ""),
         (&["emperor = pg://x;y"], "E 3:11+8", "not supported yet", ""),
         (&["emperor-max-starts = 0"], "E 3:22+1", "at least 1", ""),
+        (&["emperor-metrics = localhost:9153"], "E 3:19+14", "no address and port in numbers", ""),
+        (&["emperor-metrcs = :9153"], "E 3:1+14", "no option of an emperor", "did you mean emperor-metrics?"),
         (&["vassal-set = x"], "E 3:14+1", "KEY=VALUE", ""),
         (&["uid = shop"], "E 3:1+3", "drops its own rights", "vassal"),
         (&["daemonize = /x"], "E 3:1+9", "foreground", "systemd"),

@@ -78,6 +78,7 @@ pub fn emperor() -> EmperorSpec {
         state_dir: "/run/liege".into(),
         control: "/run/liege/control.sock".into(),
         health_log: None,
+        metrics: None,
         death: EmperorDeath::Kill,
         max_starts: Some(2),
         vassal_hooks: Vec::new(),

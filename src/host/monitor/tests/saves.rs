@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::Write,
     os::unix::fs::symlink,
+    time::Duration,
 };
 
 use liege_core::Event;
@@ -253,4 +254,22 @@ async fn the_emperors_curse_tolerance_is_every_vassals_time_to_end() {
     scene.write("a.ini", "one");
     let Some(Mail::Event(Event::Config { config, .. })) = scene.mail.recv().await else { panic!() };
     assert_eq!(config.fresh.timeouts.stop.as_secs(), 7);
+}
+
+#[tokio::test]
+async fn the_first_scan_is_over_when_all_it_found_was_told() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("v")).unwrap();
+    for name in ["a", "b", "c"] {
+        fs::write(dir.path().join(format!("v/{name}.ini")), text(name)).unwrap();
+    }
+    let mut scene = Scene::with(dir, &["v"], &[]).await;
+    let over = scene.monitors.first_scan();
+    // The queue takes all of them, so that nothing but the scan itself is waited for.
+    tokio::time::timeout(Duration::from_secs(20), over).await.expect("the end of the first scan");
+    let mut told = 0;
+    while scene.mail.try_recv().is_ok() {
+        told += 1;
+    }
+    assert_eq!(told, 3);
 }

@@ -1,11 +1,15 @@
 //! The metric families, filled from the snapshot: the same names and labels in health lines and in an exposition.
 
+mod text_format;
+
 use liege_core::{Phase, VassalView, View};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+
+pub(crate) use text_format::text_format;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfVassal {
@@ -41,8 +45,14 @@ struct Families {
     restarts: Family<OfRestart, Counter>,
 }
 
+/// What is counted while the daemon runs.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) guests_refused: Counter,
+}
+
 /// The exposition of a snapshot, in the OpenMetrics text format.
-pub(crate) fn exposition(view: &View) -> String {
+pub(crate) fn exposition(view: &View, _book: &Book) -> String {
     let families = Families::default();
     view.vassals.iter().for_each(|vassal| families.fill(vassal));
     let mut registry = Registry::with_prefix("liege");
@@ -113,7 +123,7 @@ mod tests {
         };
         let view = View { vassals: vec![vassal], ..View::default() };
         assert_eq!(
-            samples(&exposition(&view)).collect::<Vec<_>>(),
+            samples(&exposition(&view, &Book::default())).collect::<Vec<_>>(),
             [
                 r#"liege_vassal_up{vassal="app001.ini"} 1"#,
                 r#"liege_mountpoint_up{vassal="app001.ini",mountpoint="/app",state="healthy"} 1"#,

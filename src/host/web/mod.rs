@@ -1,0 +1,99 @@
+//! `emperor-metrics = ADDR`: metrics, health and the status page over HTTP, for whoever reaches the address. Nobody can change
+//! anything here, and nothing is told here that a vassal's file might want hidden: no command lines, no texts of mistakes.
+//!
+//! A thread and a runtime of its own, as the control socket has, so that nobody who floods it takes time from the loop. What reaches
+//! the loop is at most two snapshots a second (`snapshot.rs`), and one small question for each `/healthz`.
+//!
+//! * `visit.rs`: who comes in, and for how long
+//! * `negotiate.rs`: in which form the exposition is wanted
+//! * `routes.rs`: what can be asked
+//! * `ready.rs`: what `/readyz` answers
+
+mod negotiate;
+mod ready;
+mod routes;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod visit;
+
+use std::{
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use anyhow::Context;
+use liege_spec::Asked;
+use tokio::{net::TcpListener, sync::oneshot};
+
+use crate::{inbox::Post, metrics::Book};
+pub(crate) use ready::Readiness;
+use routes::Scene;
+use snapshot::Snapshots;
+use visit::{Door, Visit};
+
+/// What there is to see.
+#[derive(Clone, Debug)]
+pub(crate) struct Sights {
+    pub(crate) post: Post,
+    pub(crate) book: Arc<Book>,
+    pub(crate) readiness: Arc<Readiness>,
+}
+
+/// The served address. Dropped, nobody listens there any more and the thread is gone.
+#[derive(Debug)]
+pub(crate) struct Web {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Web {
+    /// Binds and serves.
+    ///
+    /// # Errors
+    /// The address is in use, or not this machine's.
+    pub(crate) fn serve(at: &Asked<SocketAddr>, sights: Sights) -> anyhow::Result<Self> {
+        let step = || format!("listen on {} ({})", at.value, at.at);
+        let listener = StdListener::bind(at.value).with_context(step)?;
+        listener.set_nonblocking(true).with_context(step)?;
+        let address = listener.local_addr().with_context(step)?;
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().with_context(step)?;
+        let thread = std::thread::Builder::new().name("web".into()).spawn(move || {
+            runtime.block_on(async {
+                let refused = sights.book.guests_refused.clone();
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => {
+                        let snapshots = Snapshots::new(sights.post.clone(), Arc::clone(&sights.book));
+                        let app = routes::router(Arc::new(Scene { sights, snapshots }));
+                        let app = app.into_make_service_with_connect_info::<Visit>();
+                        tokio::select! {
+                            served = axum::serve(Door::new(listener, refused), app) => {
+                                tracing::error!(target: "emperor", "the metrics listener: {served:?}");
+                            }
+                            _ = stopped => {}
+                        }
+                    }
+                    Err(error) => tracing::error!(target: "emperor", "the metrics listener: {error}"),
+                }
+            });
+        });
+        Ok(Self { address, stop: Some(stop), thread: Some(thread.with_context(step)?) })
+    }
+
+    /// Where it listens: the port that was found, where 0 was asked for.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The listener before a loop that only answers: what is answered, in which form, and what a flood does to others.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use liege_core::{Phase, View};
+use liege_spec::{Asked, Origin};
+
+use super::{Readiness, Sights, Web, visit};
+use crate::{
+    inbox::{Mail, inbox},
+    metrics::Book,
+    testing::vassal,
+};
+
+struct Scene {
+    web: Web,
+    sights: Sights,
+}
+
+fn loopback() -> Asked<SocketAddr> {
+    Asked::new("127.0.0.1:0".parse().unwrap(), Origin { key: "emperor-metrics".into(), ..Origin::default() })
+}
+
+impl Scene {
+    /// A loop that shows one vassal; it ends when nobody can ask any more.
+    fn new() -> Self {
+        let (post, mut mail) = inbox(16);
+        thread::spawn(move || {
+            while let Some(mail) = mail.blocking_recv() {
+                match mail {
+                    Mail::View(answer) => {
+                        let view = View { vassals: vec![vassal("a.ini", Phase::Running)], ..View::default() };
+                        drop(answer.send(view));
+                    }
+                    Mail::Alive(answer) => drop(answer.send(())),
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        let sights = Sights { post, book: Arc::default(), readiness: Arc::default() };
+        Self { web: Web::serve(&loopback(), sights.clone()).unwrap(), sights }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.web.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+    }
+
+    fn ask(&self, request: &str) -> String {
+        let mut stream = self.connect();
+        write!(stream, "{request} HTTP/1.1\r\nHost: liege\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+#[test]
+fn metrics_come_in_the_form_that_is_asked_for() {
+    let scene = Scene::new();
+    let plain = scene.ask("GET /metrics");
+    assert!(plain.starts_with("HTTP/1.1 200 ") && plain.contains("content-type: text/plain; version=0.0.4"), "{plain}");
+    assert!(plain.contains("\nliege_vassal_up{vassal=\"a.ini\"} 1\n") && !plain.contains("# EOF"), "{plain}");
+    let open = scene.ask("GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text\r\nX:");
+    assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0"), "{open}");
+    assert!(open.contains("\nliege_vassal_up{vassal=\"a.ini\"} 1\n") && open.ends_with("# EOF\n"), "{open}");
+}
+
+#[test]
+fn health_is_the_loops_answer_and_readiness_that_all_was_tried() {
+    let scene = Scene::new();
+    assert!(scene.ask("GET /healthz").starts_with("HTTP/1.1 200 "));
+    let answer = scene.ask("GET /readyz");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("the first scan is not done\n"), "{answer}");
+    scene.sights.readiness.all_is_found();
+    let start = Instant::now();
+    while !scene.ask("GET /readyz").starts_with("HTTP/1.1 200 ") {
+        assert!(start.elapsed() < Duration::from_secs(10), "never ready");
+    }
+}
+
+#[test]
+fn a_loop_that_has_ended_is_not_healthy() {
+    let sights = Sights { post: inbox(1).0, book: Arc::<Book>::default(), readiness: Arc::<Readiness>::default() };
+    let scene = Scene { web: Web::serve(&loopback(), sights.clone()).unwrap(), sights };
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let answer = scene.ask(&format!("GET {path}"));
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("the daemon is ending\n"), "{answer}");
+    }
+}
+
+#[test]
+fn nothing_can_be_changed_and_nothing_else_is_there() {
+    let scene = Scene::new();
+    for (request, status) in [
+        ("POST /metrics", 405),
+        ("PUT /healthz", 405),
+        ("DELETE /readyz", 405),
+        ("GET /v1/vassals", 404),
+        ("POST /v1/clear", 404),
+        ("GET /../../etc/passwd", 404),
+    ] {
+        let answer = scene.ask(request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+    }
+    assert!(scene.ask("GET /metrics\r\nrubbish\0").starts_with("HTTP/1.1 400 "));
+}
+
+#[test]
+fn guests_who_say_nothing_keep_nobody_out_for_ever() {
+    let scene = Scene::new();
+    let crowd: Vec<TcpStream> = (0..1000).map(|_| scene.connect()).collect();
+    let put_out = crowd.iter().filter(|stream| matches!((&mut &**stream).read(&mut [0; 1]), Ok(0) | Err(_)));
+    assert_eq!(put_out.count(), 1000);
+    assert!(scene.sights.book.guests_refused.get() >= 1000 - visit::ROOM as u64);
+    assert!(scene.ask("GET /healthz").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn one_who_drips_is_put_out_in_time() {
+    let scene = Scene::new();
+    let mut stream = scene.connect();
+    let start = Instant::now();
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\n").unwrap();
+    // One header after the other, and no end of them.
+    let ended = |stream: &mut TcpStream| match stream.read(&mut [0; 1]) {
+        Ok(read) => read == 0,
+        Err(error) => !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+    };
+    while write!(stream, "X: y\r\n").is_ok() && !ended(&mut stream) {
+        assert!(start.elapsed() < 2 * visit::VISIT, "still there");
+    }
+}
+
+#[test]
+fn an_address_in_use_is_told_with_its_place() {
+    let scene = Scene::new();
+    let taken = Asked::new(scene.web.address(), Origin { file: "e.ini".into(), line: 3, column: 1, key: "emperor-metrics".into() });
+    let error = format!("{:#}", Web::serve(&taken, scene.sights.clone()).unwrap_err());
+    assert_eq!(error, format!("listen on {} (e.ini:3: emperor-metrics): Address already in use (os error 98)", taken.value));
+    let address = scene.web.address();
+    drop(scene);
+    assert!(TcpStream::connect(address).is_err(), "nobody listens there any more");
+}
