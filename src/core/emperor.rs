@@ -141,6 +141,12 @@ impl Emperor {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
+    /// Whether the app of a vassal is ready, where it runs.
+    #[must_use]
+    pub fn is_ready(&self, vassal: &Name) -> bool {
+        self.vassals.get(vassal).is_some_and(Vassal::is_ready_now)
+    }
+
     /// The snapshot everybody reads.
     #[must_use]
     pub fn view(&self, now: Time) -> View {

@@ -5,12 +5,29 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
 
 use tracing_subscriber::fmt::MakeWriter;
+
+/// Lines dropped since the program began.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Lines dropped since the program began, in all logs together (there is one).
+pub(crate) fn lost() -> u64 {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// As if a line had been dropped.
+#[cfg(test)]
+pub(crate) fn lose_one() {
+    LOST.fetch_add(1, Ordering::Relaxed);
+}
 
 /// Bytes that may wait: a health report of ten thousand vassals fits several times.
 const ROOM: usize = 16 << 20;
@@ -63,6 +80,7 @@ impl Lines {
         let mut queue = self.0.lock();
         if queue.bytes.len() + line.len() > ROOM {
             queue.dropped += 1;
+            LOST.fetch_add(1, Ordering::Relaxed);
             return;
         }
         if queue.dropped > 0 {
@@ -169,6 +187,7 @@ mod tests {
         }
         let dropped = lines.0.lock().dropped;
         assert!(dropped >= 40 - 32, "{dropped}");
+        assert!(lost() >= dropped, "counted for the metrics too");
         drop(go);
         drop(flush);
         lines.push(b"last\n");

@@ -85,10 +85,12 @@ impl Lives {
         }
     }
 
-    /// SIGKILL to init, and to all in a group of its own. By its pidfd: never to a stranger. Its FUSE connections are ended too: whoever hangs on one is beyond SIGKILL.
-    pub(crate) fn kill(&self, birth: u64) {
-        let Some(life) = self.0.get(&birth) else { return };
-        if let Some((of, asker)) = life.exits.get() {
+    /// SIGKILL to init, and to all in a group of its own. By its pidfd: never to a stranger. Its FUSE connections are ended too:
+    /// whoever hangs on one is beyond SIGKILL. Whether it has any.
+    pub(crate) fn kill(&self, birth: u64) -> bool {
+        let Some(life) = self.0.get(&birth) else { return false };
+        let exits = life.exits.get();
+        if let Some((of, asker)) = exits {
             asker.abort(of.clone());
         }
         if !life.groups.is_empty() {
@@ -100,6 +102,7 @@ impl Lives {
         {
             tracing::error!(target: "emperor", pid = life.pid, "kill: {errno}");
         }
+        exits.is_some()
     }
 
     /// Watches these mounts of a life, and no others.

@@ -118,7 +118,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     let (book, readiness) = (Arc::<Book>::default(), Arc::<Readiness>::default());
     let sights = Sights { post: post.clone(), book: Arc::clone(&book), readiness: Arc::clone(&readiness) };
     let web = spec.metrics.as_ref().map(|at| Web::serve(at, sights)).transpose()?;
-    let mut monitors = Monitors::start(spec, &post, &children)?;
+    let mut monitors = Monitors::start(spec, &post, &children, book.inotify_overflows.clone())?;
     tokio::spawn(tell_ready(monitors.watching(), spec.clone(), web.as_ref().map(Web::address)));
     let first_scan = monitors.first_scan();
     tokio::spawn(async move {
@@ -135,12 +135,13 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         children: Arc::clone(&children),
         nursery: Nursery { birthplace, children: Arc::clone(&children), cgroups: Arc::default(), logs, post: post.clone() },
         lives: Lives::default(),
-        checks: Means { prober: Prober::new(Arc::clone(&children)), post },
+        checks: Means { prober: Prober::new(Arc::clone(&children), book.prober_restarts.clone()), post },
         monitors,
         trace,
         deaths,
         events,
         asker: None,
+        book,
     };
     the_loop.run(&mut signals).await;
     drop((control, web));

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     checks::Means, children::Children, clock::Clock, deaths::Deaths, events::Events, inbox::Mail, life::Nursery, lives::Lives,
-    monitor::Monitors, notes, signals::Told, trace::Trace,
+    metrics::Book, monitor::Monitors, notes, signals::Told, trace::Trace,
 };
 
 /// Everything a turn touches.
@@ -34,6 +34,7 @@ pub(crate) struct Loop {
     pub(crate) events: Events,
     /// Who waits for the answer to the request that is being decided.
     pub(crate) asker: Option<oneshot::Sender<Answer>>,
+    pub(crate) book: Arc<Book>,
 }
 
 /// What woke the loop.
@@ -75,6 +76,13 @@ impl Loop {
     }
 
     fn turn(&mut self, woken: Woken) -> ControlFlow<()> {
+        let began = std::time::Instant::now();
+        let flow = self.name_and_decide(woken);
+        self.book.turned(began);
+        flow
+    }
+
+    fn name_and_decide(&mut self, woken: Woken) -> ControlFlow<()> {
         match woken {
             Woken::Deadline => self.decide(Event::Deadline),
             Woken::Told(Told::Asked(request)) => self.decide(Event::Asked(request)),
@@ -109,21 +117,26 @@ impl Loop {
 
     fn decide(&mut self, event: Event) -> ControlFlow<()> {
         let now: Time = self.clock.now();
+        self.book.see(now, &event);
         let recorded = self.trace.is_some().then(|| event.clone());
         let actions = self.core.handle(now, event);
         if let (Some(trace), Some(event)) = (&mut self.trace, recorded) {
             trace.turn(now, &event, &actions);
         }
-        actions.into_iter().try_for_each(|action| self.perform(action))
+        actions.into_iter().try_for_each(|action| self.perform(now, action))
     }
 
-    fn perform(&mut self, action: Action) -> ControlFlow<()> {
+    fn perform(&mut self, now: Time, action: Action) -> ControlFlow<()> {
         match action {
             Action::Spawn { vassal, birth, namespaces, cgroups, log_to } => {
                 self.nursery.begin(vassal, birth, namespaces, cgroups, log_to);
             }
             Action::Tell { birth, message, .. } => self.lives.tell(birth, message),
-            Action::Kill { birth, .. } => self.lives.kill(birth),
+            Action::Kill { birth, .. } => {
+                if self.lives.kill(birth) {
+                    self.book.fuse_aborts.inc();
+                }
+            }
             Action::Examine { vassal, birth } => self.lives.examine(vassal, birth, &self.checks),
             Action::Secure { birth, .. } => self.lives.secure(birth, &self.checks),
             Action::Watch { birth, checks, .. } => self.lives.watch(birth, checks, &self.checks),
@@ -141,6 +154,7 @@ impl Loop {
                 notes::tell(&note);
                 self.deaths.hear(&note);
                 self.events.hear(&note, |name| self.core.owner(name));
+                self.book.hear(now, &note, note.vassal().is_some_and(|vassal| self.core.is_ready(vassal)));
             }
             Action::Quit => return ControlFlow::Break(()),
         }

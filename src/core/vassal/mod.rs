@@ -196,6 +196,11 @@ impl Vassal {
         self.life.as_ref().map(|life| life.birth)
     }
 
+    /// Its app said that it is ready, or cannot say it.
+    pub(crate) fn is_ready_now(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.ready)
+    }
+
     /// The uid it runs as, as far as its file tells: he may see and order it. A name that only its own root knows is nobody's.
     pub(crate) fn owner(&self) -> Option<u32> {
         let jail = &self.wish.as_ref().or_else(|| self.running())?.fresh.jail;

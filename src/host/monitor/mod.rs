@@ -43,6 +43,7 @@ use anyhow::Context;
 use futures::FutureExt;
 use liege_core::Name;
 use liege_spec::EmperorSpec;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::{children::Children, inbox::Post};
@@ -59,6 +60,8 @@ struct Shared {
     /// Threads that readings may hold, late ones too: the rest of the pool is for births.
     threads: Arc<Semaphore>,
     rules: Arc<Rules>,
+    /// Counts the times inotify's queue overflowed.
+    overflows: Counter,
 }
 
 /// What the emperor's file says about vassal files.
@@ -96,7 +99,7 @@ impl Monitors {
     ///
     /// # Errors
     /// No inotify instance left (`fs.inotify.max_user_instances`).
-    pub(crate) fn start(spec: &EmperorSpec, post: &Post, children: &Arc<Children>) -> anyhow::Result<Self> {
+    pub(crate) fn start(spec: &EmperorSpec, post: &Post, children: &Arc<Children>, overflows: Counter) -> anyhow::Result<Self> {
         let shared = Shared {
             post: post.clone(),
             children: Arc::clone(children),
@@ -110,6 +113,7 @@ impl Monitors {
                 stop_timeout: spec.curse_tolerance,
                 freq: spec.freq,
             }),
+            overflows,
         };
         let (mut scan, mut watching, mut first_scan) = (Vec::new(), Vec::new(), Vec::new());
         for monitor in &spec.monitors {

@@ -188,6 +188,7 @@ impl Monitor {
                 self.scans.ask(now);
             }
             Seen::Overflow => {
+                self.shared.overflows.inc();
                 tracing::warn!(target: "emperor", monitor = %self.place, "inotify's queue overflowed; everything is looked at again");
                 self.scans.ask(now);
             }

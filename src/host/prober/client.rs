@@ -26,6 +26,7 @@ use nix::{
     fcntl::{OFlag, open},
     sys::stat::Mode,
 };
+use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::{mpsc, oneshot},
     task::spawn_blocking,
@@ -50,6 +51,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Prober {
     children: Arc<Children>,
+    /// Counts those that were replaced.
+    restarts: Counter,
     /// Weak: the askers alone keep a prober alive.
     current: Arc<Mutex<mpsc::WeakUnboundedSender<Request>>>,
 }
@@ -70,8 +73,8 @@ pub(super) enum Request {
 
 impl Prober {
     /// Nothing is started yet.
-    pub(crate) fn new(children: Arc<Children>) -> Self {
-        Self { children, current: Arc::new(Mutex::new(mpsc::unbounded_channel().0.downgrade())) }
+    pub(crate) fn new(children: Arc<Children>, restarts: Counter) -> Self {
+        Self { children, restarts, current: Arc::new(Mutex::new(mpsc::unbounded_channel().0.downgrade())) }
     }
 
     /// A handle to the prober that lives, or to one that will be started when it is asked.
@@ -79,7 +82,7 @@ impl Prober {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let asks = current.upgrade().unwrap_or_else(|| {
             let (asks, requests) = mpsc::unbounded_channel();
-            tokio::spawn(keep(Arc::clone(&self.children), requests));
+            tokio::spawn(keep(Arc::clone(&self.children), requests, self.restarts.clone()));
             *current = asks.downgrade();
             asks
         });
@@ -124,7 +127,7 @@ impl Asker {
 }
 
 /// Starts probers, one after the other.
-async fn keep(children: Arc<Children>, mut requests: mpsc::UnboundedReceiver<Request>) {
+async fn keep(children: Arc<Children>, mut requests: mpsc::UnboundedReceiver<Request>, restarts: Counter) {
     let (mut standing, mut relief, mut delay) = (Standing::default(), Relief::default(), Duration::ZERO);
     loop {
         // Where something stands, a prober is needed though nobody asks just now.
@@ -157,7 +160,10 @@ async fn keep(children: Arc<Children>, mut requests: mpsc::UnboundedReceiver<Req
                 relief.see_off(conversation, ending, matches!(served, Served::Needs(_)));
                 match served {
                     Served::Over => return,
-                    Served::Needs(_) => continue,
+                    Served::Needs(_) => {
+                        restarts.inc();
+                        continue;
+                    }
                     Served::Died | Served::Silent => {}
                 }
             }
@@ -171,6 +177,7 @@ async fn keep(children: Arc<Children>, mut requests: mpsc::UnboundedReceiver<Req
             }
             Err(_) => return, // the runtime is ending
         }
+        restarts.inc();
         delay = if started.elapsed() > SETTLED {
             Duration::ZERO
         } else {

@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn ready_is_who_has_tried_everything_once() {
         let ready = Readiness::default();
-        let mut view = View { vassals: vec![vassal("a.ini", Phase::Running), vassal("b.ini", Phase::Preparing)], ..View::default() };
+        let mut view =
+            View { vassals: vec![vassal("a.ini", Phase::Running), vassal("b.ini", Phase::Preparing)], ..View::default() };
         let missing = |view: &View| ready.missing(Instant::now(), view);
         assert_eq!(missing(&View::default()).unwrap(), "the first scan is not done");
         let too_early = Instant::now();

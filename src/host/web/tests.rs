@@ -143,7 +143,8 @@ fn one_who_drips_is_put_out_in_time() {
 #[test]
 fn an_address_in_use_is_told_with_its_place() {
     let scene = Scene::new();
-    let taken = Asked::new(scene.web.address(), Origin { file: "e.ini".into(), line: 3, column: 1, key: "emperor-metrics".into() });
+    let taken =
+        Asked::new(scene.web.address(), Origin { file: "e.ini".into(), line: 3, column: 1, key: "emperor-metrics".into() });
     let error = format!("{:#}", Web::serve(&taken, scene.sights.clone()).unwrap_err());
     assert_eq!(error, format!("listen on {} (e.ini:3: emperor-metrics): Address already in use (os error 98)", taken.value));
     let address = scene.web.address();

@@ -15,6 +15,7 @@ use std::{
 
 use liege_core::Event;
 use liege_spec::{Asked, ProgramSpec, read_emperor};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 
 use super::Monitors;
@@ -57,7 +58,7 @@ impl Scene {
         let reading = read_emperor(None, &flags, &World::alone());
         let spec = reading.value.unwrap_or_else(|| panic!("{:?}", reading.diagnostics));
         let (post, mail) = inbox(64);
-        let mut monitors = Monitors::start(&spec, &post, &Arc::<Children>::default()).unwrap();
+        let mut monitors = Monitors::start(&spec, &post, &Arc::<Children>::default(), Counter::default()).unwrap();
         monitors.watching().await;
         Self { dir, mail, monitors, fences: 0 }
     }
