@@ -24,10 +24,18 @@ pub fn free_port() -> u16 {
 /// # Errors
 /// The connection's: refused, reset, timed out (5 s); an answer that is not HTTP is `InvalidData`.
 pub fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
+    get_with(port, path, "")
+}
+
+/// [`get`] with more header lines, each with its `\r\n`.
+///
+/// # Errors
+/// As [`get`].
+pub fn get_with(port: u16, path: &str, headers: &str) -> io::Result<(u16, String)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);

@@ -18,6 +18,7 @@ pub mod launch;
 pub mod leaks;
 mod log;
 pub mod procs;
+pub mod scrape;
 pub mod story;
 pub mod tools;
 pub mod vassal;

@@ -19,6 +19,9 @@ drive=(
   fusermount3=fuse3
   zip=zip
   curl=curl
+  promtool=prometheus
+  chromium-headless-shell=chromium-headless-shell
+  /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core
   gunicorn=gunicorn
   /lib/systemd/systemd-journald=systemd
   /usr/bin/python3=python3
@@ -52,7 +55,14 @@ if [ ${#missing[@]} -gt 0 ]; then
   echo "Installing: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q
+  # Debian starts the services that come with what it installs, at once and at each boot. Prometheus is wanted as a program only.
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
   apt-get install -y -q --no-install-recommends "${missing[@]}"
+  case " ${missing[*]} " in *" prometheus "*) update-rc.d prometheus disable ;; esac
 fi
 
 if ! command -v "${CARGO:-cargo}" >/dev/null; then
