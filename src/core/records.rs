@@ -89,6 +89,9 @@ pub struct Death {
     pub lived: f64,
     /// Seconds until it is tried again; null: it is not wanted any more.
     pub again_in: Option<f64>,
+    /// The last lines of its log, as far as they are of this life; none where its output goes elsewhere.
+    #[serde(default)]
+    pub last_lines: Vec<String>,
 }
 
 /// What the processes of a vassal use.

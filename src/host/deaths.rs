@@ -19,7 +19,7 @@ use std::{
 use anyhow::Context;
 use liege_core::{Death, Name, Note};
 
-use crate::file_name::file_name;
+use crate::{file_name::file_name, vassal_logs::VassalLogs};
 
 /// Ends kept of each vassal.
 const KEPT: usize = 16;
@@ -68,7 +68,7 @@ impl Deaths {
     ///
     /// # Errors
     /// The directory cannot be made.
-    pub(crate) fn keep(state_dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn keep(state_dir: &Path, logs: Arc<VassalLogs>) -> anyhow::Result<Self> {
         let records = Records::below(state_dir);
         let dir = records.0.clone();
         match DirBuilder::new().mode(0o700).create(&dir) {
@@ -83,7 +83,7 @@ impl Deaths {
         std::thread::Builder::new().name("deaths".into()).stack_size(128 << 10).spawn({
             let known = Arc::clone(&known);
             move || {
-                serve(&dir, &queue, &known);
+                serve(&dir, &logs, &queue, &known);
                 end.send(()).ok();
             }
         })?;
@@ -115,6 +115,7 @@ impl Deaths {
                     detail: cause.clone(),
                     lived: lived.as_secs_f64(),
                     again_in: again_in.as_ref().map(Duration::as_secs_f64),
+                    last_lines: Vec::new(), // whoever writes it may wait for a disk
                 }),
             ),
             Note::Gone { .. } if self.ending => return,
@@ -138,12 +139,16 @@ impl Drop for Deaths {
 }
 
 /// Writes until the daemon ends, then takes away the records of those it has never heard of.
-fn serve(dir: &Path, queue: &mpsc::Receiver<Request>, known: &Known) {
+fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, known: &Known) {
     let mut failing = Failing::default();
-    while let Ok(request) = queue.recv() {
-        let (vassal, answer) = match &request {
-            Request::Add(vassal, death) => (vassal, add(&file_of(dir, vassal), death)),
-            Request::Forget(vassal) => (vassal, forget(&file_of(dir, vassal))),
+    while let Ok(mut request) = queue.recv() {
+        let (vassal, answer) = match &mut request {
+            Request::Add(vassal, death) => {
+                let born = UNIX_EPOCH + Duration::from_secs_f64((death.at - death.lived).max(0.0));
+                death.last_lines = logs.last_lines(vassal, born);
+                (&*vassal, add(&file_of(dir, vassal), death))
+            }
+            Request::Forget(vassal) => (&*vassal, forget(&file_of(dir, vassal))),
         };
         if failing.is_news(vassal, answer.as_ref().err().map(io::Error::kind))
             && let Err(error) = answer
@@ -225,7 +230,7 @@ mod tests {
 
     /// A life of a daemon: what it heard, then its end.
     fn daemon(dir: &Path, notes: impl IntoIterator<Item = Note>) {
-        let mut deaths = Deaths::keep(dir).unwrap();
+        let mut deaths = Deaths::keep(dir, VassalLogs::below("/nonexistent").into()).unwrap();
         notes.into_iter().for_each(|note| deaths.hear(&note));
         deaths.requests = None;
         deaths.ended.recv().unwrap();

@@ -12,6 +12,7 @@ mod codec;
 mod message;
 mod names;
 mod output;
+mod stamp;
 mod text;
 
 pub use act::{Act, Mount, MountAttributes, MountFlags, Phase, Step, Umount, Unshare, Wait};
@@ -20,6 +21,7 @@ pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
 pub use message::{AppWord, FromInit, Limit, Place, Plan, Reload, ToInit};
 pub use names::{Account, Names};
 pub use output::{Log, Sink};
+pub use stamp::stamp;
 pub use text::describe_act;
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.

@@ -12,16 +12,26 @@ use std::{
     io::{self, Write},
     os::{fd::OwnedFd, unix::fs::DirBuilderExt, unix::net::UnixStream},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use futures::Stream;
+use liege_plan::stamp;
 use liege_spec::LogTo;
 use liege_sys::detached;
 
 use crate::file_name::file_name;
+use reader::Reader;
 
 /// Where journald takes lines.
 const JOURNAL: &str = "/run/systemd/journal/stdout";
+
+/// What is remembered of the words of one that died.
+const LAST_LINES: usize = 8;
+/// More than so many lines are long.
+const LAST_BYTES: usize = 160 << 10;
+/// The front of a long line is enough.
+const FRONT: usize = 400;
 
 /// The place of all logs.
 #[derive(Debug)]
@@ -45,6 +55,20 @@ impl VassalLogs {
         follow: bool,
     ) -> io::Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>> {
         follow::bytes(self.of(vassal), lines, follow).await
+    }
+
+    /// The last few lines since a moment; none where there are none or they cannot be read. Blocks.
+    pub(crate) fn last_lines(&self, vassal: &str, since: SystemTime) -> Vec<String> {
+        let mut text = vec![0; LAST_BYTES];
+        let mut read = 0;
+        if let Ok(mut reader) = Reader::before(&self.of(vassal), Some(LAST_LINES)) {
+            while let Ok(n @ 1..) = reader.read(&mut text[read..]) {
+                read += n;
+            }
+        }
+        let since = stamp(since);
+        let lines = String::from_utf8_lossy(&text[..read]);
+        lines.lines().filter(|line| **line >= *since).map(|line| line.chars().take(FRONT).collect()).collect()
     }
 
     fn of(&self, vassal: &str) -> PathBuf {
@@ -104,6 +128,19 @@ mod tests {
         std::fs::write(dir.path().join("file"), "").unwrap();
         let logs = VassalLogs::below(dir.path().join("file/logs").to_str().unwrap());
         assert!(logs.place("a.ini", LogTo::File).is_none() && logs.place("a.ini", LogTo::Inherit).is_none());
+    }
+
+    #[test]
+    fn the_last_words_are_those_of_this_life() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = VassalLogs::below(dir.path().to_str().unwrap());
+        let since = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+        assert!(logs.last_lines("a.ini", since).is_empty());
+        std::fs::create_dir(dir.path().join("a.ini")).unwrap();
+        let former = "2023-11-14T22:13:19.999Z app: former\n";
+        let own: Vec<String> = (0..3).map(|n| format!("2023-11-14T22:13:2{n}.000Z app: own")).collect();
+        std::fs::write(dir.path().join("a.ini/log"), format!("{former}{}\n", own.join("\n"))).unwrap();
+        assert_eq!(logs.last_lines("a.ini", since), own);
     }
 
     #[test]

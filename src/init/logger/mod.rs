@@ -8,7 +8,6 @@ mod file;
 mod limit;
 mod lines;
 mod pen;
-mod stamp;
 
 use std::{os::fd::BorrowedFd, time::Duration};
 

@@ -4,13 +4,13 @@ use std::{
     fs::File,
     io::Write,
     os::fd::BorrowedFd,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use liege_plan::{Log, Sink};
+use liege_plan::{Log, Sink, stamp};
 use liege_sys::{Errno, stream};
 
-use super::{file::LogFile, limit::Limit, stamp};
+use super::{file::LogFile, limit::Limit};
 
 /// The name of our own lines.
 const OWN: &str = "liege";
@@ -65,7 +65,7 @@ impl<'a> Pen<'a> {
             rate: log.rate,
             limit: Limit::new(log.rate, now),
             line,
-            stamp: stamp::now(),
+            stamp: stamp(SystemTime::now()),
             page: Vec::new(),
             on_page: Missing::default(),
             dropped: Missing::default(),
@@ -86,7 +86,7 @@ impl<'a> Pen<'a> {
 
     /// Lines come now.
     pub(super) fn look_at_the_clock(&mut self) {
-        self.stamp = stamp::now();
+        self.stamp = stamp(SystemTime::now());
     }
 
     /// What was put on the page since the last time, to its place.

@@ -97,6 +97,7 @@ fn every_described_request_is_answered_as_described() {
         detail: liege_core::Cause::MountpointGone { path: "/app".into(), what: "x".into() },
         lived: 2.0,
         again_in: None,
+        last_lines: vec!["2026-11-22T03:04:05.678Z app: oh".into()],
     };
     std::fs::create_dir(scene.dir.path().join("deaths")).unwrap();
     std::fs::write(scene.dir.path().join("deaths/a.ini.json"), serde_json::to_vec(&[death]).unwrap()).unwrap();

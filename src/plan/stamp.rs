@@ -1,17 +1,16 @@
-//! The time before each line: `2026-11-22T03:04:05.678Z`, always UTC, so that lines sort and no root needs a zone file.
+//! The time before each line of a vassal's log: `2026-11-22T03:04:05.678Z`. Always UTC, so that lines sort as texts and no root
+//! needs a zone file. Here because init writes it and others look for it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The stamp of this moment.
-pub(super) fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    stamp(since.as_secs(), since.subsec_millis())
-}
-
-fn stamp(seconds: u64, millis: u32) -> String {
+/// The stamp of a moment.
+#[must_use]
+pub fn stamp(moment: SystemTime) -> String {
+    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since.as_secs();
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    let (hour, minute, second, millis) = (rest / 3600, rest / 60 % 60, rest % 60, since.subsec_millis());
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
@@ -32,18 +31,20 @@ fn date(days: u64) -> (u64, u64, u64) {
 mod tests {
     use super::*;
 
+    use std::time::Duration;
+
     #[test]
     fn days_that_calendars_get_wrong() {
-        for (seconds, shown) in [
+        for (millis, shown) in [
             (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_399, "2000-02-28T23:59:59.000Z"),
-            (951_782_400, "2000-02-29T00:00:00.000Z"),
-            (951_868_800, "2000-03-01T00:00:00.000Z"),
-            (1_735_689_599, "2024-12-31T23:59:59.000Z"),
-            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+            (951_782_399_000, "2000-02-28T23:59:59.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_735_689_599_000, "2024-12-31T23:59:59.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (1_700_000_000_007, "2023-11-14T22:13:20.007Z"),
         ] {
-            assert_eq!(stamp(seconds, 0), shown);
+            assert_eq!(stamp(UNIX_EPOCH + Duration::from_millis(millis)), shown);
         }
-        assert_eq!(stamp(1_700_000_000, 7), "2023-11-14T22:13:20.007Z");
     }
 }
