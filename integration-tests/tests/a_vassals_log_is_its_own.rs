@@ -1,8 +1,13 @@
 //! What hooks, FUSE daemons and app of a vassal say is in its own log, line by line with who said it, and nowhere else; it outlives
 //! the vassal and the daemon, and nobody has to listen for it to be written.
 
+use std::fs;
+use std::process::Command;
+
 use liege_integration_tests::apps::ZipApp;
+use liege_integration_tests::procs::{self, Process};
 use liege_integration_tests::{LONG, SHORT, served, story, wait_until};
+use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -85,10 +90,33 @@ fn who_wants_it_gets_the_daemons_output() {
         let emperor = host.emperor().arg("--vassal-set").arg("vassal-log=inherit").start();
         emperor.write("v.ini", "[vassal]\ncommand = sh -c 'echo to the daemon; exec sleep infinity'\n");
         emperor.wait_log("to the daemon");
+        emperor.wait_log("v.ini: started");
         assert!(emperor.said("v.ini").is_empty());
         // Where it goes is a thing of the birth.
         emperor.write("v.ini", "[vassal]\ncommand = sh -c 'echo to its own; exec sleep infinity'\nvassal-log = file\n");
         emperor.wait_log("vassal-log changed");
         emperor.wait_said("v.ini", "app: to its own");
+    });
+}
+
+#[test]
+fn a_log_disk_that_hangs_keeps_nobody_from_starting() {
+    story(|host| {
+        let disk = host.path("disk");
+        fs::create_dir_all(host.path("backing")).unwrap();
+        fs::create_dir(&disk).unwrap();
+        let mounted =
+            Command::new("bindfs").args(["-o", "attr_timeout=0,entry_timeout=0"]).arg(host.path("backing")).arg(&disk).status();
+        assert!(mounted.expect("bindfs: make deps").success());
+        let is_daemon = |process: &Process| process.name == "bindfs" && process.command_line().contains(&*disk.to_string_lossy());
+        let daemon = procs::all().into_iter().find(is_daemon).expect("the daemon of the mount");
+        daemon.kill(Signal::SIGSTOP);
+        let emperor = host.emperor().arg("--emperor-log-dir").arg(disk.join("logs")).start();
+        emperor.write("v.ini", "[vassal]\ncommand = sh -c 'echo all the same; exec sleep infinity'\n");
+        emperor.wait_log_from(0, &["WARN", "v.ini", "its log in", "no answer"]);
+        emperor.wait_log("all the same");
+        daemon.kill(Signal::SIGCONT);
+        emperor.put_to_rest();
+        umount2(&disk, MntFlags::MNT_DETACH).unwrap();
     });
 }

@@ -9,7 +9,10 @@
 
 use std::{
     io,
-    os::{fd::AsFd, unix::net::UnixStream as StdStream},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream as StdStream,
+    },
     sync::{Arc, OnceLock},
 };
 
@@ -56,10 +59,11 @@ impl Nursery {
                 return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
             }
         };
+        let log = Arc::clone(&self.logs).place_in_time(vassal.clone(), log_to).await;
         let clone = {
             let (nursery, vassal) = (self.clone(), vassal.clone());
             spawn_blocking(move || {
-                let born = nursery.bear(&vassal, namespaces, &cgroups, log_to, &theirs)?;
+                let born = nursery.bear(&vassal, namespaces, &cgroups, log.as_ref(), &theirs)?;
                 let inherited = if namespaces.mount { fuse_connections(born.0.pid) } else { Vec::new() };
                 Ok((born, inherited))
             })
@@ -117,14 +121,13 @@ impl Nursery {
         vassal: &str,
         namespaces: Namespaces,
         cgroups: &Cgroups,
-        log_to: LogTo,
+        log: Option<&OwnedFd>,
         channel: &StdStream,
     ) -> Result<(Child, Ending, Membership), Refused> {
         let membership = Membership::prepare(&self.cgroups, vassal, cgroups)?;
-        let log = self.logs.place(vassal, log_to);
         let (child, ending) = self
             .birthplace
-            .bear(&self.children, vassal, namespaces, membership.birthplace(), channel, log.as_ref().map(AsFd::as_fd))
+            .bear(&self.children, vassal, namespaces, membership.birthplace(), channel, log.map(AsFd::as_fd))
             .map_err(|BirthError { stage, errno }| {
                 let stage = match stage {
                     BirthStage::Clone => membership.clone_in_words(errno as i32),

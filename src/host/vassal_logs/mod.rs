@@ -12,19 +12,25 @@ use std::{
     io::{self, Write},
     os::{fd::OwnedFd, unix::fs::DirBuilderExt, unix::net::UnixStream},
     path::{Path, PathBuf},
-    time::SystemTime,
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use futures::Stream;
+use liege_core::Name;
 use liege_plan::stamp;
 use liege_spec::LogTo;
 use liege_sys::detached;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::file_name::file_name;
 use reader::Reader;
 
 /// Where journald takes lines.
 const JOURNAL: &str = "/run/systemd/journal/stdout";
+
+/// How long a birth waits for the place of its log.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is remembered of the words of one that died.
 const LAST_LINES: usize = 8;
@@ -75,9 +81,22 @@ impl VassalLogs {
         self.directory.join(file_name(vassal))
     }
 
-    /// What init is given: None where the output goes where the daemon's goes, also where the log cannot be had, which is said
-    /// and keeps nobody from starting. Blocks.
-    pub(crate) fn place(&self, vassal: &str, to: LogTo) -> Option<OwnedFd> {
+    /// What init is given: None where the output goes where the daemon's goes, also where the log cannot be had, or not in time: its
+    /// disk may be dead. That is said, and keeps nobody from starting.
+    pub(crate) async fn place_in_time(self: Arc<Self>, vassal: Name, to: LogTo) -> Option<OwnedFd> {
+        if to == LogTo::Inherit {
+            return None;
+        }
+        let (asked, name) = (Arc::clone(&self), vassal.clone());
+        let Ok(place) = timeout(PATIENCE, spawn_blocking(move || asked.place(&name, to))).await else {
+            let at = self.directory.display();
+            tracing::warn!(target: "vassal", vassal = &*vassal, "its log in {at}: no answer in {PATIENCE:?}; what it says goes where this goes");
+            return None;
+        };
+        place.ok().flatten()
+    }
+
+    fn place(&self, vassal: &str, to: LogTo) -> Option<OwnedFd> {
         let (what, place) = match to {
             LogTo::Inherit => return None,
             LogTo::File => {
