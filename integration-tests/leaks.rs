@@ -146,8 +146,13 @@ fn reap(processes: &[Process]) {
 fn devices_of_strangers() -> BTreeSet<String> {
     let ours: Vec<i32> = procs::descendants(own_pid()).iter().map(|process| process.pid).collect();
     let strangers = procs::all().into_iter().filter(|process| process.pid != own_pid() && !ours.contains(&process.pid));
+    // Of every thread: a process that is stuck on its own mount has perhaps lost its first one, whose table is empty then.
     let devices = |process: Process| -> Vec<String> {
-        process.mountinfo().lines().filter_map(|line| line.split(' ').nth(2).map(str::to_owned)).collect()
+        let threads = fs::read_dir(format!("/proc/{}/task", process.pid)).into_iter().flatten().flatten();
+        let tables = threads.filter_map(|thread| fs::read_to_string(thread.path().join("mountinfo")).ok());
+        tables
+            .flat_map(|table| table.lines().filter_map(|l| l.split(' ').nth(2).map(str::to_owned)).collect::<Vec<_>>())
+            .collect()
     };
     strangers.flat_map(devices).collect()
 }
