@@ -74,6 +74,9 @@ pub struct Mounted {
     pub device: (u32, u32),
     /// The path is the root of this mount; else something on it, so nothing was mounted there at all.
     pub is_root: bool,
+    /// An automount: nothing is mounted there until somebody needs it, and what is mounted then goes again when nobody does.
+    #[serde(default)]
+    pub sleeps: bool,
 }
 
 /// Why a probe hangs, as far as the kernel tells without being blocked itself.

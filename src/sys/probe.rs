@@ -7,6 +7,11 @@
 //! The thread wears the mount's owner meanwhile (see `switch`); a mount made in a user namespace for all is asked from inside
 //! of it (see `inside`). Nothing stays open afterwards: an fd left on a mount would
 //! make the vassal's own unmount fail.
+//!
+//! Measured on 6.18: a FUSE server that knows no statfs is heard as it answers, ENOSYS (libfuse answers zeroes for it). That is an answer: who
+//! is dead says ENOTCONN. An automount is not woken: `O_PATH` stops before an automount point that is the end of the path, and a
+//! path that leads through one is not followed (`autofs` alone would wait for its daemon there, at every look again, and a mount that is
+//! looked at never expires). Only as the path is written: who puts a symbolic link into an automount has it followed as his app would.
 
 use std::{
     fmt, fs,
@@ -108,9 +113,9 @@ pub fn probe(pid: i32, path: &str) -> Result<Seen, ProbeError> {
 pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen, ProbeError> {
     let at = |stage| move |errno| ProbeError { stage, errno };
     let root = root_of(pid).map_err(at(ProbeStage::Root))?;
-    let target = match inside(root.as_fd(), path) {
-        Err(Errno::EACCES) => inside_as_owner(pid, root.as_fd(), path)?,
-        answer => answer.map_err(at(ProbeStage::Path))?,
+    let target = match walk(pid, root.as_fd(), path)? {
+        Way::Leads(target) => target,
+        Way::Sleeps(seen) => return Ok(seen),
     };
     drop(root);
     let (classic, is_mountpoint) = which_mount(target.as_fd()).map_err(at(ProbeStage::Stat))?;
@@ -120,7 +125,7 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
     };
     drop(list);
     progress.0.get_or_init(|| mount.device);
-    let ask = || fstatfs(&target).map(|_| unique_id(target.as_fd()));
+    let ask = || answered(fstatfs(&target).map(drop)).map(|()| unique_id(target.as_fd()));
     let elsewhere = if mount.is_fuse() && mount.allows_others() {
         inside::other_user_namespace(pid).map_err(at(ProbeStage::Root))?
     } else {
@@ -129,7 +134,7 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
     let answer = match (elsewhere, mount.fuse_owner().filter(|_| mount.is_fuse())) {
         (Some(namespace), _) => {
             let heard = inside::statfs(&namespace, target.as_fd()).map_err(at(ProbeStage::Identity))?;
-            heard.map(|()| None) // the unique id would not be told to us either
+            answered(heard).map(|()| None) // the unique id would not be told to us either
         }
         (None, Some((uid, gid))) => switch::worn_by(uid, gid, ask).map_err(at(ProbeStage::Identity))?,
         (None, None) => ask(),
@@ -157,12 +162,68 @@ fn root_of(pid: i32) -> nix::Result<OwnedFd> {
 }
 
 /// The path as the process would follow it: absolute symlinks and `..` stay below its root.
-fn inside(root: BorrowedFd<'_>, path: &str) -> nix::Result<OwnedFd> {
-    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+/// Where a path leads.
+enum Way {
+    /// To this.
+    Leads(OwnedFd),
+    /// Through an automount that nobody has woken.
+    Sleeps(Seen),
+}
+
+fn walk(pid: i32, root: BorrowedFd<'_>, path: &str) -> Result<Way, ProbeError> {
+    // A slash at the end would wake an automount point.
+    let path = if path.trim_end_matches('/').is_empty() { path } else { path.trim_end_matches('/') };
+    // What the kernel remembers is followed without asking anybody. That is nearly always all, and then the list need not be read for it.
+    if let Ok(target) = inside(root, path, ResolveFlag::RESOLVE_IN_ROOT | CACHED) {
+        return Ok(Way::Leads(target));
+    }
+    let list = list_of(pid)?;
+    if contains(&list, b" - autofs ")
+        && let Some(mount) = automount_before(mountinfo::parse(&list), path)
+    {
+        return Ok(Way::Sleeps(Seen {
+            mount_id: mount.id.into(),
+            device: mount.device,
+            fstype: mount.fstype,
+            is_mountpoint: false,
+        }));
+    }
+    drop(list);
+    match inside(root, path, ResolveFlag::RESOLVE_IN_ROOT) {
+        Err(Errno::EACCES) => inside_as_owner(pid, root, path).map(Way::Leads),
+        answer => answer.map(Way::Leads).map_err(|errno| ProbeError { stage: ProbeStage::Path, errno }),
+    }
+}
+
+/// `RESOLVE_CACHED` (Linux 5.12; before, EINVAL): EAGAIN where somebody would have to be asked, also an automount.
+const CACHED: ResolveFlag = ResolveFlag::from_bits_retain(libc::RESOLVE_CACHED);
+
+/// The automount point through which a path leads, as it is written, if nothing is mounted there now.
+fn automount_before(mounts: Vec<mountinfo::Mount>, path: &str) -> Option<mountinfo::Mount> {
+    let on_the_way = |m: &mountinfo::Mount| Path::new(path).starts_with(&m.mount_point);
+    // The last of those on one point is the one that is seen.
+    let nearest = mounts.into_iter().filter(on_the_way).max_by_key(|m| m.mount_point.len())?;
+    (nearest.fstype == "autofs" && nearest.mount_point != path).then_some(nearest)
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}
+
+/// That it knows no statfs is an answer of one who lives.
+fn answered(said: nix::Result<()>) -> nix::Result<()> {
+    match said {
+        Err(Errno::ENOSYS | Errno::EOPNOTSUPP) => Ok(()),
+        said => said,
+    }
+}
+
+fn inside(root: BorrowedFd<'_>, path: &str, resolve: ResolveFlag) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
     // EAGAIN: a rename somewhere raced with the `..` of this walk. It is nobody's fault and soon over.
     for _ in 0..8 {
         match openat2(root, path, how) {
-            Err(Errno::EAGAIN) => {}
+            Err(Errno::EAGAIN) if !resolve.contains(CACHED) => {}
             answer => return answer,
         }
     }
@@ -176,7 +237,9 @@ fn inside_as_owner(pid: i32, root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd
     let mounts = mountinfo::parse(&list_of(pid)?);
     let last = mounts.iter().filter(|m| m.is_fuse() && on_the_way(m)).max_by_key(|m| m.mount_point.len());
     let (uid, gid) = last.and_then(mountinfo::Mount::fuse_owner).ok_or_else(|| at(ProbeStage::Path)(Errno::EACCES))?;
-    switch::worn_by(uid, gid, || inside(root, path)).map_err(at(ProbeStage::Identity))?.map_err(at(ProbeStage::Path))
+    switch::worn_by(uid, gid, || inside(root, path, ResolveFlag::RESOLVE_IN_ROOT))
+        .map_err(at(ProbeStage::Identity))?
+        .map_err(at(ProbeStage::Path))
 }
 
 fn list_of(pid: i32) -> Result<Vec<u8>, ProbeError> {

@@ -48,7 +48,8 @@ impl Daemon {
 
     fn probed(&mut self, vassal: u8, health: Health) {
         let vassal = specs::name(vassal);
-        let probed = Probed { mount: Some(Mounted { id: 7, device: (0, 50), is_root: true }), ..Probed::of(health) };
+        let probed =
+            Probed { mount: Some(Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false }), ..Probed::of(health) };
         let birth = self.births[&vassal];
         self.feed(Event::Probed { vassal, birth, path: "/app".into(), probed });
     }

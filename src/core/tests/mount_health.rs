@@ -15,7 +15,7 @@ struct Running {
     now: Time,
 }
 
-const FIRST: Mounted = Mounted { id: 7, device: (0, 50), is_root: true };
+const FIRST: Mounted = Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false };
 
 impl Running {
     fn new() -> Self {
@@ -130,7 +130,7 @@ fn who_cannot_be_looked_at_is_unknown_after_five_times_and_harmed_never() {
 #[test]
 fn a_mount_that_is_not_the_first_one_is_gone() {
     for (now, what) in [
-        (Mounted { id: 1, device: (8, 1), is_root: false }, "the mount at /app is gone: it was unmounted"),
+        (Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false }, "the mount at /app is gone: it was unmounted"),
         (Mounted { id: 8, ..FIRST }, "the mount at /app is gone: another mount is there, it was replaced or covered"),
     ] {
         let mut vassal = Running::new();
@@ -142,9 +142,24 @@ fn a_mount_that_is_not_the_first_one_is_gone() {
 #[test]
 fn a_mount_that_comes_later_is_the_one_to_stay() {
     let mut vassal = Running::new();
-    assert_eq!(vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false }), None);
+    assert_eq!(vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false }), None);
     assert_eq!(vassal.healthy(FIRST), None);
-    assert_eq!(vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false }).unwrap().word(), "mountpoint_gone");
+    assert_eq!(
+        vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false }).unwrap().word(),
+        "mountpoint_gone"
+    );
+}
+
+#[test]
+fn an_automount_comes_and_goes() {
+    let asleep = Mounted { id: 3, device: (0, 40), is_root: false, sleeps: true };
+    let mut vassal = Running::new();
+    assert_eq!(vassal.healthy(asleep), None);
+    assert_eq!(vassal.healthy(FIRST), None, "somebody needed it");
+    assert_eq!(vassal.healthy(asleep), None, "it expired");
+    let second = Mounted { id: 8, ..FIRST };
+    assert_eq!(vassal.healthy(second), None, "and came again");
+    assert_eq!(vassal.healthy(FIRST).unwrap().word(), "mountpoint_gone", "awake it is a mount like any other");
 }
 
 #[test]

@@ -81,6 +81,7 @@ impl Vassal {
                 let what = late.map(|late| late.to_string()).unwrap_or_default();
                 format!("no answer for {:.1}s: {what}", Duration::from_micros(micros).as_secs_f64())
             }
+            Health::Healthy if seen.is_some_and(|seen| seen.sleeps) => "an automount, nothing is mounted there now".into(),
             Health::Healthy if seen.is_some_and(|seen| !seen.is_root) => "nothing is mounted there, the directory answers".into(),
             Health::Healthy | Health::Unknown { .. } => String::new(),
         };
@@ -118,9 +119,10 @@ impl Vassal {
     }
 }
 
-/// What became of the mount first seen, if it is not the one that answers now. Where nothing was mounted nothing is lost.
+/// What became of the mount first seen, if it is not the one that answers now. Where nothing was mounted nothing is lost, nor where an
+/// automount has gone to sleep.
 fn lost(first: Option<Mounted>, now: Option<Mounted>) -> Option<&'static str> {
-    let (first, now) = (first.filter(|first| first.is_root)?, now?);
+    let (first, now) = (first.filter(|first| first.is_root)?, now.filter(|now| !now.sleeps)?);
     match (first == now, now.is_root) {
         (true, _) => None,
         (false, true) => Some("another mount is there, it was replaced or covered"),

@@ -37,7 +37,7 @@ pub(super) async fn look(look: Look, under_way: UnderWay, connections: Arc<Conne
             }
             begin.send((began, gettid().as_raw())).ok();
             let seen = probe_observed(look.pid, &look.path, &progress);
-            (probed(&seen, began), seen.is_err_and(|error| is_need(error)))
+            (probed(&seen, began), seen.is_err_and(is_need))
         }
     });
     let (began, tid) = loop {
@@ -99,7 +99,10 @@ fn unknown(errno: Errno) -> Health {
 
 fn probed(seen: &Result<Seen, ProbeError>, began: Instant) -> Probed {
     let micros = micros(began);
-    let mount = seen.as_ref().ok().map(|seen| Mounted { id: seen.mount_id, device: seen.device, is_root: seen.is_mountpoint });
+    let mount = seen.as_ref().ok().map(|seen| {
+        let sleeps = seen.fstype == "autofs";
+        Mounted { id: seen.mount_id, device: seen.device, is_root: seen.is_mountpoint && !sleeps, sleeps }
+    });
     Probed { health: judge(seen.as_ref().map(drop).map_err(|error| *error)), micros, mount, late: None }
 }
 
@@ -110,17 +113,25 @@ fn micros(began: Instant) -> u64 {
 /// Tells an answer of the mount from an obstacle on the way to it.
 ///
 /// uWSGI's check fails on any error of its `statfs`, also on a path that is not there. So following the path counts as the
-/// mount's answer too (a dead FUSE root says `ENOTCONN` there already), unless the vassal itself is going away.
+/// mount's answer too (a dead FUSE root says `ENOTCONN` there already), unless the vassal itself is going away. What is an error for
+/// uWSGI and no death here is a refusal: it says that nobody may ask, or that this cannot be asked, of a mount that may live.
 fn judge(found: Result<(), ProbeError>) -> Health {
     match found {
         Ok(()) => Health::Healthy,
-        // We may everything, so this is a FUSE mount on the way that answers to its owner only, dead or alive.
-        Err(ProbeError { stage: ProbeStage::Path, errno: Errno::EACCES }) => Health::Unknown { errno: Errno::EACCES as i32 },
-        Err(ProbeError { stage: ProbeStage::Statfs | ProbeStage::Path | ProbeStage::Stat, errno }) if !is_ours(errno) => {
+        Err(ProbeError { stage: ProbeStage::Statfs | ProbeStage::Path | ProbeStage::Stat, errno })
+            if !is_ours(errno) && !is_refusal(errno) =>
+        {
             Health::Dead { errno: errno as i32 }
         }
         Err(ProbeError { errno, .. }) => Health::Unknown { errno: errno as i32 },
     }
+}
+
+/// On the way EACCES means, because we may everything, a FUSE mount that answers to its owner only, dead or alive. From a statfs it is a daemon
+/// that lives and wants nobody, or a security module; so is EPERM. ENOSYS comes from a filter of system calls or an old kernel: a
+/// server that says so to a statfs has answered (`probe.rs`).
+fn is_refusal(errno: Errno) -> bool {
+    matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOSYS)
 }
 
 /// Errors of a prober in need, or of a vassal that ends, which no mount gives.
@@ -171,6 +182,17 @@ mod tests {
     fn an_error_of_the_mount_is_its_death() {
         assert_eq!(judged(ProbeStage::Statfs, Errno::ENOTCONN), Health::Dead { errno: 107 });
         assert_eq!(judged(ProbeStage::Path, Errno::ENOENT), Health::Dead { errno: 2 });
+        assert_eq!(judged(ProbeStage::Statfs, Errno::EIO), Health::Dead { errno: 5 });
+        assert_eq!(judged(ProbeStage::Statfs, Errno::ESTALE), Health::Dead { errno: 116 });
+    }
+
+    #[test]
+    fn a_refusal_is_no_death() {
+        for stage in [ProbeStage::Path, ProbeStage::Stat, ProbeStage::Statfs] {
+            for errno in [Errno::EACCES, Errno::EPERM, Errno::ENOSYS] {
+                assert_eq!(judged(stage, errno), Health::Unknown { errno: errno as i32 }, "{stage:?}");
+            }
+        }
     }
 
     #[test]

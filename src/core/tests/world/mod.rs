@@ -373,7 +373,7 @@ impl<M: Machine> World<M> {
 
 /// What a prober may say of `/app`: mostly that the mount first seen is well.
 fn probed(how: u8) -> Probed {
-    let mount = |id, is_root| Some(Mounted { id, device: (0, 50), is_root });
+    let mount = |id, is_root| Some(Mounted { id, device: (0, 50), is_root, sleeps: false });
     let late = || Some(Late { at: "/app".into(), waiting: Some(1), ..Late::default() });
     let (health, mount, late, micros) = match how % 12 {
         0 => (Health::Dead { errno: 107 }, None, None, 13),
