@@ -4,6 +4,15 @@
 //! shows no other: so it is let go of before the root or the namespace changes and opened again afterwards. What was there
 //! before is told first, because the new root may not show it.
 //!
+//! What changed is told entry by entry: a mount of the host's comes into every vassal at once, and a thousand of them need not look at
+//! their mounts for it.
+//!
+//! Why the table and not fanotify (`FAN_REPORT_MNT`, Linux 6.15, available where this was measured, on 6.18): it tells of a mount in 12 to 16 µs,
+//! the poll of the table in the same call's time (0.4 µs once it is there), and reading the table costs 43 µs with 10 mounts, 1.2 ms with 1000. So
+//! it would save the reading in a vassal with very many mounts, at most each 50 ms, and nothing else: it names mounts by id alone, what
+//! they are must be looked up all the same, it needs one more privilege than init has in a user namespace, and kernels before it need
+//! this file anyway.
+//!
 //! Deliberately not here: which mounts are watched, and what a change means.
 
 use std::{
@@ -14,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::{Act, FromInit};
+use liege_plan::{Act, FromInit, MountChange};
 use liege_sys::{
     mountinfo,
     poll::{Interest, poll},
@@ -22,6 +31,12 @@ use liege_sys::{
 
 /// A vassal that mounts all the time is heard so often.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// More changes at once are only said to be many.
+const MOST_TOLD: usize = 64;
+
+/// A mount as far as it is remembered: id, parent, device. No names: a host may have thousands of mounts, and a machine thousands of inits.
+type Entry = (u32, u32, (u32, u32));
 
 /// Whether an act changes which mounts init sees.
 pub(crate) fn moves(act: &Act) -> bool {
@@ -35,6 +50,8 @@ pub(crate) struct Mounts {
     table: Option<File>,
     /// FUSE connections that came with the namespace: the host's.
     inherited: BTreeSet<u32>,
+    /// What stood there when it was last read, in order. None: the root has changed since.
+    entries: Option<Vec<Entry>>,
     /// The table could not be opened again: own connections are taken for granted.
     is_blind: bool,
     /// After a change: until then nobody looks.
@@ -44,13 +61,11 @@ pub(crate) struct Mounts {
 impl Mounts {
     /// From now on.
     pub(crate) fn watched() -> Self {
-        let mut mounts = Self {
-            table: File::open("/proc/self/mountinfo").ok(),
-            inherited: BTreeSet::new(),
-            is_blind: false,
-            silent_until: None,
-        };
-        mounts.inherited = mounts.connections();
+        let table = File::open("/proc/self/mountinfo").ok();
+        let mut mounts = Self { table, inherited: BTreeSet::new(), entries: None, is_blind: false, silent_until: None };
+        let text = mounts.read();
+        mounts.inherited = connections(&text).collect();
+        mounts.changes(&text);
         mounts
     }
 
@@ -68,7 +83,7 @@ impl Mounts {
     /// The root or the namespace is about to change. What to tell before.
     pub(crate) fn let_go(&mut self) -> Option<FromInit> {
         let news = self.own_fuse();
-        self.table = None;
+        (self.table, self.entries) = (None, None);
         news
     }
 
@@ -88,26 +103,74 @@ impl Mounts {
     }
 
     fn own_fuse(&mut self) -> Option<FromInit> {
-        let own_fuse = self.has_own_connections();
-        own_fuse.then_some(FromInit::MountsChanged { own_fuse })
+        let (own_fuse, changes) = self.news();
+        own_fuse.then_some(FromInit::MountsChanged { own_fuse, changes })
     }
 
     /// It changed: what to tell.
     pub(crate) fn changed(&mut self) -> FromInit {
         self.silent_until = Some(Instant::now() + PAUSE);
-        FromInit::MountsChanged { own_fuse: self.has_own_connections() }
+        let (own_fuse, changes) = self.news();
+        FromInit::MountsChanged { own_fuse, changes }
     }
 
-    fn has_own_connections(&mut self) -> bool {
-        self.is_blind || !self.connections().is_subset(&self.inherited)
+    /// Whether there are own connections, and what changed since this was last asked.
+    fn news(&mut self) -> (bool, Option<Vec<MountChange>>) {
+        let text = self.read();
+        let own_fuse = self.is_blind || connections(&text).any(|minor| !self.inherited.contains(&minor));
+        (own_fuse, self.changes(&text))
     }
 
-    fn connections(&mut self) -> BTreeSet<u32> {
+    fn changes(&mut self, text: &[u8]) -> Option<Vec<MountChange>> {
+        let mut now: Vec<Entry> = mountinfo::brief(text).map(|mount| (mount.id, mount.parent, mount.device)).collect();
+        now.sort_unstable();
+        let before = self.entries.replace(now)?;
+        Some(differences(&before, self.entries.as_ref()?, text)).filter(|changes| changes.len() <= MOST_TOLD)
+    }
+
+    /// What cannot be read is a table without mounts, and the next change is another chance.
+    fn read(&mut self) -> Vec<u8> {
         let mut text = Vec::new();
         if let Some(table) = &mut self.table {
-            // What cannot be read is a table without mounts, and the next change is another chance.
             let _ = table.rewind().and_then(|()| table.read_to_end(&mut text));
         }
-        mountinfo::parse(&text).iter().filter(|mount| mount.is_fuse()).map(|mount| mount.device.1).collect()
+        text
+    }
+}
+
+fn connections(text: &[u8]) -> impl Iterator<Item = u32> {
+    mountinfo::brief(text).filter(|mount| mount.is_fuse).map(|mount| mount.device.1)
+}
+
+/// Both in order; `text` is the table of `now`.
+fn differences(before: &[Entry], now: &[Entry], text: &[u8]) -> Vec<MountChange> {
+    let went = before.iter().filter(|entry| now.binary_search(entry).is_err()).map(|entry| MountChange::Went { device: entry.2 });
+    let came = |mount: &mountinfo::Brief<'_>| before.binary_search(&(mount.id, mount.parent, mount.device)).is_err();
+    let came = mountinfo::brief(text).filter(came);
+    went.chain(came.map(|mount| MountChange::Came { point: mount.mount_point().to_string_lossy().into_owned() })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: &str = "1 0 8:1 / / rw - ext4 x rw\n5 1 0:40 / /app rw - fuse.zip z rw\n7 1 0:41 / /old rw - tmpfs t rw\n";
+
+    fn seen(mounts: &mut Mounts, text: &str) -> Option<Vec<MountChange>> {
+        mounts.changes(text.as_bytes())
+    }
+
+    #[test]
+    fn what_came_and_what_went_is_told_and_nothing_else() {
+        let mut mounts = Mounts { table: None, inherited: BTreeSet::new(), entries: None, is_blind: false, silent_until: None };
+        assert_eq!(seen(&mut mounts, BEFORE), None, "nobody knows what was there before");
+        assert_eq!(seen(&mut mounts, BEFORE), Some(vec![]));
+        // The id of what went is used again, and options change.
+        let now = "1 0 8:1 / / ro - ext4 x rw\n5 1 0:40 / /app rw - fuse.zip z rw\n7 5 0:42 / /app/new\\040one rw - tmpfs t rw\n";
+        let came = MountChange::Came { point: "/app/new one".into() };
+        assert_eq!(seen(&mut mounts, now), Some(vec![MountChange::Went { device: (0, 41) }, came]));
+        let many: String = (10..100).map(|n| format!("{n} 1 0:{n} / /m{n} rw - tmpfs t rw\n")).collect();
+        assert_eq!(seen(&mut mounts, &many), None, "too many");
+        assert_eq!(seen(&mut mounts, &many), Some(vec![]));
     }
 }

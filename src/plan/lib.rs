@@ -18,7 +18,7 @@ mod text;
 pub use act::{Act, Mount, MountAttributes, MountFlags, Phase, Step, Umount, Unshare, Wait};
 pub use app::{App, AppLimits, Exit, Identity, Limits, Program, Uwsgi};
 pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
-pub use message::{AppWord, FromInit, Limit, Place, Plan, Reload, ToInit};
+pub use message::{AppWord, FromInit, Limit, MountChange, Place, Plan, Reload, ToInit};
 pub use names::{Account, Names};
 pub use output::{Log, Sink};
 pub use stamp::stamp;

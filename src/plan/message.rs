@@ -90,6 +90,8 @@ pub enum FromInit {
     MountsChanged {
         /// It holds FUSE mounts that are the vassal's own, not its host's.
         own_fuse: bool,
+        /// Which entries of it. None: too many, or it is not known what was there before.
+        changes: Option<Vec<MountChange>>,
     },
     /// A process nobody waited for died: a daemon of the vassal, perhaps the one of a mount.
     OrphanDied {
@@ -102,6 +104,21 @@ pub enum FromInit {
     OrphansDied {
         /// How many.
         count: u32,
+    },
+}
+
+/// An entry of a mount table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MountChange {
+    /// It came.
+    Came {
+        /// Where, as seen from init's root.
+        point: String,
+    },
+    /// It went.
+    Went {
+        /// The device of its file system, major and minor.
+        device: (u32, u32),
     },
 }
 

@@ -29,10 +29,7 @@ impl Mount {
     /// Whether a FUSE daemon answers here: `fuse`, `fuse.NAME`, `fuseblk`. (`fusectl` is the kernel's own.)
     #[must_use]
     pub fn is_fuse(&self) -> bool {
-        self.fstype == "fuse"
-            || self.fstype == "fuseblk"
-            || self.fstype.starts_with("fuse.")
-            || self.fstype.starts_with("fuseblk.")
+        is_fuse(self.fstype.as_bytes())
     }
 
     /// Whether a FUSE file system answers others than its mounter, in its user namespace.
@@ -82,6 +79,55 @@ pub fn own() -> io::Result<Vec<Mount>> {
 #[must_use]
 pub fn parse(text: &[u8]) -> Vec<Mount> {
     text.split(|&b| b == b'\n').filter_map(line).collect()
+}
+
+/// What tells one mount from another, read off a line without copying anything of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brief<'a> {
+    /// As in [`Mount`].
+    pub id: u32,
+    /// As in [`Mount`].
+    pub parent: u32,
+    /// As in [`Mount`].
+    pub device: (u32, u32),
+    /// As in [`Mount::is_fuse`].
+    pub is_fuse: bool,
+    point: &'a [u8],
+}
+
+impl Brief<'_> {
+    /// As [`Mount::mount_point`].
+    #[must_use]
+    pub fn mount_point(&self) -> OsString {
+        unescape(self.point)
+    }
+}
+
+/// A whole list in brief: where it is long and read often, this is a quarter of the cost of [`parse`].
+pub fn brief(text: &[u8]) -> impl Iterator<Item = Brief<'_>> {
+    text.split(|&b| b == b'\n').filter_map(|line| {
+        let mut fields = line.split(|&b| b == b' ');
+        let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
+        let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
+        let mut device = fields.next()?.split(|&b| b == b':');
+        let device = (number(device.next()?)?, number(device.next()?)?);
+        let point = fields.nth(1)?;
+        fields.find(|&field| field == b"-")?;
+        Some(Brief { id, parent, device, is_fuse: is_fuse(fields.next()?), point })
+    })
+}
+
+/// The minors of a process's FUSE mounts, which name their connections.
+///
+/// # Errors
+/// As [`of`].
+pub fn connections(pid: i32) -> io::Result<Vec<u32>> {
+    let text = std::fs::read(format!("/proc/{pid}/mountinfo"))?;
+    Ok(brief(&text).filter(|mount| mount.is_fuse).map(|mount| mount.device.1).collect())
+}
+
+fn is_fuse(fstype: &[u8]) -> bool {
+    fstype == b"fuse" || fstype == b"fuseblk" || fstype.starts_with(b"fuse.") || fstype.starts_with(b"fuseblk.")
 }
 
 /// The line of this classic mount id, without parsing the others.
@@ -178,6 +224,20 @@ mod tests {
     fn a_subtype_of_strange_bytes_hides_no_mount() {
         let [mount] = &parse(b"1 0 0:7 / /a rw - fuse.\xff x rw,user_id=0,group_id=0\n")[..] else { panic!("one line") };
         assert!(mount.is_fuse());
+    }
+
+    #[test]
+    fn in_brief_a_list_says_the_same() {
+        let text = b"620 28 0:69 / /a\\040b ro shared:7 - fuse.zip z ro,user_id=1,group_id=2\nnonsense\n\
+                     1 0 0:2 / /c rw - fusectl none rw\n2 1 8:1 / /d rw master:1 - ext4 /dev/x rw\n";
+        let all = parse(text);
+        let briefly: Vec<_> = brief(text).collect();
+        assert_eq!(all.len(), 3);
+        assert_eq!(briefly.len(), 3);
+        for (mount, brief) in all.iter().zip(briefly) {
+            assert_eq!((mount.id, mount.parent, mount.device), (brief.id, brief.parent, brief.device));
+            assert_eq!((&mount.mount_point, mount.is_fuse()), (&brief.mount_point(), brief.is_fuse));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod specs;
 use std::time::Duration;
 
 use liege_core::{Action, Cause, Emperor, Event, Health, Late, Mounted, Note, Probed, Time};
-use liege_plan::FromInit;
+use liege_plan::{FromInit, MountChange};
 
 /// A vassal that runs, and what the emperor answers to a probe of its mount.
 struct Running {
@@ -177,7 +177,27 @@ fn a_reload_may_remount() {
 #[test]
 fn the_exits_of_its_own_fuse_mounts_are_secured_and_the_mounts_asked() {
     let mut vassal = Running::new();
-    let report = FromInit::MountsChanged { own_fuse: true };
+    let report = FromInit::MountsChanged { own_fuse: true, changes: None };
     let actions = vassal.feed(Event::Reported { vassal: specs::name(0), birth: 1, report });
     assert!(matches!(&actions[..], [Action::Secure { birth: 1, .. }, Action::ProbeNow { birth: 1, .. }]), "{actions:?}");
+}
+
+#[test]
+fn a_mount_that_is_none_of_the_watched_is_no_reason_to_look() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.healthy(FIRST), None);
+    let came = |point: &str| MountChange::Came { point: point.into() };
+    for (change, looks) in [
+        (came("/mnt/of/the/host"), false),
+        (came("/application"), false),
+        (came("/app/below"), false),
+        (MountChange::Went { device: (0, 49) }, false),
+        (came("/app"), true),
+        (came("/"), true),
+        (MountChange::Went { device: FIRST.device }, true),
+    ] {
+        let report = FromInit::MountsChanged { own_fuse: false, changes: Some(vec![change.clone()]) };
+        let actions = vassal.feed(Event::Reported { vassal: specs::name(0), birth: 1, report });
+        assert_eq!(!actions.is_empty(), looks, "{change:?}: {actions:?}");
+    }
 }

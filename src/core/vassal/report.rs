@@ -1,6 +1,8 @@
 //! Init said something.
 
-use liege_plan::{AppWord, Exit, FromInit, Limit, Place};
+use std::path::Path;
+
+use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place};
 use liege_spec::{ProgramSpec, VassalSpec, capability_names};
 
 use super::{Phase, Vassal};
@@ -19,7 +21,7 @@ impl Vassal {
             FromInit::Started { pid } => self.started(pid, cx),
             FromInit::Said(word) => self.said(word, cx),
             FromInit::AppExited { exit } => self.app_exited(exit, cx),
-            FromInit::MountsChanged { own_fuse } => self.mounts_changed(own_fuse, cx),
+            FromInit::MountsChanged { own_fuse, changes } => self.mounts_changed(own_fuse, changes.as_deref(), cx),
             FromInit::OrphanDied { pid, exit } => self.orphan_died(pid, exit, cx),
             FromInit::OrphansDied { count } => self.orphans_died(count, cx),
         }
@@ -276,17 +278,30 @@ impl Vassal {
         }
     }
 
-    /// The connections of new FUSE mounts are got hold of while they certainly are the vassal's; watched mounts are asked at once.
-    fn mounts_changed(&mut self, own_fuse: bool, cx: &mut Context<'_>) {
+    /// The connections of new FUSE mounts are got hold of while they certainly are the vassal's; watched mounts are asked at once where the
+    /// change may be one of theirs.
+    fn mounts_changed(&mut self, own_fuse: bool, changes: Option<&[MountChange]>, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping => {
                 if let Some(birth) = self.birth().filter(|_| own_fuse) {
                     cx.act(Action::Secure { vassal: self.name.clone(), birth });
                 }
-                self.probe_now(cx);
+                if changes.is_none_or(|changes| self.concerns_a_check(changes)) {
+                    self.probe_now(cx);
+                }
             }
             Phase::Waiting | Phase::Spawning | Phase::Killing | Phase::Suspended | Phase::Gone => {}
         }
+    }
+
+    /// Whether a watched mount may have gone, or been covered. What a symbolic link in its path hides from this the next probe sees.
+    fn concerns_a_check(&self, changes: &[MountChange]) -> bool {
+        let mounts = self.life.as_ref().map_or(&[][..], |life| &life.mounts);
+        changes.iter().any(|change| match change {
+            MountChange::Came { point } => mounts.iter().any(|mount| Path::new(&mount.path).starts_with(point)),
+            // One that was not seen yet may be any.
+            MountChange::Went { device } => mounts.iter().any(|m| m.mount.is_none_or(|mount| mount.device == *device)),
+        })
     }
 
     /// Perhaps it was the daemon of a watched mount: ask the mounts at once.
