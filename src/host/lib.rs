@@ -18,6 +18,7 @@ mod events;
 mod file_name;
 mod health;
 mod inbox;
+mod inherited;
 mod life;
 mod lines;
 mod lives;

@@ -30,6 +30,7 @@ use crate::{
     channel::Channel,
     children::{Children, Ending},
     inbox::{Mail, Post},
+    inherited::Inherited,
     lives::Born,
     oom::OomKills,
     vassal_logs::VassalLogs,
@@ -42,6 +43,7 @@ pub(crate) struct Nursery {
     pub(crate) children: Arc<Children>,
     pub(crate) cgroups: Arc<Register>,
     pub(crate) logs: Arc<VassalLogs>,
+    pub(crate) inherited: Arc<Inherited>,
     pub(crate) post: Post,
 }
 
@@ -63,8 +65,10 @@ impl Nursery {
         let clone = {
             let (nursery, vassal) = (self.clone(), vassal.clone());
             spawn_blocking(move || {
+                let before = nursery.inherited.moment();
                 let born = nursery.bear(&vassal, namespaces, &cgroups, log.as_ref(), &theirs)?;
-                let inherited = if namespaces.mount { fuse_connections(born.0.pid) } else { Vec::new() };
+                let own_list = || mountinfo::connections(born.0.pid).ok();
+                let inherited = if namespaces.mount { nursery.inherited.of(before, own_list) } else { Vec::new() };
                 Ok((born, inherited))
             })
             .await
@@ -145,12 +149,6 @@ impl Nursery {
         }
         Ok((child, ending, membership))
     }
-}
-
-/// The FUSE connections of a clone that has done nothing yet: none of them is its own.
-fn fuse_connections(pid: i32) -> Vec<u32> {
-    let mounts = mountinfo::of(pid).unwrap_or_default();
-    mounts.iter().filter(|mount| mount.is_fuse()).map(|mount| mount.device.1).collect()
 }
 
 /// Our end, which never blocks, and init's, which does.
