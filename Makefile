@@ -30,7 +30,7 @@ build: deps-build ## the daemon, and its static pid 1, in release
 	$(CARGO) rustc --release -p liege-init --bin liege-init -- -C target-feature=+crt-static
 
 # It builds nothing: root, who installs, often has no cargo.
-install: ## what `make build` made, into DESTDIR/PREFIX: bin/liege, libexec/liege/liege-init, the unit, the samples
+install: ## what `make build` made, into DESTDIR/PREFIX: bin/liege, libexec/liege/liege-init, the unit, the samples, the manual pages
 	@for made in $(BIN)/liege $(BIN)/liege-init; do \
 	  [ -x "$$made" ] || { echo "There is no $$made: run make build first." >&2; exit 1; }; \
 	done
@@ -41,6 +41,7 @@ install: ## what `make build` made, into DESTDIR/PREFIX: bin/liege, libexec/lieg
 	install -m 0644 config/emperor.ini config/prometheus.yml config/alerts.yml config/grafana-dashboard.json \
 	  $(DESTDIR)$(PREFIX)/share/doc/liege/
 	install -m 0644 config/vassals/*.ini $(DESTDIR)$(PREFIX)/share/doc/liege/vassals/
+	$(BIN)/liege man $(DESTDIR)$(PREFIX)/share/man/man1
 
 check: fmt lint doc borders ## formatting, lints and docs with warnings as errors, borders between the rooms
 

@@ -22,6 +22,7 @@ drive=(
   promtool=prometheus
   chromium-headless-shell=chromium-headless-shell
   /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf=fonts-dejavu-core
+  mandoc=mandoc
   gunicorn=gunicorn
   /lib/systemd/systemd-journald=systemd
   /usr/bin/python3=python3

@@ -22,14 +22,31 @@ pub(crate) enum Verb {
     Check(Check),
     /// What runs, since when, and why it last died
     Status(Status),
+    /// Run vassals again after a stop, or without waiting any longer
+    Start(Orders),
+    /// End vassals; they stay so until a start, whatever becomes of their files
+    Stop(Orders),
+    /// Destroy vassals and let them be born again, clean
+    Restart(Restart),
     /// Reload vassals as if their files had been touched
-    Reload(Reload),
-    /// Forget all failures: whoever waits starts at once
-    Clear(Remote),
+    Reload(Orders),
+    /// Forget failures, of all vassals where none is named: whoever waits starts at once
+    Clear(Clear),
+    /// Have all directories looked at now
+    Rescan(Remote),
+    /// What happened lately, and what happens
+    Events(Events),
     /// What of this machine liege needs, what is missing, what that costs, and how to get it
     Doctor(Doctor),
     /// Run a recorded trace through the core and compare its answers
     Replay(Replay),
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man {
+        /// Where to
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Print a shell's completions
     Completions {
         /// Which shell
@@ -98,10 +115,16 @@ pub(crate) struct Check {
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Only these
+    /// Only these; one alone is shown with everything, its last ends too. `shop` is enough for `shop.ini`
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
-    /// For machines
+    /// Go on: again whenever something changes
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+    /// With the memory and processor time of each
+    #[arg(long, short)]
+    pub(crate) usage: bool,
+    /// For machines; with --watch one line each time
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -109,10 +132,67 @@ pub(crate) struct Status {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Reload {
-    /// Which
-    #[arg(required = true, value_name = "NAME")]
+pub(crate) struct Orders {
+    #[command(flatten)]
+    pub(crate) whom: Whom,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Whom {
+    /// Which; `shop` is enough for `shop.ini`
+    #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// All of them
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restart {
+    #[command(flatten)]
+    pub(crate) whom: Whom,
+    /// Wait until each is ready again; the first one that fails ends it
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// So many at a time, the next one when one is ready again
+    #[arg(long, value_name = "N", requires = "wait", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) parallel: Option<u16>,
+    /// Go on after a failure
+    #[arg(long, requires = "wait")]
+    pub(crate) keep_going: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Clear {
+    /// Which; without any: all
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// All of them
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Only what is about this one
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Go on with what happens from now on
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// At most so many of the past
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 4096)]
+    pub(crate) last: usize,
+    /// For machines: one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) remote: Remote,
 }

@@ -4,9 +4,12 @@ mod arguments;
 mod check;
 mod doctor;
 mod emperor;
+mod man;
+mod orders;
 mod plan;
 mod presplit;
 mod remote;
+mod restart;
 mod say;
 mod verbs;
 

@@ -3,13 +3,14 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches};
+use liege_core::Order;
 use liege_host::{Format, Options, Replayed};
 
 use crate::{
     arguments::{Arguments, LogFormat, Run, Verb},
-    check, doctor, emperor,
+    check, doctor, emperor, man, orders,
     presplit::presplit,
-    remote,
+    remote, restart,
     say::say,
 };
 
@@ -43,8 +44,14 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
         Verb::Run(arguments) => run(&arguments, pairs),
         Verb::Check(arguments) => check::check(&arguments),
         Verb::Status(arguments) => Ok(remote::status(&arguments)),
-        Verb::Reload(arguments) => Ok(remote::reload(&arguments)),
-        Verb::Clear(remote) => Ok(remote::clear(&remote)),
+        Verb::Start(arguments) => Ok(orders::order(&arguments, Order::Start)),
+        Verb::Stop(arguments) => Ok(orders::order(&arguments, Order::Stop)),
+        Verb::Restart(arguments) => Ok(restart::restart(&arguments)),
+        Verb::Reload(arguments) => Ok(orders::order(&arguments, Order::Reload)),
+        Verb::Clear(arguments) => Ok(orders::clear(&arguments)),
+        Verb::Rescan(remote) => Ok(orders::rescan(&remote)),
+        Verb::Events(arguments) => Ok(remote::events(&arguments)),
+        Verb::Man { directory } => man::write(&directory).map(|()| ExitCode::SUCCESS),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
         Verb::Replay(arguments) => {
             let replayed = liege_host::replay(&arguments.file)?;

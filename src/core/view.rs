@@ -64,6 +64,9 @@ pub struct VassalView {
     pub retry_at: Option<Time>,
     /// Why it last died, in one sentence.
     pub last_cause: Option<String>,
+    /// When that was.
+    #[serde(default)]
+    pub last_end: Option<Time>,
     /// Its file has mistakes; what runs is the last good one. The first mistake.
     pub config_error: Option<String>,
 }

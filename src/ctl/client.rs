@@ -2,18 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use liege_core::View;
-use serde_json::Value;
+use liege_core::{Detail, Happening, Name, Order, Reply, View};
+use serde::de::DeserializeOwned;
 
 use crate::{
     Failure,
-    http::{Answer, Trouble, ask, segment},
+    http::{Answer, Begun, Trouble, ask, begin, segment},
+    names::resolve,
 };
 
 /// A daemon at its socket.
 #[derive(Clone, Debug)]
 pub struct Client {
     socket: PathBuf,
+}
+
+/// What a stream of events tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// Something happened.
+    Happening(Box<Happening>),
+    /// So many things that happened were lost, because they were not read in time.
+    Missed(u64),
 }
 
 impl Client {
@@ -23,65 +33,149 @@ impl Client {
         Self { socket: socket.to_owned() }
     }
 
-    /// The snapshot; with names, of these vassals only, in that order.
+    /// The snapshot; with names, of these vassals only, in that order. `usage`: with what they use.
     ///
     /// # Errors
     /// [`Failure::NoSuchVassal`] for the first name nobody has, and what any request may meet.
-    pub fn vassals(&self, names: &[String]) -> Result<View, Failure> {
-        let body = self.ask("GET", "/v1/vassals", None)?;
-        let mut view: View = serde_json::from_slice(&body).map_err(|e| Failure::Broken {
-            why: format!("no snapshot of this version ({e}): is the daemon of another version?"),
-        })?;
-        if !names.is_empty() {
-            let all = std::mem::take(&mut view.vassals);
-            let unusable = std::mem::take(&mut view.unusable);
-            for name in names {
-                if let Some(vassal) = all.iter().find(|vassal| *vassal.name == **name) {
-                    view.vassals.push(vassal.clone());
-                } else if let Some(file) = unusable.iter().find(|(file, _)| **file == **name) {
-                    view.unusable.push(file.clone());
-                } else {
-                    return Err(Failure::NoSuchVassal { name: name.clone() });
-                }
-            }
-        }
-        Ok(view)
+    pub fn vassals(&self, names: &[String], usage: bool) -> Result<View, Failure> {
+        let view = self.get(if usage { "/v1/vassals?usage" } else { "/v1/vassals" }, None)?;
+        only(view, names)
     }
 
-    /// Reloads one vassal; answers what the daemon says.
+    /// The same again and again, at once and then whenever something has changed, until the daemon ends.
+    ///
+    /// # Errors
+    /// As [`Self::vassals`].
+    pub fn watch(&self, names: Vec<String>, usage: bool) -> Result<impl Iterator<Item = Result<View, Failure>> + use<>, Failure> {
+        let path = if usage { "/v1/vassals?watch&usage" } else { "/v1/vassals?watch" };
+        let sent = self.stream(path)?;
+        Ok(sent.map(move |sent| only(parse(sent?.1.as_bytes())?, &names)))
+    }
+
+    /// Everything about one vassal, by its whole name.
     ///
     /// # Errors
     /// [`Failure::NoSuchVassal`], and what any request may meet.
-    pub fn reload(&self, name: &str) -> Result<String, Failure> {
-        self.ask("POST", &format!("/v1/vassals/{}/reload", segment(name)), Some(name)).map(|body| said(&body))
+    pub fn vassal(&self, name: &Name) -> Result<Detail, Failure> {
+        self.get(&format!("/v1/vassals/{}", segment(name)), Some(name))
     }
 
-    /// Clears all failures; answers what the daemon says.
+    /// What happened lately, of one vassal or of all, at most `last`.
     ///
     /// # Errors
     /// What any request may meet.
-    pub fn clear(&self) -> Result<String, Failure> {
-        self.ask("POST", "/v1/clear", None).map(|body| said(&body))
+    pub fn events(&self, vassal: Option<&str>, last: usize) -> Result<Vec<Happening>, Failure> {
+        self.get(&events_path(vassal, last), None)
+    }
+
+    /// The same, and then what happens, until the daemon ends.
+    ///
+    /// # Errors
+    /// What any request may meet.
+    pub fn follow(
+        &self,
+        vassal: Option<&str>,
+        last: usize,
+    ) -> Result<impl Iterator<Item = Result<Told, Failure>> + use<>, Failure> {
+        let sent = self.stream(&(events_path(vassal, last) + "&follow"))?;
+        Ok(sent.map(|sent| {
+            let (event, data) = sent?;
+            Ok(match event.as_str() {
+                "missed" => Told::Missed(parse(data.as_bytes())?),
+                _ => Told::Happening(parse(data.as_bytes())?),
+            })
+        }))
+    }
+
+    /// Asks one vassal, by its whole name, to do something.
+    ///
+    /// # Errors
+    /// [`Failure::NoSuchVassal`], [`Failure::Refused`], and what any request may meet.
+    pub fn order(&self, name: &Name, order: Order) -> Result<Reply, Failure> {
+        self.post(&format!("/v1/vassals/{}/{}", segment(name), order.word()), Some(name))
+    }
+
+    /// Asks all vassals to do something.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`], and what any request may meet.
+    pub fn order_all(&self, order: Order) -> Result<Reply, Failure> {
+        self.post(&format!("/v1/{}", order.word()), None)
+    }
+
+    /// Has all directories looked at.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`], and what any request may meet.
+    pub fn rescan(&self) -> Result<Reply, Failure> {
+        self.post("/v1/rescan", None)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, about: Option<&str>) -> Result<T, Failure> {
+        parse(&self.ask("GET", path, about)?)
+    }
+
+    fn post(&self, path: &str, about: Option<&str>) -> Result<Reply, Failure> {
+        parse(&self.ask("POST", path, about)?)
     }
 
     fn ask(&self, method: &str, path: &str, about: Option<&str>) -> Result<Vec<u8>, Failure> {
-        let Answer { status, body } = ask(&self.socket, method, path).map_err(|trouble| match trouble {
+        let answer = ask(&self.socket, method, path).map_err(|trouble| self.failure(trouble))?;
+        match (answer.status, about) {
+            (200, _) => Ok(answer.body),
+            (404, Some(name)) => Err(Failure::NoSuchVassal { name: name.to_owned() }),
+            _ => Err(refused(&answer)),
+        }
+    }
+
+    fn stream(&self, path: &str) -> Result<impl Iterator<Item = Result<(String, String), Failure>> + use<>, Failure> {
+        match begin(&self.socket, path).map_err(|trouble| self.failure(trouble))? {
+            Begun::Answer(answer) => Err(refused(&answer)),
+            Begun::Stream(stream) => Ok(stream.map(|sent| match sent {
+                Ok(sent) => Ok((sent.event, sent.data)),
+                Err(error) => Err(Failure::Broken { why: error.to_string() }),
+            })),
+        }
+    }
+
+    fn failure(&self, trouble: Trouble) -> Failure {
+        match trouble {
             Trouble::Connect(e) => Failure::NoDaemon { socket: self.socket.display().to_string(), why: e.to_string() },
             Trouble::Talk(e) => Failure::Broken { why: e.to_string() },
-        })?;
-        match (status, about) {
-            (200, _) => Ok(body),
-            (404, Some(name)) => Err(Failure::NoSuchVassal { name: name.to_owned() }),
-            _ => Err(Failure::Refused { why: said(&body) }),
         }
     }
 }
 
-/// The one word or sentence of an answer.
-fn said(body: &[u8]) -> String {
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = ["answer", "error"].iter().find_map(|key| value.get(key)?.as_str());
-    text.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned)
+fn events_path(vassal: Option<&str>, last: usize) -> String {
+    let vassal = vassal.map(|name| format!("&vassal={}", segment(name))).unwrap_or_default();
+    format!("/v1/events?n={last}{vassal}")
+}
+
+/// These vassals and files only, in the order of the names.
+fn only(mut view: View, names: &[String]) -> Result<View, Failure> {
+    if names.is_empty() {
+        return Ok(view);
+    }
+    let (all, unusable) = (std::mem::take(&mut view.vassals), std::mem::take(&mut view.unusable));
+    let known: Vec<&Name> = all.iter().map(|vassal| &vassal.name).chain(unusable.iter().map(|(name, _)| name)).collect();
+    for name in names {
+        let name = resolve(name, known.iter().copied())?;
+        view.vassals.extend(all.iter().find(|vassal| vassal.name == name).cloned());
+        view.unusable.extend(unusable.iter().find(|(file, _)| *file == name).cloned());
+    }
+    Ok(view)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|e| Failure::Broken { why: format!("nothing of this version ({e}): is the daemon of another version?") })
+}
+
+/// Why not, in the daemon's words.
+fn refused(answer: &Answer) -> Failure {
+    let reply: Option<Reply> = serde_json::from_slice(&answer.body).ok();
+    let why = reply.and_then(|reply| reply.why).unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned());
+    Failure::Refused { why }
 }
 
 #[cfg(test)]
@@ -90,14 +184,14 @@ mod tests {
 
     #[test]
     fn a_socket_nobody_listens_at_is_no_daemon() {
-        let failure = Client::new(Path::new("/nonexistent/control.sock")).clear().unwrap_err();
+        let failure = Client::new(Path::new("/nonexistent/control.sock")).rescan().unwrap_err();
         assert!(matches!(failure, Failure::NoDaemon { .. }), "{failure:?}");
     }
 
     #[test]
-    fn answers_and_errors_are_read_alike() {
-        assert_eq!(said(br#"{"answer":"done"}"#), "done");
-        assert_eq!(said(br#"{"error":"no"}"#), "no");
-        assert_eq!(said(b"oops"), "oops");
+    fn a_refusal_is_told_in_the_daemons_words() {
+        let refused = |body: &str| refused(&Answer { status: 409, body: body.into() }).to_string();
+        assert_eq!(refused(r#"{"answer":"refused","why":"no"}"#), "refused: no");
+        assert_eq!(refused("oops"), "refused: oops");
     }
 }

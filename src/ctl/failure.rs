@@ -17,11 +17,20 @@ pub enum Failure {
         /// Its name.
         name: String,
     },
+    /// Several vassals have a name of which this may be the short form.
+    Ambiguous {
+        /// As typed.
+        name: String,
+        /// Their whole names.
+        meant: Vec<String>,
+    },
     /// The daemon said no.
     Refused {
         /// In its words.
         why: String,
     },
+    /// The daemon has ended meanwhile.
+    Ended,
     /// The conversation broke off, or made no sense.
     Broken {
         /// Where.
@@ -36,7 +45,9 @@ impl fmt::Display for Failure {
                 write!(f, "no daemon answers at {socket}: {why} (another one is named with --control PATH)")
             }
             Self::NoSuchVassal { name } => write!(f, "no vassal is called {name}"),
+            Self::Ambiguous { name, meant } => write!(f, "several could be meant by {name}: {}", meant.join(", ")),
             Self::Refused { why } => write!(f, "refused: {why}"),
+            Self::Ended => f.write_str("the daemon has ended"),
             Self::Broken { why } => write!(f, "the daemon's answer: {why}"),
         }
     }

@@ -1,10 +1,11 @@
-//! HTTP/1.1 over a unix socket, as little of it as one question and one answer need: `Connection: close`, read to the end.
+//! HTTP/1.1 over a unix socket, as little of it as one question and one answer need: `Connection: close`, read to the end. And
+//! one question whose answer has no end: server-sent events, asked for in HTTP/1.0, so that they come without chunks.
 //!
 //! The body is what follows the head, cut to `Content-Length`. Deliberately not here: chunked bodies, redirects, keep-alive;
 //! the daemon's server uses none of them for these answers.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
     time::Duration,
@@ -12,6 +13,8 @@ use std::{
 
 /// A daemon that is alive answers within milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// On a stream a daemon that has nothing to tell says so every 15 seconds.
+const SILENCE: Duration = Duration::from_secs(60);
 /// A snapshot of a hundred thousand vassals is shorter.
 const LONGEST: u64 = 256 << 20;
 
@@ -50,7 +53,7 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
     let mut lines = head.split("\r\n");
-    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok()?;
+    let status = status_of(lines.next()?)?;
     let length = lines
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
@@ -63,7 +66,80 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     Some(Answer { status, body: body.to_vec() })
 }
 
-/// A name as one segment of a path: everything but unreserved characters is escaped.
+fn status_of(line: &str) -> Option<u16> {
+    line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
+}
+
+/// One server-sent event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) event: String,
+    pub(crate) data: String,
+}
+
+/// An answer without an end, or the answer that there is none.
+#[derive(Debug)]
+pub(crate) enum Begun<R> {
+    Stream(Stream<R>),
+    Answer(Answer),
+}
+
+/// Events as they come. Ends when the daemon does.
+#[derive(Debug)]
+pub(crate) struct Stream<R>(BufReader<R>);
+
+/// Asks for a stream.
+pub(crate) fn begin(socket: &Path, path: &str) -> Result<Begun<UnixStream>, Trouble> {
+    let mut stream = UnixStream::connect(socket).map_err(Trouble::Connect)?;
+    let mut asked = || {
+        stream.set_read_timeout(Some(SILENCE))?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: liege\r\nAccept: text/event-stream\r\n\r\n")
+    };
+    asked().map_err(Trouble::Talk)?;
+    read_head(stream).map_err(Trouble::Talk)
+}
+
+fn read_head<R: Read>(stream: R) -> io::Result<Begun<R>> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer"));
+        }
+    }
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer");
+    if status_of(head.lines().next().unwrap_or_default()).ok_or_else(invalid)? == 200 {
+        return Ok(Begun::Stream(Stream(reader)));
+    }
+    let mut bytes = head.into_bytes();
+    reader.take(LONGEST).read_to_end(&mut bytes)?;
+    parse(&bytes).map(Begun::Answer).ok_or_else(invalid)
+}
+
+impl<R: Read> Iterator for Stream<R> {
+    type Item = io::Result<Sent>;
+
+    fn next(&mut self) -> Option<io::Result<Sent>> {
+        let mut sent = Sent::default();
+        loop {
+            let mut line = String::new();
+            match self.0.read_line(&mut line) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(Err(error)),
+            }
+            match line.trim_end_matches(['\r', '\n']).split_once(": ") {
+                Some(("event", event)) => event.clone_into(&mut sent.event),
+                Some(("data", data)) => sent.data.push_str(data),
+                // The line that ends an event, but not the one after a comment.
+                None if line.trim_end().is_empty() && sent != Sent::default() => return Some(Ok(sent)),
+                Some(_) | None => {}
+            }
+        }
+    }
+}
+
+/// A name as one segment of a path, or as the value of a parameter: everything but unreserved characters is escaped.
 pub(crate) fn segment(name: &str) -> String {
     name.bytes()
         .map(|byte| match byte {
@@ -88,5 +164,21 @@ mod tests {
     #[test]
     fn a_path_is_one_segment() {
         assert_eq!(segment("/etc/v/a b.ini"), "%2Fetc%2Fv%2Fa%20b.ini");
+    }
+
+    #[test]
+    fn a_stream_is_its_events_without_comments() {
+        let text =
+            b"HTTP/1.0 200 OK\r\nx: y\r\n\r\n:\n\nevent: a\nid: 1\ndata: {\"x\": 1}\n\n: still here\n\ndata: 2\n\nevent: half";
+        let Ok(Begun::Stream(stream)) = read_head(&text[..]) else { panic!("no stream") };
+        let sent: Vec<Sent> = stream.map(Result::unwrap).collect();
+        let event = |event: &str, data: &str| Sent { event: event.into(), data: data.into() };
+        assert_eq!(sent, [event("a", "{\"x\": 1}"), event("", "2")]);
+    }
+
+    #[test]
+    fn a_stream_that_is_refused_is_an_answer() {
+        let text = b"HTTP/1.0 429 Too Many Requests\r\ncontent-length: 2\r\n\r\n{}";
+        assert!(matches!(read_head(&text[..]), Ok(Begun::Answer(Answer { status: 429, .. }))));
     }
 }

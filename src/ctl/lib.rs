@@ -1,15 +1,29 @@
 //! The remote: asks a running daemon over its control socket, and shows the answer to people.
 //!
 //! Blocking on purpose: one question, one answer, then the program ends. `http.rs` is the smallest client of HTTP/1.1 that the
-//! daemon's server needs, `client.rs` knows the requests, `table.rs` the form for a terminal. `doctor/` asks nobody but the machine.
+//! daemon's server needs, `client.rs` knows the requests, `names.rs` what people mean by a name, `rolling.rs` restarts many with
+//! care; `table.rs`, `detail.rs` and `happened.rs` are the forms for a terminal. `doctor/` asks nobody but the machine.
 
 mod client;
+mod detail;
 pub mod doctor;
 mod failure;
+mod happened;
 mod http;
+mod names;
+mod rolling;
 mod span;
+mod style;
 mod table;
+#[cfg(test)]
+mod testing;
+mod words;
 
-pub use client::Client;
+pub use client::{Client, Told};
+pub use detail::detail;
 pub use failure::Failure;
-pub use table::{Style, table};
+pub use happened::{happened, moment};
+pub use names::resolve;
+pub use rolling::{Outcome, Rolling};
+pub use style::Style;
+pub use table::table;

@@ -1,190 +1,174 @@
-//! The status table: one vassal a line, what needs attention in colour.
+//! The status table: one vassal a line, what needs attention in colour. Where the terminal is too narrow for that, each vassal has
+//! a line of its own for what matters and, below it, what is wrong.
 
-use std::{fmt::Write, io::IsTerminal};
+use liege_core::{VassalView, View};
 
-use liege_core::{Health, MountView, Phase, VassalView, View};
+use crate::{
+    Style,
+    style::RED,
+    words::{bytes, colour, cpu, cut, first_line, is_ill, mount, restarts, shown, state, trouble, uptime},
+};
 
-use crate::span::span;
+/// The last column is worth showing from so many characters on.
+const LEAST_OF_LAST: usize = 24;
 
-/// How it is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
-    /// Escape sequences may be used.
-    pub colours: bool,
+const NONE: &str = "-";
+
+/// One vassal, or one file that never was usable.
+struct Row {
+    colour: Option<&'static str>,
+    cells: Vec<String>,
+    /// For a narrow terminal: what is wrong, a line each.
+    below: Vec<String>,
 }
-
-impl Style {
-    /// Colours on a terminal only, and never with `NO_COLOR`.
-    #[must_use]
-    pub fn of_stdout() -> Self {
-        Self::of(&std::io::stdout())
-    }
-
-    /// The same of the other channel.
-    #[must_use]
-    pub fn of_stderr() -> Self {
-        Self::of(&std::io::stderr())
-    }
-
-    fn of(channel: &impl IsTerminal) -> Self {
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { colours: wanted && channel.is_terminal() }
-    }
-}
-
-const COLUMNS: [&str; 7] = ["NAME", "PHASE", "PID", "SINCE", "RESTARTS", "MOUNTS", "LAST"];
 
 /// The table, with a head, and a last line for a daemon on its way out.
 #[must_use]
 pub fn table(view: &View, style: Style) -> String {
-    let colours = view.vassals.iter().map(colour).chain(view.unusable.iter().map(|_| Some("31")));
-    let unusable = view.unusable.iter().map(|(name, mistake)| unusable(name, mistake));
-    let rows: Vec<[String; 7]> = view.vassals.iter().map(|vassal| row(vassal, view)).chain(unusable).collect();
-    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).chain([COLUMNS[column].len()]).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
-    let mut shown = String::new();
-    line(&mut shown, &COLUMNS.map(str::to_owned), &widths, None);
-    for (colour, row) in colours.zip(&rows) {
-        line(&mut shown, row, &widths, colour.filter(|_| style.colours));
+    let with_usage = view.vassals.iter().any(|vassal| vassal.usage.is_some());
+    let mut rows: Vec<Row> = view.vassals.iter().map(|vassal| row(vassal, view, with_usage)).collect();
+    rows.extend(view.unusable.iter().map(|(name, mistake)| unusable(name, mistake, with_usage)));
+    let mut head: Vec<String> = ["NAME", "STATE", "PID", "UP", "RESTARTS"].map(str::to_owned).into();
+    if with_usage {
+        head.extend(["MEMORY", "CPU"].map(str::to_owned));
     }
-    if view.shutting_down {
-        shown.push_str("the daemon is shutting down\n");
-    }
-    shown
-}
-
-fn line(shown: &mut String, cells: &[String; 7], widths: &[usize], colour: Option<&str>) {
-    let cells: Vec<String> = cells.iter().zip(widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
-    let text = cells.join("  ");
-    let text = text.trim_end();
-    let written = match colour {
-        Some(colour) => writeln!(shown, "\x1b[{colour}m{text}\x1b[0m"),
-        None => writeln!(shown, "{text}"),
+    head.extend(["MOUNTS", "LAST"].map(str::to_owned));
+    let all = || std::iter::once(&head).chain(rows.iter().map(|row| &row.cells));
+    let widths: Vec<usize> =
+        (0..head.len()).map(|column| all().map(|cells| cells[column].chars().count()).max().unwrap_or(0)).collect();
+    let fixed: usize = widths[..widths.len() - 1].iter().map(|width| width + 2).sum();
+    let mut text = match style.width {
+        Some(width) if fixed + widths[widths.len() - 1].min(LEAST_OF_LAST) > width => narrow(&rows, width, style),
+        _ => wide(&head, &rows, &widths, style),
     };
-    written.unwrap_or_default(); // a String takes everything
+    if view.shutting_down {
+        text.push_str("the daemon is shutting down\n");
+    }
+    text
 }
 
-fn row(vassal: &VassalView, view: &View) -> [String; 7] {
-    let none = || "-".to_owned();
-    let restarts: u64 = vassal.restarts.iter().map(|(_, count)| count).sum();
-    [
-        vassal.name.to_string(),
-        phase(vassal, view),
+fn wide(head: &[String], rows: &[Row], widths: &[usize], style: Style) -> String {
+    let line = |cells: &[String], colour: Option<&str>| {
+        let cells: Vec<String> = cells.iter().zip(widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        style.paint(cut(cells.join("  ").trim_end(), style.width).as_str(), colour) + "\n"
+    };
+    std::iter::once(line(head, None)).chain(rows.iter().map(|row| line(&row.cells, row.colour))).collect()
+}
+
+/// Name, state and uptime stay columns; the rest is said below where there is something to say.
+fn narrow(rows: &[Row], width: usize, style: Style) -> String {
+    let mut text = String::new();
+    let of = |column: usize| rows.iter().map(|row| row.cells[column].chars().count()).max().unwrap_or(0);
+    let state = of(1).min(width / 2);
+    let name = of(0).min(width.saturating_sub(state + 2 + 8).max(8));
+    for Row { colour, cells, below } in rows {
+        let (named, stands) = (cut(&cells[0], Some(name)), cut(&cells[1], Some(state)));
+        let line = format!("{named:<name$}  {stands:<state$}  {}", cells[3]);
+        text.push_str(&style.paint(cut(line.trim_end(), Some(width)).as_str(), *colour));
+        text.push('\n');
+        for said in below {
+            text.push_str(&style.paint(&cut(&format!("  {said}"), Some(width)), *colour));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn row(vassal: &VassalView, view: &View, with_usage: bool) -> Row {
+    let none = || NONE.to_owned();
+    let trouble = trouble(vassal, view).map(|trouble| shown(&trouble));
+    let mut cells = vec![
+        shown(&vassal.name),
+        state(vassal, view.now),
         vassal.pid.map_or_else(none, |pid| pid.to_string()),
-        span(view.now.since(vassal.since)),
-        restarts.to_string(),
-        if vassal.mounts.is_empty() { none() } else { vassal.mounts.iter().map(mount).collect::<Vec<_>>().join(" ") },
-        match (&vassal.config_error, &vassal.last_cause) {
-            (Some(error), _) => format!("bad file: {}", first_line(error)),
-            (None, Some(cause)) => first_line(cause).to_owned(),
-            (None, None) => none(),
-        },
-    ]
+        uptime(vassal, view.now).unwrap_or_else(none),
+        restarts(vassal).to_string(),
+    ];
+    if with_usage {
+        cells.push(vassal.usage.map_or_else(none, |usage| bytes(usage.rss)));
+        cells.push(vassal.usage.map_or_else(none, |usage| cpu(usage.cpu)));
+    }
+    let mounts: Vec<String> = vassal.mounts.iter().map(|m| shown(&mount(m))).collect();
+    cells.push(if mounts.is_empty() { none() } else { mounts.join(" ") });
+    cells.push(trouble.clone().unwrap_or_else(none));
+    let ill = vassal.mounts.iter().filter(|m| is_ill(m)).map(|m| shown(&mount(m)));
+    let usage = vassal.usage.map(|usage| format!("memory {}, cpu {}", bytes(usage.rss), cpu(usage.cpu)));
+    Row { colour: colour(vassal), cells, below: usage.into_iter().chain(ill).chain(trouble).collect() }
 }
 
 /// A file that never was usable has no vassal, but its owner looks for it here.
-fn unusable(name: &str, mistake: &str) -> [String; 7] {
-    let none = || "-".to_owned();
-    [name.to_owned(), "bad file".to_owned(), none(), none(), none(), none(), first_line(mistake).to_owned()]
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
-
-/// What a person wants to know about where it stands.
-fn phase(vassal: &VassalView, view: &View) -> String {
-    let mut shown = format!("{:?}", vassal.phase).to_lowercase();
-    if vassal.phase == Phase::Running {
-        shown.push_str(match (vassal.loyal, vassal.ready) {
-            (true, _) => ", loyal",
-            (false, true) => ", ready",
-            (false, false) => "",
-        });
-    }
-    if let Some(at) = vassal.retry_at {
-        let _ = write!(shown, ", again in {}", span(at.since(view.now)));
-    }
-    shown
-}
-
-fn mount(mount: &MountView) -> String {
-    let state = match mount.health {
-        Some(Health::Healthy) => "ok",
-        None => "?",
-        Some(other) => other.word(),
-    };
-    format!("{}:{state}", mount.path)
-}
-
-/// Red for what is down against its wish, yellow for what is on its way.
-fn colour(vassal: &VassalView) -> Option<&'static str> {
-    let ill = |health| matches!(health, Health::Dead { .. } | Health::Gone | Health::Hung);
-    let dead = vassal.mounts.iter().filter_map(|m| m.health).any(ill);
-    match vassal.phase {
-        Phase::Running if dead => Some("31"),
-        Phase::Running if vassal.config_error.is_some() => Some("33"),
-        Phase::Running => None,
-        Phase::Waiting if vassal.failures > 0 => Some("31"),
-        Phase::Suspended => None,
-        Phase::Waiting
-        | Phase::Spawning
-        | Phase::Preparing
-        | Phase::Reloading
-        | Phase::Stopping
-        | Phase::Killing
-        | Phase::Gone => Some("33"),
-    }
+fn unusable(name: &str, mistake: &str, with_usage: bool) -> Row {
+    let mistake = shown(first_line(mistake));
+    let mut cells = vec![shown(name), "bad file".to_owned()];
+    cells.extend(std::iter::repeat_n(NONE.to_owned(), if with_usage { 6 } else { 4 }));
+    cells.push(mistake.clone());
+    Row { colour: Some(RED), cells, below: vec![mistake] }
 }
 
 #[cfg(test)]
 mod tests {
-    use liege_core::Time;
+    use liege_core::{Health, MountView, Time, Usage};
 
     use super::*;
+    use crate::testing::vassal;
 
     fn view() -> View {
-        let vassal = VassalView {
-            name: "app001.ini".into(),
-            phase: Phase::Running,
-            pid: Some(42),
-            since: Time(1_000_000),
-            owner: None,
-            up_since: None,
-            usage: None,
-            ready: true,
-            accepting: true,
+        let ill = VassalView {
             loyal: true,
             mounts: vec![MountView { health: Some(Health::Dead { errno: 107 }), ..MountView::new("/app") }],
-            leftovers: Vec::new(),
             restarts: vec![("exit".into(), 2), ("signal".into(), 1)],
-            failures: 0,
-            retry_at: None,
             last_cause: Some("the app exited with status 3\nmore".into()),
-            config_error: None,
+            last_end: Some(Time(6_000_000)),
+            ..vassal("app001.ini")
         };
-        View { now: Time(66_000_000), shutting_down: false, vassals: vec![vassal], unusable: Vec::new() }
+        View { now: Time(66_000_000), vassals: vec![ill, vassal("well.ini")], ..View::default() }
+    }
+
+    fn words(line: &str) -> Vec<&str> {
+        line.split("  ").map(str::trim).filter(|w| !w.is_empty()).collect()
     }
 
     #[test]
     fn a_file_that_never_was_usable_is_a_line_too() {
         let view = View { unusable: vec![("bad.ini".into(), "bad.ini:2:1: no such user".into())], ..view() };
-        let shown = table(&view, Style::default());
-        let words: Vec<&str> = shown.lines().nth(2).unwrap().split("  ").map(str::trim).filter(|w| !w.is_empty()).collect();
-        assert_eq!(words, ["bad.ini", "bad file", "-", "-", "-", "-", "bad.ini:2:1: no such user"]);
+        let text = table(&view, Style::default());
+        assert_eq!(words(text.lines().nth(3).unwrap()), ["bad.ini", "bad file", "-", "-", "-", "-", "bad.ini:2:1: no such user"]);
     }
 
     #[test]
     fn a_vassal_is_a_line() {
-        let shown = table(&view(), Style::default());
-        let line = shown.lines().nth(1).unwrap();
-        let words: Vec<&str> = line.split("  ").map(str::trim).filter(|w| !w.is_empty()).collect();
-        assert_eq!(words, ["app001.ini", "running, loyal", "42", "1m05s", "3", "/app:dead", "the app exited with status 3"]);
+        let text = table(&view(), Style::default());
+        let last = "1m00s ago: the app exited with status 3";
+        assert_eq!(words(text.lines().nth(1).unwrap()), ["app001.ini", "running, loyal", "42", "1m05s", "3", "/app:dead", last]);
+        assert_eq!(words(text.lines().nth(2).unwrap()), ["well.ini", "running, ready", "42", "1m05s", "0", "-", "-"]);
+    }
+
+    #[test]
+    fn what_is_used_is_shown_where_it_was_asked_for() {
+        let mut view = view();
+        view.vassals[1].usage = Some(Usage { processes: 3, rss: 43_200_000, cpu: 1.25 });
+        let text = table(&view, Style::default());
+        assert!(text.contains("MEMORY"), "{text}");
+        assert_eq!(words(text.lines().nth(2).unwrap())[5..7], ["41.2M", "1.2s"]);
+    }
+
+    #[test]
+    fn sixty_columns_are_enough() {
+        let text = table(&view(), Style { width: Some(60), ..Style::default() });
+        assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(words(lines[0]), ["app001.ini", "running, loyal", "1m05s"]);
+        assert_eq!(lines[1..3], ["  /app:dead", "  1m00s ago: the app exited with status 3"]);
+        assert_eq!((words(lines[3]), lines.len()), (vec!["well.ini", "running, ready", "1m05s"], 4));
+        let wide = table(&view(), Style { width: Some(90), ..Style::default() });
+        assert!(wide.starts_with("NAME") && wide.lines().all(|line| line.chars().count() <= 90), "{wide}");
+        let longest = table(&view(), Style { width: Some(8), ..Style::default() });
+        assert!(longest.lines().all(|line| line.chars().count() <= 8), "{longest}");
     }
 
     #[test]
     fn colours_only_when_asked_for() {
         assert!(!table(&view(), Style::default()).contains('\x1b'));
-        assert!(table(&view(), Style { colours: true }).contains("\x1b[31m"));
+        assert!(table(&view(), Style { colours: true, ..Style::default() }).contains("\x1b[31m"));
     }
 }

@@ -21,6 +21,7 @@ pub(crate) fn vassal(name: &str, phase: Phase) -> VassalView {
         failures: 0,
         retry_at: None,
         last_cause: None,
+        last_end: None,
         config_error: None,
     }
 }

@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use crate::{descendants::everybody, stat::Stat};
+use crate::{
+    descendants::{everybody, tree},
+    stat::Stat,
+};
 
 /// What a process and all its descendants use.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,6 +32,15 @@ struct Entry {
 pub fn of_trees(roots: &[i32]) -> HashMap<i32, Usage> {
     let all = everybody().filter_map(|pid| Some((pid, entry(pid)?))).collect();
     sum(&roots.iter().copied().collect(), &all, constant(SysconfVar::PAGE_SIZE), constant(SysconfVar::CLK_TCK))
+}
+
+/// One root with what lives below it; None: it is gone. Looks at these processes only.
+#[must_use]
+pub fn of_tree(root: i32) -> Option<Usage> {
+    let of = tree(&[root]).into_iter().chain([root]);
+    let all = of.filter_map(|pid| Some((pid, entry(pid)?))).collect();
+    let usage = sum(&HashSet::from([root]), &all, constant(SysconfVar::PAGE_SIZE), constant(SysconfVar::CLK_TCK));
+    usage.get(&root).copied()
 }
 
 fn entry(pid: i32) -> Option<Entry> {
@@ -80,5 +92,7 @@ mod tests {
         let me = i32::try_from(std::process::id()).unwrap();
         let of = of_trees(&[me])[&me];
         assert!(of.processes >= 1 && of.rss > 100_000, "{of:?}");
+        assert!(of_tree(me).is_some_and(|one| one.processes >= 1 && one.rss > 100_000));
+        assert_eq!(of_tree(i32::MAX), None);
     }
 }

@@ -78,7 +78,7 @@ impl Vassal {
         cx.act(Action::Release { vassal: self.name.clone(), birth: life.birth });
         let cause = life.cause.unwrap_or(Cause::Requested);
         *self.ends.entry(cause.word()).or_default() += 1;
-        self.last_cause = Some(cause.to_string());
+        (self.last_cause, self.last_end) = (Some(cause.to_string()), Some(cx.now));
         let lived = cx.now - life.began;
 
         let again_in = match &self.wish {

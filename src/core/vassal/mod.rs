@@ -76,6 +76,7 @@ pub(crate) struct Vassal {
     backoff: Backoff,
     ends: BTreeMap<&'static str, u64>,
     last_cause: Option<String>,
+    last_end: Option<Time>,
     config_error: Option<String>,
     /// Who of earlier lives survives SIGKILL.
     left_behind: Vec<String>,
@@ -173,6 +174,7 @@ impl Vassal {
             backoff: Backoff::new(cx.settings.throttle, cx.settings.max_throttle),
             ends: BTreeMap::new(),
             last_cause: None,
+            last_end: None,
             config_error: None,
             left_behind: Vec::new(),
             name,
@@ -233,6 +235,7 @@ impl Vassal {
             failures: self.backoff.failures(),
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),
             last_cause: self.last_cause.clone(),
+            last_end: self.last_end,
             config_error: self.config_error.clone(),
         }
     }

@@ -40,7 +40,7 @@ fn state_directory(state: &Path, holder: Option<u32>) -> Finding {
 fn socket(control: &Path, holder: Option<u32>) -> Finding {
     const NAME: &str = "control socket";
     let shown = control.display();
-    match (Client::new(control).vassals(&[]), holder) {
+    match (Client::new(control).vassals(&[], false), holder) {
         (Ok(view), _) => DAEMON.ok(NAME, format!("{shown}: a daemon of {} vassals answers", view.vassals.len())),
         (Err(Failure::NoDaemon { .. }), None) => DAEMON.ok(NAME, "no daemon runs, so none answers"),
         (Err(Failure::Refused { .. }), _) => DAEMON.ok(NAME, format!("{shown}: a daemon answers, but not this user")),

@@ -88,6 +88,6 @@ The limits are good for about 12 vassals (threads).
 liege cannot run here: second.
 ";
         assert_eq!(show(&report, Style::default()), meant);
-        assert!(show(&report, Style { colours: true }).contains("\x1b[31mmissing \x1b[0m  second"));
+        assert!(show(&report, Style { colours: true, ..Style::default() }).contains("\x1b[31mmissing \x1b[0m  second"));
     }
 }

@@ -55,8 +55,12 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");
     }
     let records = house.records.clone();
-    let gathered = spawn_blocking(move || (with_usage(view.vassals).pop(), records.of(&name))).await;
-    let Ok((vassal, deaths)) = gathered else { return is_ending() };
+    let gathered = spawn_blocking(move || {
+        let vassal =
+            view.vassals.pop().map(|vassal| VassalView { usage: vassal.pid.and_then(usage::of_tree).map(used), ..vassal });
+        (vassal, records.of(&name))
+    });
+    let Ok((vassal, deaths)) = gathered.await else { return is_ending() };
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     Json(Detail { now: view.now, at, vassal, unusable, deaths }).into_response()
 }
@@ -79,8 +83,12 @@ fn with_usage(mut vassals: Vec<VassalView>) -> Vec<VassalView> {
     let roots: Vec<i32> = vassals.iter().filter_map(|vassal| vassal.pid).collect();
     let trees = usage::of_trees(&roots);
     for vassal in &mut vassals {
-        let tree = vassal.pid.and_then(|pid| trees.get(&pid));
-        vassal.usage = tree.map(|&usage::Usage { processes, rss, cpu }| Usage { processes, rss, cpu });
+        vassal.usage = vassal.pid.and_then(|pid| trees.get(&pid)).copied().map(used);
     }
     vassals
+}
+
+fn used(of: usage::Usage) -> Usage {
+    let usage::Usage { processes, rss, cpu } = of;
+    Usage { processes, rss, cpu }
 }

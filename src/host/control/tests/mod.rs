@@ -111,6 +111,7 @@ fn vassal(name: &str) -> VassalView {
         failures: 0,
         retry_at: None,
         last_cause: None,
+        last_end: None,
         config_error: None,
     }
 }

@@ -1,0 +1,62 @@
+//! The verbs that ask vassals to do something. All of them are asked; the first failure decides the exit code.
+
+use std::process::ExitCode;
+
+use liege_core::{Name, Order};
+use liege_ctl::{Client, Failure, resolve};
+
+use crate::{
+    arguments::{Clear, Orders, Remote, Whom},
+    remote::{answer, names, tell},
+    say::say,
+};
+
+/// `liege start`, `stop`, `reload`
+pub(crate) fn order(arguments: &Orders, order: Order) -> ExitCode {
+    let client = Client::new(&arguments.remote.control);
+    ask(&client, meant(&client, &arguments.whom), order)
+}
+
+/// `liege clear`
+pub(crate) fn clear(arguments: &Clear) -> ExitCode {
+    let client = Client::new(&arguments.remote.control);
+    if arguments.all || arguments.names.is_empty() {
+        return answer(client.order_all(Order::Clear).map(|reply| say(&format!("{reply}\n"))));
+    }
+    ask(&client, meant(&client, &Whom { names: arguments.names.clone(), all: false }), Order::Clear)
+}
+
+/// `liege rescan`
+pub(crate) fn rescan(remote: &Remote) -> ExitCode {
+    answer(Client::new(&remote.control).rescan().map(|reply| say(&format!("{reply}\n"))))
+}
+
+/// The whole names of who is meant, in the order of the command line; who is not there fails alone.
+pub(crate) fn meant(client: &Client, whom: &Whom) -> Result<Vec<Result<Name, Failure>>, Failure> {
+    let view = client.vassals(&[], false)?;
+    if whom.all {
+        return Ok(view.vassals.into_iter().map(|vassal| Ok(vassal.name)).collect());
+    }
+    let known = names(&view);
+    Ok(whom.names.iter().map(|name| resolve(name, known.iter())).collect())
+}
+
+/// Asks each of them and says what it answered.
+pub(crate) fn ask(client: &Client, meant: Result<Vec<Result<Name, Failure>>, Failure>, order: Order) -> ExitCode {
+    let meant = match meant {
+        Ok(meant) => meant,
+        Err(failure) => return tell(&failure),
+    };
+    let mut first_failure = None;
+    for name in meant {
+        let answered = name.and_then(|name| match client.order(&name, order) {
+            Err(Failure::Refused { why }) => Err(Failure::Refused { why: format!("{name}: {why}") }),
+            answered => answered.map(|reply| say(&format!("{name}: {reply}\n"))),
+        });
+        if let Err(failure) = answered {
+            let code = tell(&failure);
+            first_failure.get_or_insert(code);
+        }
+    }
+    first_failure.unwrap_or(ExitCode::SUCCESS)
+}

@@ -1,0 +1,205 @@
+//! One vassal, with everything that is known of it.
+
+use std::time::Duration;
+
+use liege_core::{Death, Detail, VassalView};
+
+use crate::{
+    Style,
+    span::span,
+    style::{FAINT, RED},
+    words::{bytes, colour, cpu, is_ill, mount, restarts, shown, state, uptime, wrap},
+};
+
+/// So many of the last ends are shown; `--json` has all that are kept.
+const ENDS: usize = 6;
+
+/// Where the second column begins.
+const INDENT: usize = 12;
+
+/// The page, in lines that fit.
+#[must_use]
+pub fn detail(name: &str, of: &Detail, style: Style) -> String {
+    let mut page = Page { text: String::new(), style };
+    match (&of.vassal, &of.unusable) {
+        (Some(vassal), _) => page.vassal(vassal, of),
+        (None, mistake) => {
+            page.line(&format!("{name}: bad file"), Some(RED));
+            page.field("file", mistake.as_deref().unwrap_or_default());
+        }
+    }
+    page.deaths(of);
+    page.text
+}
+
+struct Page {
+    text: String,
+    style: Style,
+}
+
+impl Page {
+    fn vassal(&mut self, vassal: &VassalView, of: &Detail) {
+        self.line(&format!("{}: {}", vassal.name, state(vassal, of.now)), colour(vassal));
+        if let Some(pid) = vassal.pid {
+            let processes = vassal.usage.map(|usage| format!(", {} processes", usage.processes)).unwrap_or_default();
+            self.field("pid", &format!("{pid} (its init){processes}"));
+        }
+        match uptime(vassal, of.now) {
+            Some(up) => self.field("up", &up),
+            None => self.field("since", &format!("{} in this state", span(of.now.since(vassal.since)))),
+        }
+        if let Some(uid) = vassal.owner {
+            self.field("runs as", &format!("uid {uid}"));
+        }
+        if let Some(usage) = vassal.usage {
+            self.field("memory", &bytes(usage.rss));
+            self.field("cpu", &cpu(usage.cpu));
+        }
+        for (n, watched) in vassal.mounts.iter().enumerate() {
+            let took = watched
+                .health
+                .map(|_| format!(", last probe {:.2}ms", Duration::from_micros(watched.micros).as_secs_f64() * 1e3));
+            let said = format!("{}{}", mount(watched), took.unwrap_or_default());
+            self.painted(if n == 0 { "mounts" } else { "" }, &said, is_ill(watched).then_some(RED));
+        }
+        if restarts(vassal) > 0 {
+            let causes: Vec<String> = vassal.restarts.iter().map(|(cause, count)| format!("{cause} {count}")).collect();
+            self.field("restarts", &format!("{}: {}", restarts(vassal), causes.join(", ")));
+        }
+        if vassal.failures > 0 {
+            self.painted("failures", &format!("{} in a row", vassal.failures), Some(RED));
+        }
+        if let Some(error) = &vassal.config_error {
+            self.painted("bad file", error, Some(RED));
+        }
+        for (n, held) in vassal.leftovers.iter().enumerate() {
+            self.painted(if n == 0 { "held up by" } else { "" }, held, Some(RED));
+        }
+    }
+
+    /// The newest first, because it is the one that is looked for.
+    fn deaths(&mut self, of: &Detail) {
+        if of.deaths.is_empty() {
+            return;
+        }
+        self.line("last ends", None);
+        for (n, Death { at, cause, what, lived, again_in, last_lines, .. }) in of.deaths.iter().rev().take(ENDS).enumerate() {
+            let ago = span(Duration::try_from_secs_f64(of.at - at).unwrap_or_default());
+            let lived = span(Duration::try_from_secs_f64(*lived).unwrap_or_default());
+            let then = match again_in {
+                None => "not wanted any more".to_owned(),
+                Some(delay) if *delay < 0.001 => "started again at once".to_owned(),
+                Some(delay) => format!("started again after {delay:.0}s"),
+            };
+            self.line(&format!("  {ago} ago: {cause}, having lived {lived}; {then}"), None);
+            what.lines().for_each(|text| self.quote("    ", text));
+            // What it printed before its newest end says enough of the others, mostly.
+            if n == 0 {
+                last_lines.iter().for_each(|text| self.quote("    | ", text));
+            }
+        }
+        if of.deaths.len() > ENDS {
+            self.line(&format!("  and {} more (--json)", of.deaths.len() - ENDS), None);
+        }
+    }
+
+    fn quote(&mut self, before: &str, text: &str) {
+        for line in wrap(&shown(text), self.style.width.map(|width| width.saturating_sub(before.len()))) {
+            self.line(&format!("{before}{line}"), Some(FAINT));
+        }
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        self.painted(name, value, None);
+    }
+
+    fn painted(&mut self, name: &str, value: &str, colour: Option<&str>) {
+        let width = self.style.width.map(|width| width.saturating_sub(INDENT));
+        let mut name = name;
+        for line in wrap(&shown(value), width) {
+            let left = format!("  {name}");
+            let painted = self.style.paint(&line, colour);
+            self.text.push_str(format!("{left:<INDENT$}{painted}").trim_end());
+            self.text.push('\n');
+            name = "";
+        }
+    }
+
+    fn line(&mut self, text: &str, colour: Option<&str>) {
+        self.text.push_str(&self.style.paint(&shown(text), colour));
+        self.text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use liege_core::{Cause, Health, MountView, Time, Usage};
+
+    use super::*;
+    use crate::testing::vassal;
+
+    fn of() -> Detail {
+        let what = "fuse-zip -r /srv/shop.zip /app exited with status 1 (shop.ini:12: exec-as-user)".to_owned();
+        let death = Death {
+            at: 1000.0,
+            cause: "hook_failed".into(),
+            detail: Cause::HookFailed { what: what.clone() },
+            what,
+            lived: 75.0,
+            again_in: Some(4.0),
+            last_lines: vec!["no such file: shop.zip".into()],
+        };
+        let vassal = VassalView {
+            owner: Some(1001),
+            usage: Some(Usage { processes: 5, rss: 43_200_000, cpu: 1.25 }),
+            mounts: vec![MountView { health: Some(Health::Healthy), micros: 41, ..MountView::new("/app") }],
+            restarts: vec![("exit".into(), 2), ("hook_failed".into(), 1)],
+            ..vassal("shop.ini")
+        };
+        Detail { now: Time(66_000_000), at: 4600.0, vassal: Some(vassal), unusable: None, deaths: vec![death] }
+    }
+
+    #[test]
+    fn everything_is_said() {
+        let text = detail("shop.ini", &of(), Style::default());
+        assert_eq!(
+            text,
+            "\
+shop.ini: running, ready
+  pid       42 (its init), 5 processes
+  up        1m05s
+  runs as   uid 1001
+  memory    41.2M
+  cpu       1.2s
+  mounts    /app:ok, last probe 0.04ms
+  restarts  3: exit 2, hook_failed 1
+last ends
+  1h00m ago: hook_failed, having lived 1m15s; started again after 4s
+    fuse-zip -r /srv/shop.zip /app exited with status 1 (shop.ini:12: exec-as-user)
+    | no such file: shop.zip
+"
+        );
+    }
+
+    #[test]
+    fn the_newest_ends_come_first_and_the_rest_is_counted() {
+        let mut of = of();
+        of.deaths = (0..9).map(|n| Death { at: 4600.0 - f64::from(90 - 10 * n), ..of.deaths[0].clone() }).collect();
+        let text = detail("shop.ini", &of, Style::default());
+        let ends: Vec<&str> = text.lines().filter(|line| line.contains(" ago: ")).collect();
+        assert!(ends.len() == 6 && ends[0].starts_with("  10s ago") && ends[5].starts_with("  1m00s ago"), "{text}");
+        assert!(text.ends_with("  and 3 more (--json)\n") && text.matches("    | ").count() == 1, "{text}");
+    }
+
+    #[test]
+    fn sixty_columns_are_enough() {
+        let mut of = of();
+        of.vassal.as_mut().unwrap().config_error =
+            Some("shop.ini:3:1: this option is unknown, and so is whatever it may mean".into());
+        let text = detail("shop.ini", &of, Style { width: Some(60), ..Style::default() });
+        let too_long: Vec<&str> =
+            text.lines().filter(|line| line.chars().count() > 60 && !line.contains("having lived")).collect();
+        assert!(too_long.is_empty(), "{too_long:?}");
+        assert!(text.contains("exec-as-user)"), "what is wrong is whole: {text}");
+    }
+}

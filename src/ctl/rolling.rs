@@ -1,0 +1,163 @@
+//! A rolling restart: so many at a time, the next one when one is ready again, and no further after the first that fails.
+//!
+//! Told what the snapshots say, it says who is next and what became of whom; asking and waiting are the caller's.
+
+use std::collections::VecDeque;
+
+use liege_core::{Name, Phase, VassalView, View};
+
+/// How far it has come.
+#[derive(Debug)]
+pub struct Rolling {
+    waiting: VecDeque<Name>,
+    /// With the pid of the instance that is to go.
+    under_way: Vec<(Name, Option<i32>)>,
+    parallel: usize,
+    keep_going: bool,
+    failed: bool,
+}
+
+/// What became of one.
+pub type Outcome = (Name, Result<(), String>);
+
+impl Rolling {
+    /// Nobody is asked yet. `keep_going`: also after failures.
+    #[must_use]
+    pub fn new(names: Vec<Name>, parallel: usize, keep_going: bool) -> Self {
+        Self { waiting: names.into(), under_way: Vec::new(), parallel: parallel.max(1), keep_going, failed: false }
+    }
+
+    /// Who is to be asked now; `view` is from before that.
+    pub fn next(&mut self, view: &View) -> Option<Name> {
+        if self.failed && !self.keep_going || self.under_way.len() >= self.parallel {
+            return None;
+        }
+        let name = self.waiting.pop_front()?;
+        self.under_way.push((name.clone(), find(view, &name).and_then(|vassal| vassal.pid)));
+        Some(name)
+    }
+
+    /// It was asked and refused.
+    pub fn refused(&mut self, name: &Name) {
+        self.failed = true;
+        self.under_way.retain(|(other, _)| other != name);
+    }
+
+    /// What has become of those under way; `view` is from after they were asked.
+    pub fn look(&mut self, view: &View) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        self.under_way.retain(|(name, before)| match judge(find(view, name), *before) {
+            None => true,
+            Some(outcome) => {
+                outcomes.push((name.clone(), outcome));
+                false
+            }
+        });
+        self.failed |= outcomes.iter().any(|(_, outcome)| outcome.is_err());
+        outcomes
+    }
+
+    /// Who is under way.
+    pub fn under_way(&self) -> impl Iterator<Item = &Name> {
+        self.under_way.iter().map(|(name, _)| name)
+    }
+
+    /// Nobody is under way and nobody will be.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.under_way.is_empty() && (self.waiting.is_empty() || self.failed && !self.keep_going)
+    }
+
+    /// Who was not asked.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// At least one has failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+}
+
+fn find<'a>(view: &'a View, name: &Name) -> Option<&'a VassalView> {
+    view.vassals.iter().find(|vassal| vassal.name == *name)
+}
+
+/// None: not decided yet. A restart has forgotten the failures of before, so one that is counted is new.
+fn judge(vassal: Option<&VassalView>, before: Option<i32>) -> Option<Result<(), String>> {
+    let Some(vassal) = vassal else { return Some(Err("its file is gone".to_owned())) };
+    if vassal.failures > 0 {
+        return Some(Err(vassal.last_cause.clone().unwrap_or_else(|| "it failed".to_owned())));
+    }
+    match vassal.phase {
+        Phase::Running if vassal.ready && vassal.pid != before => Some(Ok(())),
+        Phase::Suspended => Some(Err("somebody has stopped it".to_owned())),
+        Phase::Gone => Some(Err("its file is gone".to_owned())),
+        Phase::Waiting
+        | Phase::Spawning
+        | Phase::Preparing
+        | Phase::Running
+        | Phase::Reloading
+        | Phase::Stopping
+        | Phase::Killing => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::vassal;
+
+    fn view(pids: &[(&str, i32, bool)]) -> View {
+        let of = |&(name, pid, ready): &(&str, i32, bool)| VassalView { pid: Some(pid), ready, ..vassal(name) };
+        View { vassals: pids.iter().map(of).collect(), ..View::default() }
+    }
+
+    fn names(names: &[&str]) -> Vec<Name> {
+        names.iter().map(|name| Name::from(*name)).collect()
+    }
+
+    #[test]
+    fn the_next_is_asked_when_one_is_ready_again() {
+        let before = view(&[("a", 1, true), ("b", 2, true), ("c", 3, true)]);
+        let mut rolling = Rolling::new(names(&["a", "b", "c"]), 2, false);
+        assert_eq!(
+            (rolling.next(&before), rolling.next(&before), rolling.next(&before)),
+            (Some("a".into()), Some("b".into()), None)
+        );
+        assert!(rolling.look(&before).is_empty(), "the old ones are ready, but they are not the ones to wait for");
+        let after = view(&[("a", 1, true), ("b", 12, true), ("c", 3, true)]);
+        assert_eq!(rolling.look(&after), [("b".into(), Ok(()))]);
+        assert_eq!(rolling.next(&after), Some("c".into()));
+        let last = view(&[("a", 11, true), ("b", 12, true), ("c", 13, false)]);
+        assert_eq!(rolling.look(&last), [("a".into(), Ok(()))]);
+        assert!(!rolling.is_over());
+        let ready = view(&[("c", 13, true)]);
+        assert_eq!((rolling.look(&ready), rolling.is_over()), (vec![("c".into(), Ok(()))], true));
+    }
+
+    #[test]
+    fn the_first_failure_ends_it_unless_told_to_keep_going() {
+        for keep_going in [false, true] {
+            let mut rolling = Rolling::new(names(&["a", "b"]), 1, keep_going);
+            let mut view = view(&[("a", 1, true), ("b", 2, true)]);
+            rolling.next(&view);
+            view.vassals[0] = VassalView { failures: 1, last_cause: Some("it broke".into()), ..view.vassals[0].clone() };
+            assert_eq!(rolling.look(&view), [("a".into(), Err("it broke".into()))]);
+            assert_eq!((rolling.next(&view).is_some(), rolling.is_over(), rolling.has_failed()), (keep_going, !keep_going, true));
+        }
+    }
+
+    #[test]
+    fn one_that_is_gone_or_stopped_meanwhile_has_failed() {
+        let mut rolling = Rolling::new(names(&["a", "b"]), 2, true);
+        let mut view = view(&[("a", 1, true), ("b", 2, true)]);
+        (rolling.next(&view), rolling.next(&view));
+        view.vassals.remove(0);
+        view.vassals[0].phase = Phase::Suspended;
+        let outcomes = rolling.look(&view);
+        assert!(outcomes.len() == 2 && outcomes.iter().all(|(_, outcome)| outcome.is_err()), "{outcomes:?}");
+    }
+}

@@ -1,0 +1,173 @@
+//! The words of table and detail: where a vassal stands, what is wrong, sizes; and text that fits.
+
+use std::fmt::Write;
+
+use liege_core::{Health, MountView, Phase, VassalView, View};
+
+use crate::{
+    span::span,
+    style::{FAINT, RED, YELLOW},
+};
+
+/// What a person wants to know about where it stands.
+pub(crate) fn state(vassal: &VassalView, now: liege_core::Time) -> String {
+    let mut shown = match vassal.phase {
+        Phase::Suspended => "stopped".to_owned(),
+        other => other.word().to_owned(),
+    };
+    if vassal.phase == Phase::Running {
+        shown.push_str(match (vassal.loyal, vassal.ready) {
+            (true, _) => ", loyal",
+            (false, true) => ", ready",
+            (false, false) => "",
+        });
+    }
+    if let Some(at) = vassal.retry_at {
+        let _ = write!(shown, ", again in {}", span(at.since(now)));
+    }
+    shown
+}
+
+/// How long the app has been running; else nothing.
+pub(crate) fn uptime(vassal: &VassalView, now: liege_core::Time) -> Option<String> {
+    vassal.up_since.map(|since| span(now.since(since)))
+}
+
+/// The worst that is to be said of it, first line only: its file, its last end.
+pub(crate) fn trouble(vassal: &VassalView, view: &View) -> Option<String> {
+    let ago = |cause: &str| match vassal.last_end {
+        Some(at) => format!("{} ago: {}", span(view.now.since(at)), first_line(cause)),
+        None => first_line(cause).to_owned(),
+    };
+    match (&vassal.config_error, &vassal.last_cause) {
+        (Some(error), _) => Some(format!("bad file: {}", first_line(error))),
+        (None, Some(cause)) => Some(ago(cause)),
+        (None, None) => None,
+    }
+}
+
+pub(crate) fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// Ends so far.
+pub(crate) fn restarts(vassal: &VassalView) -> u64 {
+    vassal.restarts.iter().map(|(_, count)| count).sum()
+}
+
+/// `/app:ok`
+pub(crate) fn mount(mount: &MountView) -> String {
+    let state = match mount.health {
+        Some(Health::Healthy) => "ok",
+        None => "?",
+        Some(other) => other.word(),
+    };
+    format!("{}:{state}", mount.path)
+}
+
+/// Whether a watched mount does not do its work.
+pub(crate) fn is_ill(mount: &MountView) -> bool {
+    matches!(mount.health, Some(Health::Dead { .. } | Health::Gone | Health::Hung))
+}
+
+/// Red for what is down against its wish, yellow for what is on its way.
+pub(crate) fn colour(vassal: &VassalView) -> Option<&'static str> {
+    match vassal.phase {
+        Phase::Running if vassal.mounts.iter().any(is_ill) => Some(RED),
+        Phase::Running if vassal.config_error.is_some() => Some(YELLOW),
+        Phase::Running => None,
+        Phase::Suspended => Some(FAINT),
+        Phase::Waiting if vassal.failures > 0 => Some(RED),
+        Phase::Waiting
+        | Phase::Spawning
+        | Phase::Preparing
+        | Phase::Reloading
+        | Phase::Stopping
+        | Phase::Killing
+        | Phase::Gone => Some(YELLOW),
+    }
+}
+
+/// `41.2M`
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "K", "M", "G", "T"];
+    let mut amount = count as f64;
+    let mut unit = 0;
+    while amount >= 1000.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 || amount >= 100.0 { format!("{amount:.0}{}", UNITS[unit]) } else { format!("{amount:.1}{}", UNITS[unit]) }
+}
+
+/// Processor time.
+pub(crate) fn cpu(seconds: f64) -> String {
+    if seconds < 60.0 { format!("{seconds:.1}s") } else { span(std::time::Duration::from_secs_f64(seconds)) }
+}
+
+/// Text without control characters: files that tenants have written are quoted here, and a terminal would obey them.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// Cut to so many columns, with a sign that it was.
+pub(crate) fn cut(text: &str, width: Option<usize>) -> String {
+    match width {
+        Some(width) if text.chars().count() > width => {
+            text.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// In lines of at most so many columns, broken at blanks where there are any.
+pub(crate) fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
+    let Some(width) = width.map(|width| width.max(16)) else { return vec![text.to_owned()] };
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let mut word: Vec<char> = word.chars().collect();
+        while !word.is_empty() {
+            let line = lines.last_mut().expect("there is always one");
+            let used = line.chars().count();
+            let room = width.saturating_sub(used + usize::from(used > 0));
+            if word.len() <= room || used == 0 {
+                let rest = word.split_off(word.len().min(width));
+                if used > 0 {
+                    line.push(' ');
+                }
+                line.extend(std::mem::replace(&mut word, rest));
+            } else {
+                lines.push(String::new());
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        assert_eq!([0, 999, 1000, 43_200_000, 2 << 30].map(bytes), ["0B", "999B", "1.0K", "41.2M", "2.0G"]);
+        assert_eq!([0.04, 59.0, 7265.0].map(cpu), ["0.0s", "59.0s", "2h01m"]);
+    }
+
+    #[test]
+    fn text_fits_and_loses_nothing_but_what_it_says() {
+        assert_eq!(cut("abcdef", Some(4)), "abc…");
+        assert_eq!(cut("abcd", Some(4)), "abcd");
+        assert_eq!(
+            wrap("the mount at /a-very-long-path-indeed is dead", Some(16)),
+            ["the mount at", "/a-very-long-pat", "h-indeed is dead"]
+        );
+        assert_eq!(wrap("", Some(20)), [""]);
+    }
+
+    #[test]
+    fn a_terminal_is_never_told_what_to_do() {
+        assert_eq!(shown("a\x1b[2Jb\r\u{9b}"), "a\\u{1b}[2Jb\\r\\u{9b}");
+    }
+}
