@@ -9,6 +9,7 @@
 //! says what was waited for.
 
 pub mod apps;
+pub mod browser;
 pub mod cow;
 pub mod emperor;
 pub mod faults;

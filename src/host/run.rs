@@ -42,7 +42,7 @@ use crate::{
     trace::{Header, Trace},
     turn::Loop,
     vassal_logs::VassalLogs,
-    web::{Readiness, Sights, Web},
+    web::{Readiness, Recent, Sights, Web},
 };
 
 /// What `liege run` was asked for.
@@ -117,7 +117,9 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     let house = House { post: post.clone(), events: events.clone(), records: deaths.records(), logs: Arc::clone(&logs) };
     let control = Control::serve(Path::new(&spec.control), house)?;
     let (book, readiness) = (Arc::<Book>::default(), Arc::<Readiness>::default());
-    let sights = Sights { post: post.clone(), book: Arc::clone(&book), readiness: Arc::clone(&readiness) };
+    let recent = Arc::<Recent>::default();
+    let sights =
+        Sights { post: post.clone(), book: Arc::clone(&book), readiness: Arc::clone(&readiness), recent: Arc::clone(&recent) };
     let web = spec.metrics.as_ref().map(|at| Web::serve(at, sights)).transpose()?;
     let mut monitors = Monitors::start(spec, &post, &children, book.inotify_overflows.clone())?;
     tokio::spawn(tell_ready(monitors.watching(), spec.clone(), web.as_ref().map(Web::address)));
@@ -150,6 +152,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         events,
         asker: None,
         book,
+        recent: web.is_some().then_some(recent),
     };
     the_loop.run(&mut signals).await;
     drop((control, web));

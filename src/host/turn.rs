@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     checks::Means, children::Children, clock::Clock, deaths::Deaths, events::Events, inbox::Mail, life::Nursery, lives::Lives,
-    metrics::Book, monitor::Monitors, notes, signals::Told, trace::Trace,
+    metrics::Book, monitor::Monitors, notes, signals::Told, trace::Trace, web::Recent,
 };
 
 /// Everything a turn touches.
@@ -35,6 +35,8 @@ pub(crate) struct Loop {
     /// Who waits for the answer to the request that is being decided.
     pub(crate) asker: Option<oneshot::Sender<Answer>>,
     pub(crate) book: Arc<Book>,
+    /// For the status page, where there is one.
+    pub(crate) recent: Option<Arc<Recent>>,
 }
 
 /// What woke the loop.
@@ -118,6 +120,9 @@ impl Loop {
     fn decide(&mut self, event: Event) -> ControlFlow<()> {
         let now: Time = self.clock.now();
         self.book.see(now, &event);
+        if let Some(recent) = &self.recent {
+            recent.see(&event);
+        }
         let recorded = self.trace.is_some().then(|| event.clone());
         let actions = self.core.handle(now, event);
         if let (Some(trace), Some(event)) = (&mut self.trace, recorded) {
@@ -127,6 +132,9 @@ impl Loop {
     }
 
     fn perform(&mut self, now: Time, action: Action) -> ControlFlow<()> {
+        if let Some(recent) = &self.recent {
+            recent.hear(&action);
+        }
         match action {
             Action::Spawn { vassal, birth, namespaces, cgroups, log_to } => {
                 self.nursery.begin(vassal, birth, namespaces, cgroups, log_to);

@@ -8,11 +8,15 @@
 //! * `negotiate.rs`: in which form the exposition is wanted
 //! * `routes.rs`: what can be asked
 //! * `ready.rs`: what `/readyz` answers
+//! * `page/`: the status page; `status.rs`: what it shows; `recent.rs`: what happened lately; `live.rs`: a look each second
 
+mod live;
 mod negotiate;
 mod ready;
+mod recent;
 mod routes;
 mod snapshot;
+mod status;
 #[cfg(test)]
 mod tests;
 mod visit;
@@ -28,7 +32,9 @@ use liege_spec::Asked;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{inbox::Post, metrics::Book};
+use live::Live;
 pub(crate) use ready::Readiness;
+pub(crate) use recent::Recent;
 use routes::Scene;
 use snapshot::Snapshots;
 use visit::{Door, Visit};
@@ -39,6 +45,7 @@ pub(crate) struct Sights {
     pub(crate) post: Post,
     pub(crate) book: Arc<Book>,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) recent: Arc<Recent>,
 }
 
 /// The served address. Dropped, nobody listens there any more and the thread is gone.
@@ -67,8 +74,9 @@ impl Web {
                 match TcpListener::from_std(listener) {
                     Ok(listener) => {
                         let snapshots = Snapshots::new(sights.post.clone(), Arc::clone(&sights.book));
-                        let app = routes::router(Arc::new(Scene { sights, snapshots }));
-                        let app = app.into_make_service_with_connect_info::<Visit>();
+                        let scene = Arc::new(Scene { sights, snapshots, live: Live::new() });
+                        let app = routes::router(Arc::clone(&scene)).into_make_service_with_connect_info::<Visit>();
+                        tokio::spawn(async move { scene.live.look(&scene).await });
                         tokio::select! {
                             served = axum::serve(Door::new(listener, refused), app) => {
                                 tracing::error!(target: "emperor", "the metrics listener: {served:?}");

@@ -2,6 +2,8 @@
 //!
 //! | request | answer |
 //! |---|---|
+//! | `GET /` | the status page, with its `/page.css` and `/page.js` |
+//! | `GET /events` | what the page shows, each second, as server-sent events |
 //! | `GET /metrics` | the exposition, as OpenMetrics or in the text format 0.0.4, by `Accept` |
 //! | `GET /healthz` | 200 while the loop answers |
 //! | `GET /readyz` | 200 when everything the first scan found was given a try; else 503 and what is missing |
@@ -12,10 +14,10 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{ConnectInfo, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS},
+        header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::map_response,
     response::{IntoResponse, Response},
@@ -23,7 +25,17 @@ use axum::{
 };
 use tokio::time::timeout;
 
-use super::{Sights, negotiate::Form, snapshot::Snapshots};
+use super::{
+    Sights,
+    live::{Live, full},
+    negotiate::Form,
+    snapshot::Snapshots,
+    visit::Visit,
+};
+
+/// A browser that shows the page takes nothing from anywhere else, and shows it in nobody's frame.
+const ONLY_OURS: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// How long the loop may take for an answer. Less than a visit, so that whoever waits hears of it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,15 +45,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Scene {
     pub(super) sights: Sights,
     pub(super) snapshots: Snapshots,
+    pub(super) live: Live,
 }
 
 /// All routes.
 pub(super) fn router(scene: Arc<Scene>) -> Router {
     Router::new()
+        .route("/", get(|| file("text/html; charset=utf-8", include_str!("page/page.html"))))
+        .route("/page.css", get(|| file("text/css; charset=utf-8", include_str!("page/page.css"))))
+        .route("/page.js", get(|| file("text/javascript; charset=utf-8", include_str!("page/page.js"))))
+        .route("/events", get(events))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .fallback(|| async { said(StatusCode::NOT_FOUND, "there is nothing here: try /metrics, /healthz, /readyz") })
+        .fallback(|| async { said(StatusCode::NOT_FOUND, "there is nothing here: try /, /metrics, /healthz, /readyz") })
         .layer(map_response(headers))
         .with_state(scene)
 }
@@ -51,7 +68,23 @@ async fn headers(mut response: Response) -> Response {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(ONLY_OURS));
     response
+}
+
+async fn file(content_type: &'static str, text: &'static str) -> Response {
+    ([(CONTENT_TYPE, content_type)], text).into_response()
+}
+
+async fn events(State(scene): State<Arc<Scene>>, ConnectInfo(visit): ConnectInfo<Visit>) -> Response {
+    match timeout(PATIENCE, scene.live.watch(&scene)).await {
+        Ok(Some(answer)) => {
+            visit.stay();
+            answer
+        }
+        Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, full()).into_response(),
+        Err(_) => stuck(),
+    }
 }
 
 async fn metrics(State(scene): State<Arc<Scene>>, headers: HeaderMap) -> Response {

@@ -2,8 +2,12 @@
 
 use std::{
     io::{Read, Write},
+    iter::once,
     net::{SocketAddr, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -11,7 +15,7 @@ use std::{
 use liege_core::{Phase, View};
 use liege_spec::{Asked, Origin};
 
-use super::{Readiness, Sights, Web, visit};
+use super::{Readiness, Sights, Web, live, status, visit};
 use crate::{
     inbox::{Mail, inbox},
     metrics::Book,
@@ -21,6 +25,8 @@ use crate::{
 struct Scene {
     web: Web,
     sights: Sights,
+    /// How many vassals the loop shows.
+    shown: Arc<AtomicUsize>,
 }
 
 fn loopback() -> Asked<SocketAddr> {
@@ -31,11 +37,15 @@ impl Scene {
     /// A loop that shows one vassal; it ends when nobody can ask any more.
     fn new() -> Self {
         let (post, mut mail) = inbox(16);
+        let shown = Arc::new(AtomicUsize::new(1));
+        let count = Arc::clone(&shown);
         thread::spawn(move || {
             while let Some(mail) = mail.blocking_recv() {
                 match mail {
                     Mail::View(answer) => {
-                        let view = View { vassals: vec![vassal("a.ini", Phase::Running)], ..View::default() };
+                        let names = once("a.ini".to_owned()).chain((1..count.load(Relaxed)).map(|n| format!("{n:01000}.ini")));
+                        let vassals = names.map(|name| vassal(&name, Phase::Running)).collect();
+                        let view = View { vassals, ..View::default() };
                         drop(answer.send(view));
                     }
                     Mail::Alive(answer) => drop(answer.send(())),
@@ -43,8 +53,25 @@ impl Scene {
                 }
             }
         });
-        let sights = Sights { post, book: Arc::default(), readiness: Arc::default() };
-        Self { web: Web::serve(&loopback(), sights.clone()).unwrap(), sights }
+        let sights = Sights { post, book: Arc::default(), readiness: Arc::default(), recent: Arc::default() };
+        Self { web: Web::serve(&loopback(), sights.clone()).unwrap(), sights, shown }
+    }
+
+    /// From now on each look is more than 200 kB.
+    fn show_much(&self) {
+        self.shown.store(status::ROWS, Relaxed);
+    }
+
+    /// Connections there are, the asking one left out.
+    fn watchers(&self) -> usize {
+        let port = format!(":{:04X} ", self.web.address().port());
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        // Established (01), seen from the listener's side: its port is the local one.
+        table
+            .lines()
+            .filter(|line| line.split_whitespace().nth(1).is_some_and(|local| format!("{local} ").ends_with(&port)))
+            .filter(|line| line.split_whitespace().nth(3) == Some("01"))
+            .count()
     }
 
     fn connect(&self) -> TcpStream {
@@ -88,8 +115,9 @@ fn health_is_the_loops_answer_and_readiness_that_all_was_tried() {
 
 #[test]
 fn a_loop_that_has_ended_is_not_healthy() {
-    let sights = Sights { post: inbox(1).0, book: Arc::<Book>::default(), readiness: Arc::<Readiness>::default() };
-    let scene = Scene { web: Web::serve(&loopback(), sights.clone()).unwrap(), sights };
+    let sights =
+        Sights { post: inbox(1).0, book: Arc::<Book>::default(), readiness: Arc::<Readiness>::default(), recent: Arc::default() };
+    let scene = Scene { web: Web::serve(&loopback(), sights.clone()).unwrap(), sights, shown: Arc::default() };
     for path in ["/healthz", "/readyz", "/metrics"] {
         let answer = scene.ask(&format!("GET {path}"));
         assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("the daemon is ending\n"), "{answer}");
@@ -150,4 +178,83 @@ fn an_address_in_use_is_told_with_its_place() {
     let address = scene.web.address();
     drop(scene);
     assert!(TcpStream::connect(address).is_err(), "nobody listens there any more");
+}
+
+/// The looks that come in, and whether the stream has ended.
+fn events(stream: &mut TcpStream, upto: usize) -> (Vec<String>, bool) {
+    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = stream.read(&mut buffer).unwrap_or(0);
+        text.extend_from_slice(&buffer[..read]);
+        let all = String::from_utf8_lossy(&text).into_owned();
+        let found: Vec<String> = all.lines().filter_map(|line| line.strip_prefix("event: ")).map(str::to_owned).collect();
+        if read == 0 || found.len() >= upto {
+            return (found, read == 0);
+        }
+    }
+}
+
+#[test]
+fn who_watches_gets_everything_and_then_each_new_look_for_as_long_as_he_reads() {
+    let scene = Scene::new();
+    let mut stream = scene.connect();
+    let start = Instant::now();
+    write!(stream, "GET /events HTTP/1.1\r\nHost: liege\r\n\r\n").unwrap();
+    // More than a visit lasts for everybody else.
+    let looks = usize::try_from(visit::VISIT.as_secs()).unwrap() + 3;
+    let (found, ended) = events(&mut stream, looks);
+    assert!(!ended && start.elapsed() > visit::VISIT, "{found:?}");
+    assert_eq!((found[0].as_str(), found[1].as_str(), found.len()), ("whole", "look", looks));
+}
+
+#[test]
+fn who_watches_and_does_not_read_is_put_out() {
+    let scene = Scene::new();
+    // A loop with so much to show that no buffer takes it for long.
+    let mut slow = scene.connect();
+    write!(slow, "GET /events HTTP/1.1\r\nHost: liege\r\n\r\n").unwrap();
+    scene.show_much();
+    let start = Instant::now();
+    while scene.watchers() > 0 || start.elapsed() < Duration::from_secs(1) {
+        assert!(start.elapsed() < Duration::from_secs(60), "he is still there");
+        assert!(scene.ask("GET /healthz").starts_with("HTTP/1.1 200 "), "nobody else suffers");
+    }
+}
+
+#[test]
+fn so_many_may_watch_and_the_others_are_answered_nonetheless() {
+    let scene = Scene::new();
+    let mut watching: Vec<TcpStream> = (0..live::WATCHERS).map(|_| scene.connect()).collect();
+    for stream in &mut watching {
+        write!(stream, "GET /events HTTP/1.1\r\nHost: liege\r\n\r\n").unwrap();
+        assert_eq!(events(stream, 1).0[0], "whole");
+    }
+    let answer = scene.ask("GET /events");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("watch already"), "{answer}");
+    assert!(scene.ask("GET /metrics").starts_with("HTTP/1.1 200 "));
+    drop(watching);
+    let start = Instant::now();
+    loop {
+        let mut stream = scene.connect();
+        write!(stream, "GET /events HTTP/1.1\r\nHost: liege\r\n\r\n").unwrap();
+        if events(&mut stream, 1).0.first().is_some_and(|first| first == "whole") {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "their places are free again");
+    }
+}
+
+#[test]
+fn the_page_needs_nothing_from_anywhere_else() {
+    let scene = Scene::new();
+    for (path, kind) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
+        let answer = scene.ask(&format!("GET {path}"));
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.contains(&format!("content-type: {kind}; charset=utf-8")),
+            "{answer}"
+        );
+        assert!(answer.contains("content-security-policy: default-src 'none'; style-src 'self'"), "{answer}");
+        let body = answer.split_once("\r\n\r\n").unwrap().1.replace("http://www.w3.org/2000/svg", "");
+        assert!(!body.contains("://") && !body.contains("innerHTML") && !body.contains("POST"), "{path}");
+    }
 }

@@ -1,0 +1,197 @@
+//! What the page shows beside the snapshot: the last ends of vassals, and how long the last checks of each mount took.
+//!
+//! Told by the loop, read by the listener; the lock is held for as long as a number is written, or as what one page shows is copied.
+//! Bounded: so many ends, so many checks of a mount, and what is gone is forgotten.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use liege_core::{Action, Cause, Event, Health, Name, Note};
+use serde::Serialize;
+
+/// Ends that are kept of all vassals together.
+const ENDS: usize = 50;
+/// Checks that are kept of each mount: a minute of them, with the usual interval.
+pub(super) const CHECKS: usize = 60;
+
+/// One end.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct End {
+    /// Seconds since 1970.
+    pub(super) at: f64,
+    pub(super) vassal: Name,
+    /// The word of the closed list.
+    pub(super) cause: &'static str,
+    /// A sentence that everybody may read.
+    pub(super) what: String,
+    /// The vassal failed; else it was asked to end.
+    pub(super) failed: bool,
+    /// Seconds.
+    pub(super) lived: f64,
+    /// Seconds until it is tried again; null: it is not wanted any more.
+    pub(super) again_in: Option<f64>,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(crate) struct Recent(Mutex<Memory>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    ends: VecDeque<End>,
+    vassals: HashMap<Name, OfVassal>,
+}
+
+#[derive(Debug, Default)]
+struct OfVassal {
+    last_failure: Option<End>,
+    /// By path, microseconds each.
+    checks: HashMap<String, VecDeque<u64>>,
+}
+
+impl Recent {
+    /// Something happened, and the core will be told.
+    pub(crate) fn see(&self, event: &Event) {
+        let Event::Probed { vassal, path, probed, .. } = event else { return };
+        if matches!(probed.health, Health::Unknown { .. }) {
+            return;
+        }
+        let mut memory = self.lock();
+        // Only those that are watched, not what a life that is over has still to say.
+        if let Some(checks) = memory.vassals.get_mut(vassal).and_then(|of| of.checks.get_mut(path)) {
+            if checks.len() == CHECKS {
+                checks.pop_front();
+            }
+            checks.push_back(probed.micros);
+        }
+    }
+
+    /// The core says what is to be done.
+    pub(crate) fn hear(&self, action: &Action) {
+        match action {
+            // None are watched while a vassal is rebuilt, which is when one wants to see how they were.
+            Action::Watch { vassal, checks, .. } if !checks.is_empty() => {
+                let mut memory = self.lock();
+                let of = memory.vassals.entry(vassal.clone()).or_default();
+                of.checks.retain(|path, _| checks.iter().any(|check| check.path == *path));
+                checks.iter().for_each(|check| _ = of.checks.entry(check.path.clone()).or_default());
+            }
+            Action::Note(Note::Ended { vassal, cause, lived, again_in }) => {
+                let end = End {
+                    at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+                    vassal: vassal.clone(),
+                    cause: cause.word(),
+                    what: for_everybody(cause),
+                    failed: cause.is_failure(),
+                    lived: lived.as_secs_f64(),
+                    again_in: again_in.as_ref().map(Duration::as_secs_f64),
+                };
+                let mut memory = self.lock();
+                if end.failed {
+                    memory.vassals.entry(vassal.clone()).or_default().last_failure = Some(end.clone());
+                }
+                memory.ends.truncate(ENDS - 1);
+                memory.ends.push_front(end);
+            }
+            Action::Note(Note::Gone { vassal }) => drop(self.lock().vassals.remove(vassal)),
+            _ => {}
+        }
+    }
+
+    /// The last ends, the newest first.
+    pub(super) fn ends(&self) -> Vec<End> {
+        self.lock().ends.iter().cloned().collect()
+    }
+
+    /// Why a vassal last failed.
+    pub(super) fn last_failure(&self, vassal: &str) -> Option<End> {
+        self.lock().vassals.get(vassal)?.last_failure.clone()
+    }
+
+    /// How many microseconds the last checks of a mount took, the newest last.
+    pub(super) fn checks(&self, vassal: &str, path: &str) -> Vec<u64> {
+        let memory = self.lock();
+        let checks = memory.vassals.get(vassal).and_then(|of| of.checks.get(path));
+        checks.map(|checks| checks.iter().copied().collect()).unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The sentence of a cause without what a vassal's file may want hidden: the words of its commands and of their errors.
+fn for_everybody(cause: &Cause) -> String {
+    match cause {
+        Cause::Exit { .. }
+        | Cause::Signal { .. }
+        | Cause::InitKilled { .. }
+        | Cause::MountpointDead { .. }
+        | Cause::MountpointHung { .. }
+        | Cause::MountpointGone { .. }
+        | Cause::ReadyTimeout
+        | Cause::HeartbeatLost
+        | Cause::ConfigChanged
+        | Cause::Vanished
+        | Cause::Requested
+        | Cause::Protocol => cause.to_string(),
+        Cause::HookFailed { .. } => "a step of its start or end failed; the log says which".to_owned(),
+        Cause::HookTimeout { .. } => "a step of its start or end did not end in time; the log says which".to_owned(),
+        Cause::ExecFailed { .. } => "its program could not be started; the log says why".to_owned(),
+        Cause::SpawnFailed { .. } => "it could not be cloned; the log says why".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use liege_core::{Check, Probed};
+
+    use super::*;
+
+    fn ended(vassal: &str, cause: Cause) -> Action {
+        Action::Note(Note::Ended { vassal: vassal.into(), cause, lived: Duration::from_secs(2), again_in: Some(Duration::ZERO) })
+    }
+
+    fn watch(paths: &[&str]) -> Action {
+        let second = Duration::from_secs(1);
+        let checks = paths.iter().map(|path| Check { path: (*path).to_owned(), interval: second, timeout: second });
+        Action::Watch { vassal: "a".into(), birth: 1, checks: checks.collect() }
+    }
+
+    fn probed(path: &str, health: Health, micros: u64) -> Event {
+        let probed = Probed { micros, ..Probed::of(health) };
+        Event::Probed { vassal: "a".into(), birth: 1, path: path.to_owned(), probed }
+    }
+
+    #[test]
+    fn the_last_ends_are_kept_and_tell_no_secret() {
+        let recent = Recent::default();
+        (0..60).for_each(|code| recent.hear(&ended("a", Cause::Exit { code })));
+        recent.hear(&ended("b", Cause::HookFailed { what: "exec mysql -psecret (b.ini:3): ENOENT".into() }));
+        recent.hear(&ended("b", Cause::ConfigChanged));
+        let ends = recent.ends();
+        assert_eq!((ends.len(), ends[0].cause, ends[2].what.as_str()), (50, "config_changed", "the app exited with status 59"));
+        let last = recent.last_failure("b").unwrap();
+        assert_eq!((last.cause, last.what.contains("secret")), ("hook_failed", false), "{last:?}");
+        recent.hear(&Action::Note(Note::Gone { vassal: "b".into() }));
+        assert_eq!(recent.last_failure("b"), None);
+    }
+
+    #[test]
+    fn the_last_checks_of_what_is_watched_are_kept() {
+        let recent = Recent::default();
+        recent.see(&probed("/app", Health::Healthy, 1));
+        assert_eq!(recent.checks("a", "/app"), [0; 0], "nobody watches it");
+        recent.hear(&watch(&["/app", "/other"]));
+        (0..100).for_each(|micros| recent.see(&probed("/app", Health::Healthy, micros)));
+        recent.see(&probed("/app", Health::Unknown { errno: 3 }, 7));
+        assert_eq!(recent.checks("a", "/app"), (40..100).collect::<Vec<u64>>());
+        // While it is rebuilt they are kept; a path that is watched no more is forgotten.
+        recent.hear(&watch(&[]));
+        recent.hear(&watch(&["/app"]));
+        assert_eq!((recent.checks("a", "/app").len(), recent.checks("a", "/other").len()), (CHECKS, 0));
+    }
+}

@@ -1,0 +1,203 @@
+//! What the page is told: totals, those vassals that need eyes first, the last ends. Bounded, however many vassals there are.
+
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use liege_core::{Phase, VassalView, View};
+use serde::Serialize;
+
+use super::recent::{End, Recent};
+
+/// Vassals shown. Who needs eyes comes first.
+pub(super) const ROWS: usize = 200;
+/// Mounts shown of each.
+const MOUNTS: usize = 8;
+
+/// One look.
+#[derive(Debug, Serialize)]
+pub(super) struct Status<'a> {
+    /// Seconds since 1970.
+    at: f64,
+    /// Seconds since the daemon started.
+    uptime: f64,
+    version: &'static str,
+    shutting_down: bool,
+    /// Vassals there are.
+    vassals: usize,
+    up: usize,
+    /// Those that are down and not because somebody stopped them.
+    down: usize,
+    /// Watched mounts, and those of them that do not answer.
+    mounts: usize,
+    mounts_ill: usize,
+    phases: BTreeMap<&'static str, usize>,
+    /// Files with mistakes, with and without a vassal that runs.
+    bad_files: Vec<&'a str>,
+    rows: Vec<Row<'a>>,
+    /// Vassals that are not among the rows.
+    hidden: usize,
+    ends: Vec<End>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    phase: &'static str,
+    /// It needs eyes.
+    ill: bool,
+    ready: bool,
+    /// Seconds it has been in its phase.
+    since: f64,
+    /// Seconds until it is tried again.
+    retry_in: Option<f64>,
+    failures: u32,
+    ends: u64,
+    bad_file: bool,
+    last_failure: Option<End>,
+    mounts: Vec<Mount<'a>>,
+    mounts_hidden: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Mount<'a> {
+    path: &'a str,
+    state: &'static str,
+    /// None before the first answer.
+    micros: Option<u64>,
+    /// The last checks, in microseconds; left out where the page knows them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recent: Option<Vec<u64>>,
+}
+
+/// The look as JSON. `whole`: with the checks from before, for a page that has just been opened.
+pub(super) fn json(view: &View, recent: &Recent, whole: bool) -> String {
+    serde_json::to_string(&status(view, recent, whole)).unwrap_or_default() // no key in it is anything but a text
+}
+
+fn status<'a>(view: &'a View, recent: &Recent, whole: bool) -> Status<'a> {
+    let mut phases = BTreeMap::new();
+    view.vassals.iter().for_each(|vassal| *phases.entry(vassal.phase.word()).or_default() += 1);
+    let mounts = || view.vassals.iter().flat_map(|vassal| &vassal.mounts);
+    let with_vassal = view.vassals.iter().filter(|vassal| vassal.config_error.is_some()).map(|vassal| &*vassal.name);
+    let bad_files = with_vassal.chain(view.unusable.iter().map(|(name, _)| &**name)).take(ROWS).collect();
+    let mut shown: Vec<&VassalView> = view.vassals.iter().collect();
+    shown.sort_by_key(|vassal| (rank(vassal), &vassal.name));
+    let hidden = shown.len().saturating_sub(ROWS);
+    Status {
+        at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+        uptime: (view.now - liege_core::Time(0)).as_secs_f64(),
+        version: env!("CARGO_PKG_VERSION"),
+        shutting_down: view.shutting_down,
+        vassals: view.vassals.len(),
+        up: view.vassals.iter().filter(|vassal| is_up(vassal)).count(),
+        down: view.vassals.iter().filter(|vassal| rank(vassal) == Rank::Down).count(),
+        mounts: mounts().count(),
+        mounts_ill: mounts().filter(|mount| is_ill(mount.word())).count(),
+        phases,
+        bad_files,
+        rows: shown.into_iter().take(ROWS).map(|vassal| row(view, vassal, recent, whole)).collect(),
+        hidden,
+        ends: recent.ends(),
+    }
+}
+
+fn row<'a>(view: &View, vassal: &'a VassalView, recent: &Recent, whole: bool) -> Row<'a> {
+    let mounts = vassal.mounts.iter().take(MOUNTS).map(|mount| Mount {
+        path: &mount.path,
+        state: mount.word(),
+        micros: mount.health.map(|_| mount.micros),
+        recent: whole.then(|| recent.checks(&vassal.name, &mount.path)),
+    });
+    Row {
+        name: &vassal.name,
+        phase: vassal.phase.word(),
+        ill: rank(vassal) < Rank::Well,
+        ready: vassal.ready,
+        since: (view.now - vassal.since).as_secs_f64(),
+        retry_in: vassal.retry_at.map(|at| (at - view.now).as_secs_f64()),
+        failures: vassal.failures,
+        ends: vassal.restarts.iter().map(|(_, count)| count).sum(),
+        bad_file: vassal.config_error.is_some(),
+        last_failure: recent.last_failure(&vassal.name),
+        mounts: mounts.collect(),
+        mounts_hidden: vassal.mounts.len().saturating_sub(MOUNTS),
+    }
+}
+
+/// Who needs eyes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Down,
+    Ill,
+    Well,
+}
+
+fn rank(vassal: &VassalView) -> Rank {
+    let ill = vassal.failures > 0 || vassal.config_error.is_some() || vassal.mounts.iter().any(|mount| is_ill(mount.word()));
+    match vassal.phase {
+        Phase::Waiting | Phase::Stopping | Phase::Killing => Rank::Down,
+        Phase::Spawning | Phase::Preparing if vassal.failures > 0 => Rank::Down,
+        _ if ill => Rank::Ill,
+        _ => Rank::Well,
+    }
+}
+
+fn is_up(vassal: &VassalView) -> bool {
+    matches!(vassal.phase, Phase::Running | Phase::Reloading)
+}
+
+/// One that nobody has asked yet is not.
+fn is_ill(state: &str) -> bool {
+    !matches!(state, "healthy" | "unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use liege_core::{Health, MountView, Time};
+
+    use super::*;
+    use crate::testing::vassal;
+
+    #[test]
+    fn those_who_need_eyes_come_first() {
+        let mut ill = vassal("a-hung.ini", Phase::Running);
+        ill.mounts = vec![MountView { health: Some(Health::Hung), ..MountView::new("/app") }, MountView::new("/new")];
+        let mut bad = vassal("c-bad.ini", Phase::Running);
+        bad.config_error = Some("c-bad.ini:3:7: \"secret\" is no option".into());
+        let mut down = vassal("z-down.ini", Phase::Waiting);
+        (down.failures, down.retry_at, down.restarts) = (3, Some(Time(9_000_000)), vec![("exit".into(), 2), ("oom".into(), 1)]);
+        let view = View {
+            now: Time(7_000_000),
+            vassals: vec![ill, vassal("b-well.ini", Phase::Running), bad, down],
+            unusable: vec![("never.ini".into(), "never.ini:1:1: \"secret\"".into())],
+            ..View::default()
+        };
+        let text = json(&view, &Recent::default(), true);
+        assert!(!text.contains("secret"), "{text}");
+        let look: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let names: Vec<&str> = look["rows"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["z-down.ini", "a-hung.ini", "c-bad.ini", "b-well.ini"]);
+        let ill: Vec<bool> = look["rows"].as_array().unwrap().iter().map(|row| row["ill"].as_bool().unwrap()).collect();
+        assert_eq!(ill, [true, true, true, false]);
+        for (key, number) in [("vassals", 4), ("up", 3), ("down", 1), ("mounts", 2), ("mounts_ill", 1), ("hidden", 0)] {
+            assert_eq!(look[key], number, "{key}: {text}");
+        }
+        assert_eq!(look["bad_files"], serde_json::json!(["c-bad.ini", "never.ini"]));
+        assert_eq!((&look["rows"][0]["retry_in"], &look["rows"][0]["ends"]), (&2.0.into(), &3.into()));
+        assert_eq!(look["rows"][1]["mounts"][0]["recent"], serde_json::json!([]));
+        let short: serde_json::Value = serde_json::from_str(&json(&view, &Recent::default(), false)).unwrap();
+        assert!(short["rows"][1]["mounts"][0].get("recent").is_none());
+    }
+
+    #[test]
+    fn a_look_stays_small_however_many_there_are() {
+        let view =
+            View { vassals: (0..10_000).map(|n| vassal(&format!("v{n:05}.ini"), Phase::Running)).collect(), ..View::default() };
+        let text = json(&view, &Recent::default(), true);
+        assert!(text.len() < 100_000, "{}", text.len());
+        let look: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&look["vassals"], &look["hidden"]), (&10_000.into(), &(10_000 - ROWS).into()));
+    }
+}
