@@ -26,7 +26,10 @@ fn the_status_page_shows_how_it_is() {
         emperor.write("never.ini", "[vassal]\ncommand = /bin/sleep 1000\nuid = s3cret\n");
         // One whose mount hangs, and is left alone for long.
         let hangs = ZipApp::new(host, "archive", "text");
-        emperor.write("hangs.ini", &format!("{}mountpoint-check-timeout = 0.2\nmountpoint-check-tolerance = 1000\n", hangs.checked()));
+        emperor.write(
+            "hangs.ini",
+            &format!("{}mountpoint-check-timeout = 0.2\nmountpoint-check-tolerance = 1000\n", hangs.checked()),
+        );
         served(hangs.port, "text", LONG);
         emperor.vassal("hangs.ini").process("fuse-zip").kill(Signal::SIGSTOP);
         let hung = format!(r#"liege_mountpoint_up{{vassal="hangs.ini",mountpoint="{}",state="hung"}}"#, hangs.mount.display());
