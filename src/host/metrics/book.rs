@@ -119,7 +119,8 @@ impl Book {
                     }
                 });
             }
-            Note::Gone { vassal } => self.failed(|failed| _ = failed.down.remove(vassal)),
+            // Whoever starts it again ends no failure.
+            Note::Suspended { vassal } | Note::Gone { vassal } => self.failed(|failed| _ = failed.down.remove(vassal)),
             Note::Mount { state, .. } => _ = self.mountpoint_changes.get_or_create(&[("state", state.clone())]).inc(),
             Note::BadConfig { .. } => _ = self.config_errors.inc(),
             Note::Storm { .. } => _ = self.storms.inc(),
@@ -215,6 +216,10 @@ mod tests {
         book.hear(at(650), &ended(Cause::Exit { code: 1 }), false);
         book.hear(at(700), &started(), true);
         assert_eq!(recovered(&book), (1, 100));
+        // One that was stopped while it waited is started when somebody wants it.
+        book.hear(at(710), &ended(Cause::Exit { code: 1 }), false);
+        book.hear(at(720), &Note::Suspended { vassal: "a.ini".into() }, false);
+        book.hear(at(790), &started(), true);
         // One that is gone never comes back.
         book.hear(at(800), &ended(Cause::Exit { code: 1 }), false);
         book.hear(at(800), &Note::Gone { vassal: "a.ini".into() }, false);

@@ -88,6 +88,7 @@ impl Everything {
         pen.restarts(&self.view)?;
         pen.mounts(&self.view)?;
         let known = [
+            Phase::Suspended,
             Phase::Waiting,
             Phase::Spawning,
             Phase::Preparing,
