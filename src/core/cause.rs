@@ -29,6 +29,11 @@ pub enum Cause {
         /// What it led to.
         what: String,
     },
+    /// A control daemon ended, and with it the instance.
+    DaemonEnded {
+        /// The sentence: which, how, and its line.
+        what: String,
+    },
     /// The daemon of a watched mount is dead.
     MountpointDead {
         /// The mount's path.
@@ -95,6 +100,7 @@ impl Cause {
             Self::Signal { .. } => "signal",
             Self::InitKilled { .. } => "init_killed",
             Self::Oom { .. } => "oom",
+            Self::DaemonEnded { .. } => "daemon_ended",
             Self::MountpointDead { .. } => "mountpoint_dead",
             Self::MountpointHung { .. } => "mountpoint_hung",
             Self::MountpointGone { .. } => "mountpoint_gone",
@@ -120,6 +126,7 @@ impl Cause {
             | Self::Signal { .. }
             | Self::InitKilled { .. }
             | Self::Oom { .. }
+            | Self::DaemonEnded { .. }
             | Self::MountpointDead { .. }
             | Self::MountpointHung { .. }
             | Self::MountpointGone { .. }
@@ -139,7 +146,7 @@ impl Cause {
         match self {
             Self::Exit { code } => *code == 128 + SIGKILL, // a shell that tells of its child
             Self::Signal { signal } | Self::InitKilled { signal } => *signal == SIGKILL,
-            Self::MountpointDead { .. } | Self::HookFailed { .. } => true,
+            Self::MountpointDead { .. } | Self::DaemonEnded { .. } | Self::HookFailed { .. } => true,
             Self::Oom { .. }
             | Self::MountpointHung { .. }
             | Self::MountpointGone { .. }
@@ -184,9 +191,11 @@ impl std::fmt::Display for Cause {
             }
             Self::MountpointHung { path, what } => write!(f, "the mount at {path} hangs: {what}"),
             Self::MountpointGone { path, what } => write!(f, "the mount at {path} is gone: {what}"),
-            Self::HookFailed { what } | Self::HookTimeout { what } | Self::ExecFailed { what } | Self::SpawnFailed { what } => {
-                f.write_str(what)
-            }
+            Self::DaemonEnded { what }
+            | Self::HookFailed { what }
+            | Self::HookTimeout { what }
+            | Self::ExecFailed { what }
+            | Self::SpawnFailed { what } => f.write_str(what),
             Self::ReadyTimeout => f.write_str("the app did not get ready in time"),
             Self::HeartbeatLost => f.write_str("the app's heartbeat stopped"),
             Self::ConfigChanged => f.write_str("its jail was changed"),

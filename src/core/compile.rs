@@ -10,12 +10,12 @@
 //! after it. Names that only the new root can tell are found after `as-root`, whose hooks may still change its files.
 
 use liege_plan::{
-    Act, App, AppLimits, Limits, Log, Mount, MountFlags, Names, Phase, Plan, Program, Reload, Sink, Step, Umount, Unshare, Uwsgi,
-    VERSION, Wait,
+    Act, App, AppLimits, Daemon, DaemonPidfile, Limits, Log, Mount, MountFlags, Names, Phase, Plan, Program, Reload, Sink, Step,
+    Umount, Unshare, Uwsgi, VERSION, Wait,
 };
 use liege_spec::{
-    Account, AppSpec, Asked, Hook, HookPhase, Identity, Jail, LogRules, LogTo, Namespaces, Origin, ProcessLimits, ProgramSpec,
-    VassalConfig, VassalSpec, Verb, capability_names,
+    Account, AppSpec, Asked, AttachedDaemon, Hook, HookPhase, Identity, Jail, LogRules, LogTo, Namespaces, Origin, Pidfile,
+    ProcessLimits, ProgramSpec, VassalConfig, VassalSpec, Verb, capability_names,
 };
 
 use crate::mounts;
@@ -396,7 +396,18 @@ fn limits(limits: &ProcessLimits) -> AppLimits {
 }
 
 fn app(spec: &VassalSpec, around: Surroundings<'_>, set_by_hooks: &[String]) -> Result<App, CompileError> {
-    let AppSpec { program, chdir, env, unenv, umask, no_new_privs, limits: bounds, stop_signal, reload_signal } = &spec.app;
+    let AppSpec {
+        program,
+        chdir,
+        env,
+        unenv,
+        umask,
+        no_new_privs,
+        limits: bounds,
+        stop_signal,
+        reload_signal,
+        daemons: attached,
+    } = &spec.app;
     let wears_it = matches!(program, ProgramSpec::Command(_) | ProgramSpec::Shell(_));
     let program = match program {
         ProgramSpec::Uwsgi { binary, options } => Program::Uwsgi(uwsgi(binary, options, set_by_hooks, around)?),
@@ -418,7 +429,28 @@ fn app(spec: &VassalSpec, around: Surroundings<'_>, set_by_hooks: &[String]) -> 
         stop_signal: *stop_signal,
         reload_signal: *reload_signal,
         stop_timeout_ms: millis(spec.timeouts.stop),
+        daemons: attached.iter().map(|asked| daemon(&asked.value)).collect(),
     })
+}
+
+fn daemon(asked: &AttachedDaemon) -> Daemon {
+    let AttachedDaemon { command, pidfile, control, uid, gid, chdir, stop_signal, reload_signal, notify, max_throttle } = asked;
+    Daemon {
+        command: command.clone(),
+        pidfile: pidfile.as_ref().map(|Pidfile { path, patience, written_for_it }| DaemonPidfile {
+            path: path.clone(),
+            patience_s: patience.as_secs(),
+            written_for_it: *written_for_it,
+        }),
+        control: *control,
+        uid: *uid,
+        gid: *gid,
+        chdir: chdir.clone(),
+        stop_signal: *stop_signal,
+        reload_signal: *reload_signal,
+        notify: *notify,
+        max_throttle_s: max_throttle.as_secs(),
+    }
 }
 
 fn uwsgi(

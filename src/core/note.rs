@@ -66,6 +66,10 @@ pub enum Note {
     Tolerated { vassal: Name, what: String },
     /// The kernel's OOM killer was at work in its control groups.
     OomKilled { vassal: Name, kills: u64 },
+    /// An attached daemon runs.
+    DaemonStarted { vassal: Name, pid: i32, daemon: String },
+    /// An attached daemon ended, or could not be started.
+    DaemonEnded { vassal: Name, what: String, again_in: Duration },
     /// A daemon of the vassal died.
     OrphanDied { vassal: Name, pid: i32, how: String },
     /// So many more died, too fast to be named.
@@ -97,6 +101,7 @@ impl Note {
             | Self::StormOver { .. }
             | Self::Suspended { .. }
             | Self::Gone { .. }
+            | Self::DaemonStarted { .. }
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => Level::Info,
             Self::Ended { cause, .. } | Self::Destroying { why: cause, .. } => {
@@ -113,7 +118,7 @@ impl Note {
                     Level::Warn
                 }
             }
-            Self::Tolerated { .. } | Self::OomKilled { .. } => Level::Warn,
+            Self::Tolerated { .. } | Self::OomKilled { .. } | Self::DaemonEnded { .. } => Level::Warn,
             Self::LeftBehind { found, .. } if found.is_empty() => Level::Info,
             Self::LeftBehind { .. }
             | Self::Lingers { .. }
@@ -147,6 +152,8 @@ impl Note {
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OomKilled { .. }
+            | Self::DaemonStarted { .. }
+            | Self::DaemonEnded { .. }
             | Self::OrphanDied { .. }
             | Self::OrphansDied { .. }
             | Self::BadConfig { .. } => "vassal",
@@ -177,6 +184,8 @@ impl Note {
             Self::Gone { .. } => "gone",
             Self::Tolerated { .. } => "tolerated",
             Self::OomKilled { .. } => "oom_killed",
+            Self::DaemonStarted { .. } => "daemon_started",
+            Self::DaemonEnded { .. } => "daemon_ended",
             Self::OrphanDied { .. } => "orphan_died",
             Self::OrphansDied { .. } => "orphans_died",
             Self::Mount { .. } => "mount",
@@ -209,6 +218,8 @@ impl Note {
             | Self::Gone { vassal }
             | Self::Tolerated { vassal, .. }
             | Self::OomKilled { vassal, .. }
+            | Self::DaemonStarted { vassal, .. }
+            | Self::DaemonEnded { vassal, .. }
             | Self::OrphanDied { vassal, .. }
             | Self::OrphansDied { vassal, .. }
             | Self::Mount { vassal, .. }
@@ -238,6 +249,8 @@ impl Note {
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OomKilled { .. }
+            | Self::DaemonStarted { .. }
+            | Self::DaemonEnded { .. }
             | Self::OrphanDied { .. }
             | Self::OrphansDied { .. }
             | Self::Mount { .. }
@@ -294,6 +307,9 @@ impl std::fmt::Display for Note {
             Self::Gone { .. } => f.write_str("gone"),
             Self::Tolerated { what, .. } => f.write_str(what),
             Self::OomKilled { kills, .. } => write!(f, "out of memory: the kernel's OOM killer took {kills} of its processes"),
+            Self::DaemonStarted { pid, daemon, .. } => write!(f, "daemon started (pid {pid} in its namespace): {daemon}"),
+            Self::DaemonEnded { what, again_in, .. } if again_in.is_zero() => write!(f, "{what}; starts again now"),
+            Self::DaemonEnded { what, again_in, .. } => write!(f, "{what}; starts again in {}", seconds(*again_in)),
             Self::OrphanDied { pid, how, .. } => write!(f, "daemon with pid {pid} in its namespace {how}"),
             Self::OrphansDied { count, .. } => write!(f, "{count} more processes died that nobody in it waited for"),
             Self::Mount { path, state, detail, .. } if detail.is_empty() => write!(f, "{path} is {state}"),

@@ -44,7 +44,7 @@ impl OomKills {
 pub(crate) fn tells_of_a_kill(report: &FromInit) -> bool {
     match report {
         FromInit::AppExited { exit } | FromInit::OrphanDied { exit, .. } => is_kill(*exit),
-        FromInit::OrphansDied { .. } | FromInit::Failed { .. } => true,
+        FromInit::OrphansDied { .. } | FromInit::Failed { .. } | FromInit::Daemon { .. } => true,
         FromInit::Entered { .. } | FromInit::Started { .. } | FromInit::Said(_) | FromInit::MountsChanged { .. } => false,
     }
 }

@@ -17,6 +17,7 @@ use liege_sys::{
 use crate::{
     app::RunningApp,
     channel::{Channel, News},
+    daemons::Daemons,
     env::Env,
     life::Later,
     mounts::Mounts,
@@ -62,6 +63,10 @@ pub(crate) struct Init {
     pub(crate) job: Option<Job>,
     /// The app, from its fork until its end has been dealt with.
     pub(crate) app: Option<RunningApp>,
+    /// What runs beside the app.
+    pub(crate) daemons: Daemons,
+    /// Children that read a pidfile: their ends are no news.
+    pub(crate) lookers: Vec<i32>,
     /// The host asked us to stop, or a signal did before there was an app.
     pub(crate) stop: bool,
     /// The newest reload that was asked for and not begun.
@@ -97,6 +102,8 @@ impl Init {
             env: Env::inherited(),
             job: None,
             app: None,
+            daemons: Daemons::default(),
+            lookers: Vec::new(),
             stop: false,
             reload: None,
             orphans: Orphans::default(),
@@ -112,13 +119,15 @@ impl Init {
     /// [`End::HostGone`], found here and nowhere else.
     pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), End> {
         let now = Instant::now();
-        let dues = [self.mounts.silent_until(now), self.orphans.due(), self.output.due(now)];
+        let dues = [self.mounts.silent_until(now), self.orphans.due(), self.output.due(now), self.daemons.due(self.stop)];
         let until = deadline.into_iter().chain(dues.into_iter().flatten()).min();
         let timeout = until.map(|until| until.saturating_duration_since(now));
         let mut interests = vec![self.channel.interest(), Interest::readable(self.signals.as_fd())];
         if let Some(app) = &self.app {
             app.interests(&mut interests);
         }
+        let apps = interests.len();
+        self.daemons.interests(&mut interests);
         let others = interests.len();
         self.output.interests(now, &mut interests);
         let mounts = interests.len();
@@ -129,7 +138,7 @@ impl Init {
             self.hear()?;
         }
         // The app's words before its end: what it said last is still told in order.
-        if ready[2..others].contains(&true)
+        if ready[2..apps].contains(&true)
             && let Some(app) = &mut self.app
         {
             app.listen(&mut self.channel);
@@ -137,6 +146,7 @@ impl Init {
         if ready[1] {
             self.receive_signals();
         }
+        self.tend_daemons();
         self.orphans.tell(Instant::now(), &mut self.channel);
         if ready[others..mounts].contains(&true) {
             self.output.attend(&self.one_thread, &mut self.channel);

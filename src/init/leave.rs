@@ -32,6 +32,8 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
     let status = match end {
         End::App(exit) => {
             init.say(&FromInit::AppExited { exit });
+            // Whatever it answers: the host's end only makes this the last moment.
+            let _ = init.end_daemons();
             last_steps(init);
             status_of(exit)
         }

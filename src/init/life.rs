@@ -82,9 +82,13 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     drop(plan.steps);
     // Before the first start and not after it, so that a later start finds nothing other than the first one did.
     rights::trim(needed);
+    let daemons = init.lay_out_daemons(&plan.app)?;
     match init.start_app(plan.app)? {
         Started::Interrupted => Err(End::Stopped),
-        Started::Yes => Ok(()),
+        Started::Yes => {
+            init.take_daemons(daemons);
+            Ok(())
+        }
     }
 }
 
@@ -144,5 +148,9 @@ fn reload_app(init: &mut Init, reload: Reload) -> Result<(), End> {
         return Ok(()); // the stop, or the app's own end, is what comes next
     }
     init.later.at_exit = at_exit;
-    init.reload_app(app)
+    let daemons = init.lay_out_daemons(&app)?;
+    init.part_with_daemons(&daemons)?;
+    init.reload_app(app)?;
+    init.take_daemons(daemons);
+    Ok(())
 }

@@ -7,6 +7,7 @@
 mod accounts;
 mod app;
 mod channel;
+mod daemons;
 mod env;
 mod hint;
 mod identity;

@@ -30,6 +30,9 @@ pub(crate) const PLACE: i32 = 4;
 /// The source that outlives all others.
 pub(crate) const APP: &str = "app";
 
+/// That of all attached daemons together.
+pub(crate) const DAEMON: &str = "daemon";
+
 /// A child that could not be forked or was killed is not replaced sooner.
 const AGAIN: Duration = Duration::from_millis(500);
 

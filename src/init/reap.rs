@@ -24,7 +24,7 @@ impl Init {
         }
     }
 
-    /// Reaps everybody who ended: the step's child, the app, who writes the log, or an orphan the kernel left to us.
+    /// Reaps everybody who ended: the step's child, the app, a daemon, who writes the log, or an orphan the kernel left to us.
     pub(crate) fn reap(&mut self) {
         while let Some((pid, ended)) = wait::reap_any() {
             let exit = exit_of(ended);
@@ -34,7 +34,9 @@ impl Init {
                 // Its last words may still lie in the sockets.
                 app.listen(&mut self.channel);
                 app.ended = Some(exit);
-            } else if !self.output.ended(pid, exit == Exit::Code(0)) {
+            } else if let Some(looker) = self.lookers.iter().position(|looker| *looker == pid) {
+                self.lookers.swap_remove(looker);
+            } else if !self.output.ended(pid, exit == Exit::Code(0)) && !self.daemons.reaped(pid, exit) {
                 self.orphans.died(Instant::now(), pid, exit, &mut self.channel);
             }
         }

@@ -43,6 +43,8 @@ pub struct App {
     pub reload_signal: Option<i32>,
     /// Milliseconds it may take to end when it is replaced, before it is killed.
     pub stop_timeout_ms: u64,
+    /// What runs beside it.
+    pub daemons: Vec<crate::Daemon>,
 }
 
 /// What runs as the app.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Act, App, Exit, Identity, Limits, Log, Phase, Step};
+use crate::{Act, App, DaemonNews, Exit, Identity, Limits, Log, Phase, Step};
 
 /// Everything init needs to bring one vassal up. Nothing in it is decided later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +92,13 @@ pub enum FromInit {
         own_fuse: bool,
         /// Which entries of it. None: too many, or it is not known what was there before.
         changes: Option<Vec<MountChange>>,
+    },
+    /// Something happened to an attached daemon.
+    Daemon {
+        /// Its place in the list of the plan, or of the last reload.
+        index: u32,
+        /// What.
+        news: DaemonNews,
     },
     /// A process nobody waited for died: a daemon of the vassal, perhaps the one of a mount.
     OrphanDied {

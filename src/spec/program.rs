@@ -6,7 +6,7 @@ use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::Report;
 use crate::vassal_file::{has_checks, is_carried};
-use crate::{AppSpec, Asked, Code, ProcessLimits, ProgramSpec, limits, values};
+use crate::{AppSpec, Asked, Code, ProcessLimits, ProgramSpec, daemons, limits, values};
 
 /// Lines that did their work while the file was read; uwsgi must not do it again.
 const READ: [&str; 9] =
@@ -19,10 +19,7 @@ const OF_COMMANDS: [&str; 9] = ["cap", "chdir", "env", "limit-as", "limit-nproc"
 const SHARED: [&str; 4] = ["uid", "gid", "add-gid", "no-initgroups"];
 
 /// What shapes a process, and nobody carries out for a program that is not uwsgi.
-const NOT_YET: [(&str, &str); 14] = [
-    ("attach-control-daemon", DAEMONS),
-    ("attach-daemon", DAEMONS),
-    ("attach-daemon2", DAEMONS),
+const NOT_YET: [(&str, &str); 12] = [
     ("cpu-affinity", "it counts uwsgi's workers; name the processors: command = taskset -c 0,1 PROGRAM"),
     ("drop-after-apps", UWSGI_STAGES),
     ("drop-after-init", UWSGI_STAGES),
@@ -30,12 +27,13 @@ const NOT_YET: [(&str, &str); 14] = [
     ("exec-pre-app", UWSGI_STAGES),
     ("hook-post-app", UWSGI_STAGES),
     ("hook-pre-app", UWSGI_STAGES),
+    ("legion-attach-daemon", LEGION),
+    ("legion-smart-attach-daemon", LEGION),
+    ("legion-smart-attach-daemon2", LEGION),
     ("listen", ""),
     ("never-swap", "mlockall does not outlast the start of another program; the program must lock its memory itself"),
-    ("smart-attach-daemon", DAEMONS),
-    ("smart-attach-daemon2", DAEMONS),
 ];
-const DAEMONS: &str = "a hook may start a daemon, a vassal of its own supervises it";
+const LEGION: &str = "which machine of a legion is its lord is known to uwsgi alone; attach-daemon runs on each of them";
 const UWSGI_STAGES: &str = "it happens inside uwsgi";
 
 /// The app of a vassal.
@@ -68,6 +66,7 @@ pub(crate) fn raise(pairs: &[Pair], report: &mut Report) -> AppSpec {
         limits: if is_command { limits::raise(&options, report) } else { ProcessLimits::default() },
         stop_signal: stop_signal.unwrap_or(15),
         reload_signal,
+        daemons: if is_command { daemons::raise(&options, report) } else { Vec::new() },
     }
 }
 
@@ -140,7 +139,13 @@ fn did_its_work(pair: &Pair) -> bool {
 
 /// In a vassal with a command of its own, options for uwsgi reach nobody.
 fn warn_of_uwsgi_only(pairs: &[Pair], report: &mut Report) {
-    let mine = |key: &str| is_carried(key) || OF_COMMANDS.contains(&key) || SHARED.contains(&key) || key.starts_with("set-p");
+    let mine = |key: &str| {
+        is_carried(key)
+            || daemons::KEYS.contains(&key)
+            || OF_COMMANDS.contains(&key)
+            || SHARED.contains(&key)
+            || key.starts_with("set-p")
+    };
     for pair in pairs.iter().filter(|pair| !pair.placeholder && !mine(&pair.key) && !did_its_work(pair)) {
         if let Some((_, why)) = NOT_YET.iter().find(|(key, _)| *key == pair.key) {
             let mut refused = pair.error_at_key(

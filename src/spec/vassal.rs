@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asked, Cgroups, LogRules, LogTo, Namespaces, ProcessLimits};
+use crate::{Asked, AttachedDaemon, Cgroups, LogRules, LogTo, Namespaces, ProcessLimits};
 
 /// One file, understood twice: as for a first start, and as for a reload (`UWSGI_RELOADS` set, so `if-reload` is true).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -292,6 +292,8 @@ pub struct AppSpec {
     pub stop_signal: i32,
     /// `reload-signal`, `command` vassals only; None: restart in place.
     pub reload_signal: Option<i32>,
+    /// `attach-daemon` and its family, `command` vassals only.
+    pub daemons: Vec<Asked<AttachedDaemon>>,
 }
 
 /// What runs as the app.

@@ -2,7 +2,7 @@
 
 use liege_plan::{ToInit, describe_act};
 
-use super::{Life, Phase, SLOT, Vassal};
+use super::{Life, Phase, SLOT, Vassal, daemons::in_words};
 use crate::{Action, Cause, cause::errno_name, compile::compile, emperor::Context, timers::Timer};
 
 impl Vassal {
@@ -42,6 +42,7 @@ impl Vassal {
                             life.at_exit_steps = compiled.work.at_exit.iter().map(|s| describe_act(&s.act)).collect();
                             life.sources = compiled.origins;
                             life.at_exit_sources = compiled.at_exit_origins;
+                            life.daemons = in_words(&config.fresh);
                             life.running = Some(config);
                         }
                         self.news = false;

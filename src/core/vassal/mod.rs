@@ -10,6 +10,7 @@
 //! | `order.rs` | somebody asks: start, stop, restart, reload, clear |
 //! | `birth.rs` | a place to start is free; the clone lives, or failed |
 //! | `report.rs` | init said something |
+//! | `daemons.rs` | an attached daemon started or ended |
 //! | `health.rs` | a probe answered |
 //! | `clock.rs` | a timer is due |
 //! | `end.rs` | init was reaped |
@@ -21,6 +22,7 @@
 
 mod birth;
 mod clock;
+mod daemons;
 mod difference;
 mod end;
 mod health;
@@ -96,6 +98,8 @@ struct Life {
     /// Where the steps of the walk under way come from.
     sources: Vec<Source>,
     at_exit_sources: Vec<Source>,
+    /// The attached daemons, in words with their lines.
+    daemons: Vec<String>,
     /// The step of the walk under way.
     step: Option<u32>,
     /// The steps of the walk under way and of the end, in words.
@@ -138,6 +142,7 @@ impl Life {
             running: None,
             sources: Vec::new(),
             at_exit_sources: Vec::new(),
+            daemons: Vec::new(),
             step: None,
             steps: Vec::new(),
             at_exit_steps: Vec::new(),

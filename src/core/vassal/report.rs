@@ -22,6 +22,7 @@ impl Vassal {
             FromInit::Said(word) => self.said(word, cx),
             FromInit::AppExited { exit } => self.app_exited(exit, cx),
             FromInit::MountsChanged { own_fuse, changes } => self.mounts_changed(own_fuse, changes.as_deref(), cx),
+            FromInit::Daemon { index, news } => self.daemon_news(index, news, cx),
             FromInit::OrphanDied { pid, exit } => self.orphan_died(pid, exit, cx),
             FromInit::OrphansDied { count } => self.orphans_died(count, cx),
         }
@@ -323,7 +324,7 @@ impl Vassal {
         self.probe_now(cx);
     }
 
-    fn probe_now(&self, cx: &mut Context<'_>) {
+    pub(super) fn probe_now(&self, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Running | Phase::Reloading => {
                 if let Some(life) = self.life.as_ref().filter(|life| !life.mounts.is_empty()) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use liege_plan::{ToInit, describe_act};
 use liege_spec::{Diagnostic, VassalConfig};
 
-use super::{Phase, Vassal, difference::jail_difference};
+use super::{Phase, Vassal, daemons::in_words, difference::jail_difference};
 use crate::{Answer, Cause, Note, compile::compile_reload, emperor::Context, timers::Timer, view::first_mistake};
 
 impl Vassal {
@@ -118,6 +118,7 @@ impl Vassal {
         }
         if let Some(life) = &mut self.life {
             life.began = cx.now;
+            life.daemons = in_words(&wish.again);
             life.running = Some(wish);
             life.step = None;
             life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();

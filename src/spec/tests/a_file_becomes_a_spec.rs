@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use liege_spec::testing::TableLookup;
 use liege_spec::{
-    Account, HookPhase, LogRules, LogTo, Namespaces, ProcessLimits, ProgramSpec, Source, VassalSpec, Verb, read_vassal,
+    Account, AttachedDaemon, HookPhase, LogRules, LogTo, Namespaces, ProcessLimits, ProgramSpec, Source, VassalSpec, Verb,
+    read_vassal,
 };
 
 fn world() -> TableLookup {
@@ -272,6 +273,37 @@ fn no_bytes_make_it_fall_over() {
             let _ = diagnostic.to_string();
         }
     }
+}
+
+#[test]
+fn daemons_of_a_command_are_understood_as_uwsgi_does() {
+    let text = "command = a\nattach-daemon = redis-server --port 0 | cat\nattach-control-daemon = fuse-zip -f /a.zip /app\n\
+                smart-attach-daemon = /run/n.pid,3 nginx -c x\nsmart-attach-daemon2 = /run/m.pid memcached\n\
+                attach-daemon2 = cmd=a\\,b,pidfile=/p,freq=2,daemonize=1,control=1,uid=5,gid=6,chdir=/tmp,stopsignal=2,\
+                reloadsignal=HUP,notifypid=1,max_throttle=9\n";
+    let daemons = spec(text).app.daemons;
+    let lines: Vec<_> = daemons.iter().map(|daemon| daemon.at.line).collect();
+    assert_eq!(lines, [3, 4, 5, 6, 7]);
+    let short = |daemon: &AttachedDaemon| {
+        let pidfile = daemon.pidfile.as_ref();
+        let pidfile = pidfile.map(|file| (file.path.clone(), file.patience.as_secs(), file.written_for_it));
+        (daemon.command.clone(), pidfile, daemon.control)
+    };
+    let pidfile = |path: &str, patience, written| Some((path.to_owned(), patience, written));
+    assert_eq!(
+        daemons.iter().map(|daemon| short(&daemon.value)).collect::<Vec<_>>(),
+        [
+            ("redis-server --port 0 | cat".to_owned(), None, false),
+            ("fuse-zip -f /a.zip /app".to_owned(), None, true),
+            ("nginx -c x".to_owned(), pidfile("/run/n.pid", 3, false), false),
+            ("memcached".to_owned(), pidfile("/run/m.pid", 10, true), false),
+            ("a,b".to_owned(), pidfile("/p", 2, true), true),
+        ]
+    );
+    let keyed = &daemons[4].value;
+    assert_eq!((keyed.uid, keyed.gid, keyed.chdir.as_deref()), (Some(5), Some(6), Some("/tmp")));
+    assert_eq!((keyed.stop_signal, keyed.reload_signal, keyed.notify), (2, Some(1), true));
+    assert_eq!((keyed.max_throttle.as_secs(), daemons[0].value.max_throttle.as_secs()), (9, 300));
 }
 
 #[test]

@@ -99,6 +99,7 @@ impl Books {
                     | FromInit::Said(_)
                     | FromInit::AppExited { .. }
                     | FromInit::MountsChanged { .. }
+                    | FromInit::Daemon { .. }
                     | FromInit::OrphanDied { .. }
                     | FromInit::OrphansDied { .. } => {}
                 }

@@ -46,6 +46,7 @@ pub fn config(jail: u8, app: u8) -> VassalConfig {
             limits: ProcessLimits::default(),
             stop_signal: 15,
             reload_signal: None,
+            daemons: Vec::new(),
         },
         checks: vec![MountpointCheck {
             path: Asked::new("/app".into(), at(8, "mountpoint-check")),

@@ -72,6 +72,7 @@ pub fn app(program: Program) -> App {
         stop_signal: 15,
         reload_signal: None,
         stop_timeout_ms: 5_000,
+        daemons: Vec::new(),
     }
 }
 

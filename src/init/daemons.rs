@@ -1,0 +1,455 @@
+//! Daemons beside the app: started after it, started again when they end, ended with it.
+//!
+//! As uWSGI's master does: one in the foreground is our child; one that goes into the background is found by its pidfile and
+//! followed from then on. Its end is known at once (by a pidfd, whoever its parent is), not at the next look. One that ends soon after
+//! its start waits before the next, a second longer each time; a control daemon is not started again, its end is told.
+//!
+//! A pidfile says what somebody wrote into it, perhaps long ago: it counts only if its process lives and was born after the
+//! command that was to write it. It is read by a child, because a path may hang.
+//!
+//! Deliberately not here: what the end of a control daemon means for the vassal.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use liege_plan::{App, Daemon, DaemonNews, DaemonPidfile, Exit, FromInit, Identity, Place, Program};
+use liege_sys::{
+    Errno,
+    descendants::{kill, started},
+    fds, pidfd,
+    poll::{Interest, poll},
+    process::{self, Report},
+    signals::{SIGHUP, SIGKILL},
+    stream,
+};
+
+use crate::{
+    init::{End, Init},
+    output::DAEMON,
+    spawn::{self, Recipe},
+    walk::end_group,
+};
+
+/// One that ends sooner waits before it is started again.
+const SOON: Duration = Duration::from_secs(3);
+/// How long one that is asked to end may take, as uWSGI has it.
+const MERCY: Duration = Duration::from_secs(3);
+/// Between two looks at a pidfile that is not there yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// For one look.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// All daemons of the vassal.
+#[derive(Debug, Default)]
+pub(crate) struct Daemons(Vec<Attached>);
+
+#[derive(Debug)]
+struct Attached {
+    plan: Daemon,
+    recipe: Recipe,
+    state: State,
+    /// Ends soon after a start, in a row.
+    quick: u64,
+    began: Instant,
+    /// We have asked it to end: no news, and not started again.
+    dismissed: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// To be started then.
+    Due(Instant),
+    /// Our child.
+    Runs {
+        pid: i32,
+        report: Option<Report>,
+        ended: Option<Exit>,
+    },
+    /// Its command was started; its pidfile is looked for.
+    Begins {
+        command: i32,
+        born: Option<u64>,
+        ended: Option<Exit>,
+        look: Look,
+        until: Instant,
+    },
+    /// Found by its pidfile.
+    Followed {
+        pid: i32,
+        pidfd: OwnedFd,
+        born: Option<u64>,
+        ended: Option<Exit>,
+    },
+    /// The one that was followed is gone; perhaps it has an heir in its pidfile.
+    Lost {
+        exit: Option<Exit>,
+        born: Option<u64>,
+        look: Look,
+        until: Instant,
+    },
+    Over,
+}
+
+/// A look at a pidfile, made by a child.
+#[derive(Debug)]
+struct Look {
+    child: Option<(i32, OwnedFd)>,
+    next: Instant,
+}
+
+impl Daemons {
+    /// When to look after them. While the vassal is stopping nobody is started.
+    pub(crate) fn due(&self, stopping: bool) -> Option<Instant> {
+        self.0.iter().filter_map(|daemon| daemon.due(stopping)).min()
+    }
+
+    /// What tells of them.
+    pub(crate) fn interests<'a>(&'a self, all: &mut Vec<Interest<'a>>) {
+        for daemon in &self.0 {
+            match &daemon.state {
+                State::Followed { pidfd, .. } => all.push(Interest::readable(pidfd.as_fd())),
+                State::Begins { look: Look { child: Some((_, answer)), .. }, .. }
+                | State::Lost { look: Look { child: Some((_, answer)), .. }, .. } => {
+                    all.push(Interest::readable(answer.as_fd()));
+                }
+                State::Begins { .. } | State::Lost { .. } | State::Due(_) | State::Runs { .. } | State::Over => {}
+            }
+        }
+    }
+
+    /// A child of ours ended. Whether it was one of these.
+    pub(crate) fn reaped(&mut self, dead: i32, exit: Exit) -> bool {
+        self.0.iter_mut().any(|daemon| daemon.reaped(dead, exit))
+    }
+
+    fn are_gone(&self) -> bool {
+        self.0.iter().all(|daemon| !daemon.dismissed || matches!(daemon.state, State::Over))
+    }
+}
+
+impl Init {
+    /// Lays out the daemons of an app. None of them runs yet.
+    pub(crate) fn lay_out_daemons(&mut self, app: &App) -> Result<Daemons, End> {
+        let base = self.later.identity.clone();
+        let attached = app.daemons.iter().map(|plan| {
+            let recipe = Recipe::of(&as_app(app, plan, base.as_ref()), &self.env)?;
+            let now = Instant::now();
+            Ok(Attached { plan: plan.clone(), recipe, state: State::Due(now), quick: 0, began: now, dismissed: false })
+        });
+        attached.collect::<Result<_, &str>>().map(Daemons).map_err(|why| self.fail(Place::AppExec, 0, why))
+    }
+
+    /// Before the app is replaced: those in the foreground end, the others are told if they want to be.
+    pub(crate) fn part_with_daemons(&mut self, next: &Daemons) -> Result<(), End> {
+        for daemon in &mut self.daemons.0 {
+            let stays = daemon.plan.pidfile.is_some() && next.0.iter().any(|new| new.plan == daemon.plan);
+            let signal = daemon.plan.reload_signal;
+            if !stays {
+                daemon.dismiss(signal.unwrap_or(daemon.plan.stop_signal));
+            } else if daemon.plan.notify {
+                daemon.signal(signal.unwrap_or(SIGHUP));
+            }
+        }
+        self.await_daemons()
+    }
+
+    /// These from now on. Of the old ones only those are left that stay.
+    pub(crate) fn take_daemons(&mut self, mut next: Daemons) {
+        for daemon in &mut next.0 {
+            if let Some(old) = self.daemons.0.iter().position(|old| !old.dismissed && old.plan == daemon.plan) {
+                *daemon = self.daemons.0.swap_remove(old);
+            }
+        }
+        self.daemons = next;
+        self.tend_daemons();
+    }
+
+    /// At the end of the app: all are asked to end.
+    ///
+    /// # Errors
+    /// The host's end.
+    pub(crate) fn end_daemons(&mut self) -> Result<(), End> {
+        self.daemons.0.iter_mut().for_each(|daemon| daemon.dismiss(daemon.plan.stop_signal));
+        self.await_daemons()
+    }
+
+    /// Waits for those who were dismissed; kills who takes too long.
+    fn await_daemons(&mut self) -> Result<(), End> {
+        let deadline = Instant::now() + MERCY;
+        while !self.daemons.are_gone() {
+            if Instant::now() >= deadline {
+                let late = self.daemons.0.iter_mut().filter(|daemon| daemon.dismissed);
+                late.for_each(Attached::kill); // what does not die of it ends with the vassal
+                return Ok(());
+            }
+            self.turn(Some(deadline))?;
+        }
+        Ok(())
+    }
+
+    /// Looks after all of them.
+    pub(crate) fn tend_daemons(&mut self) {
+        if self.daemons.0.is_empty() {
+            return;
+        }
+        let mut daemons = std::mem::take(&mut self.daemons);
+        for (index, daemon) in (0..).zip(&mut daemons.0) {
+            while let Some(news) = daemon.tend(self) {
+                self.say(&FromInit::Daemon { index, news });
+            }
+        }
+        self.daemons = daemons;
+    }
+
+    /// Has a pidfile read.
+    fn look(&mut self, path: &str) -> Option<(i32, OwnedFd)> {
+        let (ours, theirs) = fds::socketpair().ok()?;
+        let identity = self.later.identity.as_ref();
+        let work = || {
+            let Ok(mut file) = spawn::take(identity).map_err(|_| ()).and_then(|()| File::open(path).map_err(|_| ())) else {
+                return 1;
+            };
+            let mut text = [0; 32];
+            let length = file.read(&mut text).unwrap_or(0);
+            stream::write(&theirs, &text[..length]);
+            0
+        };
+        let child = process::fork_in_place(&self.one_thread, work).ok()?;
+        self.lookers.push(child);
+        Some((child, ours))
+    }
+}
+
+/// The daemon as an app of its own: with the app's bounds and environment, as the identity of the steps.
+fn as_app(app: &App, plan: &Daemon, base: Option<&Identity>) -> App {
+    let program = match &plan.pidfile {
+        // The shell's pid is the program's, because it becomes it.
+        Some(DaemonPidfile { path, written_for_it: true, .. }) => {
+            let script = r#"echo $$ > "$0" && exec /bin/sh -c "$1""#;
+            Program::Command(["/bin/sh", "-c", script, path, &plan.command].map(str::to_owned).into())
+        }
+        _ => Program::Shell(plan.command.clone()),
+    };
+    let identity = match (plan.uid, plan.gid) {
+        (None, None) => base.cloned(),
+        (uid, gid) => {
+            let id = |own: Option<u32>, of: fn(&Identity) -> u32| own.unwrap_or_else(|| base.map_or(0, of));
+            Some(Identity { uid: id(uid, |base| base.uid), gid: id(gid, |base| base.gid), groups: Vec::new() })
+        }
+    };
+    let chdir = plan.chdir.clone().or_else(|| app.chdir.clone());
+    App { program, identity, found_identity: false, caps: None, chdir, daemons: Vec::new(), ..app.clone() }
+}
+
+impl Attached {
+    fn due(&self, stopping: bool) -> Option<Instant> {
+        match &self.state {
+            State::Due(at) => Some(*at).filter(|_| !stopping),
+            State::Begins { look, until, .. } | State::Lost { look, until, .. } => {
+                Some(if look.child.is_none() { look.next.min(*until) } else { *until })
+            }
+            State::Runs { .. } | State::Followed { .. } | State::Over => None,
+        }
+    }
+
+    fn reaped(&mut self, dead: i32, exit: Exit) -> bool {
+        match &mut self.state {
+            State::Runs { pid, ended, .. } | State::Followed { pid, ended, .. } if *pid == dead && ended.is_none() => {
+                *ended = Some(exit);
+                true
+            }
+            State::Begins { command, ended, .. } if *command == dead && ended.is_none() => {
+                *ended = Some(exit);
+                true
+            }
+            State::Due(_)
+            | State::Runs { .. }
+            | State::Begins { .. }
+            | State::Followed { .. }
+            | State::Lost { .. }
+            | State::Over => false,
+        }
+    }
+
+    /// Goes one step further, if there is one to go, until it has news.
+    fn tend(&mut self, init: &mut Init) -> Option<DaemonNews> {
+        let now = Instant::now();
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Due(at) if now < at || init.stop => self.stay(State::Due(at)),
+            State::Due(_) => self.start(init, now),
+            State::Runs { ended: Some(exit), report, .. } => match report.and_then(Report::read) {
+                Some((stage, errno)) => self.failed(self.recipe.explain(stage, errno).1, errno),
+                None => self.ended(Some(exit)),
+            },
+            State::Begins { ended: Some(exit), look, .. } if exit != Exit::Code(0) => {
+                look.end();
+                let code = exit.status();
+                self.failed(format!("did not go into the background: its command ended with status {code}"), Errno::UnknownErrno)
+            }
+            State::Begins { command, born, ended, mut look, until } => {
+                let pidfile = self.plan.pidfile.as_ref().map_or("", |file| &file.path);
+                match look.answer(init, pidfile, born, now) {
+                    Some(Some((pid, pidfd))) => self.follows(pid, pidfd, born),
+                    _ if now >= until => {
+                        look.end();
+                        if ended.is_none() {
+                            end_group(command);
+                        }
+                        self.failed(format!("has no living pid in {pidfile}"), Errno::UnknownErrno)
+                    }
+                    _ => self.stay(State::Begins { command, born, ended, look, until }),
+                }
+            }
+            State::Followed { pid: _, pidfd, born, ended } if has_ended(&pidfd) => {
+                let look = Look { child: None, next: now };
+                self.state = State::Lost { exit: ended, born, look, until: now + LOOK };
+                self.tend(init)
+            }
+            State::Lost { exit, .. } if self.dismissed => self.ended(exit),
+            State::Lost { exit, born, mut look, until } => {
+                let pidfile = self.plan.pidfile.as_ref().map_or("", |file| &file.path);
+                match look.answer(init, pidfile, born, now) {
+                    Some(Some((pid, pidfd))) => self.follows(pid, pidfd, born),
+                    None if now < until => self.stay(State::Lost { exit, born, look, until }),
+                    _ => {
+                        look.end();
+                        self.ended(exit)
+                    }
+                }
+            }
+            state @ (State::Runs { .. } | State::Followed { .. } | State::Over) => self.stay(state),
+        }
+    }
+
+    fn stay(&mut self, state: State) -> Option<DaemonNews> {
+        self.state = state;
+        None
+    }
+
+    fn start(&mut self, init: &mut Init, now: Instant) -> Option<DaemonNews> {
+        self.began = now;
+        let (pid, report) = match self.recipe.launch(&[], init.output.writer(DAEMON, init.later.identity.as_ref())) {
+            Ok(child) => child,
+            Err(errno) => return self.failed("could not be started".into(), errno),
+        };
+        match &self.plan.pidfile {
+            Some(DaemonPidfile { patience_s, written_for_it: false, .. }) => {
+                let look = Look { child: None, next: now + LOOK_AGAIN };
+                let until = now + Duration::from_secs(*patience_s);
+                self.stay(State::Begins { command: pid, born: started(pid), ended: None, look, until })
+            }
+            _ => {
+                self.state = State::Runs { pid, report: Some(report), ended: None };
+                Some(DaemonNews::Started { pid })
+            }
+        }
+    }
+
+    fn follows(&mut self, pid: i32, pidfd: OwnedFd, born: Option<u64>) -> Option<DaemonNews> {
+        self.began = Instant::now();
+        self.state = State::Followed { pid, pidfd, born, ended: None };
+        if self.dismissed {
+            self.signal(self.plan.stop_signal); // it was on its way when it was asked
+            return None;
+        }
+        Some(DaemonNews::Started { pid })
+    }
+
+    fn ended(&mut self, exit: Option<Exit>) -> Option<DaemonNews> {
+        let again_in_ms = self.again();
+        (!self.dismissed).then_some(DaemonNews::Ended { exit, again_in_ms })
+    }
+
+    fn failed(&mut self, why: String, errno: Errno) -> Option<DaemonNews> {
+        let why = if errno == Errno::UnknownErrno { why } else { format!("{why}: {}", errno.desc()) };
+        let again_in_ms = self.again();
+        (!self.dismissed).then_some(DaemonNews::Failed { why, again_in_ms })
+    }
+
+    /// It is not there. When it is started again; never, if it is a control daemon or was dismissed.
+    fn again(&mut self) -> Option<u64> {
+        self.state = State::Over;
+        if self.plan.control || self.dismissed {
+            return None;
+        }
+        let now = Instant::now();
+        self.quick = if now.duration_since(self.began) <= SOON { self.quick + 1 } else { 0 };
+        let pause = self.quick.min(self.plan.max_throttle_s);
+        self.state = State::Due(now + Duration::from_secs(pause));
+        Some(pause * 1000)
+    }
+
+    /// Asks it to end.
+    fn dismiss(&mut self, signal: i32) {
+        self.dismissed = true;
+        self.signal(signal);
+        if let State::Due(_) = self.state {
+            self.state = State::Over;
+        }
+    }
+
+    /// To it and its group: each was started in a session of its own.
+    fn signal(&self, signal: i32) {
+        match &self.state {
+            State::Runs { pid, ended: None, .. } | State::Begins { command: pid, ended: None, .. } => {
+                let _ = kill(-pid, signal).or_else(|_| kill(*pid, signal)); // it may have no group yet
+            }
+            State::Followed { pid, pidfd, .. } if !has_ended(pidfd) => {
+                let _ = kill(-pid, signal).or_else(|_| pidfd::signal(pidfd, signal));
+            }
+            State::Due(_)
+            | State::Runs { .. }
+            | State::Begins { .. }
+            | State::Followed { .. }
+            | State::Lost { .. }
+            | State::Over => {}
+        }
+    }
+
+    fn kill(&mut self) {
+        self.signal(SIGKILL);
+    }
+}
+
+impl Look {
+    /// Whom the pidfile names, if he lives and was not born before. None: not known yet.
+    fn answer(&mut self, init: &mut Init, path: &str, born: Option<u64>, now: Instant) -> Option<Option<(i32, OwnedFd)>> {
+        let Some((_, answer)) = &self.child else {
+            if now >= self.next {
+                self.child = init.look(path);
+                self.next = now + LOOK_AGAIN;
+            }
+            return None;
+        };
+        let mut text = [0; 32];
+        let length = match stream::read(answer, &mut text) {
+            stream::Read::Nothing => return None,
+            stream::Read::Bytes(length) => length,
+            stream::Read::Ended => 0,
+        };
+        self.child = None;
+        let digits = text[..length].trim_ascii_start().split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
+        let pid = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<i32>().ok()).filter(|pid| *pid > 1);
+        Some(pid.and_then(|pid| {
+            let pidfd = pidfd::open(pid).ok()?;
+            // Without a /proc nobody can tell.
+            let is_old = started(pid).zip(born).is_some_and(|(its, born)| its < born);
+            (!is_old && !has_ended(&pidfd)).then_some((pid, pidfd))
+        }))
+    }
+
+    /// Nobody waits for it any more.
+    fn end(self) {
+        if let Some((child, _)) = self.child {
+            let _ = kill(child, SIGKILL);
+        }
+    }
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    poll(&[Interest::readable(pidfd.as_fd())], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
+}
