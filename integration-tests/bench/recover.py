@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The seed's vassal under liege and under the real uWSGI Emperor: kill -9 of fuse-zip, how long until the page is there again.
+"""The seed's vassal under liege and under the real uWSGI Emperor: kill -9 of fuse-zip, how long until the page is there again; then
+SIGSTOP of it, once, and the same question.
 
 Both run side by side with the same file (but for the port). A round kills the one's FUSE daemon, asks for the page every millisecond
 until it is a 200, then does the same to the other; the page is read from the mount for every request, so a worker that lives on
@@ -54,9 +55,16 @@ def main():
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--rounds", type=int, default=20)
     ask.add_argument("--settle", type=float, default=4.0, help="seconds of quiet life before each kill")
+    ask.add_argument("--patience", type=float, default=30.0, help="seconds a stopped daemon is waited for")
     ask.add_argument("--at-least", type=float, default=0.0, help="fail when the ratio of the medians is lower")
     args = ask.parse_args()
-    side.both(Zip, lambda sides: side.kill_rounds(sides, args.rounds, args.settle, args.at_least))
+
+    def run(sides):
+        side.kill_rounds(sides, args.rounds, args.settle, args.at_least)
+        print()
+        side.stop_rounds(sides, args.patience)
+
+    side.both(Zip, run)
 
 
 if __name__ == "__main__":

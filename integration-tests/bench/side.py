@@ -1,6 +1,6 @@
 """Two supervisors side by side, each with one vassal: starting them, asking, killing a FUSE daemon, ending them. Shared by recover.py
 and cow.py, which say what the vassal is."""
-import http.client, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+import datetime, http.client, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
 USER = "www-data"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -13,7 +13,7 @@ class Side:
     env = {}
 
     def __init__(self, name, root):
-        self.name, self.times, self.elsewhere = name, [], []
+        self.name, self.times, self.known, self.elsewhere = name, [], [], []
         self.dir = os.path.join(root, name)
         self.vassals = os.path.join(self.dir, "vassals")
         os.makedirs(self.vassals)
@@ -93,17 +93,47 @@ class Side:
     def kill_round(self):
         """kill -9 of the FUSE daemon; the seconds until the page is there again, from another daemon."""
         victim, mark = self.daemon(), os.path.getsize(self.log.name)
-        start = time.monotonic()
+        start, moment = time.monotonic(), time.time()
         os.kill(victim, signal.SIGKILL)
         took = self.until_served() - start
         if self.daemon() == victim:
             raise self.failure("the old daemon is still there")
         self.times.append(took)
+        if self.name == "liege":
+            self.known.append(self.decided(mark) - moment)
         if self.name == "liege" and took > 1.0:  # it should be explained
             with open(self.log.name, errors="replace") as f:
                 f.seek(mark)
                 print("".join("    " + line for line in f if " health: " not in line), flush=True)
         return took
+
+    def decided(self, mark):
+        """When liege's log, from `mark` on, says that it destroys the vassal; seconds since 1970."""
+        with open(self.log.name, errors="replace") as f:
+            f.seek(mark)
+            for line in f:
+                if "destroying: " in line:
+                    return datetime.datetime.fromisoformat(line.split()[0].replace("Z", "+00:00")).timestamp()
+        raise self.failure("it never said that it destroys the vassal")
+
+    def stop_round(self, patience):
+        """SIGSTOP of the FUSE daemon; the seconds until the page is there again, from another daemon. None: not within `patience`."""
+        victim = self.daemon()
+        start = time.monotonic()
+        os.kill(victim, signal.SIGSTOP)
+        while time.monotonic() - start < patience:
+            # The stopped one may have answered a last time while it was on its way to stop.
+            if self.get() is not None and self.is_replaced(victim):
+                return time.monotonic() - start
+            time.sleep(0.001)
+        return None
+
+    def is_replaced(self, victim):
+        try:
+            with open("/proc/%d/stat" % victim) as f:
+                return f.read().rsplit(")", 1)[1].split()[0] in "ZX"
+        except OSError:
+            return True
 
     def end(self):
         below = self.descendants()
@@ -157,9 +187,9 @@ def both(kind, run):
         for name in ("liege", "uwsgi"):
             sides.append(kind(name, root))
         for side in sides:
+            start = time.monotonic()
             side.put(side.text)
-        for side in sides:
-            side.until_served()
+            side.birth = side.until_served() - start
         run(sides)
     finally:
         for side in sides:
@@ -177,7 +207,21 @@ def kill_rounds(sides, rounds, settle, at_least):
     medians = [statistics.median(side.times) for side in sides]
     for side, median in zip(sides, medians):
         print("%-6s median %8.1f ms   best %8.1f   worst %8.1f" % (side.name, median * 1000, min(side.times) * 1000, max(side.times) * 1000))
+    liege = sides[0]
+    known = statistics.median(liege.known)
+    print("liege  knew of it after %.1f ms (median); its whole first start took %.1f ms: served again in %.2f times that"
+          % (known * 1000, liege.birth * 1000, medians[0] / liege.birth))
     ratio = medians[1] / medians[0]
     print("ratio of the medians: liege is %.1f times as fast" % ratio)
     if ratio < at_least:
         raise SystemExit("less than the %g wanted" % at_least)
+
+
+def stop_rounds(sides, patience):
+    """One round of `stop_round` each. The real Emperor's does not end by itself: it is shown for so long, then its side is ended."""
+    print("SIGSTOP of %s -> served again (looked at for %g s)" % (sides[0].daemon_name, patience))
+    for one in sides:
+        took = one.stop_round(patience)
+        print("%-6s %s" % (one.name, "not within %g s" % patience if took is None else "%8.1f ms" % (took * 1000)), flush=True)
+        if one.name == "liege" and took is None:
+            raise one.failure("a stopped daemon was never replaced")
