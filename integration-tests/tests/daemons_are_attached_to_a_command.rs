@@ -159,7 +159,8 @@ fn one_that_never_leaves_a_pid_is_tried_again() {
         let app = Reporter::new(host, "app");
         let emperor = host.emperor().start();
         let pidfile = host.open_dir("run").join("never.pid");
-        emperor.write("v.ini", &app.vassal(&format!("smart-attach-daemon = {},1 true\n", pidfile.display())));
+        emperor.write("v.ini", &app.vassal(&format!("smart-attach-daemon = {},1 echo here I am\n", pidfile.display())));
+        emperor.wait_said("v.ini", "daemon: here I am");
         let line = emperor.wait_log("has no living pid in");
         assert!(line.contains("starts again in 1.000s") && line.contains("v.ini:3: smart-attach-daemon"), "{line}");
         assert_eq!(app.starts().len(), 1);
