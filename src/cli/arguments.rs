@@ -34,6 +34,8 @@ pub(crate) enum Verb {
     Clear(Clear),
     /// Have all directories looked at now
     Rescan(Remote),
+    /// What a vassal says: hooks, FUSE daemons and app, each line with its time and who said it
+    Logs(Logs),
     /// What happened lately, and what happens
     Events(Events),
     /// What of this machine liege needs, what is missing, what that costs, and how to get it
@@ -175,6 +177,21 @@ pub(crate) struct Clear {
     /// All of them
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Which; one that is gone by its whole name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Go on with what it says from now on
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// The last so many lines, or all, over all files that are kept
+    #[arg(long, short = 'n', value_name = "N|all", default_value = "100")]
+    pub(crate) last: String,
     #[command(flatten)]
     pub(crate) remote: Remote,
 }

@@ -8,7 +8,7 @@ use liege_host::{Format, Options, Replayed};
 
 use crate::{
     arguments::{Arguments, LogFormat, Run, Verb},
-    check, doctor, emperor, man, orders,
+    check, doctor, emperor, logs, man, orders,
     presplit::presplit,
     remote, restart,
     say::say,
@@ -50,6 +50,7 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
         Verb::Reload(arguments) => Ok(orders::order(&arguments, Order::Reload)),
         Verb::Clear(arguments) => Ok(orders::clear(&arguments)),
         Verb::Rescan(remote) => Ok(orders::rescan(&remote)),
+        Verb::Logs(arguments) => Ok(logs::logs(&arguments)),
         Verb::Events(arguments) => Ok(remote::events(&arguments)),
         Verb::Man { directory } => man::write(&directory).map(|()| ExitCode::SUCCESS),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),

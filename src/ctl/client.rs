@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Failure,
-    http::{Answer, Begun, Trouble, ask, begin, segment},
+    http::{Answer, Begun, Trouble, ask, begin, begin_text, segment},
     names::resolve,
 };
 
@@ -85,6 +85,26 @@ impl Client {
                 _ => Told::Happening(parse(data.as_bytes())?),
             })
         }))
+    }
+
+    /// What one vassal says, line by line: the last so many lines (a number, or `all`); followed, what comes, until the daemon ends.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] where it has no log, and what any request may meet.
+    pub fn log(
+        &self,
+        name: &str,
+        last: &str,
+        follow: bool,
+    ) -> Result<impl Iterator<Item = Result<Vec<u8>, Failure>> + use<>, Failure> {
+        let follow = if follow { "&follow" } else { "" };
+        let path = format!("/v1/vassals/{}/log?n={}{follow}", segment(name), segment(last));
+        match begin_text(&self.socket, &path).map_err(|trouble| self.failure(trouble))? {
+            Begun::Answer(answer) => Err(refused(&answer)),
+            Begun::Stream(stream) => {
+                Ok(stream.lines().map(|line| line.map_err(|error| Failure::Broken { why: error.to_string() })))
+            }
+        }
     }
 
     /// Asks one vassal, by its whole name, to do something.

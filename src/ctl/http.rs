@@ -88,11 +88,20 @@ pub(crate) enum Begun<R> {
 #[derive(Debug)]
 pub(crate) struct Stream<R>(BufReader<R>);
 
-/// Asks for a stream.
+/// Asks for a stream of events.
 pub(crate) fn begin(socket: &Path, path: &str) -> Result<Begun<UnixStream>, Trouble> {
+    ask_for_stream(socket, path, Some(SILENCE))
+}
+
+/// Asks for a text that comes as it grows. It may be silent for ever.
+pub(crate) fn begin_text(socket: &Path, path: &str) -> Result<Begun<UnixStream>, Trouble> {
+    ask_for_stream(socket, path, None)
+}
+
+fn ask_for_stream(socket: &Path, path: &str, silence: Option<Duration>) -> Result<Begun<UnixStream>, Trouble> {
     let mut stream = UnixStream::connect(socket).map_err(Trouble::Connect)?;
     let mut asked = || {
-        stream.set_read_timeout(Some(SILENCE))?;
+        stream.set_read_timeout(silence)?;
         write!(stream, "GET {path} HTTP/1.0\r\nHost: liege\r\nAccept: text/event-stream\r\n\r\n")
     };
     asked().map_err(Trouble::Talk)?;
@@ -114,6 +123,20 @@ fn read_head<R: Read>(stream: R) -> io::Result<Begun<R>> {
     let mut bytes = head.into_bytes();
     reader.take(LONGEST).read_to_end(&mut bytes)?;
     parse(&bytes).map(Begun::Answer).ok_or_else(invalid)
+}
+
+impl<R: Read> Stream<R> {
+    /// The lines of a text, each with its end.
+    pub(crate) fn lines(mut self) -> impl Iterator<Item = io::Result<Vec<u8>>> {
+        std::iter::from_fn(move || {
+            let mut line = Vec::new();
+            match self.0.read_until(b'\n', &mut line) {
+                Ok(0) => None,
+                Ok(_) => Some(Ok(line)),
+                Err(error) => Some(Err(error)),
+            }
+        })
+    }
 }
 
 impl<R: Read> Iterator for Stream<R> {
@@ -174,6 +197,13 @@ mod tests {
         let sent: Vec<Sent> = stream.map(Result::unwrap).collect();
         let event = |event: &str, data: &str| Sent { event: event.into(), data: data.into() };
         assert_eq!(sent, [event("a", "{\"x\": 1}"), event("", "2")]);
+    }
+
+    #[test]
+    fn a_text_is_its_lines() {
+        let text = b"HTTP/1.0 200 OK\r\nx: y\r\n\r\none\n\xff\nthree";
+        let Ok(Begun::Stream(stream)) = read_head(&text[..]) else { panic!("no stream") };
+        assert_eq!(stream.lines().map(Result::unwrap).collect::<Vec<_>>(), [&b"one\n"[..], b"\xff\n", b"three"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Blocking on purpose: one question, one answer, then the program ends. `http.rs` is the smallest client of HTTP/1.1 that the
 //! daemon's server needs, `client.rs` knows the requests, `names.rs` what people mean by a name, `rolling.rs` restarts many with
-//! care; `table.rs`, `detail.rs` and `happened.rs` are the forms for a terminal. `doctor/` asks nobody but the machine.
+//! care; `table.rs`, `detail.rs`, `happened.rs` and `line.rs` are the forms for a terminal. `doctor/` asks nobody but the machine.
 
 mod client;
 mod detail;
@@ -10,6 +10,7 @@ pub mod doctor;
 mod failure;
 mod happened;
 mod http;
+mod line;
 mod names;
 mod rolling;
 mod span;
@@ -23,6 +24,7 @@ pub use client::{Client, Told};
 pub use detail::detail;
 pub use failure::Failure;
 pub use happened::{happened, moment};
+pub use line::line;
 pub use names::resolve;
 pub use rolling::{Outcome, Rolling};
 pub use style::Style;

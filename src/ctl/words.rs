@@ -108,7 +108,7 @@ pub(crate) fn cpu(seconds: f64) -> String {
 
 /// Text without control characters: files that tenants have written are quoted here, and a terminal would obey them.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars().map(|c| if c.is_control() && c != '\t' { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// Cut to so many columns, with a sign that it was.

@@ -18,6 +18,8 @@ pub(crate) struct Reader {
     directory: PathBuf,
     /// None: nothing was written so far.
     file: Option<File>,
+    /// A newer one is there, so nothing is added to this one any more: what is in it now is all.
+    is_put_aside: bool,
 }
 
 impl Reader {
@@ -37,7 +39,7 @@ impl Reader {
                 break;
             }
         }
-        Ok(Self { directory: directory.to_owned(), file: place })
+        Ok(Self { directory: directory.to_owned(), file: place, is_put_aside: false })
     }
 
     /// Reads on. 0: there is nothing more now.
@@ -77,8 +79,12 @@ impl Reader {
             None => files.into_iter().next().map(|(file, _)| file),
         };
         let there_is = next.is_some();
+        // Something may have been added between the last read and the moment it was put aside: read it once more first.
         if there_is {
-            self.file = next;
+            if self.is_put_aside {
+                self.file = next;
+            }
+            self.is_put_aside = !self.is_put_aside;
         }
         Ok(there_is)
     }
@@ -202,6 +208,22 @@ mod tests {
         assert_eq!(all(&mut reader), "", "somebody emptied it");
         fs::write(path("log"), "f").unwrap();
         assert_eq!(all(&mut reader), "f");
+    }
+
+    #[test]
+    fn what_was_added_at_the_last_moment_is_read() {
+        let dir = log(&["a\n"]);
+        let mut reader = Reader::before(dir.path(), None).unwrap();
+        let mut buffer = [0; 2];
+        assert_eq!(reader.read(&mut buffer).unwrap(), 2);
+        // The end was seen; then these happen before the next look at the names.
+        let mut end = [0; 8];
+        assert_eq!(reader.file.as_mut().unwrap().read(&mut end).unwrap(), 0);
+        fs::write(dir.path().join("log"), "a\nlate\n").unwrap();
+        fs::rename(dir.path().join("log"), dir.path().join("log.1")).unwrap();
+        fs::write(dir.path().join("log"), "next\n").unwrap();
+        assert!(reader.step().unwrap());
+        assert_eq!(all(&mut reader), "late\nnext\n");
     }
 
     #[test]

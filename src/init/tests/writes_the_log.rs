@@ -6,7 +6,7 @@ mod world;
 use std::{fs, path::Path, time::Duration};
 
 use liege_plan::{Act, App, Exit, FromInit, Log, Phase, Place, Plan, Sink, Step};
-use liege_sys::{Errno, descendants, mount, wait::Ended};
+use liege_sys::{Errno, descendants, mount, poll::poll, wait::Ended};
 use world::*;
 
 const ROOMY: Log = Log { sink: Sink::Directory { size: 1 << 30, keep: 3 }, rate: 0 };
@@ -32,7 +32,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        let _ = poll(&[], Some(Duration::from_millis(5))); // gives the processor away
     }
     panic!("waited in vain: {what}");
 }
