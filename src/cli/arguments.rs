@@ -38,6 +38,8 @@ pub(crate) enum Verb {
     Logs(Logs),
     /// What happened lately, and what happens
     Events(Events),
+    /// A shell, or a command, beside the app of a vassal: in its namespaces, its root, its control groups
+    Enter(Enter),
     /// What of this machine liege needs, what is missing, what that costs, and how to get it
     Doctor(Doctor),
     /// Run a recorded trace through the core and compare its answers
@@ -219,6 +221,27 @@ pub(crate) struct Remote {
     /// The daemon's control socket
     #[arg(long, value_name = "PATH", default_value = "/run/liege/control.sock")]
     pub(crate) control: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The command's exit code is passed on; 128 and the signal where one killed it, 137 where the vassal ended under it."
+)]
+pub(crate) struct Enter {
+    /// Which
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// As the user the app runs as, instead of root
+    #[arg(long)]
+    pub(crate) user: bool,
+    /// With a fresh environment instead of the app's
+    #[arg(long)]
+    pub(crate) clean_env: bool,
+    /// What is run there; without it a shell
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod doctor;
 mod emperor;
+mod enter;
 mod logs;
 mod man;
 mod orders;

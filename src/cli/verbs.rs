@@ -8,7 +8,7 @@ use liege_host::{Format, Options, Replayed};
 
 use crate::{
     arguments::{Arguments, LogFormat, Run, Verb},
-    check, doctor, emperor, logs, man, orders,
+    check, doctor, emperor, enter, logs, man, orders,
     presplit::presplit,
     remote, restart,
     say::say,
@@ -53,6 +53,7 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
         Verb::Logs(arguments) => Ok(logs::logs(&arguments)),
         Verb::Events(arguments) => Ok(remote::events(&arguments)),
         Verb::Man { directory } => man::write(&directory).map(|()| ExitCode::SUCCESS),
+        Verb::Enter(arguments) => Ok(enter::visit(&arguments)),
         Verb::Doctor(arguments) => doctor::doctor(&arguments),
         Verb::Replay(arguments) => {
             let replayed = liege_host::replay(&arguments.file)?;

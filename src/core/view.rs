@@ -39,6 +39,9 @@ pub struct VassalView {
     /// The uid it runs as, where its file tells: he may see and order it, as root may. Null: root alone.
     #[serde(default)]
     pub owner: Option<u32>,
+    /// The pid of its app, in its own pid namespace.
+    #[serde(default)]
+    pub app_pid: Option<i32>,
     /// When the app that runs was started; a reload starts another one.
     #[serde(default)]
     pub up_since: Option<Time>,

@@ -7,6 +7,7 @@
 mod client;
 mod detail;
 pub mod doctor;
+mod enter;
 mod failure;
 mod happened;
 mod http;
@@ -22,6 +23,7 @@ mod words;
 
 pub use client::{Client, Told};
 pub use detail::detail;
+pub use enter::{Refusal, Visitor, enter};
 pub use failure::Failure;
 pub use happened::{happened, moment};
 pub use line::line;

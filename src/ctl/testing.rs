@@ -10,6 +10,7 @@ pub(crate) fn vassal(name: &str) -> VassalView {
         pid: Some(42),
         since: Time(1_000_000),
         owner: None,
+        app_pid: None,
         up_since: Some(Time(1_000_000)),
         ready: true,
         accepting: false,

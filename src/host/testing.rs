@@ -10,6 +10,7 @@ pub(crate) fn vassal(name: &str, phase: Phase) -> VassalView {
         pid: Some(7),
         since: Time(0),
         owner: None,
+        app_pid: None,
         up_since: None,
         usage: None,
         ready: phase == Phase::Running,

@@ -30,6 +30,7 @@ pub mod fds;
 pub mod fuse_daemon;
 pub mod fusectl;
 pub mod identity;
+pub mod join;
 pub mod limits;
 pub mod mark;
 pub mod mount;

@@ -72,7 +72,12 @@ pub(crate) fn read_report(pipe: BorrowedFd<'_>) -> Option<(Stage, i32)> {
 
 /// In the child: says where it failed and ends.
 pub(crate) fn leave(pipe: RawFd, stage: Stage, errno: Errno) -> ! {
-    let words = [stage, errno as u32];
+    leave_with(pipe, stage, errno as i32)
+}
+
+/// In the child: the same with any number.
+pub(crate) fn leave_with(pipe: RawFd, stage: Stage, number: i32) -> ! {
+    let words = [stage, number as u32];
     // SAFETY: eight bytes that live across the call; a pipe takes so few at once.
     unsafe { libc::syscall(libc::SYS_write, pipe, words.as_ptr(), size_of_val(&words)) };
     // SAFETY: ends this process without running anything of the parent's.

@@ -111,8 +111,9 @@ struct Life {
     began: Time,
     /// An app of this life was started before.
     has_run: bool,
-    /// When the app that runs was started.
+    /// When the app that runs was started, and its pid in its own namespace.
     runs_since: Time,
+    app_pid: Option<i32>,
     ready: bool,
     accepting: bool,
     loyal: bool,
@@ -150,6 +151,7 @@ impl Life {
             began,
             has_run: false,
             runs_since: began,
+            app_pid: None,
             ready: false,
             accepting: false,
             loyal: false,
@@ -229,6 +231,7 @@ impl Vassal {
             pid: life.and_then(|l| l.pid),
             since: self.since,
             owner: self.owner(),
+            app_pid: life.filter(|_| self.phase == Phase::Running).and_then(|l| l.app_pid),
             up_since: life.filter(|l| l.has_run && matches!(self.phase, Phase::Running | Phase::Reloading)).map(|l| l.runs_since),
             ready: life.is_some_and(|l| l.ready),
             accepting: life.is_some_and(|l| l.accepting),

@@ -138,13 +138,13 @@ impl Vassal {
             Phase::Preparing => {
                 self.enter(Phase::Running, cx);
                 self.give_slot_back(cx);
-                let took = self.begin_run(cx);
+                let took = self.begin_run(pid, cx);
                 cx.note(Note::Started { vassal: self.name.clone(), pid, took });
                 self.watch(cx);
             }
             Phase::Reloading => {
                 self.enter(Phase::Running, cx);
-                let took = self.begin_run(cx);
+                let took = self.begin_run(pid, cx);
                 cx.note(Note::Reloaded { vassal: self.name.clone(), took });
                 self.watch(cx);
                 self.learn_mounts_anew();
@@ -157,7 +157,7 @@ impl Vassal {
                 if let Some(life) = &mut self.life {
                     life.began = cx.now;
                 }
-                let took = self.begin_run(cx);
+                let took = self.begin_run(pid, cx);
                 cx.note(Note::Reloaded { vassal: self.name.clone(), took });
             }
             Phase::Waiting | Phase::Spawning | Phase::Stopping | Phase::Killing | Phase::Suspended | Phase::Gone => {}
@@ -165,7 +165,7 @@ impl Vassal {
     }
 
     /// The app's exec succeeded: from here on it must get ready, and then last.
-    fn begin_run(&mut self, cx: &mut Context<'_>) -> std::time::Duration {
+    fn begin_run(&mut self, pid: i32, cx: &mut Context<'_>) -> std::time::Duration {
         for timer in [Timer::Hook, Timer::Heartbeat, Timer::Ready, Timer::Settle] {
             self.timers.disarm(timer);
         }
@@ -175,6 +175,7 @@ impl Vassal {
         let says_ready = life.running.as_ref().is_some_and(|c| says_ready(&c.fresh)) && (is_first || life.accepting);
         (life.ready, life.accepting, life.loyal) = (!says_ready, false, false);
         life.runs_since = cx.now;
+        life.app_pid = Some(pid);
         life.step = None;
         let took = cx.now - life.began;
         if says_ready {

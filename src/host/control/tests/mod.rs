@@ -100,6 +100,7 @@ fn vassal(name: &str) -> VassalView {
         pid: Some(i32::try_from(std::process::id()).unwrap()),
         since: Time(1),
         owner: Some(1001),
+        app_pid: None,
         up_since: Some(Time(1)),
         ready: true,
         accepting: false,

@@ -1,0 +1,260 @@
+//! `liege enter`: a command in all the namespaces of a vassal, its root and groups, with its exit code passed on; a shell on a terminal;
+//! and nobody who is inside keeps a vassal alive.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::{fs, thread};
+
+use liege_integration_tests::apps::{Reporter, USER, ZipApp};
+use liege_integration_tests::tools::{PATH, liege, run_liege};
+use liege_integration_tests::{Emperor, LONG, SHORT, served, story, wait_for, wait_until};
+
+/// `liege enter NAME FLAGS -- COMMAND`.
+fn enter(emperor: &Emperor, name: &str, flags: &[&str], command: &[&str]) -> (i32, String) {
+    let mut words: Vec<&OsStr> = ["enter", name, "--control"].map(OsStr::new).to_vec();
+    words.push(emperor.control.as_os_str());
+    words.extend(flags.iter().map(OsStr::new));
+    words.push(OsStr::new("--"));
+    words.extend(command.iter().map(OsStr::new));
+    run_liege(&words)
+}
+
+#[test]
+fn a_command_sees_what_the_app_sees() {
+    story(|host| {
+        let app = ZipApp::new(host, "app", "inside the zip");
+        let emperor = host.emperor().start();
+        emperor.write("app.ini", &app.checked());
+        served(app.port, "inside the zip", LONG);
+
+        // The mount is the user's: only he may enter, here as there.
+        let page = app.mount.join("page.txt").display().to_string();
+        assert_eq!(enter(&emperor, "app.ini", &["--user"], &["cat", &page]), (0, "inside the zip".into()));
+        assert_eq!(enter(&emperor, "app.ini", &[], &["cat", "/proc/1/comm"]), (0, "liege-init\n".into()));
+        assert_eq!(enter(&emperor, "app.ini", &["--user"], &["id", "-un"]), (0, format!("{USER}\n")));
+        assert_eq!(enter(&emperor, "app.ini", &[], &["id", "-un"]), (0, "root\n".into()));
+        let directory = format!("{}\n", emperor.watched.display());
+        assert_eq!(enter(&emperor, "app.ini", &[], &["pwd"]), (0, directory), "where the app is");
+
+        let init = emperor.vassals()[0].init.clone();
+        for kind in ["mnt", "pid"] {
+            let theirs = fs::read_link(format!("/proc/{}/ns/{kind}", init.pid)).unwrap().display().to_string();
+            assert_eq!(enter(&emperor, "app.ini", &[], &["readlink", &format!("/proc/self/ns/{kind}")]), (0, theirs + "\n"));
+        }
+    });
+}
+
+#[test]
+fn exit_codes_are_passed_on() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &reporter.vassal("env = COLOUR=green\n"));
+        let _report = reporter.started(1);
+        wait_until("the app to be known", SHORT, || enter(&emperor, "v.ini", &["--user"], &["true"]).0 == 0);
+        for (script, code) in [("exit 0", 0), ("exit 7", 7), ("exit 200", 200), ("kill -9 $$", 137), ("kill -TERM $$", 143)] {
+            let (status, said) = enter(&emperor, "v.ini", &[], &["sh", "-c", script]);
+            assert_eq!(status, code, "{script}: {said}");
+        }
+        let (status, said) = enter(&emperor, "v.ini", &[], &["no-such-program"]);
+        assert!(status == 127 && said.contains("execute no-such-program"), "{said}");
+        assert_eq!(enter(&emperor, "v.ini", &[], &["/etc/passwd"]).0, 126);
+
+        let (_, env) = enter(&emperor, "v.ini", &[], &["env"]);
+        assert!(env.contains("COLOUR=green"), "the app's environment: {env}");
+        let (_, clean) = enter(&emperor, "v.ini", &["--clean-env"], &["env"]);
+        assert!(!clean.contains("COLOUR") && clean.contains("PATH="), "{clean}");
+        assert_eq!(reporter.starts().len(), 1, "nobody minded the visitors");
+    });
+}
+
+#[test]
+fn who_does_not_run_is_not_entered() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        emperor.write("fails.ini", "[vassal]\ncommand = /bin/false\n");
+        emperor.write("bad.ini", "[vassal]\ncommand = /bin/true\nuid = nobody-of-this-name\n");
+        emperor.wait_cause(0, "fails.ini", "exit");
+        let refused = |name: &str, words: [&str; 2]| {
+            let (status, said) = wait_for("it to be refused", SHORT, || {
+                let answer = enter(&emperor, name, &[], &["true"]);
+                words.iter().all(|word| answer.1.contains(word)).then_some(answer)
+            });
+            assert_eq!(status, 1, "{said}");
+        };
+        refused("fails.ini", ["does not run: it is waiting", "exited with status 1"]);
+        refused("bad.ini", ["does not run", "never usable"]);
+        let stop = ["stop", "fails.ini", "--control"].map(OsStr::new);
+        assert_eq!(run_liege(&[&stop[..], &[emperor.control.as_os_str()]].concat()).0, 0);
+        refused("fails.ini", ["does not run: it is stopped", "exited with status 1"]);
+        assert_eq!(enter(&emperor, "nobody.ini", &[], &["true"]).0, 4, "no such vassal");
+        assert_eq!(run_liege(&["enter", "v.ini", "--control", "/nonexistent/control.sock"]).0, 3, "no daemon");
+    });
+}
+
+#[test]
+fn groups_and_other_namespaces_are_joined() {
+    story(|host| {
+        let tree = host.path("two");
+        fs::create_dir_all(&tree).unwrap();
+        nix::mount::mount(Some("none"), &tree, Some("cgroup2"), nix::mount::MsFlags::empty(), None::<&str>).unwrap();
+        let group = format!("story-enter-{}", std::process::id());
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().namespaces(Some("fs,pid,uts,user")).start();
+        let lines = format!("cgroup = {}\nhook-as-root = hostname:of-the-vassal\n", tree.join(&group).display());
+        emperor.write("v.ini", &reporter.vassal(&lines));
+        let _report = reporter.started(1);
+        let (_, said) = enter(&emperor, "v.ini", &[], &["cat", "/proc/self/cgroup"]);
+        assert!(said.contains(&format!("0::/{group}\n")), "{said}");
+        assert_eq!(enter(&emperor, "v.ini", &[], &["uname", "-n"]), (0, "of-the-vassal\n".into()));
+        let init = emperor.vassal("reports/app").init.pid;
+        let theirs = fs::read_link(format!("/proc/{init}/ns/user")).unwrap().display().to_string();
+        assert_eq!(enter(&emperor, "v.ini", &[], &["readlink", "/proc/self/ns/user"]), (0, theirs + "\n"));
+        // The visitor's own process stays outside: the group goes with the vassal.
+        emperor.remove("v.ini");
+        wait_until("the group to go", LONG, || !tree.join(&group).exists());
+        emperor.put_to_rest();
+        nix::mount::umount(&tree).unwrap();
+    });
+}
+
+/// A program on a terminal of its own, by script(1).
+struct Terminal {
+    child: Child,
+    shown: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn enter(emperor: &Emperor, name: &str) -> Self {
+        let line = format!("{} enter {name} --control {}", liege().display(), emperor.control.display());
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        script.env_clear().env("PATH", PATH).env("TERM", "dumb").env("SHELL", "/bin/sh");
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script(1) is part of every Debian");
+        let shown = Arc::new(Mutex::new(String::new()));
+        let (mut out, all) = (child.stdout.take().expect("it is piped"), Arc::clone(&shown));
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = out.read(&mut buffer) {
+                all.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+        });
+        Self { child, shown }
+    }
+
+    fn shown(&self) -> String {
+        self.shown.lock().unwrap().clone()
+    }
+
+    /// Types, as soon as a prompt stands there, and waits for what that brings.
+    fn type_and_see(&mut self, keys: &str, brings: &str) {
+        let before = self.shown().len();
+        self.child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+        let shown = Arc::clone(&self.shown);
+        let since = move || shown.lock().unwrap()[before..].to_owned();
+        wait_until(&format!("{brings} after {keys:?}: {}", self.shown()), SHORT, || since().contains(brings));
+    }
+
+    fn wait(mut self) -> (Option<i32>, String) {
+        let status = wait_for("the terminal's program to end", SHORT, || self.child.try_wait().unwrap());
+        (status.code(), self.shown())
+    }
+}
+
+#[test]
+fn a_shell_has_its_terminal() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &reporter.vassal(""));
+        let _report = reporter.started(1);
+        let mut terminal = Terminal::enter(&emperor, "v.ini");
+        wait_until("a prompt", SHORT, || terminal.shown().ends_with("# "));
+        terminal.type_and_see("tty; cat /proc/1/comm\n", "liege-init");
+        assert!(terminal.shown().contains("/dev/pts/"), "{}", terminal.shown());
+        // Job control: what runs is stopped by the terminal, and the shell goes on.
+        terminal.type_and_see("echo ready; sleep 1000\n", "\nready");
+        wait_until("it to sleep", SHORT, || sleeping() == 1);
+        terminal.type_and_see("\x1a", "Stopped");
+        terminal.type_and_see("kill -KILL %1; wait; echo nobody sleeps\n", "\nnobody sleeps");
+        // What the terminal interrupts is the command, not the visit.
+        terminal.type_and_see("echo ready; sleep 1000\n", "\nready");
+        wait_until("it to sleep", SHORT, || sleeping() == 1);
+        terminal.type_and_see("\x03", "# ");
+        terminal.child.stdin.as_mut().unwrap().write_all(b"exit 7\n").unwrap();
+        let (code, shown) = terminal.wait();
+        assert_eq!(code, Some(7), "{shown}");
+        assert!(!shown.contains("job control") && !shown.contains("terminal process group"), "{shown}");
+        assert_eq!(reporter.starts().len(), 1);
+    });
+}
+
+/// How many `sleep 1000` of this story live, in whatever namespace. (One that has ended may wait for its reaper: us.)
+fn sleeping() -> usize {
+    let all = liege_integration_tests::procs::descendants(i32::try_from(std::process::id()).unwrap());
+    all.iter().filter(|process| process.name == "sleep" && process.state != 'Z').count()
+}
+
+#[test]
+fn a_visitor_dies_with_his_host() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &reporter.vassal(""));
+        let _report = reporter.started(1);
+        let mut terminal = Terminal::enter(&emperor, "v.ini");
+        wait_until("a prompt", SHORT, || terminal.shown().ends_with("# "));
+        terminal.type_and_see("echo ready; sleep 1000\n", "\nready");
+        wait_until("it to sleep", SHORT, || sleeping() == 1);
+        let vassal = emperor.vassal("reports/app");
+        let processes = vassal.processes();
+        emperor.remove("v.ini");
+        wait_until("the vassal to go", LONG, || vassal.is_gone(&processes) && emperor.vassals().is_empty());
+        let (code, shown) = terminal.wait();
+        assert!(code == Some(137) && shown.contains("v.ini ended, and everything in it"), "{code:?} {shown}");
+        assert_eq!(sleeping(), 0);
+    });
+}
+
+#[test]
+fn a_visitor_that_is_stopped_holds_up_no_end() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &reporter.vassal(""));
+        let _report = reporter.started(1);
+        let mut visit = Command::new(liege());
+        visit.args(["enter", "v.ini", "--control"]).arg(&emperor.control).args(["--", "sleep", "1000"]);
+        let mut visit = visit.env_clear().env("PATH", PATH).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("it to sleep", SHORT, || sleeping() == 1);
+        let outside = nix::unistd::Pid::from_raw(i32::try_from(visit.id()).unwrap());
+        nix::sys::signal::kill(outside, nix::sys::signal::Signal::SIGSTOP).unwrap();
+        let vassal = emperor.vassal("reports/app");
+        emperor.remove("v.ini");
+        // Its end waits for everybody in it to be reaped, and who made the visitor's process reaps nobody now.
+        wait_until("the vassal to go", LONG, || !vassal.init.lives());
+        nix::sys::signal::kill(outside, nix::sys::signal::Signal::SIGCONT).unwrap();
+        let status = wait_for("the visit to end", SHORT, || visit.try_wait().unwrap());
+        assert_eq!(status.code(), Some(137));
+    });
+}
+
+#[test]
+fn without_a_pid_namespace_the_command_ends_with_the_vassal_too() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().namespaces(Some("fs")).start();
+        emperor.write("v.ini", &reporter.vassal(""));
+        let _report = reporter.started(1);
+        let mut visit = Command::new(liege());
+        visit.args(["enter", "v.ini", "--control"]).arg(&emperor.control).args(["--", "sleep", "1000"]);
+        let mut visit = visit.env_clear().env("PATH", PATH).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("it to sleep", SHORT, || sleeping() == 1);
+        emperor.remove("v.ini");
+        let status = wait_for("the visit to end", LONG, || visit.try_wait().unwrap());
+        assert_eq!(status.code(), Some(137));
+        wait_until("the command to end", SHORT, || sleeping() == 0);
+    });
+}

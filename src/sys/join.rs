@@ -1,0 +1,368 @@
+//! A command beside the processes of somebody else: in all their namespaces, their control groups, their root and directory.
+//!
+//! Two processes are made. The *keeper* is born into the other pid namespace, joins the rest and waits for the command, which is its
+//! child. Both die with the namespace. Races and traps it closes:
+//! * a pid may be somebody else's by now: everything is opened through `/proc/PID` and then the pidfd is asked whether that process
+//!   still lives;
+//! * the end of a pid namespace waits until everybody in it is *reaped*. The caller is outside, and may be stopped by its terminal: so it
+//!   ignores SIGCHLD, the kernel reaps the keeper, and how the command ended comes through a pipe;
+//! * the terminal is the caller's own and stays it: no session is made, so a shell in there can be the foreground of it.
+//!
+//! For a process of one thread; it moves the caller's *future children* into the pid namespace, so the caller ends afterwards.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, open},
+    sys::{
+        signal::{SigHandler, Signal, signal},
+        stat::Mode,
+    },
+    unistd::{chdir, chroot, fchdir, getpgrp, tcgetpgrp, tcsetpgrp},
+};
+
+use crate::{
+    Strings, fds,
+    identity::{self, Identity},
+    mountinfo, pidfd,
+    poll::{Interest, poll},
+    process::OneThread,
+    raw,
+    wait::{self, Ended},
+};
+
+/// The kinds of namespaces, as files and as flags of `setns`.
+const KINDS: [(&str, i32); 7] = [
+    ("user", libc::CLONE_NEWUSER),
+    ("mnt", libc::CLONE_NEWNS),
+    ("pid", libc::CLONE_NEWPID),
+    ("ipc", libc::CLONE_NEWIPC),
+    ("uts", libc::CLONE_NEWUTS),
+    ("net", libc::CLONE_NEWNET),
+    ("cgroup", libc::CLONE_NEWCGROUP),
+];
+
+/// The surroundings of a process, held open.
+#[derive(Debug)]
+pub struct Surroundings {
+    process: OwnedFd,
+    root: OwnedFd,
+    directory: OwnedFd,
+    /// Those that are not the caller's own.
+    namespaces: i32,
+    /// The lists of its control groups that are not the caller's own, to write to.
+    groups: Vec<File>,
+}
+
+/// What is run in there.
+#[derive(Debug)]
+pub struct Guest<'a> {
+    /// Where the program may be, tried in order as `execvp` does.
+    pub programs: &'a Strings,
+    /// The argument vector, with the name in front.
+    pub argv: &'a Strings,
+    /// The whole environment.
+    pub env: &'a Strings,
+    /// Who it is; None: as the caller.
+    pub identity: Option<Identity<'a>>,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+    /// It was not executed.
+    NotExecuted(Errno),
+    /// It was not let in.
+    NotJoined(JoinStage, Errno),
+    /// Everything in there ended, it too.
+    HostEnded,
+}
+
+/// How far the keeper came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum JoinStage {
+    /// A control group.
+    Group = 0,
+    /// The namespaces.
+    Namespaces,
+    /// The root.
+    Root,
+    /// The identity.
+    Identity,
+}
+
+const STAGES: [JoinStage; 4] = [JoinStage::Group, JoinStage::Namespaces, JoinStage::Root, JoinStage::Identity];
+const EXEC: raw::Stage = 16;
+const EXITED: raw::Stage = 17;
+const KILLED: raw::Stage = 18;
+
+impl Surroundings {
+    /// Those of a process, which is held by a pidfd that was opened while the pid was certainly its.
+    ///
+    /// # Errors
+    /// ESRCH: it has ended. EACCES, EPERM: it may not be looked at by this user.
+    pub fn of(process: OwnedFd, pid: i32) -> nix::Result<Self> {
+        let place = |name: &str| {
+            open(format!("/proc/{pid}/{name}").as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        };
+        let found = Self {
+            root: place("root")?,
+            directory: place("cwd")?,
+            namespaces: foreign_namespaces(pid)?,
+            groups: foreign_groups(pid).map_err(|error| errno(&error))?,
+            process,
+        };
+        // All of the above was of this process, if it lives now.
+        pidfd::signal(&found.process, 0)?;
+        Ok(found)
+    }
+
+    /// Runs a command in there, and waits for its end or the others'. Everything but fds 0 to 2 is kept from it.
+    ///
+    /// # Errors
+    /// EAGAIN, ENOMEM: no process could be made; EPERM: not root.
+    pub fn visit(&self, _: &OneThread, guest: &Guest<'_>) -> nix::Result<Visit> {
+        let terminal = Terminal::of_ours();
+        fds::cloexec_from(3)?;
+        // SIGCHLD: the kernel reaps. The others are the terminal's, meant for the command; the keeper ignores them too.
+        for ignored in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGQUIT] {
+            set_handler(ignored, SigHandler::SigIgn)?;
+        }
+        if self.namespaces & libc::CLONE_NEWPID != 0 {
+            join(&self.process, libc::CLONE_NEWPID)?;
+        }
+        let (report, tell) = raw::report_pipe()?;
+        // SAFETY: the caller has one thread, so the child may run ordinary code; it leaves by `leave`.
+        match unsafe { raw::fork(0) }? {
+            raw::Side::Child => {
+                let (stage, number) = self.keep(guest, tell.as_raw_fd());
+                raw::leave_with(tell.as_raw_fd(), stage, number)
+            }
+            raw::Side::Parent(keeper) => {
+                drop(tell);
+                let visit = self.await_end(keeper, report.as_fd());
+                drop(terminal);
+                Ok(visit)
+            }
+        }
+    }
+
+    fn await_end(&self, keeper: i32, report: BorrowedFd<'_>) -> Visit {
+        // None: it has ended already, and what it had to say is in the pipe.
+        let keeper = pidfd::open(keeper).ok();
+        loop {
+            let ready = poll(&[Interest::readable(report), Interest::readable(self.process.as_fd())], None).unwrap_or_default();
+            if ready.first() != Some(&true) && ready.get(1) == Some(&true) {
+                // Where there is no pid namespace to end it.
+                keeper.as_ref().map(|keeper| pidfd::signal(keeper, libc::SIGKILL));
+            }
+            if ready.iter().any(|ready| *ready) {
+                break;
+            }
+        }
+        let said = raw::read_report(report);
+        // Whoever is left to another parent may never be reaped by it, and then its namespace never ends.
+        if let Some(keeper) = &keeper {
+            while !poll(&[Interest::readable(keeper.as_fd())], None).is_ok_and(|ended| ended[0]) {}
+        }
+        match said {
+            None => Visit::HostEnded,
+            Some((EXITED, status)) => Visit::Exited(status),
+            Some((KILLED, signal)) => Visit::Killed(signal),
+            Some((EXEC, errno)) => Visit::NotExecuted(Errno::from_raw(errno)),
+            Some((stage, errno)) => {
+                let stage = STAGES.into_iter().find(|known| *known as raw::Stage == stage).unwrap_or(JoinStage::Root);
+                Visit::NotJoined(stage, Errno::from_raw(errno))
+            }
+        }
+    }
+
+    /// The keeper: goes in, starts the command, and comes back with its end, or with what went wrong.
+    fn keep(&self, guest: &Guest<'_>, tell: RawFd) -> (raw::Stage, i32) {
+        if let Err((stage, errno)) = self.go_in() {
+            return (stage as raw::Stage, errno as i32);
+        }
+        // SAFETY: one thread, so the child may run ordinary code; it leaves by exec or `leave`.
+        match unsafe { raw::fork(0) } {
+            Err(errno) => (EXEC, errno as i32),
+            Ok(raw::Side::Child) => {
+                let (stage, errno) = execute(guest);
+                raw::leave(tell, stage, errno)
+            }
+            Ok(raw::Side::Parent(command)) => match wait::reap_blocking(command) {
+                Some(Ended::Code(status)) => (EXITED, status),
+                Some(Ended::Signal(signal)) => (KILLED, signal),
+                None => (EXITED, 1),
+            },
+        }
+    }
+
+    fn go_in(&self) -> Result<(), (JoinStage, Errno)> {
+        die_with_parent(libc::SIGKILL);
+        for mut group in &self.groups {
+            group.write_all(b"0").map_err(|error| (JoinStage::Group, errno(&error)))?;
+        }
+        let others = self.namespaces & !libc::CLONE_NEWPID;
+        if others != 0 {
+            join(&self.process, others).map_err(|errno| (JoinStage::Namespaces, errno))?;
+        }
+        let root = |errno| (JoinStage::Root, errno);
+        fchdir(&self.root).and_then(|()| chroot(".")).map_err(root)?;
+        // A directory that lets nobody in, such as a FUSE mount of somebody else, is no reason to stay outside.
+        fchdir(&self.directory).or_else(|_| chdir("/")).map_err(root)?;
+        set_handler(Signal::SIGCHLD, SigHandler::SigDfl).map_err(root)
+    }
+}
+
+/// In the command's process: comes back only to say what failed.
+fn execute(guest: &Guest<'_>) -> (raw::Stage, Errno) {
+    if let Some(identity) = &guest.identity
+        && let Err(errno) = identity::take(identity)
+    {
+        return (JoinStage::Identity as raw::Stage, errno);
+    }
+    // Behind the change of identity, which clears it.
+    die_with_parent(libc::SIGHUP);
+    raw::default_handlers();
+    raw::clear_mask();
+    let mut answer = Errno::ENOENT;
+    for program in guest.programs.as_slice() {
+        match raw::exec(libc::AT_FDCWD, program.as_ptr(), guest.argv.as_ptr(), guest.env.as_ptr()) {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            Errno::EACCES => answer = Errno::EACCES,
+            errno => return (EXEC, errno),
+        }
+    }
+    (EXEC, answer)
+}
+
+/// The kinds of namespaces in which a process is elsewhere than we.
+fn foreign_namespaces(pid: i32) -> nix::Result<i32> {
+    let inode = |whose: &str, kind: &str| fs::metadata(format!("/proc/{whose}/ns/{kind}")).map(|at| at.ino());
+    let mut flags = 0;
+    for (kind, flag) in KINDS {
+        let theirs = inode(&pid.to_string(), kind).map_err(|error| errno(&error))?;
+        if inode("self", kind).ok() != Some(theirs) {
+            flags |= flag;
+        }
+    }
+    Ok(flags)
+}
+
+/// `cgroup.procs` of each group a process is in and we are not, open to write to.
+fn foreign_groups(pid: i32) -> io::Result<Vec<File>> {
+    let ours = fs::read_to_string("/proc/self/cgroup")?;
+    let theirs = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let mounts = mountinfo::own()?;
+    let foreign = theirs.lines().filter(|line| !ours.lines().any(|own| own == *line));
+    foreign
+        .filter_map(|line| group_directory(line, &mounts))
+        .map(|directory| OpenOptions::new().write(true).open(directory.join("cgroup.procs")))
+        .collect()
+}
+
+/// The directory of `ID:CONTROLLERS:PATH`, where its hierarchy is mounted. None: it is mounted nowhere.
+fn group_directory(line: &str, mounts: &[mountinfo::Mount]) -> Option<PathBuf> {
+    let mut parts = line.splitn(3, ':').skip(1);
+    let (controllers, path) = (parts.next()?, parts.next()?);
+    let mount = mounts.iter().find(|mount| match controllers {
+        "" => mount.fstype == "cgroup2",
+        _ => {
+            mount.fstype == "cgroup" && controllers.split(',').all(|one| mount.super_options.split(',').any(|there| there == one))
+        }
+    })?;
+    Some(Path::new(&mount.mount_point).join(path.trim_start_matches('/')))
+}
+
+/// `setns` by a pidfd (Linux 5.8): all kinds at once, in the order the kernel needs.
+fn join(process: &OwnedFd, kinds: i32) -> nix::Result<()> {
+    // SAFETY: numbers only.
+    raw::check(unsafe { libc::syscall(libc::SYS_setns, process.as_raw_fd(), kinds) }).map(drop)
+}
+
+fn die_with_parent(signal: i32) {
+    // SAFETY: numbers only.
+    unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, signal, 0, 0, 0) };
+}
+
+fn set_handler(of: Signal, handler: SigHandler) -> nix::Result<()> {
+    // SAFETY: callers name the default or the ignoring of a signal, which run no code.
+    unsafe { signal(of, handler) }.map(drop)
+}
+
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+/// The terminal whose foreground we are; so again when this is dropped, whoever was it meanwhile.
+struct Terminal(bool);
+
+impl Terminal {
+    fn of_ours() -> Self {
+        Self(tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp()))
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if self.0 {
+            // Whoever takes the terminal from the background is stopped by it.
+            let _ = set_handler(Signal::SIGTTOU, SigHandler::SigIgn);
+            let _ = tcsetpgrp(io::stdin(), getpgrp());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_found_where_its_hierarchy_is_mounted() {
+        let mount = |fstype: &str, at: &str, options: &str| mountinfo::Mount {
+            id: 1,
+            parent: 0,
+            device: (0, 1),
+            root: "/".into(),
+            mount_point: at.into(),
+            options: "rw".into(),
+            fstype: fstype.into(),
+            source: "cgroup".into(),
+            super_options: options.into(),
+        };
+        let mounts = [
+            mount("cgroup2", "/cg/unified", "rw"),
+            mount("cgroup", "/cg/cpu", "rw,cpu,cpuacct"),
+            mount("cgroup", "/cg/x", "rw,name=x"),
+        ];
+        for (line, directory) in [
+            ("0::/", Some("/cg/unified/")),
+            ("0::/shop/a:b", Some("/cg/unified/shop/a:b")),
+            ("3:cpu,cpuacct:/shop", Some("/cg/cpu/shop")),
+            ("4:name=x:/", Some("/cg/x/")),
+            ("5:memory:/shop", None),
+        ] {
+            assert_eq!(group_directory(line, &mounts).as_deref(), directory.map(Path::new), "{line}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_in_other_namespaces_than_himself() {
+        assert_eq!(foreign_namespaces(std::process::id() as i32), Ok(0));
+        assert!(foreign_groups(std::process::id() as i32).unwrap().is_empty());
+    }
+}
