@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use liege_core::{Answer, Note, Order, Phase, ROOT, Request, Time, VassalView, View};
+use liege_core::{Answer, Note, Order, Phase, ROOT, Request, VassalView, View};
 
 use super::{Control, House};
 use crate::{
@@ -93,28 +93,10 @@ fn house() -> House {
     }
 }
 
+/// One of somebody's, whose init is this very process.
 fn vassal(name: &str) -> VassalView {
-    VassalView {
-        name: name.into(),
-        phase: Phase::Running,
-        pid: Some(i32::try_from(std::process::id()).unwrap()),
-        since: Time(1),
-        owner: Some(1001),
-        app_pid: None,
-        up_since: Some(Time(1)),
-        ready: true,
-        accepting: false,
-        loyal: false,
-        usage: None,
-        mounts: Vec::new(),
-        leftovers: Vec::new(),
-        restarts: vec![("exit".into(), 1)],
-        failures: 0,
-        retry_at: None,
-        last_cause: None,
-        last_end: None,
-        config_error: None,
-    }
+    let pid = i32::try_from(std::process::id()).unwrap();
+    VassalView { pid: Some(pid), owner: Some(1001), ..crate::testing::vassal(name, Phase::Running) }
 }
 
 fn begin(socket: &Path, request: &str) -> UnixStream {
