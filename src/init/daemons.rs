@@ -72,7 +72,7 @@ enum State {
     /// Its command was started; its pidfile is looked for.
     Begins {
         command: i32,
-        born: Option<u64>,
+        born: Option<Birth>,
         ended: Option<Exit>,
         look: Look,
         until: Instant,
@@ -81,13 +81,14 @@ enum State {
     Followed {
         pid: i32,
         pidfd: OwnedFd,
-        born: Option<u64>,
+        born: Option<Birth>,
         ended: Option<Exit>,
     },
-    /// The one that was followed is gone; perhaps it has an heir in its pidfile.
+    /// The one that was followed is gone; perhaps it has an heir in its pidfile. How it ended may be told a moment later.
     Lost {
+        pid: i32,
         exit: Option<Exit>,
-        born: Option<u64>,
+        born: Option<Birth>,
         look: Look,
         until: Instant,
     },
@@ -262,6 +263,10 @@ impl Attached {
                 *ended = Some(exit);
                 true
             }
+            State::Lost { pid, exit: ended, .. } if *pid == dead && ended.is_none() => {
+                *ended = Some(exit);
+                true
+            }
             State::Begins { command, ended, .. } if *command == dead && ended.is_none() => {
                 *ended = Some(exit);
                 true
@@ -304,17 +309,17 @@ impl Attached {
                     _ => self.stay(State::Begins { command, born, ended, look, until }),
                 }
             }
-            State::Followed { pid: _, pidfd, born, ended } if has_ended(&pidfd) => {
+            State::Followed { pid, pidfd, born, ended } if has_ended(&pidfd) => {
                 let look = Look { child: None, next: now };
-                self.state = State::Lost { exit: ended, born, look, until: now + LOOK };
+                self.state = State::Lost { pid, exit: ended, born, look, until: now + LOOK };
                 self.tend(init)
             }
             State::Lost { exit, .. } if self.dismissed => self.ended(exit),
-            State::Lost { exit, born, mut look, until } => {
+            State::Lost { pid, exit, born, mut look, until } => {
                 let pidfile = self.plan.pidfile.as_ref().map_or("", |file| &file.path);
                 match look.answer(init, pidfile, born, now) {
-                    Some(Some((pid, pidfd))) => self.follows(pid, pidfd, born),
-                    None if now < until => self.stay(State::Lost { exit, born, look, until }),
+                    Some(Some((heir, pidfd))) => self.follows(heir, pidfd, born),
+                    None if now < until => self.stay(State::Lost { pid, exit, born, look, until }),
                     _ => {
                         look.end();
                         self.ended(exit)
@@ -340,7 +345,7 @@ impl Attached {
             Some(DaemonPidfile { patience_s, written_for_it: false, .. }) => {
                 let look = Look { child: None, next: now + LOOK_AGAIN };
                 let until = now + Duration::from_secs(*patience_s);
-                self.stay(State::Begins { command: pid, born: started(pid), ended: None, look, until })
+                self.stay(State::Begins { command: pid, born: birth_of(pid), ended: None, look, until })
             }
             _ => {
                 self.state = State::Runs { pid, report: Some(report), ended: None };
@@ -349,7 +354,7 @@ impl Attached {
         }
     }
 
-    fn follows(&mut self, pid: i32, pidfd: OwnedFd, born: Option<u64>) -> Option<DaemonNews> {
+    fn follows(&mut self, pid: i32, pidfd: OwnedFd, born: Option<Birth>) -> Option<DaemonNews> {
         self.began = Instant::now();
         self.state = State::Followed { pid, pidfd, born, ended: None };
         if self.dismissed {
@@ -417,7 +422,7 @@ impl Attached {
 
 impl Look {
     /// Whom the pidfile names, if he lives and was not born before. None: not known yet.
-    fn answer(&mut self, init: &mut Init, path: &str, born: Option<u64>, now: Instant) -> Option<Option<(i32, OwnedFd)>> {
+    fn answer(&mut self, init: &mut Init, path: &str, born: Option<Birth>, now: Instant) -> Option<Option<(i32, OwnedFd)>> {
         let Some((_, answer)) = &self.child else {
             if now >= self.next {
                 self.child = init.look(path);
@@ -437,7 +442,7 @@ impl Look {
         Some(pid.and_then(|pid| {
             let pidfd = pidfd::open(pid).ok()?;
             // Without a /proc nobody can tell.
-            let is_old = started(pid).zip(born).is_some_and(|(its, born)| its < born);
+            let is_old = birth_of(pid).zip(born).is_some_and(|(its, command)| its < command);
             (!is_old && !has_ended(&pidfd)).then_some((pid, pidfd))
         }))
     }
@@ -448,6 +453,13 @@ impl Look {
             let _ = kill(child, SIGKILL);
         }
     }
+}
+
+/// The tick of its start, and its pid: of two that were born within one tick the younger has the higher number.
+type Birth = (u64, i32);
+
+fn birth_of(pid: i32) -> Option<Birth> {
+    Some((started(pid)?, pid))
 }
 
 fn has_ended(pidfd: &OwnedFd) -> bool {
