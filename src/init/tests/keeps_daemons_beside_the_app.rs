@@ -71,7 +71,7 @@ fn a_control_daemon_is_not_started_again() {
 
 #[test]
 fn at_the_end_of_the_app_they_are_asked_and_then_killed() {
-    let polite = daemon("trap 'echo goodbye; exit' INT; echo up; while :; do sleep 0.1; done");
+    let polite = daemon("exec 2>/dev/null; trap 'echo goodbye; exit' INT; echo up; while :; do sleep 0.1; done");
     let deaf = daemon("trap '' TERM; echo up; while :; do sleep infinity; done");
     let mut vassal = Vassal::start(plan(beside([Daemon { stop_signal: 2, ..polite }, deaf])));
     vassal.started();
@@ -85,8 +85,10 @@ fn at_the_end_of_the_app_they_are_asked_and_then_killed() {
 
 #[test]
 fn a_reload_starts_those_in_the_foreground_again_by_their_own_signal() {
-    let app =
-        beside([Daemon { reload_signal: Some(1), ..daemon("trap 'echo hup; exit' HUP; echo up; while :; do sleep 0.1; done") }]);
+    let app = beside([Daemon {
+        reload_signal: Some(1),
+        ..daemon("exec 2>/dev/null; trap 'echo hup; exit' HUP; echo up; while :; do sleep 0.1; done")
+    }]);
     let mut vassal = Vassal::start(plan(app.clone()));
     assert_eq!(vassal.line(), "up");
     vassal.reload(vec![], app);
