@@ -38,6 +38,7 @@ install: ## what `make build` made, into DESTDIR/PREFIX: bin/liege, libexec/lieg
 	install -D -m 0755 $(BIN)/liege-init $(DESTDIR)$(PREFIX)/libexec/liege/liege-init
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/liege/vassals
 	sed 's|/usr/local|$(PREFIX)|g' config/liege.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/liege.service
+	install -D -m 0644 config/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/liege.conf
 	install -m 0644 config/emperor.ini config/prometheus.yml config/alerts.yml config/grafana-dashboard.json \
 	  $(DESTDIR)$(PREFIX)/share/doc/liege/
 	install -m 0644 config/vassals/*.ini $(DESTDIR)$(PREFIX)/share/doc/liege/vassals/
