@@ -23,8 +23,11 @@ fn hangs(order: &'static str, ends: impl Fn(&Host, &Emperor, usize, &procs::Proc
             &neighbour.vassal(&format!("mountpoint-check = {}\nmountpoint-check-interval = 0.2\n", other.display())),
         );
         let _runs = neighbour.started(1);
-        let hook =
-            format!("exec:mount -t overlay -o lowerdir={}:{} none {}", lower.mount.display(), other.display(), point.display());
+        // Mounted once: a second life, born before its file was removed, would hang in the mount itself.
+        let once = host.path("once");
+        let mount =
+            format!("mount -t overlay -o lowerdir={}:{} none {}", lower.mount.display(), other.display(), point.display());
+        let hook = format!("exec:test -e {0} || {{ touch {0} && {mount}; }}", once.display());
         emperor.write(
             "v.ini",
             &reporter.vassal(&format!(

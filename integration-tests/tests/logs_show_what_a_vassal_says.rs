@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
 use liege_integration_tests::tools::{liege, run_liege};
@@ -44,12 +44,12 @@ fn what_a_vassal_says_is_shown_and_followed() {
             .unwrap();
         let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines().map(Result::unwrap);
         assert!(lines.next().unwrap().ends_with("app: line 3"));
-        fs::write(&fifo, "word\n").unwrap();
+        // Kept open: without a writer its loop would end.
+        let mut writer = fs::File::options().write(true).open(&fifo).unwrap();
+        writeln!(writer, "word").unwrap();
         assert!(lines.next().unwrap().ends_with("app: heard word"));
         // Over the edge of a file.
-        let mut writer = fs::File::options().write(true).open(&fifo).unwrap();
         for n in 0..200 {
-            use std::io::Write as _;
             writeln!(writer, "{n} {}", "x".repeat(100)).unwrap();
             assert!(lines.next().unwrap().contains(&format!("heard {n} ")));
         }
