@@ -74,6 +74,34 @@ pub struct VassalView {
     pub config_error: Option<String>,
 }
 
+impl VassalView {
+    /// One of which nothing more is to be said.
+    #[must_use]
+    pub fn new(name: Name, phase: Phase, since: Time) -> Self {
+        Self {
+            name,
+            phase,
+            pid: None,
+            since,
+            owner: None,
+            app_pid: None,
+            up_since: None,
+            ready: false,
+            accepting: false,
+            loyal: false,
+            usage: None,
+            mounts: Vec::new(),
+            leftovers: Vec::new(),
+            restarts: Vec::new(),
+            failures: 0,
+            retry_at: None,
+            last_cause: None,
+            last_end: None,
+            config_error: None,
+        }
+    }
+}
+
 /// One watched mount.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MountView {
