@@ -23,6 +23,8 @@ pub enum Action {
         cgroups: Cgroups,
         /// Where its output goes.
         log_to: LogTo,
+        /// The uid it runs as, where its file tells: he may read its log.
+        owner: Option<u32>,
     },
     /// Send a message to init. The first one is the green light ([`ToInit::Walk`]).
     Tell {

@@ -27,7 +27,10 @@ use std::{
 };
 
 use liege_spec::{Asked, Cgroups};
-use liege_sys::cgroup::{Version, mark_made_for, version, was_made_for};
+use liege_sys::{
+    cgroup::{Version, version},
+    made_for::{mark_made_for, was_made_for},
+};
 
 /// How long the kernel may take to forget the last process of a group, and how often it is asked.
 const FORGETS: (u32, Duration) = (100, Duration::from_millis(20));

@@ -17,7 +17,7 @@ use std::{
 };
 
 use liege_core::{Event, Name};
-use liege_spec::{Cgroups, LogTo, Namespaces};
+use liege_spec::{Cgroups, Namespaces};
 use liege_sys::{
     clone::{BirthError, BirthStage, Child},
     mountinfo,
@@ -33,7 +33,7 @@ use crate::{
     inherited::Inherited,
     lives::Born,
     oom::OomKills,
-    vassal_logs::VassalLogs,
+    vassal_logs::{VassalLogs, Wanted},
 };
 
 /// What a life needs of the daemon.
@@ -49,11 +49,11 @@ pub(crate) struct Nursery {
 
 impl Nursery {
     /// Begins a life in a task of its own, which ends after the life.
-    pub(crate) fn begin(&self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups, log_to: LogTo) {
-        tokio::spawn(self.clone().live(vassal, birth, namespaces, cgroups, log_to));
+    pub(crate) fn begin(&self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups, log: Wanted) {
+        tokio::spawn(self.clone().live(vassal, birth, namespaces, cgroups, log));
     }
 
-    async fn live(self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups, log_to: LogTo) {
+    async fn live(self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups, log: Wanted) {
         let (ours, theirs) = match pair() {
             Ok(pair) => pair,
             Err(error) => {
@@ -61,7 +61,7 @@ impl Nursery {
                 return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
             }
         };
-        let log = Arc::clone(&self.logs).place_in_time(vassal.clone(), log_to).await;
+        let log = Arc::clone(&self.logs).place_in_time(vassal.clone(), log).await;
         let clone = {
             let (nursery, vassal) = (self.clone(), vassal.clone());
             spawn_blocking(move || {

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     checks::Means, children::Children, clock::Clock, deaths::Deaths, events::Events, inbox::Mail, life::Nursery, lives::Lives,
-    metrics::Book, monitor::Monitors, notes, signals::Told, trace::Trace, web::Recent,
+    metrics::Book, monitor::Monitors, notes, signals::Told, trace::Trace, vassal_logs::Wanted, web::Recent,
 };
 
 /// Everything a turn touches.
@@ -136,8 +136,8 @@ impl Loop {
             recent.hear(&action);
         }
         match action {
-            Action::Spawn { vassal, birth, namespaces, cgroups, log_to } => {
-                self.nursery.begin(vassal, birth, namespaces, cgroups, log_to);
+            Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner } => {
+                self.nursery.begin(vassal, birth, namespaces, cgroups, Wanted { to: log_to, owner });
             }
             Action::Tell { birth, message, .. } => self.lives.tell(birth, message),
             Action::Kill { birth, .. } => {

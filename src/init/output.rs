@@ -90,10 +90,14 @@ impl Output {
         }
     }
 
-    /// The first walk is over: nobody starts with the pipes of its phases any more, and the app's belongs to the app's user.
-    pub(crate) fn settle(&mut self, identity: Option<&Identity>) {
-        self.writer(APP, identity);
-        for source in self.sources.iter_mut().filter(|source| source.name != APP) {
+    /// The first walk is over: nobody starts with the pipes of its phases any more, and those of the app and its daemons belong to
+    /// their user. Later init may have no right to give.
+    pub(crate) fn settle(&mut self, identity: Option<&Identity>, has_daemons: bool) {
+        let lasting = if has_daemons { &[APP, DAEMON][..] } else { &[APP] };
+        for name in lasting {
+            self.writer(name, identity);
+        }
+        for source in self.sources.iter_mut().filter(|source| !lasting.contains(&source.name)) {
             source.writer = None;
         }
     }

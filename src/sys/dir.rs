@@ -6,8 +6,8 @@ use std::{
 };
 
 use nix::{
-    fcntl::{OFlag, openat, renameat},
-    sys::stat::Mode,
+    fcntl::{AtFlags, OFlag, openat, renameat},
+    sys::stat::{Mode, fstatat},
     unistd::{UnlinkatFlags, unlinkat},
 };
 
@@ -18,6 +18,15 @@ use nix::{
 pub fn append(directory: BorrowedFd<'_>, name: &str) -> nix::Result<File> {
     let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     openat(directory, name, flags, Mode::from_bits_truncate(0o640)).map(File::from)
+}
+
+/// Device and inode of what has this name.
+///
+/// # Errors
+/// ENOENT; what the file system answers.
+pub fn identity(directory: &impl AsFd, name: &str) -> nix::Result<(u64, u64)> {
+    let seen = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    Ok((seen.st_dev, seen.st_ino))
 }
 
 /// Gives a file another name in the same directory, in the place of what has it.

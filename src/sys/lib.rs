@@ -32,6 +32,7 @@ pub mod fusectl;
 pub mod identity;
 pub mod join;
 pub mod limits;
+pub mod made_for;
 pub mod mark;
 pub mod mount;
 pub mod mountinfo;

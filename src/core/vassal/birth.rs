@@ -16,7 +16,8 @@ impl Vassal {
         let jail = self.wish.as_ref().map(|wish| &wish.fresh.jail);
         let (cgroups, log_to) = jail.map(|jail| (jail.cgroups.clone(), jail.log_to)).unwrap_or_default();
         self.life = Some(Life::new(birth, cgroups.clone(), log_to, cx.now));
-        cx.act(Action::Spawn { vassal: self.name.clone(), birth, namespaces: cx.settings.namespaces, cgroups, log_to });
+        let (vassal, namespaces, owner) = (self.name.clone(), cx.settings.namespaces, self.owner());
+        cx.act(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner });
     }
 
     /// The clone lives and waits for the green light. The plan is made of the *newest* wish, so what changed meanwhile is in it.

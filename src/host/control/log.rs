@@ -45,6 +45,14 @@ pub(super) async fn log(
     if peer.uid != ROOT && !view.vassals.iter().any(|vassal| *vassal.name == *name) {
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");
     }
+    // The name may have been somebody else's when that was said.
+    if peer.uid != ROOT && !house.logs.is_of(&name, peer.uid).await {
+        return no(StatusCode::NOT_FOUND, Verdict::Unknown, "it has no log of yours");
+    }
+    // Before anything is held for him.
+    if !peer.stay() {
+        return too_many();
+    }
     let bytes = match house.logs.read(&name, lines, views::is_set(asked.follow.as_ref())).await {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -53,8 +61,5 @@ pub(super) async fn log(
         }
         Err(error) => return no(StatusCode::CONFLICT, Verdict::Refused, &format!("its log: {error}")),
     };
-    if !peer.stay() {
-        return too_many();
-    }
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(bytes)).into_response()
 }

@@ -4,15 +4,20 @@
 //! busy, and leads whoever should get hold of it no further than to his own log. It is written by a child of the vassal's init;
 //! the daemon never touches it, and its end or restart changes nothing.
 
+mod directory;
+mod disk;
 mod follow;
 mod reader;
 
 use std::{
-    fs::DirBuilder,
     io::{self, Write},
-    os::{fd::OwnedFd, unix::fs::DirBuilderExt, unix::net::UnixStream},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::{Duration, SystemTime},
 };
 
@@ -21,9 +26,9 @@ use liege_core::Name;
 use liege_plan::stamp;
 use liege_spec::LogTo;
 use liege_sys::detached;
-use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::file_name::file_name;
+use disk::Disk;
 use reader::Reader;
 
 /// Where journald takes lines.
@@ -39,15 +44,31 @@ const LAST_BYTES: usize = 160 << 10;
 /// The front of a long line is enough.
 const FRONT: usize = 400;
 
+/// How long the record of an end waits for its last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// The place of all logs.
 #[derive(Debug)]
 pub(crate) struct VassalLogs {
     directory: PathBuf,
+    /// For births, so that readers never take their places.
+    births: Disk,
+    readers: Disk,
+    /// Somebody reads last words; on a dead disk for ever.
+    reads_last_words: Arc<AtomicBool>,
+}
+
+/// Which log a birth wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) to: LogTo,
+    /// Who may read it beside root.
+    pub(crate) owner: Option<u32>,
 }
 
 impl VassalLogs {
     pub(crate) fn below(directory: &str) -> Self {
-        Self { directory: directory.into() }
+        Self { directory: directory.into(), births: Disk::new(), readers: Disk::new(), reads_last_words: Arc::default() }
     }
 
     /// What a vassal has said, from before the last so many lines on (None: from the beginning); followed, it does not end.
@@ -60,21 +81,31 @@ impl VassalLogs {
         lines: Option<usize>,
         follow: bool,
     ) -> io::Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>> {
-        follow::bytes(self.of(vassal), lines, follow).await
+        follow::bytes(self.readers.clone(), self.of(vassal), lines, follow).await
     }
 
-    /// The last few lines since a moment; none where there are none or they cannot be read. Blocks.
+    /// Whether this user's vassal has said what is in the log.
+    pub(crate) async fn is_of(&self, vassal: &str, uid: u32) -> bool {
+        let path = self.of(vassal);
+        self.readers.ask(PATIENCE, move || directory::is_of(&path, Some(uid))).await.unwrap_or(false)
+    }
+
+    /// The last few lines since a moment; none where there are none, or they cannot be read in time. Blocks so long.
     pub(crate) fn last_lines(&self, vassal: &str, since: SystemTime) -> Vec<String> {
-        let mut text = vec![0; LAST_BYTES];
-        let mut read = 0;
-        if let Ok(mut reader) = Reader::before(&self.of(vassal), Some(LAST_LINES)) {
-            while let Ok(n @ 1..) = reader.read(&mut text[read..]) {
-                read += n;
-            }
+        if self.reads_last_words.swap(true, Ordering::AcqRel) {
+            return Vec::new();
         }
-        let since = stamp(since);
-        let lines = String::from_utf8_lossy(&text[..read]);
-        lines.lines().filter(|line| **line >= *since).map(|line| line.chars().take(FRONT).collect()).collect()
+        let (path, busy) = (self.of(vassal), Arc::clone(&self.reads_last_words));
+        let (tell, told) = mpsc::channel();
+        let reader = std::thread::Builder::new().name("last-words".into()).stack_size(128 << 10).spawn(move || {
+            let lines = last_lines(&path, since);
+            busy.store(false, Ordering::Release);
+            tell.send(lines).ok();
+        });
+        if reader.is_err() {
+            self.reads_last_words.store(false, Ordering::Release);
+        }
+        told.recv_timeout(LAST_WORDS).unwrap_or_default()
     }
 
     fn of(&self, vassal: &str) -> PathBuf {
@@ -83,46 +114,42 @@ impl VassalLogs {
 
     /// What init is given: None where the output goes where the daemon's goes, also where the log cannot be had, or not in time: its
     /// disk may be dead. That is said, and keeps nobody from starting.
-    pub(crate) async fn place_in_time(self: Arc<Self>, vassal: Name, to: LogTo) -> Option<OwnedFd> {
-        if to == LogTo::Inherit {
-            return None;
-        }
-        let (asked, name) = (Arc::clone(&self), vassal.clone());
-        let Ok(place) = timeout(PATIENCE, spawn_blocking(move || asked.place(&name, to))).await else {
-            let at = self.directory.display();
-            tracing::warn!(target: "vassal", vassal = &*vassal, "its log in {at}: no answer in {PATIENCE:?}; what it says goes where this goes");
-            return None;
-        };
-        place.ok().flatten()
-    }
-
-    fn place(&self, vassal: &str, to: LogTo) -> Option<OwnedFd> {
-        let (what, place) = match to {
+    pub(crate) async fn place_in_time(self: Arc<Self>, vassal: Name, wanted: Wanted) -> Option<OwnedFd> {
+        let (at, place) = match wanted.to {
             LogTo::Inherit => return None,
             LogTo::File => {
-                let directory = self.of(vassal);
-                let place = make(&directory).and_then(|()| Ok(detached::tree(&directory)?));
-                (directory.display().to_string(), place)
+                let path = self.of(&vassal);
+                let shown = path.display().to_string();
+                let place = move || directory::make(&path, wanted.owner).and_then(|()| Ok(detached::tree(&path)?));
+                (shown, self.births.ask(PATIENCE, place).await)
             }
-            LogTo::Journal => (JOURNAL.to_owned(), journal(Path::new(JOURNAL), vassal)),
+            LogTo::Journal => {
+                let name = vassal.clone();
+                (JOURNAL.to_owned(), self.births.ask(PATIENCE, move || journal(Path::new(JOURNAL), &name)).await)
+            }
         };
-        match place {
+        match place.and_then(|place| place) {
             Ok(place) => Some(place),
             Err(error) => {
-                tracing::warn!(target: "vassal", vassal, "its log in {what}: {error}; what it says goes where this goes");
+                let why = if error.kind() == io::ErrorKind::TimedOut { "no answer".to_owned() } else { error.to_string() };
+                tracing::warn!(target: "vassal", vassal = &*vassal, "its log in {at}: {why}; what it says goes where this goes");
                 None
             }
         }
     }
 }
 
-/// For root alone: who may read what is decided at the control socket.
-fn make(directory: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => DirBuilder::new().mode(0o700).recursive(true).create(directory),
-        answer => answer,
+fn last_lines(directory: &Path, since: SystemTime) -> Vec<String> {
+    let mut text = vec![0; LAST_BYTES];
+    let mut read = 0;
+    if let Ok(mut reader) = Reader::before(directory, Some(LAST_LINES)) {
+        while let Ok(n @ 1..) = reader.read(&mut text[read..]) {
+            read += n;
+        }
     }
+    let since = stamp(since);
+    let lines = String::from_utf8_lossy(&text[..read]);
+    lines.lines().filter(|line| **line >= *since).map(|line| line.chars().take(FRONT).collect()).collect()
 }
 
 /// A stream of lines to the journal, as `systemd-cat` opens one: seven lines of who speaks and how, then whatever comes.
@@ -141,12 +168,18 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_directory_that_cannot_be_made_is_no_obstacle() {
+    async fn place(directory: PathBuf, vassal: &str, to: LogTo) -> Option<OwnedFd> {
+        let logs = Arc::new(VassalLogs::below(directory.to_str().unwrap()));
+        logs.place_in_time(vassal.into(), Wanted { to, owner: Some(1001) }).await
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_cannot_be_made_is_no_obstacle() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("file"), "").unwrap();
-        let logs = VassalLogs::below(dir.path().join("file/logs").to_str().unwrap());
-        assert!(logs.place("a.ini", LogTo::File).is_none() && logs.place("a.ini", LogTo::Inherit).is_none());
+        for to in [LogTo::File, LogTo::Inherit] {
+            assert!(place(dir.path().join("file/logs"), "a.ini", to).await.is_none());
+        }
     }
 
     #[test]
@@ -162,12 +195,12 @@ mod tests {
         assert_eq!(logs.last_lines("a.ini", since), own);
     }
 
-    #[test]
-    fn every_vassal_has_its_own() {
+    #[tokio::test]
+    async fn every_vassal_has_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = VassalLogs::below(dir.path().join("deep/logs").to_str().unwrap());
+        let placed = place(dir.path().join("deep/logs"), "x/a.ini", LogTo::File).await;
         // Root's alone: it makes a mount.
-        assert_eq!(logs.place("x/a.ini", LogTo::File).is_some(), nix::unistd::geteuid().is_root());
+        assert_eq!(placed.is_some(), nix::unistd::geteuid().is_root());
         assert!(dir.path().join("deep/logs/x%2fa.ini").is_dir());
     }
 

@@ -5,12 +5,17 @@
 use std::{
     fs::{File, Metadata},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
+use nix::libc;
+
 /// Read backwards in pieces of this size.
 const BLOCK: usize = 64 << 10;
+
+/// More files than this no rule lets be kept.
+const MOST: u32 = 100;
 
 /// A place in a log.
 #[derive(Debug)]
@@ -93,11 +98,15 @@ impl Reader {
 /// The files, newest first.
 fn files(directory: &Path) -> io::Result<Vec<(File, Metadata)>> {
     let mut files: Vec<(File, Metadata)> = Vec::new();
-    for number in 0.. {
+    for number in 0..=MOST {
         let name = if number == 0 { "log".to_owned() } else { format!("log.{number}") };
-        match File::open(directory.join(name)) {
+        // A vassal that is root in its own user namespace could put there what it likes: no link is followed, no fifo waited for.
+        match File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(directory.join(name)) {
             Ok(file) => {
                 let this = file.metadata()?;
+                if !this.is_file() {
+                    break;
+                }
                 // Put aside between two looks: it was seen under its former name.
                 if !files.iter().any(|(_, other)| same(other, &this)) {
                     files.push((file, this));
@@ -105,6 +114,7 @@ fn files(directory: &Path) -> io::Result<Vec<(File, Metadata)>> {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && number > 0 => break,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => break,
             Err(error) => return Err(error),
         }
     }
@@ -224,6 +234,21 @@ mod tests {
         fs::write(dir.path().join("log"), "next\n").unwrap();
         assert!(reader.step().unwrap());
         assert_eq!(all(&mut reader), "late\nnext\n");
+    }
+
+    #[test]
+    fn what_is_no_file_ends_the_row() {
+        for plant in ["log", "log.1"] {
+            let dir = log(&["a\n", "b\n", "c\n"]);
+            let path = dir.path().join(plant);
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+            let front = if plant == "log" { "" } else { "c\n" };
+            assert_eq!(all(&mut Reader::before(dir.path(), None).unwrap()), front, "a link at {plant}");
+            fs::remove_file(&path).unwrap();
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            assert_eq!(all(&mut Reader::before(dir.path(), None).unwrap()), front, "a fifo at {plant}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The file: opened when it is needed, added to, put aside when it is full.
 //!
-//! `log` is the newest, `log.1` the one before it, and so on. Somebody else may take the file away or empty it (logrotate does):
-//! the next write sees it.
+//! `log` is the newest, `log.1` the one before it, and so on. Somebody else may take the file away, rename it or empty it: the next
+//! write sees it.
 
 use std::{
     fs::File,
@@ -37,7 +37,7 @@ impl<'a> LogFile<'a> {
     pub(super) fn write(&mut self, lines: &[u8]) -> Result<(), Errno> {
         let seen = self.open.as_ref().and_then(|file| file.metadata().ok());
         let mut filled = match seen {
-            Some(seen) if seen.nlink() > 0 => seen.len(),
+            Some(seen) if dir::identity(&self.directory, NAME) == Ok((seen.dev(), seen.ino())) => seen.len(),
             _ => self.begin()?,
         };
         if std::mem::replace(&mut self.torn, false) && filled > 0 {

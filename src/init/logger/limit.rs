@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Seconds' worth of bytes that may come at once, after as long a silence.
-const AT_ONCE: u64 = 10;
+/// So much time's worth of bytes may come at once, after as long a silence.
+pub(super) const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// A bucket of bytes that fills with time.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Limit {
 
 impl Limit {
     pub(super) fn new(rate: u64, now: Instant) -> Self {
-        Self { rate, left: rate.saturating_mul(AT_ONCE), filled: now }
+        Self { rate, left: full(rate), filled: now }
     }
 
     /// Whether so many bytes may be written now; if so they are taken from what is left.
@@ -26,7 +26,7 @@ impl Limit {
         }
         let gained = now.saturating_duration_since(self.filled).as_micros() * u128::from(self.rate) / 1_000_000;
         if gained > 0 {
-            let full = self.rate.saturating_mul(AT_ONCE);
+            let full = full(self.rate);
             self.left = self.left.saturating_add(u64::try_from(gained).unwrap_or(u64::MAX)).min(full);
             // Not `now`: the rest of a byte would be lost each time.
             self.filled = if self.left == full { now } else { self.filled + time_of(gained, self.rate) };
@@ -38,6 +38,10 @@ impl Limit {
         }
         fits
     }
+}
+
+fn full(rate: u64) -> u64 {
+    rate.saturating_mul(AT_ONCE.as_secs())
 }
 
 fn time_of(bytes: u128, rate: u64) -> Duration {

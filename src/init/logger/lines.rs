@@ -1,5 +1,7 @@
 //! Bytes to lines, each source for itself.
 
+use std::time::Instant;
+
 /// A longer line is written in pieces: memory is bounded, and so is what one write can be.
 const LONGEST: usize = 16 << 10;
 
@@ -7,6 +9,8 @@ const LONGEST: usize = 16 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     begun: Vec<u8>,
+    /// Since when.
+    since: Option<Instant>,
     /// A piece of it was written already.
     goes_on: bool,
 }
@@ -23,11 +27,12 @@ impl Lines {
                         give(self.begun.strip_suffix(b"\r").unwrap_or(&self.begun), self.goes_on);
                     }
                     self.begun.clear();
-                    self.goes_on = false;
+                    (self.goes_on, self.since) = (false, None);
                 }
                 _ => self.add(part, &mut give),
             }
         }
+        self.since = (!self.begun.is_empty()).then(|| self.since.unwrap_or_else(Instant::now));
     }
 
     fn add(&mut self, mut rest: &[u8], give: &mut impl FnMut(&[u8], bool)) {
@@ -44,15 +49,16 @@ impl Lines {
 
     /// Gives on what was begun, as it is.
     pub(super) fn finish(&mut self, mut give: impl FnMut(&[u8], bool)) {
-        if self.is_unfinished() {
+        if self.since.take().is_some() {
             give(&self.begun, self.goes_on);
             self.begun = Vec::new();
             self.goes_on = true; // what comes after it is no line of its own
         }
     }
 
-    pub(super) fn is_unfinished(&self) -> bool {
-        !self.begun.is_empty()
+    /// Since when there is a line that was begun and not ended.
+    pub(super) fn begun_at(&self) -> Option<Instant> {
+        self.since
     }
 }
 

@@ -3,13 +3,19 @@
 //! It reads as fast as anybody can write, so that nobody who writes has to wait; what comes faster than the rules allow, or
 //! cannot be written because the disk is full, is dropped and counted, and the log says how much. It leaves when init lets go of
 //! the line between them, with the pipes empty; and when nobody has said anything for a while.
+//!
+//! A disk that does not answer at all holds it up in the middle of a write, and then whoever has filled his pipe. The journal, a
+//! socket, holds up nobody.
 
 mod file;
 mod limit;
 mod lines;
 mod pen;
 
-use std::{os::fd::BorrowedFd, time::Duration};
+use std::{
+    os::fd::BorrowedFd,
+    time::{Duration, Instant},
+};
 
 use liege_plan::Log;
 use liege_sys::{
@@ -22,8 +28,8 @@ use liege_sys::{
 use lines::Lines;
 use pen::Pen;
 
-/// After so much silence it leaves.
-const SILENCE: Duration = Duration::from_secs(2);
+/// After so much silence it leaves: its successor may write as much at once as it may itself by then.
+const SILENCE: Duration = limit::AT_ONCE;
 /// A line that was begun and not ended is written as it is after so long.
 const UNFINISHED: Duration = Duration::from_secs(1);
 /// At its end it reads so much of each source: more than a pipe holds.
@@ -49,8 +55,9 @@ pub(crate) fn write(place: BorrowedFd<'_>, log: Log, line: BorrowedFd<'_>, sourc
     loop {
         let mut interests = vec![Interest::readable(line)];
         interests.extend(sources.iter().map(|source| Interest::readable(source.pipe)));
-        let unfinished = sources.iter().any(|source| source.lines.is_unfinished());
-        let patience = if unfinished { UNFINISHED } else { pen.owes_word().unwrap_or(SILENCE) };
+        let begun = sources.iter().filter_map(|source| source.lines.begun_at()).min();
+        let unfinished = begun.map(|begun| (begun + UNFINISHED).saturating_duration_since(Instant::now()));
+        let patience = unfinished.into_iter().chain(pen.owes_word()).min().unwrap_or(SILENCE);
         let Ok(ready) = poll(&interests, Some(patience)) else { return 1 };
         let finish = ready[0] && stream::read(&line, &mut [0; 8]) == Read::Ended;
         let silent = !ready.contains(&true);
@@ -58,11 +65,13 @@ pub(crate) fn write(place: BorrowedFd<'_>, log: Log, line: BorrowedFd<'_>, sourc
             source.read(&mut buffer, if finish { LAST } else { 0 }, &mut pen);
         }
         sources.retain(|source| !source.ended);
-        if silent || finish {
-            sources.iter_mut().for_each(|source| source.lines.finish(|line, _| pen.line(source.name, line, false)));
+        let now = Instant::now();
+        let waits = |source: &&mut Source<'_>| source.lines.begun_at().is_some_and(|begun| now >= begun + UNFINISHED);
+        for source in sources.iter_mut().filter(|source| finish || waits(source)) {
+            source.lines.finish(|line, goes_on| pen.line(source.name, line, goes_on));
         }
         pen.put_down(finish);
-        if finish || silent && !unfinished && pen.owes_word().is_none() {
+        if finish || silent && patience == SILENCE {
             return 0;
         }
     }

@@ -1,8 +1,6 @@
 //! What is written, line by line, and what is not: too much, or impossible.
 
 use std::{
-    fs::File,
-    io::Write,
     os::fd::BorrowedFd,
     time::{Duration, Instant, SystemTime},
 };
@@ -26,7 +24,7 @@ pub(super) struct Pen<'a> {
     line: BorrowedFd<'a>,
     stamp: String,
     page: Vec<u8>,
-    on_page: Missing,
+    lines_on_page: u64,
     dropped: Missing,
     told: Instant,
     lost: Missing,
@@ -36,8 +34,11 @@ pub(super) struct Pen<'a> {
 
 enum Place<'a> {
     File(LogFile<'a>),
-    /// Takes lines and gives them their time itself.
-    Lines(Option<File>),
+    /// Takes lines and gives them their time itself. What did not fit is the front of what comes next.
+    Lines {
+        socket: BorrowedFd<'a>,
+        rest: Vec<u8>,
+    },
 }
 
 /// So much is not there.
@@ -60,14 +61,14 @@ impl<'a> Pen<'a> {
         Self {
             place: match log.sink {
                 Sink::Directory { size, keep } => Place::File(LogFile::new(place, size, keep)),
-                Sink::Lines => Place::Lines(place.try_clone_to_owned().ok().map(File::from)),
+                Sink::Lines => Place::Lines { socket: place, rest: Vec::new() },
             },
             rate: log.rate,
             limit: Limit::new(log.rate, now),
             line,
             stamp: stamp(SystemTime::now()),
             page: Vec::new(),
-            on_page: Missing::default(),
+            lines_on_page: 0,
             dropped: Missing::default(),
             told: now,
             lost: Missing::default(),
@@ -77,7 +78,9 @@ impl<'a> Pen<'a> {
 
     /// One line of a source, or the piece that continues it.
     pub(super) fn line(&mut self, source: &str, line: &[u8], goes_on: bool) {
-        if !self.limit.admits(line.len() + 1, Instant::now()) {
+        // With what is put before it: an empty line is no small thing.
+        let bytes = self.stamp.len() + 1 + source.len() + 2 + line.len() + 1;
+        if !self.limit.admits(bytes, Instant::now()) {
             self.dropped.add(1, line.len() + 1);
             return;
         }
@@ -91,24 +94,29 @@ impl<'a> Pen<'a> {
 
     /// What was put on the page since the last time, to its place.
     pub(super) fn write(&mut self) {
-        let Missing { lines, .. } = std::mem::take(&mut self.on_page);
+        self.write_page(false);
+    }
+
+    fn write_page(&mut self, at_last: bool) {
         let page = std::mem::take(&mut self.page);
+        let lines = std::mem::take(&mut self.lines_on_page);
         match self.refused {
             None if page.is_empty() => {}
-            None => self.try_to_write(&page, lines),
-            Some((_, since)) if since.elapsed() < PAUSE => self.lost.add(lines, page.len()),
+            None => self.try_to_write(&page, &[], lines),
+            Some((_, since)) if since.elapsed() < PAUSE && !at_last => self.lost.add(lines, page.len()),
             Some((errno, _)) => {
                 let Missing { lines: lost, bytes } = self.lost;
                 self.say(&format!("{lost} lines ({bytes} bytes) could not be written: {}", errno.desc()));
-                self.on_page = Missing::default();
-                let with_notice = [std::mem::take(&mut self.page), page].concat();
-                self.try_to_write(&with_notice, lines);
+                self.lines_on_page = 0;
+                let notice = std::mem::take(&mut self.page);
+                self.try_to_write(&page, &notice, lines);
             }
         }
     }
 
-    fn try_to_write(&mut self, page: &[u8], lines: u64) {
-        match self.place.write(page) {
+    /// What cannot be written is counted; the notice before it is not.
+    fn try_to_write(&mut self, page: &[u8], notice: &[u8], lines: u64) {
+        match self.place.write(&[notice, page].concat()) {
             Ok(()) => (self.refused, self.lost) = (None, Missing::default()),
             Err(errno) => {
                 self.lost.add(lines, page.len());
@@ -129,7 +137,7 @@ impl<'a> Pen<'a> {
             let rate = self.rate;
             self.say(&format!("{lines} lines ({bytes} bytes) were dropped: more than {rate} bytes a second (vassal-log-rate)"));
         }
-        self.write();
+        self.write_page(at_last);
     }
 
     /// How soon there is something to tell.
@@ -150,7 +158,7 @@ impl<'a> Pen<'a> {
         self.page.extend_from_slice(mark.as_bytes());
         self.page.extend_from_slice(line);
         self.page.push(b'\n');
-        self.on_page.lines += 1;
+        self.lines_on_page += 1;
     }
 }
 
@@ -158,9 +166,17 @@ impl Place<'_> {
     fn write(&mut self, page: &[u8]) -> Result<(), Errno> {
         match self {
             Self::File(file) => file.write(page),
-            Self::Lines(None) => Err(Errno::EMFILE),
-            Self::Lines(Some(socket)) => {
-                socket.write_all(page).map_err(|error| error.raw_os_error().map_or(Errno::EPIPE, Errno::from_raw))
+            Self::Lines { socket, rest } => {
+                if !rest.is_empty() {
+                    let written = stream::write(socket, rest).ok_or(Errno::EPIPE)?;
+                    rest.drain(..written);
+                }
+                if !rest.is_empty() {
+                    return Err(Errno::EAGAIN); // whoever reads there does not: nobody here waits for him
+                }
+                let written = stream::write(socket, page).ok_or(Errno::EPIPE)?;
+                rest.extend_from_slice(&page[written..]);
+                Ok(())
             }
         }
     }

@@ -53,10 +53,10 @@ impl Machine for Saboteur {
         match (self.how, event) {
             (Sabotage::SpawnsTwice, event) => {
                 let mut actions = self.inner.handle(now, event);
-                if let Some(Action::Spawn { vassal, birth, namespaces, cgroups, log_to }) =
+                if let Some(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner }) =
                     actions.iter().find(|a| matches!(a, Action::Spawn { .. })).cloned()
                 {
-                    actions.push(Action::Spawn { vassal, birth: birth + 1_000_000, namespaces, cgroups, log_to });
+                    actions.push(Action::Spawn { vassal, birth: birth + 1_000_000, namespaces, cgroups, log_to, owner });
                 }
                 actions
             }
@@ -74,6 +74,7 @@ impl Machine for Saboteur {
                     namespaces,
                     cgroups: liege_spec::Cgroups::default(),
                     log_to: liege_spec::LogTo::default(),
+                    owner: None,
                 });
                 actions
             }
