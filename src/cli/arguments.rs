@@ -22,6 +22,8 @@ pub(crate) enum Verb {
     Check(Check),
     /// What runs, since when, and why it last died
     Status(Status),
+    /// All vassals live: sorted by anything, mounts, checks and ends as they come, keys for orders, log and cause
+    Top(Remote),
     /// Run vassals again after a stop, or without waiting any longer
     Start(Orders),
     /// End vassals; they stay so until a start, whatever becomes of their files

@@ -13,6 +13,7 @@ mod presplit;
 mod remote;
 mod restart;
 mod say;
+mod top;
 mod verbs;
 
 use std::process::ExitCode;

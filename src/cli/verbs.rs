@@ -12,6 +12,7 @@ use crate::{
     presplit::presplit,
     remote, restart,
     say::say,
+    top,
 };
 
 /// Carries out what the words say. A mistake in them ends the program with 2, as clap has it.
@@ -44,6 +45,7 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
         Verb::Run(arguments) => run(&arguments, pairs),
         Verb::Check(arguments) => check::check(&arguments),
         Verb::Status(arguments) => Ok(remote::status(&arguments)),
+        Verb::Top(remote) => Ok(top::top(&remote)),
         Verb::Start(arguments) => Ok(orders::order(&arguments, Order::Start)),
         Verb::Stop(arguments) => Ok(orders::order(&arguments, Order::Stop)),
         Verb::Restart(arguments) => Ok(restart::restart(&arguments)),

@@ -2,7 +2,7 @@
 //!
 //! Blocking on purpose: one question, one answer, then the program ends. `http.rs` is the smallest client of HTTP/1.1 that the
 //! daemon's server needs, `client.rs` knows the requests, `names.rs` what people mean by a name, `rolling.rs` restarts many with
-//! care; `table.rs`, `detail.rs`, `happened.rs` and `line.rs` are the forms for a terminal. `doctor/` asks nobody but the machine.
+//! care; `table.rs`, `detail.rs`, `happened.rs` and `line.rs` are the forms for a terminal, `top/` the live one. `doctor/` asks nobody but the machine.
 
 mod client;
 mod detail;
@@ -19,6 +19,7 @@ mod style;
 mod table;
 #[cfg(test)]
 mod testing;
+mod top;
 mod words;
 
 pub use client::{Client, Told};
@@ -31,3 +32,4 @@ pub use names::resolve;
 pub use rolling::{Outcome, Rolling};
 pub use style::Style;
 pub use table::table;
+pub use top::{Stopped, top};
