@@ -21,6 +21,7 @@ mod log;
 pub mod procs;
 pub mod scrape;
 pub mod story;
+pub mod terminal;
 pub mod tools;
 pub mod vassal;
 pub mod wait;

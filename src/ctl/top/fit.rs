@@ -35,18 +35,18 @@ pub(crate) fn gap(width: usize) -> usize {
 pub(crate) fn fit(model: &Model, width: usize) -> Vec<(Cell, usize)> {
     let longest = |of: fn(&Row) -> usize, at_most: usize| model.rows.iter().map(of).max().unwrap_or(0).min(at_most);
     let has_mounts = model.rows.iter().any(|row| !row.mounts.is_empty());
-    let sparks = if has_mounts { 24 } else { 6 };
+    let sparks = if has_mounts { 16 } else { 6 };
     // The most important first: least width, and what it would like.
     let wanted: [(Cell, usize, usize); 10] = [
         (Cell::Sorted(Column::Name), 8, longest(|row| row.name.chars().count(), 40)),
         (Cell::Sorted(Column::State), 9, longest(|row| row.state.chars().count(), 22)),
-        (Cell::Sorted(Column::Mounts), 6, longest(|row| row.mounts.join(" ").chars().count(), 30)),
+        (Cell::Sorted(Column::Mounts), 7, longest(|row| row.mounts.join(" ").chars().count(), 30)),
         (Cell::Sorted(Column::Up), 6, 6),
-        (Cell::Sorted(Column::Restarts), 8, 8),
-        (Cell::Sorted(Column::Memory), 6, 6),
+        (Cell::Sorted(Column::Restarts), 9, 9),
+        (Cell::Sorted(Column::Memory), 7, 7),
         (Cell::Sorted(Column::Cpu), 5, 5),
         (Cell::Checks, 6, sparks),
-        (Cell::Ends, 6, 24),
+        (Cell::Ends, 6, 12),
         (Cell::Last, 24, longest(|row| row.trouble.as_ref().map_or(0, |said| said.chars().count()), 200)),
     ];
     let mut room = width;

@@ -101,8 +101,9 @@ fn title(model: &Model) -> String {
     let all = &model.view.vassals;
     let running = all.iter().filter(|vassal| vassal.phase == Phase::Running).count();
     let ill = all.iter().filter(|vassal| vassal.mounts.iter().any(is_ill)).count();
-    let mut said = format!("{} vassals, {running} running", all.len());
-    for (count, what) in [(ill, "with ill mounts"), (model.view.unusable.len(), "bad files")] {
+    let many = if all.len() == 1 { "" } else { "s" };
+    let mut said = format!("{} vassal{many}, {running} running", all.len());
+    for (count, what) in [(ill, "ill"), (model.view.unusable.len(), "bad")] {
         if count > 0 {
             said.push_str(&format!(", {count} {what}"));
         }
@@ -110,7 +111,6 @@ fn title(model: &Model) -> String {
     if model.view.shutting_down {
         said.push_str(", the daemon is shutting down");
     }
-    said.push_str(&format!("; by {}", model.column.word().to_lowercase()));
     if !model.filter.is_empty() {
         said.push_str(&format!("; only /{}/", shown(&model.filter)));
     }

@@ -22,5 +22,7 @@ mod screen;
 mod sort;
 mod sources;
 mod spark;
+#[cfg(test)]
+mod tests;
 
 pub use run::{Stopped, top};
