@@ -15,7 +15,8 @@ fn every_verb_has_a_manual_page_without_a_fault() {
         let mut pages: Vec<_> = std::fs::read_dir(&dir).expect("it was made").flatten().map(|entry| entry.path()).collect();
         pages.sort();
         let (_, help) = run_liege(&["--help"]);
-        for verb in ["run", "check", "status", "top", "start", "stop", "restart", "reload", "clear", "rescan", "events", "replay"] {
+        for verb in ["run", "check", "status", "top", "start", "stop", "restart", "reload", "clear", "rescan", "events", "replay"]
+        {
             assert!(help.contains(&format!("\n  {verb} ")), "{verb} is no verb: {help}");
             assert!(pages.contains(&dir.join(format!("liege-{verb}.1"))), "{verb}: {pages:?}");
         }

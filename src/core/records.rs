@@ -116,6 +116,9 @@ pub struct Detail {
     pub vassal: Option<VassalView>,
     /// The first mistake of a file that never was usable.
     pub unusable: Option<String>,
+    /// Where its processes listen: addresses of TCP, paths of unix sockets (`@` before an abstract name); 256 at most.
+    #[serde(default)]
+    pub listens: Vec<String>,
     /// Its last ends, the newest last.
     pub deaths: Vec<Death>,
 }

@@ -55,6 +55,9 @@ impl Page {
             self.field("memory", &bytes(usage.rss));
             self.field("cpu", &cpu(usage.cpu));
         }
+        if !of.listens.is_empty() {
+            self.field("listens", &of.listens.join(", "));
+        }
         for (n, watched) in vassal.mounts.iter().enumerate() {
             let took = watched
                 .health
@@ -156,7 +159,8 @@ mod tests {
             restarts: vec![("exit".into(), 2), ("hook_failed".into(), 1)],
             ..vassal("shop.ini")
         };
-        Detail { now: Time(66_000_000), at: 4600.0, vassal: Some(vassal), unusable: None, deaths: vec![death] }
+        let listens = vec!["127.0.0.1:9090".into(), "/run/x.sock".into()];
+        Detail { now: Time(66_000_000), at: 4600.0, vassal: Some(vassal), unusable: None, listens, deaths: vec![death] }
     }
 
     #[test]
@@ -171,6 +175,7 @@ shop.ini: running, ready
   runs as   uid 1001
   memory    41.2M
   cpu       1.2s
+  listens   127.0.0.1:9090, /run/x.sock
   mounts    /app:ok, last probe 0.04ms
   restarts  3: exit 2, hook_failed 1
 last ends

@@ -224,7 +224,14 @@ fn the_cause_is_told_as_status_does() {
     let mut model = model(60, 10);
     keys(&mut model, "jj");
     assert_eq!(key(&mut model, KeyCode::Enter), Some(Wish::Ask(Ask::Detail("shop.ini".into()))));
-    let of = Detail { now: view().now, at: 0.0, vassal: view().vassals.get(1).cloned(), unusable: None, deaths: Vec::new() };
+    let of = Detail {
+        now: view().now,
+        at: 0.0,
+        vassal: view().vassals.get(1).cloned(),
+        unusable: None,
+        listens: Vec::new(),
+        deaths: Vec::new(),
+    };
     model.on(Event::Told(Answer::Detail("shop.ini".into(), Ok(Box::new(of)))));
     let shown = screen(&model);
     assert!(shown[1] == "shop.ini: running, loyal" && shown[2].starts_with("  pid       42 (its init)"), "{shown:#?}");

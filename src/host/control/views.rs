@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use liege_core::{Detail, ROOT, Usage, VassalView, Verdict, View, may};
-use liege_sys::usage;
+use liege_sys::{sockets, usage};
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
@@ -58,11 +58,12 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
     let gathered = spawn_blocking(move || {
         let vassal =
             view.vassals.pop().map(|vassal| VassalView { usage: vassal.pid.and_then(usage::of_tree).map(used), ..vassal });
-        (vassal, records.of(&name))
+        let listens = vassal.as_ref().and_then(|vassal| vassal.pid).map(sockets::listening).unwrap_or_default();
+        (vassal, listens, records.of(&name))
     });
-    let Ok((vassal, deaths)) = gathered.await else { return is_ending() };
+    let Ok((vassal, listens, deaths)) = gathered.await else { return is_ending() };
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    Json(Detail { now: view.now, at, vassal, unusable, deaths }).into_response()
+    Json(Detail { now: view.now, at, vassal, unusable, listens, deaths }).into_response()
 }
 
 /// The snapshot as this user sees it; None: the loop has ended.
