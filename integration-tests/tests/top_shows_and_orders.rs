@@ -40,7 +40,7 @@ fn a_vassal_is_seen_sorted_read_and_stopped() {
         let is_above = |text: &str, a: &str, b: &str| text.find(a).zip(text.find(b)).is_some_and(|(a, b)| a < b);
         assert!(is_above(&top.text(), "blog.ini", "shop.ini"));
         top.press("o");
-        top.wait("the other order", |text| text.contains("^NAME") && is_above(text, " shop.ini", ">blog.ini"));
+        top.wait("the other order", |text| text.contains("^NAME") && is_above(text, ">shop.ini", " blog.ini"));
         top.press("os");
         top.wait("the order of states", |text| text.contains("*STATE"));
 

@@ -38,19 +38,17 @@ fn command(model: &mut Model, key: KeyCode) -> Option<Wish> {
     let screen = frame::table_height(model.size);
     match key {
         KeyCode::Char('q') => return Some(Wish::Quit),
-        KeyCode::Up | KeyCode::Char('k') => model.select(model.cursor.saturating_sub(1)),
-        KeyCode::Down | KeyCode::Char('j') => model.select(model.cursor + 1),
-        KeyCode::PageUp => model.select(model.cursor.saturating_sub(screen)),
-        KeyCode::PageDown => model.select(model.cursor + screen),
-        KeyCode::Home | KeyCode::Char('g') => model.select(0),
-        KeyCode::End | KeyCode::Char('G') => model.select(usize::MAX),
+        KeyCode::Up | KeyCode::Char('k') => model.choose(model.cursor.saturating_sub(1)),
+        KeyCode::Down | KeyCode::Char('j') => model.choose(model.cursor + 1),
+        KeyCode::PageUp => model.choose(model.cursor.saturating_sub(screen)),
+        KeyCode::PageDown => model.choose(model.cursor + screen),
+        KeyCode::Home | KeyCode::Char('g') => model.choose(0),
+        KeyCode::End | KeyCode::Char('G') => model.choose(usize::MAX),
         KeyCode::Char('s') => {
-            (model.column, model.is_reversed) = (model.column.next(), false);
-            model.arrange();
+            model.sort(model.column.next(), false);
         }
         KeyCode::Char('o') => {
-            model.is_reversed = !model.is_reversed;
-            model.arrange();
+            model.sort(model.column, !model.is_reversed);
         }
         KeyCode::Char('/') => model.mode = Mode::Typing,
         KeyCode::Esc => {

@@ -31,6 +31,8 @@ pub(crate) struct Model {
     pub(crate) selected: Option<Name>,
     /// Where in the rows that is.
     pub(crate) cursor: usize,
+    /// Somebody chose that one, so it is followed; else it is whoever comes first.
+    pub(crate) is_held: bool,
     pub(crate) column: Column,
     pub(crate) is_reversed: bool,
     pub(crate) filter: String,
@@ -64,6 +66,7 @@ impl Model {
             rows: Vec::new(),
             selected: None,
             cursor: 0,
+            is_held: false,
             column: Column::default(),
             is_reversed: false,
             filter: String::new(),
@@ -114,7 +117,7 @@ impl Model {
         Some(Wish::Ask(page.ask()))
     }
 
-    /// The rows anew: filtered, sorted, and the same one selected as before; where it is gone, who stands there now.
+    /// The rows anew: filtered, sorted, and the same one selected as before, if it was chosen; where it is gone, who stands there now.
     pub(crate) fn arrange(&mut self) {
         let Self { view, histories, now, .. } = self;
         let vassals = view.vassals.iter().map(|vassal| Row::of(vassal, view, *now, histories.get(&vassal.name)));
@@ -125,11 +128,23 @@ impl Model {
             self.rows.reverse();
         }
         let stands = self.selected.as_ref().and_then(|name| self.rows.iter().position(|row| row.name == *name));
-        self.select(stands.unwrap_or(self.cursor));
+        self.select(if self.is_held { stands.unwrap_or(self.cursor) } else { 0 });
+    }
+
+    /// Sorts anew: what comes first then is what is looked for.
+    pub(crate) fn sort(&mut self, column: Column, is_reversed: bool) {
+        (self.column, self.is_reversed, self.is_held) = (column, is_reversed, false);
+        self.arrange();
+    }
+
+    /// Chooses the row there, and it is followed; the first one is no choice.
+    pub(crate) fn choose(&mut self, row: usize) {
+        self.is_held = row > 0;
+        self.select(row);
     }
 
     /// The row there, or the last one.
-    pub(crate) fn select(&mut self, row: usize) {
+    fn select(&mut self, row: usize) {
         self.cursor = row.min(self.rows.len().saturating_sub(1));
         self.selected = self.rows.get(self.cursor).map(|row| row.name.clone());
     }

@@ -134,12 +134,19 @@ fn no_terminal_is_too_small() {
 }
 
 #[test]
-fn sorting_keeps_who_is_selected() {
+fn sorting_leads_to_the_first_and_who_was_chosen_is_followed() {
     let mut model = model(60, 10);
     assert_eq!(names(&model), "bad blog shop wiki");
     keys(&mut model, "jj");
     keys(&mut model, "ssss");
-    assert_eq!((names(&model).as_str(), model.selected.as_deref()), ("blog shop bad wiki", Some("shop.ini")));
+    assert_eq!((names(&model).as_str(), model.selected.as_deref()), ("blog shop bad wiki", Some("blog.ini")));
+    let mut grown = view();
+    grown.vassals[1].usage = Some(Usage { processes: 5, rss: 99_000_000, cpu: 1.0 });
+    model.on(Event::View(grown));
+    assert_eq!((names(&model).as_str(), model.selected.as_deref()), ("shop blog bad wiki", Some("shop.ini")));
+    keys(&mut model, "j");
+    model.on(Event::View(view()));
+    assert_eq!((names(&model).as_str(), model.selected.as_deref()), ("blog shop bad wiki", Some("blog.ini")));
     assert!(screen(&model)[1].contains("*MEMORY"));
     keys(&mut model, "o");
     assert_eq!(names(&model), "wiki bad shop blog");
