@@ -77,21 +77,20 @@ mod tests {
 
     use super::*;
 
-    /// Not a test of its own: what the one below runs on a terminal.
-    #[test]
-    #[ignore = "run on a terminal by a_panic_gives_the_terminal_back"]
-    fn panics_with_the_terminal() {
-        let _screen = Screen::take().expect("a terminal");
-        panic!("something that never happens");
-    }
+    /// Set: this is the one on the terminal.
+    const ON_IT: &str = "LIEGE_TEST_PANICS_ON_A_TERMINAL";
 
     #[test]
     fn a_panic_gives_the_terminal_back() {
+        if std::env::var_os(ON_IT).is_some() {
+            let _screen = Screen::take().expect("a terminal");
+            panic!("something that never happens");
+        }
         let pty = openpty(None, None).expect("a pseudo terminal");
         let before = tcgetattr(&pty.slave).expect("its modes");
         let end = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
         let mut command = Command::new(std::env::current_exe().expect("our program"));
-        command.args(["--exact", "top::screen::tests::panics_with_the_terminal", "--ignored", "--nocapture"]);
+        command.args(["--exact", "top::screen::tests::a_panic_gives_the_terminal_back", "--nocapture"]).env(ON_IT, "1");
         let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("ourselves");
         drop(command); // it holds ends of the terminal
         // All it says fits into the terminal's buffer, so it is not held up.
