@@ -36,7 +36,8 @@ fn a_command_sees_what_the_app_sees() {
         assert_eq!(enter(&emperor, "app.ini", &["--user"], &["id", "-un"]), (0, format!("{USER}\n")));
         assert_eq!(enter(&emperor, "app.ini", &[], &["id", "-un"]), (0, "root\n".into()));
         let directory = format!("{}\n", emperor.watched.display());
-        assert_eq!(enter(&emperor, "app.ini", &[], &["pwd"]), (0, directory), "where the app is");
+        assert_eq!(enter(&emperor, "app.ini", &["--user"], &["pwd"]), (0, directory), "where the app is");
+        assert_eq!(enter(&emperor, "app.ini", &[], &["pwd"]), (0, "/\n".into()), "root goes nowhere an app leads him");
 
         let init = emperor.vassals()[0].init.clone();
         for kind in ["mnt", "pid"] {
@@ -51,9 +52,8 @@ fn exit_codes_are_passed_on() {
     story(|host| {
         let reporter = Reporter::new(host, "app");
         let emperor = host.emperor().start();
-        emperor.write("v.ini", &reporter.vassal("env = COLOUR=green\n"));
+        emperor.write("v.ini", &reporter.vassal(""));
         let _report = reporter.started(1);
-        wait_until("the app to be known", SHORT, || enter(&emperor, "v.ini", &["--user"], &["true"]).0 == 0);
         for (script, code) in [("exit 0", 0), ("exit 7", 7), ("exit 200", 200), ("kill -9 $$", 137), ("kill -TERM $$", 143)] {
             let (status, said) = enter(&emperor, "v.ini", &[], &["sh", "-c", script]);
             assert_eq!(status, code, "{script}: {said}");
@@ -62,11 +62,98 @@ fn exit_codes_are_passed_on() {
         assert!(status == 127 && said.contains("execute no-such-program"), "{said}");
         assert_eq!(enter(&emperor, "v.ini", &[], &["/etc/passwd"]).0, 126);
 
-        let (_, env) = enter(&emperor, "v.ini", &[], &["env"]);
-        assert!(env.contains("COLOUR=green"), "the app's environment: {env}");
-        let (_, clean) = enter(&emperor, "v.ini", &["--clean-env"], &["env"]);
-        assert!(!clean.contains("COLOUR") && clean.contains("PATH="), "{clean}");
         assert_eq!(reporter.starts().len(), 1, "nobody minded the visitors");
+    });
+}
+
+#[test]
+fn root_takes_no_word_of_the_app() {
+    story(|host| {
+        let (user, root) = (Reporter::new(host, "user"), Reporter::new(host, "root"));
+        let emperor = host.emperor().start();
+        let env = "env = COLOUR=green\nenv = PATH=/tmp/of-the-tenant:/bin\nenv = BASH_ENV=/tmp/x\n";
+        emperor.write("user.ini", &user.vassal(&format!("uid = {USER}\ngid = {USER}\n{env}")));
+        emperor.write("root.ini", &root.vassal(env));
+        for name in ["user.ini", "root.ini"] {
+            wait_until("the app to be known", SHORT, || enter(&emperor, name, &["--user"], &["true"]).0 == 0);
+        }
+        let (_, apps) = enter(&emperor, "user.ini", &["--user"], &["env"]);
+        assert!(apps.contains("COLOUR=green\n") && apps.contains("PATH=/tmp/of-the-tenant:/bin\n"), "{apps}");
+        // An app may be root only because it executes a setuid program just now.
+        for (name, flags) in
+            [("user.ini", &[][..]), ("user.ini", &["--user", "--clean-env"]), ("root.ini", &[]), ("root.ini", &["--user"])]
+        {
+            assert_eq!(enter(&emperor, name, flags, &["env"]), (0, format!("PATH={PATH}\n")), "{name} {flags:?}");
+        }
+    });
+}
+
+#[test]
+fn an_app_does_not_choose_where_visitors_are() {
+    story(|host| {
+        let jail = host.open_dir("jail");
+        fs::create_dir(jail.join("sub")).unwrap();
+        let script = host.path("hide.pl");
+        fs::write(&script, "chdir \"$ARGV[0]/sub\" and chroot $ARGV[0] and mkdir '/hidden' or die $!; sleep 1000").unwrap();
+        let command = format!("unshare --map-root-user --mount perl {} {}", script.display(), jail.display());
+        let emperor = host.emperor().start();
+        fs::set_permissions(&jail, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        emperor.write("v.ini", &format!("[vassal]\ncommand = {command}\nuid = {USER}\ngid = {USER}\n"));
+        wait_until("the app to hide", LONG, || jail.join("hidden").exists());
+        wait_until("the app to be known", SHORT, || !enter(&emperor, "v.ini", &["--user"], &["true"]).1.contains("does not run"));
+        let init = emperor.vassals()[0].init.pid;
+        for (flags, name) in [(&[][..], "root"), (&["--user"], USER)] {
+            for kind in ["mnt", "user"] {
+                let theirs = fs::read_link(format!("/proc/{init}/ns/{kind}")).unwrap().display().to_string();
+                let seen = enter(&emperor, "v.ini", flags, &["readlink", &format!("/proc/self/ns/{kind}")]);
+                assert_eq!(seen, (0, theirs + "\n"), "{flags:?}");
+            }
+            assert_eq!(enter(&emperor, "v.ini", flags, &["pwd"]), (0, "/\n".into()), "its directory is in another namespace");
+            assert_eq!(enter(&emperor, "v.ini", flags, &["id", "-un"]), (0, format!("{name}\n")));
+        }
+    });
+}
+
+#[test]
+fn a_visitor_may_no_more_than_the_vassal() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().arg("--emperor-cap").arg("setuid,setgid").start();
+        emperor.write("v.ini", &reporter.vassal(&format!("uid = {USER}\ngid = {USER}\n")));
+        wait_until("the app to be known", SHORT, || enter(&emperor, "v.ini", &["--user"], &["true"]).0 == 0);
+        let status = fs::read_to_string(format!("/proc/{}/status", emperor.vassal("reports/app").init.pid)).unwrap();
+        let bound = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
+        let none = "0".repeat(16);
+        for (flags, permitted) in [(&[][..], bound), (&["--user"], &none)] {
+            let seen = enter(&emperor, "v.ini", flags, &["grep", "-E", "^Cap", "/proc/self/status"]);
+            let sets = [("Inh", &*none), ("Prm", permitted), ("Eff", permitted), ("Bnd", bound), ("Amb", &none)];
+            assert_eq!(seen, (0, sets.map(|(set, caps)| format!("Cap{set}:\t{caps}\n")).concat()), "{flags:?}");
+        }
+    });
+}
+
+#[test]
+fn a_visitor_outlives_the_app() {
+    story(|host| {
+        let (one, two) = (Reporter::new(host, "one"), Reporter::new(host, "two"));
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &one.vassal(""));
+        wait_until("the app to be known", SHORT, || enter(&emperor, "v.ini", &["--user"], &["true"]).0 == 0);
+        let init = emperor.vassal("reports/one").init;
+        let mut visit = Command::new(liege());
+        visit.args(["enter", "v.ini", "--control"]).arg(&emperor.control).args(["--", "cat"]);
+        let mut visit = visit.env_clear().env("PATH", PATH).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut to, mut from) = (visit.stdin.take().unwrap(), visit.stdout.take().unwrap());
+        let mut answer = [0; 6];
+        to.write_all(b"inside").and_then(|()| from.read_exact(&mut answer)).expect("a visitor inside");
+
+        emperor.write("v.ini", &two.vassal(""));
+        let _report = two.started(1);
+        assert_eq!(emperor.vassal("reports/two").init, init, "the same vassal");
+        to.write_all(b"still!").and_then(|()| from.read_exact(&mut answer)).expect("a visitor inside");
+        drop(to);
+        let status = wait_for("the visit to end", SHORT, || visit.try_wait().unwrap());
+        assert_eq!((status.code(), &answer), (Some(0), b"still!"));
     });
 }
 

@@ -233,10 +233,10 @@ pub(crate) struct Enter {
     /// Which
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// As the user the app runs as, instead of root
+    /// As the user the app runs as, instead of root, with the app's environment and directory
     #[arg(long)]
     pub(crate) user: bool,
-    /// With a fresh environment instead of the app's
+    /// With --user: a fresh environment, as root always has it
     #[arg(long)]
     pub(crate) clean_env: bool,
     /// What is run there; without it a shell

@@ -2,15 +2,23 @@
 //!
 //! Who the vassal is the daemon knows: the pid of its init, and of its app inside. A pid may be somebody else's a moment later, so
 //! the pidfd comes first and the daemon is asked once more: it reaps its own children, so a pid it still names was not reused.
-//! What the command sees of environment, directory and identity is the app's, or init's before there is an app.
+//! Namespaces, root and bounds are those of init: an app may have made namespaces of its own, with another root in them. Nothing of
+//! what root does inside follows the app; environment, directory and identity are the app's for who comes as its user.
 
-use std::{fmt, fs, os::fd::OwnedFd, path::Path};
+use std::{
+    fmt, fs,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+};
 
 use liege_core::VassalView;
 use liege_sys::{
     Errno, Strings, attempt, descendants,
     identity::Identity,
-    join::{Guest, JoinStage, Surroundings, Visit},
+    join::{Guest, JoinStage, Surroundings, Visit, directory_of},
     pidfd,
     process::OneThread,
 };
@@ -22,9 +30,9 @@ use crate::{Client, Failure, words};
 pub struct Visitor {
     /// Program and arguments; a shell where there are none.
     pub command: Vec<String>,
-    /// As the app's user instead of root.
+    /// As the app's user instead of root, with the app's environment and directory.
     pub as_user: bool,
-    /// With a fresh environment instead of the app's.
+    /// With a fresh environment all the same, as root always has it.
     pub clean: bool,
 }
 
@@ -80,33 +88,24 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
     if !fs::read_to_string(format!("/proc/{init}/comm")).is_ok_and(|comm| comm.trim() == "liege-init") {
         return Err(because(format!("pid {init} is no liege-init here: is the daemon in another pid namespace?")));
     }
-    let app = app.and_then(|app| Some((child_called(init, app)?, app)));
-    let (pid, held) = match app {
-        Some((pid, inside)) => {
-            let app: OwnedFd = pidfd::open(pid).map_err(gone)?;
-            // It is init's child still, and inside still that number: so the fd is its.
-            if child_called(init, inside) != Some(pid) { (init, held) } else { (pid, app) }
-        }
-        None => (init, held),
-    };
-    if visitor.as_user && pid == init {
-        return Err(because("its app does not run, so it is nobody yet: enter it as root".to_owned()));
-    }
-    let user = visitor.as_user.then(|| user_of(pid)).flatten();
-    let env = environment(pid, visitor);
-    let around = Surroundings::of(held, pid).map_err(|errno| match errno {
+    let around = Surroundings::of(held, init).map_err(|errno| match errno {
         Errno::ESRCH | Errno::ENOENT => gone(errno),
         _ => because(format!("look at its namespaces: {errno}")),
     })?;
+    let app = match (visitor.as_user, app) {
+        (false, _) => None,
+        (true, None) => return Err(because("its app does not run, so it is nobody yet: enter it as root".to_owned())),
+        (true, Some(inside)) => Some(App::called(init, inside).map_err(|why| because(why.to_owned()))?),
+    };
+    // Whatever an app says is for nobody but its user. One that executes a setuid program may be root for that long.
+    let told = app.as_ref().filter(|app| app.user.uid != 0);
+    let env = environment(told.filter(|_| !visitor.clean).map(|app| &*app.env));
     let (programs, argv) = program(&visitor.command, &env);
     let strings = |of: Vec<Vec<u8>>| Strings::new(of).map_err(|_| because("a zero byte in the command".to_owned()));
     let (programs, argv, env) = (strings(programs)?, strings(argv)?, strings(env)?);
-    let identity = match &user {
-        Some((uid, gid, groups)) => Some(Identity { uid: *uid, gid: *gid, groups }),
-        None if visitor.as_user => return Err(gone(Errno::ESRCH)),
-        None => None,
-    };
-    let guest = Guest { programs: &programs, argv: &argv, env: &env, identity };
+    let identity = app.as_ref().map(|App { user, .. }| Identity { uid: user.uid, gid: user.gid, groups: &user.groups });
+    let directory = told.map(|app| app.directory.as_fd());
+    let guest = Guest { programs: &programs, argv: &argv, env: &env, identity, directory };
     match around.visit(&alone, &guest).map_err(|errno| because(format!("make a process in its pid namespace: {errno}")))? {
         Visit::Exited(status) => Ok(status as u8),
         Visit::Killed(signal) => Ok(128u8.saturating_add(signal as u8)),
@@ -125,6 +124,7 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
                 JoinStage::Namespaces => "join its namespaces",
                 JoinStage::Root => "enter its root",
                 JoinStage::Identity => "become its user",
+                JoinStage::Capabilities => "give up the capabilities it does not have",
             }
         ))),
     }
@@ -145,11 +145,44 @@ fn running(client: &Client, name: &str) -> Result<(i32, Option<i32>), Refusal> {
     }
 }
 
-/// The child of init that is this number in its own pid namespace.
+/// What is taken from an app, for a visit as its user.
+struct App {
+    user: User,
+    env: Vec<u8>,
+    directory: OwnedFd,
+}
+
+/// Uid, gid and all groups.
+#[derive(Debug, PartialEq, Eq)]
+struct User {
+    uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+}
+
+impl App {
+    /// The child of init that is this number in init's pid namespace.
+    fn called(init: i32, inside: i32) -> Result<Self, &'static str> {
+        const GONE: &str = "its app ended just now: try again";
+        let pid = child_called(init, inside).ok_or(GONE)?;
+        let held = pidfd::open(pid).map_err(|_| GONE)?;
+        // It is init's child still, and inside still that number: so the fd is its.
+        if child_called(init, inside) != Some(pid) {
+            return Err(GONE);
+        }
+        let user = user_of(pid).ok_or("its app is between two users (it executes a setuid program?): enter it as root")?;
+        let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let directory = directory_of(&held, pid).map_err(|_| GONE)?;
+        Ok(Self { user, env, directory })
+    }
+}
+
 fn child_called(init: i32, inside: i32) -> Option<i32> {
+    // An app may make namespaces of its own, and in them be whatever number it likes.
+    let depth = status_field(init, "NSpid:")?.split_whitespace().count();
     descendants::children_of(init).into_iter().find(|child| {
         let numbers = status_field(*child, "NSpid:").unwrap_or_default();
-        numbers.split_whitespace().last() == Some(&inside.to_string())
+        numbers.split_whitespace().nth(depth - 1) == Some(&inside.to_string())
     })
 }
 
@@ -158,28 +191,34 @@ fn status_field(pid: i32, name: &str) -> Option<String> {
     status.lines().find_map(|line| line.strip_prefix(name)).map(|rest| rest.trim().to_owned())
 }
 
-/// Effective uid and gid, and all groups, as they are now: a uwsgi drops by itself.
-fn user_of(pid: i32) -> Option<(u32, u32, Vec<u32>)> {
-    let effective = |name: &str| status_field(pid, name)?.split_whitespace().nth(1)?.parse().ok();
+/// As they are now: a uwsgi drops by itself. None where real, effective and saved are not the same.
+fn user_of(pid: i32) -> Option<User> {
+    let one = |name: &str| {
+        let ids: Option<Vec<u32>> = status_field(pid, name)?.split_whitespace().map(|id| id.parse().ok()).collect();
+        let ids = ids?;
+        ids.iter().all(|id| Some(id) == ids.first()).then(|| ids.first().copied()).flatten()
+    };
     let groups = status_field(pid, "Groups:")?.split_whitespace().filter_map(|group| group.parse().ok()).collect();
-    Some((effective("Uid:")?, effective("Gid:")?, groups))
+    Some(User { uid: one("Uid:")?, gid: one("Gid:")?, groups })
 }
 
-/// The app's, without what names fds of its own; or a fresh one. The terminal's kind is the visitor's.
-fn environment(pid: i32, visitor: &Visitor) -> Vec<Vec<u8>> {
-    let app = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+/// The app's, without what names fds of its own; or a fresh one. Terminal and language are the visitor's.
+fn environment(app: Option<&[u8]>) -> Vec<Vec<u8>> {
     let named = |pair: &[u8], name: &str| pair.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
     let foreign = ["UWSGI_EMPEROR_FD", "UWSGI_EMPEROR_FD_CONFIG", "LISTEN_FDS", "LISTEN_PID", "TERM"];
     let mut env: Vec<Vec<u8>> = app
+        .unwrap_or_default()
         .split(|byte| *byte == 0)
-        .filter(|pair| !visitor.clean && pair.contains(&b'=') && !foreign.iter().any(|name| named(pair, name)))
+        .filter(|pair| pair.contains(&b'=') && !foreign.iter().any(|name| named(pair, name)))
         .map(<[u8]>::to_vec)
         .collect();
     if !env.iter().any(|pair| named(pair, "PATH")) {
         env.push(format!("PATH={PATH}").into_bytes());
     }
-    if let Some(term) = std::env::var_os("TERM") {
-        env.push([b"TERM=", std::os::unix::ffi::OsStrExt::as_bytes(term.as_os_str())].concat());
+    for name in ["TERM", "LANG"] {
+        if let Some(value) = std::env::var_os(name).filter(|_| !env.iter().any(|pair| named(pair, name))) {
+            env.push([name.as_bytes(), b"=", value.as_bytes()].concat());
+        }
     }
     env
 }
@@ -218,17 +257,18 @@ mod tests {
 
     #[test]
     fn of_the_environment_only_what_means_something_elsewhere() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        let clean = text(&environment(own, &Visitor { clean: true, ..Visitor::default() }));
-        assert!(clean[0].starts_with("PATH=/usr/local/sbin") && clean.len() <= 2, "{clean:?}");
-        let apps = text(&environment(own, &Visitor::default()));
-        assert!(apps.iter().any(|pair| pair.starts_with("CARGO_MANIFEST_DIR=")), "the test's own");
+        let clean = text(&environment(None));
+        assert_eq!(clean[0], format!("PATH={PATH}"));
+        assert!(clean[1..].iter().all(|pair| pair.starts_with("TERM=") || pair.starts_with("LANG=")), "{clean:?}");
+        let apps = text(&environment(Some(b"COLOUR=green\0LISTEN_FDS=3\0nothing\0PATH=/own\0LANG=xx\0TERM=apps\0")));
+        assert_eq!(apps[..3], ["COLOUR=green", "PATH=/own", "LANG=xx"], "{apps:?}");
+        assert!(!apps.contains(&"TERM=apps".to_owned()));
     }
 
     #[test]
     fn the_groups_of_a_process_are_those_it_has_now() {
         let own = i32::try_from(std::process::id()).unwrap();
-        assert_eq!(user_of(own).map(|(uid, gid, _)| (uid, gid)), Some((0, 0)));
+        assert_eq!(user_of(own).map(|user| (user.uid, user.gid)), Some((0, 0)));
         assert_eq!(user_of(i32::MAX), None);
     }
 }

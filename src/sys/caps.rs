@@ -1,6 +1,6 @@
 //! Capabilities of the calling thread: effective, permitted, inheritable, and the ambient set.
 //!
-//! The bounding set is touched in one place, where the emperor says so: setuid programs live from it (fusermount mounts with
+//! The bounding set is touched where the emperor says so, and for visitors of who was born so: setuid programs live from it (fusermount mounts with
 //! what it leaves), and so does every program root executes, which gets back all the bounding set allows.
 
 use nix::errno::Errno;
@@ -111,6 +111,16 @@ pub fn bound(left: u64) -> nix::Result<()> {
     Ok(())
 }
 
+/// The bounding set of a process.
+///
+/// # Errors
+/// ESRCH: there is none of this number.
+pub fn bound_of(pid: i32) -> nix::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|_| Errno::ESRCH)?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).ok_or(Errno::ESRCH)
+}
+
 /// Makes these the sets of a program that is executed next, whoever executes it: the ambient set brings them through exec. Raw
 /// calls only, so a forked child may call it; after the change of identity, through which `keep_through_setuid` brought them.
 ///
@@ -166,6 +176,15 @@ mod tests {
             assert_eq!(get().unwrap(), Caps { effective: KILL | SETUID, permitted: KILL | SETUID, inheritable: 0 });
             assert_eq!(set(&Caps { effective: SYS_ADMIN, permitted: SYS_ADMIN, inheritable: 0 }), Err(Errno::EPERM));
         });
+    }
+
+    #[test]
+    fn a_bound_is_read_as_it_was_set() {
+        on_a_thread(|| {
+            bound(KILL | SETUID).unwrap();
+            assert_eq!(bound_of(nix::unistd::gettid().as_raw()), Ok(KILL | SETUID));
+        });
+        assert_eq!(bound_of(i32::MAX), Err(Errno::ESRCH));
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! A command beside the processes of somebody else: in all their namespaces, their control groups, their root and directory.
+//! A command beside the processes of somebody else: in all their namespaces, their control groups and their root, with no more
+//! capabilities than theirs may ever get.
 //!
 //! Two processes are made. The *keeper* is born into the other pid namespace, joins the rest and waits for the command, which is its
 //! child. Both die with the namespace. Races and traps it closes:
 //! * a pid may be somebody else's by now: everything is opened through `/proc/PID` and then the pidfd is asked whether that process
 //!   still lives;
+//! * who is born in there is not yet the command, but a copy of us: nobody in there may look into it, or at the file it executes;
 //! * the end of a pid namespace waits until everybody in it is *reaped*. The caller is outside, and may be stopped by its terminal: so it
 //!   ignores SIGCHLD, the kernel reaps the keeper, and how the command ended comes through a pipe;
 //! * the terminal is the caller's own and stays it: no session is made, so a shell in there can be the foreground of it.
@@ -31,7 +33,7 @@ use nix::{
 };
 
 use crate::{
-    Strings, fds,
+    Strings, caps, fds,
     identity::{self, Identity},
     mountinfo, pidfd,
     poll::{Interest, poll},
@@ -51,12 +53,13 @@ const KINDS: [(&str, i32); 7] = [
     ("cgroup", libc::CLONE_NEWCGROUP),
 ];
 
-/// The surroundings of a process, held open.
+/// The surroundings of a process, held open. The command ends with that process.
 #[derive(Debug)]
 pub struct Surroundings {
     process: OwnedFd,
     root: OwnedFd,
-    directory: OwnedFd,
+    /// The capabilities a program in there may get at all.
+    bound: u64,
     /// Those that are not the caller's own.
     namespaces: i32,
     /// The lists of its control groups that are not the caller's own, to write to.
@@ -74,6 +77,8 @@ pub struct Guest<'a> {
     pub env: &'a Strings,
     /// Who it is; None: as the caller.
     pub identity: Option<Identity<'a>>,
+    /// Where it starts, as far as its user comes there and the root is above it; None, and otherwise: at the root.
+    pub directory: Option<BorrowedFd<'a>>,
 }
 
 /// How it ended.
@@ -103,9 +108,12 @@ pub enum JoinStage {
     Root,
     /// The identity.
     Identity,
+    /// The bounds of its capabilities.
+    Capabilities,
 }
 
-const STAGES: [JoinStage; 4] = [JoinStage::Group, JoinStage::Namespaces, JoinStage::Root, JoinStage::Identity];
+const STAGES: [JoinStage; 5] =
+    [JoinStage::Group, JoinStage::Namespaces, JoinStage::Root, JoinStage::Identity, JoinStage::Capabilities];
 const EXEC: raw::Stage = 16;
 const EXITED: raw::Stage = 17;
 const KILLED: raw::Stage = 18;
@@ -116,12 +124,9 @@ impl Surroundings {
     /// # Errors
     /// ESRCH: it has ended. EACCES, EPERM: it may not be looked at by this user.
     pub fn of(process: OwnedFd, pid: i32) -> nix::Result<Self> {
-        let place = |name: &str| {
-            open(format!("/proc/{pid}/{name}").as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        };
         let found = Self {
-            root: place("root")?,
-            directory: place("cwd")?,
+            root: place(pid, "root")?,
+            bound: caps::bound_of(pid)?,
             namespaces: foreign_namespaces(pid)?,
             groups: foreign_groups(pid).map_err(|error| errno(&error))?,
             process,
@@ -138,6 +143,9 @@ impl Surroundings {
     pub fn visit(&self, _: &OneThread, guest: &Guest<'_>) -> nix::Result<Visit> {
         let terminal = Terminal::of_ours();
         fds::cloexec_from(3)?;
+        // Inherited by both children, until the command is executed.
+        // SAFETY: numbers only.
+        raw::check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;
         // SIGCHLD: the kernel reaps. The others are the terminal's, meant for the command; the keeper ignores them too.
         for ignored in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGQUIT] {
             set_handler(ignored, SigHandler::SigIgn)?;
@@ -200,7 +208,7 @@ impl Surroundings {
         match unsafe { raw::fork(0) } {
             Err(errno) => (EXEC, errno as i32),
             Ok(raw::Side::Child) => {
-                let (stage, errno) = execute(guest);
+                let (stage, errno) = execute(guest, self.bound);
                 raw::leave(tell, stage, errno)
             }
             Ok(raw::Side::Parent(command)) => match wait::reap_blocking(command) {
@@ -221,24 +229,27 @@ impl Surroundings {
             join(&self.process, others).map_err(|errno| (JoinStage::Namespaces, errno))?;
         }
         let root = |errno| (JoinStage::Root, errno);
-        fchdir(&self.root).and_then(|()| chroot(".")).map_err(root)?;
-        // A directory that lets nobody in, such as a FUSE mount of somebody else, is no reason to stay outside.
-        fchdir(&self.directory).or_else(|_| chdir("/")).map_err(root)?;
+        fchdir(&self.root).and_then(|()| chroot(".")).and_then(|()| chdir("/")).map_err(root)?;
         set_handler(Signal::SIGCHLD, SigHandler::SigDfl).map_err(root)
     }
 }
 
-/// In the command's process: comes back only to say what failed.
-fn execute(guest: &Guest<'_>) -> (raw::Stage, Errno) {
-    if let Some(identity) = &guest.identity
-        && let Err(errno) = identity::take(identity)
-    {
-        return (JoinStage::Identity as raw::Stage, errno);
+/// In the command's process: comes back only to say what failed. No path is looked up before it is who it shall be.
+fn execute(guest: &Guest<'_>, bound: u64) -> (raw::Stage, Errno) {
+    if let Err((stage, errno)) = become_guest(guest, bound) {
+        return (stage as raw::Stage, errno);
     }
     // Behind the change of identity, which clears it.
     die_with_parent(libc::SIGHUP);
     raw::default_handlers();
     raw::clear_mask();
+    // A directory that lets nobody in, or lies elsewhere, is no reason to stay outside: we are at the root.
+    if let Some(directory) = guest.directory
+        && let Err(errno) =
+            fchdir(directory).and_then(|()| if below_root() { Ok(()) } else { chdir("/") }).or_else(|_| chdir("/"))
+    {
+        return (JoinStage::Root as raw::Stage, errno);
+    }
     let mut answer = Errno::ENOENT;
     for program in guest.programs.as_slice() {
         match raw::exec(libc::AT_FDCWD, program.as_ptr(), guest.argv.as_ptr(), guest.env.as_ptr()) {
@@ -248,6 +259,37 @@ fn execute(guest: &Guest<'_>) -> (raw::Stage, Errno) {
         }
     }
     (EXEC, answer)
+}
+
+/// The bounding set shrinks while we may, and the sets behind the identity, which needs more than may be left.
+fn become_guest(guest: &Guest<'_>, bound: u64) -> Result<(), (JoinStage, Errno)> {
+    caps::bound(bound).map_err(|errno| (JoinStage::Capabilities, errno))?;
+    if let Some(identity) = &guest.identity {
+        identity::take(identity).map_err(|errno| (JoinStage::Identity, errno))?;
+    }
+    caps::keep(bound).map_err(|errno| (JoinStage::Capabilities, errno))
+}
+
+/// Whether the working directory is below the root, in mounts of this namespace. libc's `getcwd` hides the kernel's answer.
+fn below_root() -> bool {
+    let mut path = [0u8; libc::PATH_MAX as usize];
+    // SAFETY: the buffer is as long as we say and outlives the call.
+    let length = raw::check(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) });
+    length.is_ok() && path[0] == b'/' // else "(unreachable)/..."
+}
+
+/// The working directory of a process, which is held by a pidfd as in [`Surroundings::of`].
+///
+/// # Errors
+/// ESRCH: it has ended. EACCES, EPERM: it may not be looked at by this user.
+pub fn directory_of(process: &OwnedFd, pid: i32) -> nix::Result<OwnedFd> {
+    let directory = place(pid, "cwd")?;
+    pidfd::signal(process, 0)?;
+    Ok(directory)
+}
+
+fn place(pid: i32, name: &str) -> nix::Result<OwnedFd> {
+    open(format!("/proc/{pid}/{name}").as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// The kinds of namespaces in which a process is elsewhere than we.
