@@ -5,7 +5,9 @@
 //! its start waits before the next, a second longer each time; a control daemon is not started again, its end is told.
 //!
 //! A pidfile says what somebody wrote into it, perhaps long ago: it counts only if its process lives and was born after the
-//! command that was to write it. It is read by a child, because a path may hang.
+//! command that was to write it. Whoever writes it is a tenant, who without a pid namespace of his own can name everybody there is, and
+//! init may signal everybody: so it counts only if it is a descendant of init, which nobody can cease to be, because init is the
+//! subreaper. A pidfd holds whom it named. It is read by a child, because a path may hang.
 //!
 //! Deliberately not here: what the end of a control daemon means for the vassal.
 
@@ -19,12 +21,12 @@ use std::{
 use liege_plan::{App, Daemon, DaemonNews, DaemonPidfile, Exit, FromInit, Identity, Place, Program};
 use liege_sys::{
     Errno,
-    descendants::{kill, started},
+    descendants::{is_below, kill, proc_is_ours, started},
     fds, pidfd,
     poll::{Interest, poll},
     process::{self, Report},
     signals::{SIGHUP, SIGKILL},
-    stream,
+    stream, wait,
 };
 
 use crate::{
@@ -443,7 +445,8 @@ impl Look {
             let pidfd = pidfd::open(pid).ok()?;
             // Without a /proc nobody can tell.
             let is_old = birth_of(pid).zip(born).is_some_and(|(its, command)| its < command);
-            (!is_old && !has_ended(&pidfd)).then_some((pid, pidfd))
+            // In this order: that it lives yet means that all this was said of whom the pidfd holds.
+            (!is_old && is_of_this_vassal(pid) && !has_ended(&pidfd)).then_some((pid, pidfd))
         }))
     }
 
@@ -459,7 +462,13 @@ impl Look {
 type Birth = (u64, i32);
 
 fn birth_of(pid: i32) -> Option<Birth> {
-    Some((started(pid)?, pid))
+    Some((started(pid).filter(|_| proc_is_ours())?, pid))
+}
+
+/// Without a `/proc` of ours: whoever has our pid namespace, or is our own child, as one whose parent has ended is.
+fn is_of_this_vassal(pid: i32) -> bool {
+    let init = process::own_pid();
+    wait::is_child(pid) || if proc_is_ours() { is_below(pid, init) } else { init == 1 }
 }
 
 fn has_ended(pidfd: &OwnedFd) -> bool {

@@ -11,6 +11,9 @@ use nix::errno::Errno;
 
 use crate::stat::Stat;
 
+/// A way up that ended at somebody who is gone is tried again.
+const AGAIN: usize = 3;
+
 /// The children of one process, of all its threads. Empty for a process that is gone.
 #[must_use]
 pub fn children_of(pid: i32) -> Vec<i32> {
@@ -90,6 +93,25 @@ pub fn threads_of(pid: i32) -> impl Iterator<Item = i32> {
 
 fn numbers_in(directory: &str) -> impl Iterator<Item = i32> + use<> {
     fs::read_dir(directory).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Whether `/proc` is that of our own pid namespace: else the numbers in it are other processes'.
+#[must_use]
+pub fn proc_is_ours() -> bool {
+    fs::read_link("/proc/self").is_ok_and(|link| link.to_str() == Some(&std::process::id().to_string()))
+}
+
+/// Whether a process is a descendant of this one, which is the subreaper of its own. Somebody on the way up may end meanwhile; who was
+/// below him is then found further up.
+#[must_use]
+pub fn is_below(pid: i32, root: i32) -> bool {
+    (0..AGAIN).any(|_| {
+        let mut above = parent_of(pid);
+        while let Some(parent) = above.filter(|&parent| parent > 1 && parent != root) {
+            above = parent_of(parent);
+        }
+        above == Some(root)
+    })
 }
 
 /// Who its parent is now; None for a process that is gone.

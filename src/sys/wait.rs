@@ -20,6 +20,12 @@ pub fn peek() -> Option<i32> {
     waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).ok().flatten().map(|end| end.0)
 }
 
+/// Whether this is a child of ours, living or not reaped yet. Needs no `/proc`.
+#[must_use]
+pub fn is_child(pid: i32) -> bool {
+    libc::id_t::try_from(pid).is_ok_and(|id| waitid(libc::P_PID, id, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).is_ok())
+}
+
 /// Reaps this child if it has ended. None: it lives, or is no child of ours (any more).
 #[must_use]
 pub fn reap(pid: i32) -> Option<Ended> {

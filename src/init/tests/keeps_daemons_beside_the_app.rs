@@ -3,9 +3,14 @@
 
 mod world;
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
-use liege_plan::{App, Daemon, DaemonNews, DaemonPidfile, Exit, FromInit, ToInit};
+use liege_plan::{Act, App, Daemon, DaemonNews, DaemonPidfile, Exit, FromInit, Plan, ToInit};
 use liege_sys::descendants::{children_of, kill};
 use world::*;
 
@@ -125,12 +130,88 @@ fn while_the_app_is_asked_to_end_nobody_is_started_and_init_sleeps() {
     assert_eq!(last, FromInit::AppExited { exit: Exit::Signal(9) });
 }
 
+fn smart(path: &str, patience_s: u64, command: &str) -> Daemon {
+    let pidfile = Some(DaemonPidfile { path: path.into(), patience_s, written_for_it: false });
+    Daemon { pidfile, ..daemon(command) }
+}
+
+/// Without a pid namespace of its own: every process of the machine has a number there.
+fn among_others(app: App) -> Plan {
+    Plan { own_pid_namespace: false, ..plan(app) }
+}
+
+/// A process that no vassal has started.
+struct Stranger(std::process::Child);
+
+impl Stranger {
+    fn new() -> Self {
+        Self(Command::new("sleep").arg("infinity").stdin(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_stranger_in_a_pidfile_is_neither_followed_nor_signalled() {
+    let dir = Dir::new("stranger");
+    let path = dir.file("pid");
+    let mut vassal = Vassal::start(among_others(beside([smart(&path, 1, "echo up; exec sleep infinity")])));
+    assert_eq!(vassal.line(), "up");
+    let mut stranger = Stranger::new(); // younger than the command
+    fs::write(&path, stranger.0.id().to_string()).unwrap();
+    let (_, told) = news(&mut vassal);
+    assert!(matches!(&told, DaemonNews::Failed { why, .. } if why.contains("has no living pid")), "{told:?}");
+    vassal.tell(&ToInit::Stop);
+    vassal.ends();
+    assert_eq!(stranger.0.try_wait().unwrap(), None, "it lives");
+}
+
+/// A directory where the daemons can write.
+fn open_dir(name: &str) -> Dir {
+    let dir = Dir::new(name);
+    fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o777)).unwrap();
+    dir
+}
+
+#[test]
+fn one_in_the_background_is_found_among_the_processes_of_others() {
+    let dir = open_dir("background");
+    let path = dir.file("pid");
+    // The shell between it and init is there yet, or not.
+    for wait in ["wait", "sleep 2"] {
+        let command = format!("(setsid sleep infinity & echo $! >{path}.new; mv {path}.new {path}; {wait}) & exit 0");
+        let mut vassal = Vassal::start(among_others(beside([smart(&path, 10, &command)])));
+        let (_, DaemonNews::Started { pid }) = news(&mut vassal) else { panic!("not found") };
+        vassal.tell(&ToInit::Stop);
+        vassal.ends();
+        until_gone(pid);
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn one_is_found_where_proc_shows_other_processes_under_its_numbers() {
+    let dir = open_dir("foreign-proc");
+    let path = dir.file("pid");
+    let command = format!("setsid sh -c 'echo up; exec sleep infinity' & echo $! >{path}.new; mv {path}.new {path}");
+    let mut plan = plan(beside([smart(&path, 2, &command)]));
+    plan.steps.retain(|step| step.act != Act::MountProc); // as vassal-proc = false has it
+    let mut vassal = Vassal::start(plan);
+    let (_, told) = news(&mut vassal);
+    assert!(matches!(told, DaemonNews::Started { .. }), "{told:?}");
+    assert_eq!(vassal.line(), "up");
+}
+
 #[test]
 fn a_pidfile_that_hangs_holds_up_nobody() {
     let dir = Dir::new("pidfile");
     let path = dir.file("fifo"); // whose reader waits for ever
-    let pidfile = Some(DaemonPidfile { path: path.clone(), patience_s: 1, written_for_it: false });
-    let mut plan = plan(beside([Daemon { pidfile, ..daemon("exec sleep infinity") }]));
+    let mut plan = plan(beside([smart(&path, 1, "exec sleep infinity")]));
     plan.steps.push(exec(&format!("mkfifo -m 666 {path}; chmod 755 {}", dir.0.display())));
     let mut vassal = Vassal::start(plan);
     vassal.started();
