@@ -215,7 +215,11 @@ struct Terminal {
 
 impl Terminal {
     fn enter(emperor: &Emperor, name: &str) -> Self {
-        let line = format!("{} enter {name} --control {}", liege().display(), emperor.control.display());
+        Self::run(emperor, name, "")
+    }
+
+    fn run(emperor: &Emperor, name: &str, more: &str) -> Self {
+        let line = format!("{} enter {name} --control {} {more}", liege().display(), emperor.control.display());
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
         script.env_clear().env("PATH", PATH).env("TERM", "dumb").env("SHELL", "/bin/sh");
@@ -275,6 +279,23 @@ fn a_shell_has_its_terminal() {
         assert_eq!(code, Some(7), "{shown}");
         assert!(!shown.contains("job control") && !shown.contains("terminal process group"), "{shown}");
         assert_eq!(reporter.starts().len(), 1);
+    });
+}
+
+#[test]
+fn nobody_inside_types_into_the_terminal() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &reporter.vassal(&format!("uid = {USER}\ngid = {USER}\n")));
+        wait_until("the app to be known", SHORT, || enter(&emperor, "v.ini", &["--user"], &["true"]).0 == 0);
+        let script = host.path("push.pl");
+        fs::write(&script, "my $key = '#'; print ioctl(STDIN, 0x5412, $key) ? 'typed' : $!").unwrap();
+        for flags in ["", "--user"] {
+            let terminal = Terminal::run(&emperor, "v.ini", &format!("{flags} -- perl {}", script.display()));
+            // EIO would be the kernel's own refusal, where it is configured.
+            assert_eq!(terminal.wait(), (Some(0), "Operation not permitted".into()), "{flags}");
+        }
     });
 }
 

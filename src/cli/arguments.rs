@@ -239,7 +239,7 @@ pub(crate) struct Enter {
     /// With --user: a fresh environment, as root always has it
     #[arg(long)]
     pub(crate) clean_env: bool,
-    /// What is run there; without it a shell
+    /// What is run there; without it a shell. It shares this terminal: it cannot type into it, but read and show there what it likes
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
     #[command(flatten)]

@@ -125,6 +125,7 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
                 JoinStage::Root => "enter its root",
                 JoinStage::Identity => "become its user",
                 JoinStage::Capabilities => "give up the capabilities it does not have",
+                JoinStage::Terminal => "keep it from typing into the terminal",
             }
         ))),
     }

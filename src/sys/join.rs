@@ -8,7 +8,7 @@
 //! * who is born in there is not yet the command, but a copy of us: nobody in there may look into it, or at the file it executes;
 //! * the end of a pid namespace waits until everybody in it is *reaped*. The caller is outside, and may be stopped by its terminal: so it
 //!   ignores SIGCHLD, the kernel reaps the keeper, and how the command ended comes through a pipe;
-//! * the terminal is the caller's own and stays it: no session is made, so a shell in there can be the foreground of it.
+//! * the terminal is the caller's own and stays it: no session is made, so a shell in there can be the foreground of it. What it would type into it is refused.
 //!
 //! For a process of one thread; it moves the caller's *future children* into the pid namespace, so the caller ends afterwards.
 
@@ -38,7 +38,7 @@ use crate::{
     mountinfo, pidfd,
     poll::{Interest, poll},
     process::OneThread,
-    raw,
+    raw, typing,
     wait::{self, Ended},
 };
 
@@ -110,10 +110,12 @@ pub enum JoinStage {
     Identity,
     /// The bounds of its capabilities.
     Capabilities,
+    /// The terminal, into which it shall not type.
+    Terminal,
 }
 
-const STAGES: [JoinStage; 5] =
-    [JoinStage::Group, JoinStage::Namespaces, JoinStage::Root, JoinStage::Identity, JoinStage::Capabilities];
+const STAGES: [JoinStage; 6] =
+    [JoinStage::Group, JoinStage::Namespaces, JoinStage::Root, JoinStage::Identity, JoinStage::Capabilities, JoinStage::Terminal];
 const EXEC: raw::Stage = 16;
 const EXITED: raw::Stage = 17;
 const KILLED: raw::Stage = 18;
@@ -263,6 +265,7 @@ fn execute(guest: &Guest<'_>, bound: u64) -> (raw::Stage, Errno) {
 
 /// The bounding set shrinks while we may, and the sets behind the identity, which needs more than may be left.
 fn become_guest(guest: &Guest<'_>, bound: u64) -> Result<(), (JoinStage, Errno)> {
+    typing::refuse().map_err(|errno| (JoinStage::Terminal, errno))?;
     caps::bound(bound).map_err(|errno| (JoinStage::Capabilities, errno))?;
     if let Some(identity) = &guest.identity {
         identity::take(identity).map_err(|errno| (JoinStage::Identity, errno))?;

@@ -46,6 +46,7 @@ pub mod signals;
 pub mod sockets;
 pub mod stream;
 pub mod subreaper;
+mod typing;
 pub mod unshare;
 pub mod usage;
 pub mod wait;
