@@ -226,14 +226,42 @@ impl Conversation {
     }
 
     fn probed(&mut self, id: u64, probed: Probed, last: bool, is_need: bool) {
+        let tell = if last { self.looks.remove(&id) } else { self.looks.get(&id).cloned() };
+        // Who was taken back ends with a last word of no thread: that is no need of the prober's.
+        let Some(tell) = tell else { return };
         self.failed = if is_need { self.failed + 1 } else { 0 };
         if let Health::Unknown { errno } = probed.health
             && self.failed >= IN_NEED
         {
             self.need = Some(Need::Lacks(Errno::from_raw(errno)));
         }
-        // A check that was taken back does not wait any more.
-        let tell = if last { self.looks.remove(&id) } else { self.looks.get(&id).cloned() };
-        tell.map(|tell| tell.send(probed).ok());
+        tell.send(probed).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn looks_that_were_taken_back_are_no_need_of_the_prober() {
+        let own = nix::unistd::getpid().as_raw();
+        let (socket, _theirs) = StdStream::pair().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let child = Child { pid: own, pidfd: pidfd::open(own).unwrap() };
+        let mut conversation = Conversation::new(socket, child).unwrap();
+        let last_word = || Probed::of(Health::Unknown { errno: Errno::EAGAIN as i32 });
+        for id in 1..=u64::from(IN_NEED) {
+            conversation.probed(id, last_word(), true, true);
+        }
+        assert_eq!((conversation.failed, &conversation.need), (0, &None), "nobody waits for them");
+
+        let (tell, mut told) = mpsc::unbounded_channel();
+        for id in 1..=u64::from(IN_NEED) {
+            conversation.looks.insert(id, tell.clone());
+            conversation.probed(id, last_word(), true, true);
+            assert_eq!(told.recv().await, Some(last_word()));
+        }
+        assert_eq!(conversation.need, Some(Need::Lacks(Errno::EAGAIN)));
     }
 }
