@@ -40,6 +40,8 @@ use crate::{
 const SOON: Duration = Duration::from_secs(3);
 /// How long one that is asked to end may take, as uWSGI has it.
 const MERCY: Duration = Duration::from_secs(3);
+/// How long a reload waits at most for the pidfile of one that is on its way: uWSGI's patience with it.
+const ON_ITS_WAY: Duration = Duration::from_secs(10);
 /// Between two looks at a pidfile that is not there yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// For one look.
@@ -157,7 +159,8 @@ impl Init {
                 daemon.signal(signal.unwrap_or(SIGHUP));
             }
         }
-        self.await_daemons()
+        self.await_daemons()?;
+        self.await_those_on_their_way()
     }
 
     /// These from now on. Of the old ones only those are left that stay.
@@ -185,13 +188,28 @@ impl Init {
         let deadline = Instant::now() + MERCY;
         while !self.daemons.are_gone() {
             if Instant::now() >= deadline {
-                let late = self.daemons.0.iter_mut().filter(|daemon| daemon.dismissed);
-                late.for_each(Attached::kill); // what does not die of it ends with the vassal
+                self.daemons.0.iter().filter(|daemon| daemon.dismissed).for_each(Attached::kill); // what does not die of it ends with the vassal
                 return Ok(());
             }
             self.turn(Some(deadline))?;
         }
         Ok(())
+    }
+
+    /// Where a command has done its work and its pidfile is not there yet, nobody knows whom to end. So whoever is named in time is
+    /// killed, as late as he is: else he would run on beside the next one.
+    fn await_those_on_their_way(&mut self) -> Result<(), End> {
+        let deadline = Instant::now() + ON_ITS_WAY;
+        loop {
+            let dismissed = || self.daemons.0.iter().filter(|daemon| daemon.dismissed);
+            dismissed().for_each(Attached::kill);
+            let waits = dismissed().any(|daemon| matches!(daemon.state, State::Begins { .. }));
+            let is_over = self.stop || self.app.as_ref().is_some_and(|app| app.ended.is_some()); // then all end
+            if !waits || is_over || Instant::now() >= deadline {
+                return Ok(());
+            }
+            self.turn(Some(deadline))?;
+        }
     }
 
     /// Looks after all of them.
@@ -417,7 +435,7 @@ impl Attached {
         }
     }
 
-    fn kill(&mut self) {
+    fn kill(&self) {
         self.signal(SIGKILL);
     }
 }

@@ -208,6 +208,29 @@ fn one_is_found_where_proc_shows_other_processes_under_its_numbers() {
 }
 
 #[test]
+fn one_that_is_on_its_way_at_a_reload_is_ended_when_it_is_there() {
+    let dir = open_dir("on-its-way");
+    let path = dir.file("pid");
+    // It says so when its command has ended and was reaped; its pidfile comes when one who is asked to end has had his time.
+    let command = format!(
+        r#"export command=$$; setsid sh -c 'trap "" TERM; while kill -0 $command 2>&-; do sleep 0.01; done
+        echo up; sleep 4; echo $$ >{path}; exec sleep infinity' & exit 0"#
+    );
+    let mut vassal = Vassal::start(plan(beside([smart(&path, 10, &command)])));
+    vassal.started();
+    assert_eq!(vassal.line(), "up");
+    let daemon = || liege_sys::descendants::tree(&[vassal.child.pid]).into_iter().find(|&pid| names(pid, "echo up"));
+    let found = daemon().expect("it has begun");
+    vassal.reload(vec![], idle());
+    vassal.started();
+    until_gone(found);
+}
+
+fn names(pid: i32, what: &str) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(what))
+}
+
+#[test]
 fn a_pidfile_that_hangs_holds_up_nobody() {
     let dir = Dir::new("pidfile");
     let path = dir.file("fifo"); // whose reader waits for ever
