@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::{FrameReader, FromInit, Place, ToInit, encode};
+use liege_plan::{DaemonNews, FrameReader, FromInit, Place, ToInit, encode};
 use liege_sys::{
     poll::{Interest, poll},
     stream::{self, Read},
@@ -25,6 +25,8 @@ pub(crate) struct Channel {
     socket: OwnedFd,
     reader: FrameReader,
     outbox: Outbox,
+    /// Changes of the mount table that were not told: whether there are own FUSE mounts after the last of them.
+    untold_mounts: Option<bool>,
 }
 
 /// What reading the channel gave.
@@ -41,15 +43,24 @@ pub(crate) enum News {
 
 impl Channel {
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self { socket, reader: FrameReader::default(), outbox: Outbox::default() }
+        Self { socket, reader: FrameReader::default(), outbox: Outbox::default(), untold_mounts: None }
     }
 
     /// Says something to the host. What cannot be said because the host is gone is noticed by reading.
     pub(crate) fn say(&mut self, message: &FromInit) {
-        let can_be_missed = matches!(message, FromInit::OrphanDied { .. } | FromInit::OrphansDied { .. } | FromInit::Said(_));
-        if can_be_missed && self.outbox.len() > PATIENCE {
-            return;
+        let is_full = self.outbox.len() > PATIENCE;
+        match message {
+            FromInit::MountsChanged { own_fuse, .. } if is_full => self.untold_mounts = Some(*own_fuse),
+            // What went before it was not told, so not all that changed is known.
+            FromInit::MountsChanged { own_fuse, .. } if self.untold_mounts.take().is_some() => {
+                self.send(&FromInit::MountsChanged { own_fuse: *own_fuse, changes: None });
+            }
+            message if is_full && can_be_missed(message) => {}
+            message => self.send(message),
         }
+    }
+
+    fn send(&mut self, message: &FromInit) {
         if let Ok(bytes) = encode(message) {
             self.outbox.send(&self.socket, &bytes);
         }
@@ -80,6 +91,11 @@ impl Channel {
     /// Writes what waits, as far as there is room.
     pub(crate) fn flush(&mut self) {
         self.outbox.flush(&self.socket);
+        if self.outbox.len() <= PATIENCE
+            && let Some(own_fuse) = self.untold_mounts.take()
+        {
+            self.send(&FromInit::MountsChanged { own_fuse, changes: None });
+        }
     }
 
     /// Waits a little for the last words to go out.
@@ -106,8 +122,72 @@ impl Channel {
     }
 }
 
+/// Whether the host can do without it. That a daemon ended for good is the vassal's end.
+fn can_be_missed(message: &FromInit) -> bool {
+    match message {
+        FromInit::OrphanDied { .. } | FromInit::OrphansDied { .. } | FromInit::Said(_) => true,
+        FromInit::Daemon { news, .. } => match news {
+            DaemonNews::Started { .. } => true,
+            DaemonNews::Ended { again_in_ms, .. } | DaemonNews::Failed { again_in_ms, .. } => again_in_ms.is_some(),
+        },
+        FromInit::Entered { .. }
+        | FromInit::Failed { .. }
+        | FromInit::Started { .. }
+        | FromInit::AppExited { .. }
+        | FromInit::MountsChanged { .. } => false,
+    }
+}
+
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, os::unix::net::UnixStream};
+
+    use liege_plan::{Exit, MountChange};
+
+    use super::*;
+
+    fn ended(again_in_ms: Option<u64>) -> FromInit {
+        FromInit::Daemon { index: 0, news: DaemonNews::Ended { exit: Some(Exit::Code(1)), again_in_ms } }
+    }
+
+    fn mounts(own_fuse: bool) -> FromInit {
+        FromInit::MountsChanged { own_fuse, changes: Some(vec![MountChange::Came { point: "/a".into() }]) }
+    }
+
+    #[test]
+    fn a_host_that_does_not_read_is_told_the_last_of_the_mounts_and_the_end_of_a_control_daemon() {
+        let (ours, mut host) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut channel = Channel::new(ours.into());
+        for _ in 0..200_000 {
+            channel.say(&ended(Some(0)));
+            channel.say(&mounts(false));
+        }
+        assert!(channel.outbox.len() < PATIENCE + 1024, "{} bytes wait", channel.outbox.len());
+        channel.say(&mounts(true));
+        channel.say(&ended(None));
+
+        host.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let (mut reader, mut told, mut bytes) = (FrameReader::default(), Vec::new(), vec![0; 1 << 16]);
+        while let Ok(n) = host.read(&mut bytes) {
+            channel.flush();
+            reader.push(&bytes[..n]);
+            while let Some(message) = reader.next::<FromInit>().unwrap() {
+                told.push(message);
+            }
+        }
+        let unsure = FromInit::MountsChanged { own_fuse: true, changes: None };
+        assert!(told.contains(&ended(None)) && !channel.has_words());
+        assert_eq!(told.iter().filter(|message| **message == unsure).count(), 1);
+        channel.say(&mounts(true));
+        let n = host.read(&mut bytes).unwrap();
+        reader.push(&bytes[..n]);
+        assert_eq!(reader.next::<FromInit>().unwrap(), Some(mounts(true)), "all is told again");
     }
 }
