@@ -142,13 +142,37 @@ fn nothing_can_be_changed_and_nothing_else_is_there() {
 }
 
 #[test]
-fn guests_who_say_nothing_keep_nobody_out_for_ever() {
+fn guests_who_say_nothing_keep_nobody_out() {
     let scene = Scene::new();
-    let crowd: Vec<TcpStream> = (0..1000).map(|_| scene.connect()).collect();
+    let crowd: Vec<TcpStream> = (0..1000)
+        .map(|n| {
+            let mut stream = scene.connect();
+            // Some begin to ask and do not end.
+            (n % 2 == 0).then(|| write!(stream, "\r\nGET /metrics HTTP/1.1\r\nX: y\r\n").ok());
+            stream
+        })
+        .collect();
+    let start = Instant::now();
+    assert!(scene.ask("GET /healthz").starts_with("HTTP/1.1 200 "), "among them");
+    assert!(scene.sights.book.guests_refused.get() >= 1000 - visit::ROOM as u64);
     let put_out = crowd.iter().filter(|stream| matches!((&mut &**stream).read(&mut [0; 1]), Ok(0) | Err(_)));
     assert_eq!(put_out.count(), 1000);
-    assert!(scene.sights.book.guests_refused.get() >= 1000 - visit::ROOM as u64);
+    assert!(start.elapsed() < visit::VISIT, "{:?}", start.elapsed());
+}
+
+#[test]
+fn one_peer_has_a_share_of_the_room_and_no_more() {
+    let scene = Scene::new();
+    let start = Instant::now();
+    let crowd: Vec<TcpStream> = (0..visit::ROOM).map(|_| scene.connect()).collect();
     assert!(scene.ask("GET /healthz").starts_with("HTTP/1.1 200 "));
+    let over = visit::ROOM + 1 - visit::SHARE;
+    assert_eq!(scene.sights.book.guests_refused.get(), over as u64, "the first of them, who have not asked for longest");
+    for (n, stream) in crowd.iter().enumerate() {
+        assert!(matches!((&mut &*stream).read(&mut [0; 1]), Ok(0) | Err(_)));
+        assert!(n != over - 1 || start.elapsed() < visit::QUESTION, "{n} was put out {:?} later", start.elapsed());
+    }
+    assert!(start.elapsed() >= visit::QUESTION, "the others had their time");
 }
 
 #[test]

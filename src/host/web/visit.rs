@@ -2,10 +2,15 @@
 //!
 //! One visit is one request and its answer, and it is over after a few seconds, whatever the guest does or does not do. A guest of
 //! the live events may stay, as long as he reads: one who takes nothing for a while is put out, and holds nothing meanwhile but
-//! what the kernel buffers for him. Whoever comes when the room is full is put out at once.
+//! what the kernel buffers for him.
+//!
+//! A connection costs nothing to make, so one that says nothing keeps nobody out: it has less time, and whoever comes when there is no
+//! place puts out the guest who has not asked for longest. One peer has a share of the room only. Whoever comes when all places of the
+//! room or of his share belong to guests who have asked is put out at once.
 
 use std::{
     io,
+    net::{IpAddr, Ipv6Addr},
     pin::Pin,
     sync::{
         Arc,
@@ -23,12 +28,16 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::oneshot,
     time::{Instant, Sleep, sleep},
 };
 
 /// Guests at once.
 pub(super) const ROOM: usize = 64;
+/// Of one peer among them: all who may watch, and some who ask. The others are for everybody else.
+pub(super) const SHARE: usize = 48;
+/// How long the question may take to come.
+pub(super) const QUESTION: Duration = Duration::from_secs(2);
 /// A whole visit, question and answer; and how long one who stays may read nothing.
 pub(super) const VISIT: Duration = Duration::from_secs(8);
 
@@ -36,8 +45,18 @@ pub(super) const VISIT: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub(super) struct Door {
     listener: TcpListener,
-    room: Arc<Semaphore>,
+    /// In the order they came.
+    seats: Vec<Seat>,
     refused: Counter,
+}
+
+/// The place of a guest, until his connection is dropped.
+#[derive(Debug)]
+struct Seat {
+    peer: IpAddr,
+    has_asked: Arc<AtomicBool>,
+    /// Dropped, he has to leave.
+    stays: oneshot::Sender<()>,
 }
 
 /// What a route may say of a visit.
@@ -63,13 +82,55 @@ pub(super) struct Guest {
     stream: TcpStream,
     until: Pin<Box<Sleep>>,
     visit: Visit,
-    _place: OwnedSemaphorePermit,
+    came: Instant,
+    question: Question,
+    has_asked: Arc<AtomicBool>,
+    put_out: oneshot::Receiver<()>,
+}
+
+/// How far the head of a request has come: its end is an empty line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    Unasked,
+    /// Within a line that has something in it.
+    InLine,
+    /// At the beginning of a further line.
+    AtLine,
+    Whole,
+}
+
+impl Question {
+    fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Whole, _) | (Self::AtLine, b'\n') => Self::Whole,
+            (Self::InLine, b'\n') => Self::AtLine,
+            (Self::Unasked | Self::AtLine, b'\r') | (Self::Unasked, b'\n') => self,
+            (Self::Unasked | Self::InLine | Self::AtLine, _) => Self::InLine,
+        }
+    }
 }
 
 impl Door {
     /// `refused` counts those for whom there was no room.
     pub(super) fn new(listener: TcpListener, refused: Counter) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(ROOM)), refused }
+        Self { listener, seats: Vec::with_capacity(ROOM), refused }
+    }
+
+    /// A place for somebody from there, if need be that of one who has not asked.
+    fn seat(&mut self, stream: TcpStream, peer: IpAddr) -> Option<Guest> {
+        self.seats.retain(|seat| !seat.stays.is_closed());
+        let has_share = self.seats.iter().filter(|seat| seat.peer == peer).count() < SHARE;
+        if !has_share || self.seats.len() >= ROOM {
+            let silent = |seat: &Seat| (has_share || seat.peer == peer) && !seat.has_asked.load(Ordering::Relaxed);
+            let longest = self.seats.iter().position(silent)?;
+            self.seats.remove(longest);
+            self.refused.inc();
+        }
+        let (has_asked, (stays, put_out)) = (Arc::<AtomicBool>::default(), oneshot::channel());
+        self.seats.push(Seat { peer, has_asked: Arc::clone(&has_asked), stays });
+        let (came, visit) = (Instant::now(), Visit::default());
+        let until = Box::pin(sleep(QUESTION));
+        Some(Guest { stream, until, visit, came, question: Question::Unasked, has_asked, put_out })
     }
 }
 
@@ -80,13 +141,12 @@ impl Listener for Door {
     async fn accept(&mut self) -> (Guest, Visit) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => match Arc::clone(&self.room).try_acquire_owned() {
-                    Ok(place) => {
-                        let visit = Visit::default();
-                        let until = Box::pin(sleep(VISIT));
-                        return (Guest { stream, until, visit: visit.clone(), _place: place }, visit);
+                Ok((stream, from)) => match self.seat(stream, peer(from.ip())) {
+                    Some(guest) => {
+                        let visit = guest.visit.clone();
+                        return (guest, visit);
                     }
-                    Err(_) => drop(self.refused.inc()),
+                    None => drop(self.refused.inc()),
                 },
                 // No fd left, for one: the next try comes when somebody may have closed one.
                 Err(_) => sleep(Duration::from_millis(100)).await,
@@ -105,11 +165,34 @@ impl Connected<IncomingStream<'_, Door>> for Visit {
     }
 }
 
+/// Addresses that one peer has as many of as he likes count as one: those of the loopback, and the lower half of IPv6's.
+fn peer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) if address.is_loopback() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        IpAddr::V6(address) if !address.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        address @ (IpAddr::V4(_) | IpAddr::V6(_)) => address,
+    }
+}
+
 impl Guest {
     fn overstays(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.question != Question::Whole && Pin::new(&mut self.put_out).poll(cx).is_ready() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         match self.until.as_mut().poll(cx) {
             Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
             Poll::Pending => Ok(()),
+        }
+    }
+
+    /// He has said something. When his question is whole he has the time of a visit.
+    fn hear(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        let before = self.question;
+        self.question = bytes.iter().fold(before, |question, &byte| question.after(byte));
+        if before != Question::Whole && self.question == Question::Whole {
+            self.has_asked.store(true, Ordering::Relaxed);
+            self.until.as_mut().reset(self.came + VISIT);
+            let _ = self.until.as_mut().poll(cx); // to be woken when it is over
         }
     }
 
@@ -125,7 +208,10 @@ impl Guest {
 impl AsyncRead for Guest {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.overstays(cx)?;
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.hear(&buffer.filled()[before..], cx);
+        read
     }
 }
 
