@@ -59,6 +59,11 @@ impl History {
         }
     }
 
+    /// Nothing has changed for a while, so nothing was used either.
+    pub(crate) fn rest(&mut self) {
+        self.cpu = self.measured.map(|_| 0.0);
+    }
+
     /// A slot is over.
     pub(crate) fn next_slot(&mut self) {
         self.latency.push_back(self.worst.max(self.last_latency));

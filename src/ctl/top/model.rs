@@ -17,6 +17,9 @@ use crate::Failure;
 /// How long a slot of the histories is.
 const SLOT: Duration = Duration::from_secs(2);
 
+/// The daemon looks every two seconds and tells what has changed: after so long a silence nothing has.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// Everything.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -25,6 +28,7 @@ pub(crate) struct Model {
     pub(crate) now: Time,
     pub(crate) histories: HashMap<Name, History>,
     in_slot: Duration,
+    silent: Duration,
     /// Who is shown, in order.
     pub(crate) rows: Vec<Row>,
     /// Who is meant by the keys.
@@ -63,6 +67,7 @@ impl Model {
             now: Time::default(),
             histories: HashMap::new(),
             in_slot: Duration::ZERO,
+            silent: Duration::ZERO,
             rows: Vec::new(),
             selected: None,
             cursor: 0,
@@ -91,7 +96,7 @@ impl Model {
     }
 
     fn see(&mut self, view: View) {
-        self.now = view.now;
+        (self.now, self.silent) = (view.now, Duration::ZERO);
         // Of those that are gone nothing is kept.
         let mut old = std::mem::take(&mut self.histories);
         for vassal in &view.vassals {
@@ -107,6 +112,10 @@ impl Model {
     fn tick(&mut self, span: Duration) -> Option<Wish> {
         self.now = self.now + span;
         self.in_slot += span;
+        self.silent += span;
+        if self.silent >= SILENCE {
+            self.histories.values_mut().for_each(History::rest);
+        }
         while self.in_slot >= SLOT {
             self.in_slot -= SLOT;
             self.histories.values_mut().for_each(History::next_slot);

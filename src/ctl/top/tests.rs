@@ -101,6 +101,11 @@ fn a_wide_terminal_shows_checks_ends_and_why() {
     {
         assert!(shop.contains(part), "{part}: {shop}");
     }
+    model.on(Event::Tick(Duration::from_secs(5)));
+    assert!(
+        screen(&model).iter().any(|line| line.starts_with(">shop.ini") && line.contains("  0.0%")),
+        "a silent daemon has seen no change"
+    );
     assert!(shown[17].contains("shop.ini: 1m02s ago: the app exited"), "{shown:#?}");
     assert!(shown[18].starts_with("checks ▁▅ 20.00ms  ends ·▂"), "{shown:#?}");
 }
