@@ -1,13 +1,17 @@
-//! A vassal's log as text: its last lines, and, followed, what comes.
+//! A vassal's log: its last lines, and, followed, what comes. As text; or, for who accepts them, as server-sent events, a line each.
 
-use std::io;
+use std::{convert::Infallible, io};
 
 use axum::{
     body::Body,
     extract::{ConnectInfo, Path, Query, State},
-    http::{StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
+use futures::{Stream, StreamExt, stream};
 use liege_core::{ROOT, Verdict};
 use serde::Deserialize;
 
@@ -15,6 +19,7 @@ use super::{
     House,
     guest::Peer,
     routes::{is_ending, no, too_many},
+    stream::accepts_events,
     views,
 };
 
@@ -33,6 +38,7 @@ pub(super) async fn log(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Path(name): Path<String>,
     Query(asked): Query<Asked>,
+    headers: HeaderMap,
 ) -> Response {
     let lines = match asked.n.as_deref().map(|n| (n, n.parse())) {
         None => Some(LINES),
@@ -61,5 +67,28 @@ pub(super) async fn log(
         }
         Err(error) => return no(StatusCode::CONFLICT, Verdict::Refused, &format!("its log: {error}")),
     };
+    if accepts_events(&headers) {
+        return Sse::new(events(bytes)).keep_alive(KeepAlive::default()).into_response();
+    }
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(bytes)).into_response()
+}
+
+/// An event called `line` for each, without its end. What cannot be read ends the stream.
+fn events(
+    bytes: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
+) -> impl Stream<Item = Result<Event, Infallible>> + Send {
+    let pieces = bytes.take_while(|piece| std::future::ready(piece.is_ok())).filter_map(|piece| std::future::ready(piece.ok()));
+    // The end of one piece may be the beginning of a line.
+    let lines = pieces.scan(Vec::new(), |begun, piece| {
+        begun.extend_from_slice(&piece);
+        let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines: Vec<u8> = begun.drain(..whole).collect();
+        std::future::ready(Some(lines))
+    });
+    lines.flat_map(|lines| {
+        let text = String::from_utf8_lossy(&lines).into_owned();
+        // A carriage return would end the field.
+        let event = |line: &str| Ok(Event::default().event("line").data(line.replace('\r', " ")));
+        stream::iter(text.lines().map(event).collect::<Vec<_>>())
+    })
 }

@@ -115,6 +115,7 @@ pub(super) fn routes() -> Vec<Route> {
                     media: "text/plain",
                     schema: SchemaGenerator::subschema_for::<String>,
                 },
+                streamed::<String>("For who accepts them: server-sent events called line, one each"),
                 said::<Reply>(StatusCode::BAD_REQUEST, "n is no number"),
                 unknown(),
                 said::<Reply>(StatusCode::CONFLICT, "It cannot be read: why"),

@@ -43,11 +43,15 @@ pub(super) async fn events(
     let page = house.events.after(0, peer.uid, asked.vassal.as_deref());
     let mut past = page.happenings;
     past.drain(..past.len().saturating_sub(asked.n.unwrap_or(usize::MAX)));
-    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if !views::is_set(asked.follow.as_ref()) && !accepts.contains("text/event-stream") {
+    if !views::is_set(asked.follow.as_ref()) && !accepts_events(&headers) {
         return Json(past).into_response();
     }
     served(&peer, happenings(house, peer.uid, asked.vassal, past, page.last))
+}
+
+/// Whether a client asks for server-sent events.
+pub(super) fn accepts_events(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
 /// The snapshots, the first one at once.

@@ -79,7 +79,12 @@ impl Scene {
 
     /// A connection whose question is asked; the caller reads.
     fn begin(&self, request: &str) -> UnixStream {
-        begin(&self.socket(), request)
+        begin(&self.socket(), request, "")
+    }
+
+    /// The same with a header more.
+    fn begin_with(&self, request: &str, header: &str) -> UnixStream {
+        begin(&self.socket(), request, header)
     }
 }
 
@@ -99,17 +104,17 @@ fn vassal(name: &str) -> VassalView {
     VassalView { pid: Some(pid), owner: Some(1001), ..crate::testing::vassal(name, Phase::Running) }
 }
 
-fn begin(socket: &Path, request: &str) -> UnixStream {
+fn begin(socket: &Path, request: &str, header: &str) -> UnixStream {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     // Who is put out at once has no ear for it.
-    let _ = write!(stream, "{request} HTTP/1.1\r\nHost: liege\r\nConnection: close\r\n\r\n");
+    let _ = write!(stream, "{request} HTTP/1.1\r\nHost: liege\r\nConnection: close\r\n{header}\r\n");
     stream
 }
 
 fn ask(socket: &Path, request: &str) -> String {
     let mut answer = String::new();
-    begin(socket, request).read_to_string(&mut answer).unwrap();
+    begin(socket, request, "").read_to_string(&mut answer).unwrap();
     answer
 }
 

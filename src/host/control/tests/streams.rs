@@ -47,6 +47,9 @@ fn a_log_is_told_from_its_last_lines_on() {
     assert!(scene.ask("GET /v1/vassals/a.ini/log?n=many").starts_with("HTTP/1.1 400 "));
     assert!(scene.ask("GET /v1/vassals/%2e%2e/log").starts_with("HTTP/1.1 404 "), "no way out of the directory");
 
+    let mut told = lines(scene.begin_with("GET /v1/vassals/a.ini/log?n=2", "Accept: text/event-stream\r\n"));
+    assert_eq!((next_data(&mut told), next_data(&mut told)), ("two".to_owned(), "three".to_owned()));
+
     let mut told = lines(scene.begin("GET /v1/vassals/a.ini/log?n=1&follow"));
     assert!(told.any(|line| line == "three"));
     scene.write_log("a.ini", "one\ntwo\nthree\nfour\n");
