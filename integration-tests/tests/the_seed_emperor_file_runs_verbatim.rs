@@ -26,6 +26,8 @@ fn the_seed_emperor_file_runs_verbatim() {
         let layers = format!("lowerdir=/etc,upperdir={},workdir={}", upper.display(), work.display());
         mount(Some("etc"), "/etc", Some("overlay"), MsFlags::empty(), Some(layers.as_str())).expect("an overlay on /etc");
         fs::create_dir_all("/etc/uwsgi/vassals").unwrap();
+        // Its logs are where nobody has said otherwise.
+        mount(Some("logs"), "/var/log", Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs");
         let ini = host.path("emperor.ini");
         fs::write(&ini, SEED).unwrap();
 
@@ -35,7 +37,9 @@ fn the_seed_emperor_file_runs_verbatim() {
         served(app.port, "from the zip", LONG);
         assert!(emperor.vassal("app001.ini").mount(&app.mount).is_some());
         assert!(!host.mountinfo().contains("fuse-zip"), "{}", host.mountinfo());
+        assert!(fs::read_to_string("/var/log/liege/app001.ini/log").unwrap().contains("app: *** Starting uWSGI"));
         emperor.put_to_rest();
+        umount("/var/log").expect("nobody holds the story's logs");
         umount("/etc").expect("nobody holds the story's /etc");
         umount(&own).expect("nobody holds what was below it");
     });

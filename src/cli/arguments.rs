@@ -169,8 +169,18 @@ pub(crate) struct Restart {
     /// Go on after a failure
     #[arg(long, requires = "wait")]
     pub(crate) keep_going: bool,
+    /// How long a program must have run that cannot say that it accepts requests, as uwsgi does
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
+    pub(crate) settle: f64,
     #[command(flatten)]
     pub(crate) remote: Remote,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (0.0..=3600.0).contains(seconds))
+        .ok_or_else(|| "a number of seconds up to 3600".to_owned())
 }
 
 #[derive(Debug, Args)]

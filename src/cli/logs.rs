@@ -5,7 +5,8 @@ use std::{
     process::ExitCode,
 };
 
-use liege_ctl::{Client, Failure, Style, line};
+use liege_core::Name;
+use liege_ctl::{Client, Failure, Style, line, resolve};
 
 use crate::{
     arguments::Logs,
@@ -18,12 +19,19 @@ const DIRECTORY: &str = "/var/log/liege";
 pub(crate) fn logs(arguments: &Logs) -> ExitCode {
     let told = tell(&Client::new(&arguments.remote.control), arguments);
     if let Err(Failure::NoDaemon { .. }) = &told {
-        eprintln!(
-            "liege: the logs of vassals are files, also now: {DIRECTORY}/{}/log (or below its emperor-log-dir)",
-            arguments.name
-        );
+        eprintln!("liege: the logs of vassals are files, also now: {}/log", directory(&arguments.name));
     }
     answer(told)
+}
+
+/// Where the log of who is meant by a name would be.
+fn directory(name: &str) -> String {
+    let entries = std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+    let known: Vec<Name> = entries.filter_map(|entry| Some(entry.file_name().to_str()?.into())).collect();
+    match resolve(name, known.iter()) {
+        Ok(whole) => format!("{DIRECTORY}/{whole}"),
+        Err(_) => format!("{DIRECTORY}/NAME.ini, or below its emperor-log-dir"),
+    }
 }
 
 fn tell(client: &Client, arguments: &Logs) -> Result<(), Failure> {

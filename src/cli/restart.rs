@@ -52,7 +52,7 @@ fn roll(client: &Client, names: Vec<Name>, arguments: &Restart) -> Result<bool, 
     let mut bar = Bar::new(names.len());
     let mut began: Vec<(Name, Instant)> = Vec::new();
     let parallel = arguments.parallel.map_or(1, usize::from);
-    let mut rolling = Rolling::new(names, parallel, arguments.keep_going);
+    let mut rolling = Rolling::new(names, parallel, arguments.keep_going, Duration::from_secs_f64(arguments.settle));
     let (mut view, mut took) = look(client)?;
     loop {
         while let Some(name) = rolling.next(&view) {

@@ -37,7 +37,18 @@ pub(crate) enum Trouble {
 /// Asks.
 pub(crate) fn ask(socket: &Path, method: &str, path: &str) -> Result<Answer, Trouble> {
     let mut stream = UnixStream::connect(socket).map_err(Trouble::Connect)?;
-    talk(&mut stream, method, path).map_err(Trouble::Talk)
+    talk(&mut stream, method, path).map_err(in_words).map_err(Trouble::Talk)
+}
+
+/// A time that has run out is told by the kernel as a read that would wait.
+fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("none within {} s: is the daemon stopped, or the machine overloaded?", TIMEOUT.as_secs()),
+        ),
+        _ => error,
+    }
 }
 
 fn talk(stream: &mut UnixStream, method: &str, path: &str) -> io::Result<Answer> {

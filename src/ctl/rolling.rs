@@ -2,7 +2,7 @@
 //!
 //! Told what the snapshots say, it says who is next and what became of whom; asking and waiting are the caller's.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use liege_core::{Name, Phase, VassalView, View};
 
@@ -14,6 +14,8 @@ pub struct Rolling {
     under_way: Vec<(Name, Option<i32>)>,
     parallel: usize,
     keep_going: bool,
+    /// A program that cannot say that it is ready must run for so long.
+    settle: Duration,
     failed: bool,
 }
 
@@ -21,10 +23,10 @@ pub struct Rolling {
 pub type Outcome = (Name, Result<(), String>);
 
 impl Rolling {
-    /// Nobody is asked yet. `keep_going`: also after failures.
+    /// Nobody is asked yet. `keep_going`: also after failures. `settle`: how long a program must run that cannot say that it accepts.
     #[must_use]
-    pub fn new(names: Vec<Name>, parallel: usize, keep_going: bool) -> Self {
-        Self { waiting: names.into(), under_way: Vec::new(), parallel: parallel.max(1), keep_going, failed: false }
+    pub fn new(names: Vec<Name>, parallel: usize, keep_going: bool, settle: Duration) -> Self {
+        Self { waiting: names.into(), under_way: Vec::new(), parallel: parallel.max(1), keep_going, settle, failed: false }
     }
 
     /// Who is to be asked now; `view` is from before that.
@@ -45,8 +47,10 @@ impl Rolling {
 
     /// What has become of those under way; `view` is from after they were asked.
     pub fn look(&mut self, view: &View) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        self.under_way.retain(|(name, before)| match judge(find(view, name), *before) {
+        let (mut outcomes, settle) = (Vec::new(), self.settle);
+        let has_settled =
+            |vassal: &VassalView| vassal.accepting || vassal.up_since.is_some_and(|since| view.now.since(since) >= settle);
+        self.under_way.retain(|(name, before)| match judge(find(view, name), *before, has_settled) {
             None => true,
             Some(outcome) => {
                 outcomes.push((name.clone(), outcome));
@@ -86,13 +90,20 @@ fn find<'a>(view: &'a View, name: &Name) -> Option<&'a VassalView> {
 }
 
 /// None: not decided yet. A restart has forgotten the failures of before, so one that is counted is new.
-fn judge(vassal: Option<&VassalView>, before: Option<i32>) -> Option<Result<(), String>> {
+fn judge(
+    vassal: Option<&VassalView>,
+    before: Option<i32>,
+    has_settled: impl Fn(&VassalView) -> bool,
+) -> Option<Result<(), String>> {
     let Some(vassal) = vassal else { return Some(Err("its file is gone".to_owned())) };
     if vassal.failures > 0 {
         return Some(Err(vassal.last_cause.clone().unwrap_or_else(|| "it failed".to_owned())));
     }
     match vassal.phase {
-        Phase::Running if vassal.ready && vassal.pid != before => Some(Ok(())),
+        Phase::Running if vassal.ready && vassal.pid != before && has_settled(vassal) => Some(match &vassal.config_error {
+            None => Ok(()),
+            Some(mistake) => Err(format!("up again, but its file is bad and the last good one runs: {mistake}")),
+        }),
         Phase::Suspended => Some(Err("somebody has stopped it".to_owned())),
         Phase::Gone => Some(Err("its file is gone".to_owned())),
         Phase::Waiting
@@ -122,7 +133,7 @@ mod tests {
     #[test]
     fn the_next_is_asked_when_one_is_ready_again() {
         let before = view(&[("a", 1, true), ("b", 2, true), ("c", 3, true)]);
-        let mut rolling = Rolling::new(names(&["a", "b", "c"]), 2, false);
+        let mut rolling = Rolling::new(names(&["a", "b", "c"]), 2, false, Duration::ZERO);
         assert_eq!(
             (rolling.next(&before), rolling.next(&before), rolling.next(&before)),
             (Some("a".into()), Some("b".into()), None)
@@ -141,7 +152,7 @@ mod tests {
     #[test]
     fn the_first_failure_ends_it_unless_told_to_keep_going() {
         for keep_going in [false, true] {
-            let mut rolling = Rolling::new(names(&["a", "b"]), 1, keep_going);
+            let mut rolling = Rolling::new(names(&["a", "b"]), 1, keep_going, Duration::ZERO);
             let mut view = view(&[("a", 1, true), ("b", 2, true)]);
             rolling.next(&view);
             view.vassals[0] = VassalView { failures: 1, last_cause: Some("it broke".into()), ..view.vassals[0].clone() };
@@ -152,12 +163,30 @@ mod tests {
 
     #[test]
     fn one_that_is_gone_or_stopped_meanwhile_has_failed() {
-        let mut rolling = Rolling::new(names(&["a", "b"]), 2, true);
+        let mut rolling = Rolling::new(names(&["a", "b"]), 2, true, Duration::ZERO);
         let mut view = view(&[("a", 1, true), ("b", 2, true)]);
         assert!(rolling.next(&view).is_some() && rolling.next(&view).is_some());
         view.vassals.remove(0);
         view.vassals[0].phase = Phase::Suspended;
         let outcomes = rolling.look(&view);
         assert!(outcomes.len() == 2 && outcomes.iter().all(|(_, outcome)| outcome.is_err()), "{outcomes:?}");
+    }
+
+    #[test]
+    fn a_program_has_to_run_for_a_while_and_a_bad_file_is_no_success() {
+        let mut rolling = Rolling::new(names(&["a", "b", "c"]), 3, true, Duration::from_secs(1));
+        let mut view = view(&[("a", 1, true), ("b", 1, true), ("c", 1, true)]);
+        while rolling.next(&view).is_some() {}
+        for (vassal, pid) in view.vassals.iter_mut().zip(2..) {
+            (vassal.pid, vassal.up_since) = (Some(pid), Some(view.now));
+        }
+        view.vassals[1].accepting = true; // a uwsgi says so itself
+        assert_eq!(rolling.look(&view), [("b".into(), Ok(()))]);
+        view.now = view.now + Duration::from_millis(1001);
+        view.vassals[2].config_error = Some("c:1:1: no".into());
+        let outcomes = rolling.look(&view);
+        assert_eq!(outcomes[0], ("a".into(), Ok(())));
+        assert!(outcomes[1].1.as_ref().is_err_and(|why| why.contains("c:1:1: no")), "{outcomes:?}");
+        assert!(rolling.is_over() && rolling.has_failed());
     }
 }
