@@ -149,7 +149,7 @@ impl Vassal {
                 self.watch(cx);
                 self.learn_mounts_anew();
                 if self.life.as_mut().is_some_and(|life| std::mem::take(&mut life.reload_again)) {
-                    self.take_over("its file changed meanwhile", cx);
+                    self.take_over("it was asked for, or its file changed, meanwhile", cx);
                 }
             }
             // uwsgi reloaded by itself (touch-reload, its own fifo): the same files, a new app.
