@@ -12,7 +12,10 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, TryRecvError, TrySendError},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -37,12 +40,16 @@ enum Request {
 /// The names that were heard of and have a file. Beside the queue, which may be full.
 type Known = Arc<Mutex<HashSet<Name>>>;
 
+/// Those whose file went while the queue was full: of a thousand that go at once none may keep its record.
+type Missed = Arc<Mutex<HashSet<Name>>>;
+
 /// The records of all vassals.
 #[derive(Debug)]
 pub(crate) struct Deaths {
     records: Records,
     requests: Option<mpsc::SyncSender<Request>>,
     known: Known,
+    missed: Missed,
     /// The daemon ends: from now on vassals go, and their files stay.
     ending: bool,
     ended: mpsc::Receiver<()>,
@@ -79,15 +86,16 @@ impl Deaths {
         }
         let (requests, queue) = mpsc::sync_channel(QUEUE);
         let (end, ended) = mpsc::channel();
-        let known = Known::default();
+        let (known, missed) = (Known::default(), Missed::default());
         std::thread::Builder::new().name("deaths".into()).stack_size(128 << 10).spawn({
-            let known = Arc::clone(&known);
+            let (known, missed) = (Arc::clone(&known), Arc::clone(&missed));
             move || {
-                serve(&dir, &logs, &queue, &known);
+                serve(&dir, &logs, &queue, &missed);
+                forget_strangers(&dir, &known);
                 end.send(()).ok();
             }
         })?;
-        Ok(Self { records, requests: Some(requests), known, ending: false, ended })
+        Ok(Self { records, requests: Some(requests), known, missed, ending: false, ended })
     }
 
     /// Where they can be read while the daemon runs.
@@ -100,6 +108,7 @@ impl Deaths {
         let request = match note {
             Note::Added { vassal } | Note::BadConfig { vassal, .. } => {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(vassal.clone());
+                self.missed.lock().unwrap_or_else(PoisonError::into_inner).remove(vassal);
                 return;
             }
             Note::ShuttingDown { .. } => {
@@ -125,8 +134,10 @@ impl Deaths {
             }
             _ => return,
         };
-        if let Some(requests) = &self.requests {
-            requests.try_send(request).ok(); // full: the disk does not keep up, the log has it
+        let Some(requests) = &self.requests else { return };
+        // Full: the disk does not keep up. Of an end the log tells.
+        if let Err(TrySendError::Full(Request::Forget(vassal))) = requests.try_send(request) {
+            self.missed.lock().unwrap_or_else(PoisonError::into_inner).insert(vassal);
         }
     }
 }
@@ -138,10 +149,21 @@ impl Drop for Deaths {
     }
 }
 
-/// Writes until the daemon ends, then takes away the records of those it has never heard of.
-fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, known: &Known) {
+/// Writes until the daemon ends.
+fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, missed: &Missed) {
     let mut failing = Failing::default();
-    while let Ok(mut request) = queue.recv() {
+    loop {
+        let mut request = match queue.try_recv() {
+            Ok(request) => request,
+            Err(TryRecvError::Disconnected) => return,
+            Err(TryRecvError::Empty) => {
+                for vassal in missed.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+                    forget(&file_of(dir, &vassal)).ok();
+                }
+                let Ok(request) = queue.recv() else { return };
+                request
+            }
+        };
         let (vassal, answer) = match &mut request {
             Request::Add(vassal, death) => {
                 let born = UNIX_EPOCH + Duration::from_secs_f64((death.at - death.lived).max(0.0));
@@ -158,6 +180,10 @@ fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, known: 
             );
         }
     }
+}
+
+/// Takes away the records of those a whole daemon has never heard of.
+fn forget_strangers(dir: &Path, known: &Known) {
     let known = known.lock().unwrap_or_else(PoisonError::into_inner);
     let kept: HashSet<PathBuf> = known.iter().map(|vassal| file_of(dir, vassal)).collect();
     for file in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
@@ -259,6 +285,33 @@ mod tests {
             (4..20).map(|code| Cause::Exit { code }).collect::<Vec<_>>()
         );
         assert_eq!((kept[0].cause.as_str(), kept[0].lived), ("exit", 1.5));
+    }
+
+    #[test]
+    fn of_many_that_go_at_once_none_is_forgotten_to_be_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let (requests, queue) = mpsc::sync_channel(1);
+        let missed = Missed::default();
+        let records = Records(dir.path().to_owned());
+        let (known, ended) = (Known::default(), mpsc::channel().1);
+        let mut deaths = Deaths { records, requests: Some(requests), known, missed: Arc::clone(&missed), ending: false, ended };
+        for name in ["a.ini", "b.ini", "c.ini", "back.ini"] {
+            fs::write(file_of(dir.path(), name), "[]").unwrap();
+            deaths.hear(&Note::Gone { vassal: name.into() });
+        }
+        deaths.hear(&Note::Added { vassal: "back.ini".into() });
+        let logs = VassalLogs::below("/nonexistent");
+        // The server comes to rest, then the daemon ends.
+        std::thread::scope(|scope| {
+            let (dir, logs, missed) = (dir.path(), &logs, &missed);
+            scope.spawn(move || serve(dir, logs, &queue, missed));
+            while !missed.lock().unwrap().is_empty() {
+                std::thread::yield_now();
+            }
+            deaths.requests = None;
+        });
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["back.ini.json"]);
     }
 
     #[test]
