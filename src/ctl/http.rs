@@ -101,19 +101,19 @@ pub(crate) struct Stream<R>(BufReader<R>);
 
 /// Asks for a stream of events.
 pub(crate) fn begin(socket: &Path, path: &str) -> Result<Begun<UnixStream>, Trouble> {
-    ask_for_stream(socket, path, Some(SILENCE))
+    ask_for_stream(socket, path, "text/event-stream", Some(SILENCE))
 }
 
 /// Asks for a text that comes as it grows. It may be silent for ever.
 pub(crate) fn begin_text(socket: &Path, path: &str) -> Result<Begun<UnixStream>, Trouble> {
-    ask_for_stream(socket, path, None)
+    ask_for_stream(socket, path, "text/plain", None)
 }
 
-fn ask_for_stream(socket: &Path, path: &str, silence: Option<Duration>) -> Result<Begun<UnixStream>, Trouble> {
+fn ask_for_stream(socket: &Path, path: &str, accept: &str, silence: Option<Duration>) -> Result<Begun<UnixStream>, Trouble> {
     let mut stream = UnixStream::connect(socket).map_err(Trouble::Connect)?;
     let mut asked = || {
         stream.set_read_timeout(silence)?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: liege\r\nAccept: text/event-stream\r\n\r\n")
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: liege\r\nAccept: {accept}\r\n\r\n")
     };
     asked().map_err(Trouble::Talk)?;
     read_head(stream).map_err(Trouble::Talk)
