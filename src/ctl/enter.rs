@@ -21,6 +21,8 @@ use liege_sys::{
     join::{Guest, JoinStage, Surroundings, Visit, directory_of},
     pidfd,
     process::OneThread,
+    programs::{PATH, candidates},
+    status::field,
 };
 
 use crate::{Client, Failure, words};
@@ -64,7 +66,6 @@ impl From<Failure> for Refusal {
 
 /// Shells, the friendlier one first.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Enters, waits for the command's end, and gives the exit code to pass on: its own; 128 and the number of the signal that killed it;
 /// 127 and 126 as a shell's for a program that is not there or not executable; 137 where the vassal ended under it.
@@ -180,27 +181,22 @@ impl App {
 
 fn child_called(init: i32, inside: i32) -> Option<i32> {
     // An app may make namespaces of its own, and in them be whatever number it likes.
-    let depth = status_field(init, "NSpid:")?.split_whitespace().count();
+    let depth = field(init, "NSpid")?.split_whitespace().count();
     descendants::children_of(init).into_iter().find(|child| {
-        let numbers = status_field(*child, "NSpid:").unwrap_or_default();
+        let numbers = field(*child, "NSpid").unwrap_or_default();
         numbers.split_whitespace().nth(depth - 1) == Some(&inside.to_string())
     })
-}
-
-fn status_field(pid: i32, name: &str) -> Option<String> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix(name)).map(|rest| rest.trim().to_owned())
 }
 
 /// As they are now: a uwsgi drops by itself. None where real, effective and saved are not the same.
 fn user_of(pid: i32) -> Option<User> {
     let one = |name: &str| {
-        let ids: Option<Vec<u32>> = status_field(pid, name)?.split_whitespace().map(|id| id.parse().ok()).collect();
+        let ids: Option<Vec<u32>> = field(pid, name)?.split_whitespace().map(|id| id.parse().ok()).collect();
         let ids = ids?;
         ids.iter().all(|id| Some(id) == ids.first()).then(|| ids.first().copied()).flatten()
     };
-    let groups = status_field(pid, "Groups:")?.split_whitespace().filter_map(|group| group.parse().ok()).collect();
-    Some(User { uid: one("Uid:")?, gid: one("Gid:")?, groups })
+    let groups = field(pid, "Groups")?.split_whitespace().filter_map(|group| group.parse().ok()).collect();
+    Some(User { uid: one("Uid")?, gid: one("Gid")?, groups })
 }
 
 /// The app's, without what names fds of its own; or a fresh one. Terminal and language are the visitor's.
@@ -231,12 +227,7 @@ fn program(command: &[String], env: &[Vec<u8>]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) 
         return (SHELLS.iter().map(|shell| bytes(shell)).collect(), vec![bytes("sh")]);
     };
     let argv = command.iter().map(|word| bytes(word)).collect();
-    if first.contains('/') {
-        return (vec![bytes(first)], argv);
-    }
-    let path = env.iter().find_map(|pair| pair.strip_prefix(b"PATH=")).unwrap_or(PATH.as_bytes());
-    let places = path.split(|byte| *byte == b':').filter(|place| !place.is_empty());
-    (places.map(|place| [place, b"/", first.as_bytes()].concat()).collect(), argv)
+    (candidates(first, env.iter().find_map(|pair| pair.strip_prefix(b"PATH="))), argv)
 }
 
 #[cfg(test)]

@@ -10,12 +10,10 @@ use liege_sys::{
     Errno, Strings, identity,
     limits::{Bound, Kind},
     process::{self, Launch, LaunchStage, Report},
+    programs::candidates,
 };
 
 use crate::env::Env;
-
-/// Where programs are looked for when the environment does not say.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// uwsgi's emperor sockets in the child: the first numbers after its standard ones.
 pub(crate) const UWSGI_FDS: [RawFd; 2] = [3, 4];
@@ -218,27 +216,4 @@ pub(crate) fn take(identity: Option<&Identity>) -> Result<(), Errno> {
 
 fn borrowed(identity: &Identity) -> identity::Identity<'_> {
     identity::Identity { uid: identity.uid, gid: identity.gid, groups: &identity.groups }
-}
-
-/// Where a program may be: itself if it names a place, else in each directory of the PATH. An empty entry would mean the
-/// working directory, which is a vassal's own; it is passed over.
-fn candidates(name: &str, path: Option<&[u8]>) -> Vec<Vec<u8>> {
-    if name.contains('/') {
-        return vec![name.into()];
-    }
-    let path = path.filter(|p| !p.is_empty()).unwrap_or(PATH.as_bytes());
-    let place = |directory: &[u8]| [directory, b"/", name.as_bytes()].concat();
-    path.split(|&b| b == b':').filter(|d| !d.is_empty()).map(place).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_looked_for_in_the_path_but_never_here() {
-        assert_eq!(candidates("x", Some(b"/a::/b:")), [b"/a/x", b"/b/x"]);
-        assert_eq!(candidates("./x", Some(b"/a")), [b"./x"]);
-        assert_eq!(candidates("x", Some(b"")).len(), 6);
-    }
 }

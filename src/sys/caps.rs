@@ -5,7 +5,7 @@
 
 use nix::errno::Errno;
 
-use crate::raw::check;
+use crate::{raw::check, status};
 
 /// Sets of capabilities, one bit each (`1 << CAP_KILL`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,9 +116,7 @@ pub fn bound(left: u64) -> nix::Result<()> {
 /// # Errors
 /// ESRCH: there is none of this number.
 pub fn bound_of(pid: i32) -> nix::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|_| Errno::ESRCH)?;
-    let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
-    line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).ok_or(Errno::ESRCH)
+    status::field(pid, "CapBnd").and_then(|set| u64::from_str_radix(&set, 16).ok()).ok_or(Errno::ESRCH)
 }
 
 /// Makes these the sets of a program that is executed next, whoever executes it: the ambient set brings them through exec. Raw

@@ -38,7 +38,7 @@ use crate::{
     mountinfo, pidfd,
     poll::{Interest, poll},
     process::OneThread,
-    raw, typing,
+    programs, raw, typing,
     wait::{self, Ended},
 };
 
@@ -252,15 +252,7 @@ fn execute(guest: &Guest<'_>, bound: u64) -> (raw::Stage, Errno) {
     {
         return (JoinStage::Root as raw::Stage, errno);
     }
-    let mut answer = Errno::ENOENT;
-    for program in guest.programs.as_slice() {
-        match raw::exec(libc::AT_FDCWD, program.as_ptr(), guest.argv.as_ptr(), guest.env.as_ptr()) {
-            Errno::ENOENT | Errno::ENOTDIR => {}
-            Errno::EACCES => answer = Errno::EACCES,
-            errno => return (EXEC, errno),
-        }
-    }
-    (EXEC, answer)
+    (EXEC, programs::execute(guest.programs, guest.argv, guest.env))
 }
 
 /// The bounding set shrinks while we may, and the sets behind the identity, which needs more than may be left.

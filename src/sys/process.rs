@@ -16,7 +16,7 @@ use crate::{
     identity::{self, Identity},
     limits::Bound,
     poll::{Interest, poll},
-    raw,
+    programs, raw,
 };
 
 /// What a program is started with. Everything is laid out before the fork.
@@ -157,16 +157,7 @@ fn child(launch: &Launch<'_>, moves: &mut [raw::Move], keep: &mut [RawFd; 1]) ->
         return (SETUP, errno);
     }
     raw::clear_mask();
-    // As execvp: a place where it is not is passed over, one that forbids is remembered, any other trouble ends the search.
-    let mut answer = Errno::ENOENT;
-    for program in launch.programs.as_slice() {
-        match raw::exec(libc::AT_FDCWD, program.as_ptr(), launch.argv.as_ptr(), launch.env.as_ptr()) {
-            Errno::ENOENT | Errno::ENOTDIR => {}
-            Errno::EACCES => answer = Errno::EACCES,
-            errno => return (EXEC, errno),
-        }
-    }
-    (EXEC, answer)
+    (EXEC, programs::execute(launch.programs, launch.argv, launch.env))
 }
 
 /// Its identity, and its capabilities through it.
