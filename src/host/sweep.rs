@@ -20,15 +20,11 @@ use std::{
 
 use liege_core::{Event, Name};
 use liege_sys::{
-    descendants,
-    fuse_daemon::{self, Shown},
-    pidfd,
+    descendants, fuse_daemon, pidfd,
+    poll::{Interest, poll},
+    process::own_pid,
 };
-use nix::{
-    errno::Errno,
-    libc::{SIGKILL, SIGSTOP},
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use nix::libc::{SIGKILL, SIGSTOP};
 
 use crate::{children::Children, inbox::Post};
 
@@ -95,7 +91,7 @@ impl Children {
         let mut refusing = self.refusing();
         refusing.retain(|_, pidfd| !has_ended(pidfd));
         let left = pids.iter().filter(|pid| refusing.get(pid).is_some_and(|pidfd| pidfd::signal(pidfd, SIGKILL).is_ok()));
-        left.filter_map(|pid| fuse_daemon::shown(*pid)).map(|seen| phrase(&seen)).take(MOST_NAMED).collect()
+        left.filter_map(|pid| fuse_daemon::shown(*pid)).map(|seen| seen.to_string()).take(MOST_NAMED).collect()
     }
 
     /// Looks for orphans and all who descend from them, and stops those it has not seen. Whether there were any.
@@ -132,33 +128,15 @@ impl Children {
     }
 }
 
-fn phrase(Shown { pid, name, state, wchan }: &Shown) -> String {
-    let place = if wchan.is_empty() { String::new() } else { format!(", in {wchan}") };
-    format!("{name} (pid {pid}, state {state}{place})")
-}
-
-fn own_pid() -> i32 {
-    i32::try_from(std::process::id()).unwrap_or_default()
-}
-
 /// Whether all threads of the process have ended. (A leader that left its threads behind looks like a zombie in `/proc`, and lives.)
 fn has_ended(pidfd: &OwnedFd) -> bool {
-    wait_for(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], Duration::ZERO)
+    poll(&[Interest::readable(pidfd.as_fd())], Some(Duration::ZERO)).is_ok_and(|ended| ended[0])
 }
 
-/// Sleeps until one of them has ended, at most for so long.
+/// Sleeps until one of them has ended, at most for so long; or a little less.
 fn wait_for_one(doomed: &Doomed, most: Duration) {
-    let mut fds: Vec<_> = doomed.values().map(|pidfd| PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)).collect();
-    wait_for(&mut fds, most);
-}
-
-fn wait_for(fds: &mut [PollFd<'_>], most: Duration) -> bool {
-    loop {
-        match poll(fds, PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX)) {
-            Err(Errno::EINTR) => {}
-            ready => return ready != Ok(0),
-        }
-    }
+    let all: Vec<_> = doomed.values().map(|pidfd| Interest::readable(pidfd.as_fd())).collect();
+    poll(&all, Some(most)).ok();
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //!
 //! Races: what was read is history. A daemon that was found is found again at each look.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, time::Duration};
+use std::{ffi::OsStr, fmt, fs, os::unix::ffi::OsStrExt, time::Duration};
 
 use crate::{descendants, stat::Stat};
 
@@ -30,6 +30,17 @@ pub struct Shown {
     pub state: char,
     /// The kernel function it sleeps in; empty where it does not, or where nobody may know.
     pub wchan: String,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, name, state, wchan } = self;
+        write!(f, "{name} (pid {pid}, state {state}")?;
+        if !wchan.is_empty() {
+            write!(f, ", in {wchan}")?;
+        }
+        f.write_str(")")
+    }
 }
 
 /// The processes below `root` that hold an open fd of this connection. Kernels that do not tell which connection an fd

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use liege_sys::{
-    descendants,
-    fuse_daemon::{self, Shown},
+    descendants, fuse_daemon,
     fusectl::Connections,
     mountinfo::{self, Mount},
 };
@@ -19,21 +18,11 @@ pub(super) fn examine(of: &Instance, namespace: Option<&PidNamespace>, connectio
     let members = namespace.map(PidNamespace::members).unwrap_or_default();
     let below = of.read(|pid| Some(descendants::tree(&[pid]))).unwrap_or_default();
     let pids: BTreeSet<i32> = below.into_iter().chain(members.iter().copied()).collect();
-    let processes = pids.into_iter().filter_map(fuse_daemon::shown).map(|seen| phrase(&seen)).take(MOST_NAMED);
+    let processes = pids.into_iter().filter_map(fuse_daemon::shown).map(|seen| seen.to_string()).take(MOST_NAMED);
     let table = of
         .read(|pid| mountinfo::of(pid).ok())
         .or_else(|| members.iter().find_map(|&pid| namespace?.read(pid, |pid| mountinfo::of(pid).ok())));
     processes.chain(mounts(of, table.unwrap_or_default(), connections)).collect()
-}
-
-/// One process, or one thread.
-pub(super) fn phrase(seen: &Shown) -> String {
-    let Shown { pid, name, state, wchan } = seen;
-    if wchan.is_empty() {
-        format!("{name} (pid {pid}, state {state})")
-    } else {
-        format!("{name} (pid {pid}, state {state}, in {wchan})")
-    }
 }
 
 fn mounts(of: &Instance, table: Vec<Mount>, connections: &Connections) -> Vec<String> {

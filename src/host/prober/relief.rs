@@ -15,10 +15,7 @@ use std::{
 use liege_sys::{descendants::threads_of, fuse_daemon};
 use tokio::time::{Instant, timeout};
 
-use super::{
-    conversation::{Conversation, Need},
-    examine::phrase,
-};
+use super::conversation::{Conversation, Need};
 use crate::children::Ending;
 
 /// How long one that is not needed any more may take to leave.
@@ -94,7 +91,7 @@ impl Relief {
             let count = stuck.fetch_add(1, Ordering::Relaxed) + 1;
             // Not reaped yet, so the number is its own.
             let threads: Vec<_> = threads_of(child.pid).filter_map(fuse_daemon::shown).filter(|seen| seen.state != 'Z').collect();
-            let named: Vec<String> = threads.iter().take(MOST_NAMED).map(phrase).collect();
+            let named: Vec<String> = threads.iter().take(MOST_NAMED).map(ToString::to_string).collect();
             tracing::warn!(
                 target: "mountpoint", threads = threads.len(), probers = count,
                 "the prober with pid {} is not needed any more and cannot end: {}", child.pid, named.join("; ")

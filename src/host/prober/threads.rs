@@ -14,7 +14,7 @@ use liege_sys::fuse_daemon;
 use nix::unistd::gettid;
 use tokio::task::AbortHandle;
 
-use super::{examine::phrase, protocol::Look};
+use super::protocol::Look;
 
 /// A thread that was taken back may take so long to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -79,10 +79,8 @@ impl Threads {
             looks.values().filter(|thread| is_stranded(thread)).filter_map(|t| Some((t.path.clone(), t.tid?))).collect()
         };
         stranded.sort();
-        let found: Vec<String> = stranded
-            .into_iter()
-            .filter_map(|(path, tid)| Some(format!("{} at {path}", phrase(&fuse_daemon::shown(tid)?))))
-            .collect();
+        let found: Vec<String> =
+            stranded.into_iter().filter_map(|(path, tid)| Some(format!("{} at {path}", fuse_daemon::shown(tid)?))).collect();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = told.0 != found || told.1.is_none_or(|at| now.saturating_duration_since(at) > AGAIN);
         if found.is_empty() || !is_news {
