@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use liege_plan::fds;
 use liege_spec::Namespaces;
 use liege_sys::{
     Strings,
@@ -27,12 +28,6 @@ use nix::{
 };
 
 use crate::children::{Children, Ending};
-
-/// The number under which init finds its channel.
-const CHANNEL_FD: i32 = 3;
-
-/// The number under which init finds the place of its vassal's log.
-const LOG_FD: i32 = 4;
 
 /// Shared by all births.
 #[derive(Debug)]
@@ -72,8 +67,8 @@ impl Birthplace {
         // A name with a zero byte cannot come from a file name.
         let argv = Strings::new(["liege-init", vassal]).unwrap_or_else(|_| empty());
         let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
-        let mut fds = vec![(self.null.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2), (channel.as_fd(), CHANNEL_FD)];
-        fds.extend(log.map(|log| (log, LOG_FD)));
+        let mut given = vec![(self.null.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2), (channel.as_fd(), fds::CHANNEL)];
+        given.extend(log.map(|log| (log, fds::LOG)));
         children.spawn(&Birth {
             namespaces: liege_sys::clone::Namespaces {
                 mount: namespaces.mount,
@@ -89,7 +84,7 @@ impl Birthplace {
             program: self.init.as_fd(),
             argv: &argv,
             env: &self.env,
-            fds: &fds,
+            fds: &given,
         })
     }
 }

@@ -25,9 +25,6 @@ use crate::{
     output::Output,
 };
 
-/// The fd of the channel, agreed with the host.
-const CHANNEL: i32 = 3;
-
 /// Why init leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -89,7 +86,7 @@ impl Init {
         process::set_name(c"liege-init");
         process::new_session();
         process::set_umask(0o022);
-        let channel = Channel::new(fds::inherited(CHANNEL)?);
+        let channel = Channel::new(fds::inherited(liege_plan::fds::CHANNEL)?);
         let output = Output::inherited();
         fds::cloexec_from(3).ok()?;
         if process::own_pid() != 1 {

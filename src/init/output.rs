@@ -24,9 +24,6 @@ use liege_sys::{
 
 use crate::{channel::Channel, init::Init, logger};
 
-/// The number under which init finds the log's place, where it has one; agreed with the host.
-pub(crate) const PLACE: i32 = 4;
-
 /// The source that outlives all others.
 pub(crate) const APP: &str = "app";
 
@@ -69,7 +66,7 @@ struct Child {
 impl Output {
     /// What the host gave, not in use before the plan says so.
     pub(crate) fn inherited() -> Self {
-        Self { place: fds::inherited(PLACE), ..Self::default() }
+        Self { place: fds::inherited(liege_plan::fds::LOG), ..Self::default() }
     }
 
     /// From now on as the plan says, for these steps and the app.

@@ -10,6 +10,7 @@ mod act;
 mod app;
 mod codec;
 mod daemon;
+pub mod fds;
 mod message;
 mod names;
 mod output;
