@@ -30,6 +30,7 @@ mod oom;
 mod prober;
 mod replay;
 mod run;
+mod server;
 mod signals;
 mod state_dir;
 mod sweep;

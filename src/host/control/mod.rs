@@ -24,13 +24,12 @@ use std::{
     os::unix::{fs::PermissionsExt, net::UnixListener as StdListener},
     path::{Path, PathBuf},
     sync::Arc,
-    thread::JoinHandle,
 };
 
 use anyhow::{Context, bail};
-use tokio::{net::UnixListener, sync::oneshot};
+use tokio::net::UnixListener;
 
-use crate::{deaths::Records, events::Events, inbox::Post, vassal_logs::VassalLogs};
+use crate::{deaths::Records, events::Events, inbox::Post, server::Server, vassal_logs::VassalLogs};
 use guest::{Door, Peer};
 
 /// What whoever asks is answered from.
@@ -46,8 +45,8 @@ pub(crate) struct House {
 #[derive(Debug)]
 pub(crate) struct Control {
     path: PathBuf,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropped after the file is gone.
+    _server: Server,
 }
 
 impl Control {
@@ -58,36 +57,20 @@ impl Control {
     pub(crate) fn serve(path: &Path, house: House) -> anyhow::Result<Self> {
         let step = || format!("the control socket {} (emperor-control)", path.display());
         let listener = bind(path).with_context(step)?;
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().with_context(step)?;
-        let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
-            runtime.block_on(async {
-                match UnixListener::from_std(listener) {
-                    Ok(listener) => {
-                        let app = routes::router(house).into_make_service_with_connect_info::<Peer>();
-                        tokio::select! {
-                            served = axum::serve(Door::new(listener), app) => {
-                                tracing::error!(target: "control", "the control socket: {served:?}");
-                            }
-                            _ = stopped => {}
-                        }
-                    }
-                    Err(error) => tracing::error!(target: "control", "the control socket: {error}"),
-                }
-            });
-            runtime.shutdown_background(); // a thread stuck in a log on a dead disk ends with the process
+        let server = Server::start("control", move || async {
+            let served = async {
+                let app = routes::router(house).into_make_service_with_connect_info::<Peer>();
+                axum::serve(Door::new(UnixListener::from_std(listener)?), app).await
+            };
+            tracing::error!(target: "control", "the control socket: {:?}", served.await);
         });
-        Ok(Self { path: path.to_owned(), stop: Some(stop), thread: Some(thread.with_context(step)?) })
+        Ok(Self { path: path.to_owned(), _server: server.with_context(step)? })
     }
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
         fs::remove_file(&self.path).ok();
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
     }
 }
 

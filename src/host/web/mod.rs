@@ -24,14 +24,13 @@ mod visit;
 use std::{
     net::{SocketAddr, TcpListener as StdListener},
     sync::Arc,
-    thread::JoinHandle,
 };
 
 use anyhow::Context;
 use liege_spec::Asked;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::net::TcpListener;
 
-use crate::{inbox::Post, metrics::Book};
+use crate::{inbox::Post, metrics::Book, server::Server};
 use live::Live;
 pub(crate) use ready::Readiness;
 pub(crate) use recent::Recent;
@@ -52,8 +51,7 @@ pub(crate) struct Sights {
 #[derive(Debug)]
 pub(crate) struct Web {
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _server: Server,
 }
 
 impl Web {
@@ -66,42 +64,23 @@ impl Web {
         let listener = StdListener::bind(at.value).with_context(step)?;
         listener.set_nonblocking(true).with_context(step)?;
         let address = listener.local_addr().with_context(step)?;
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().with_context(step)?;
-        let thread = std::thread::Builder::new().name("web".into()).spawn(move || {
-            runtime.block_on(async {
-                let refused = sights.book.guests_refused.clone();
-                match TcpListener::from_std(listener) {
-                    Ok(listener) => {
-                        let snapshots = Snapshots::new(sights.post.clone(), Arc::clone(&sights.book));
-                        let scene = Arc::new(Scene { sights, snapshots, live: Live::new() });
-                        let app = routes::router(Arc::clone(&scene)).into_make_service_with_connect_info::<Visit>();
-                        tokio::spawn(async move { scene.live.look(&scene).await });
-                        tokio::select! {
-                            served = axum::serve(Door::new(listener, refused), app) => {
-                                tracing::error!(target: "emperor", "the metrics listener: {served:?}");
-                            }
-                            _ = stopped => {}
-                        }
-                    }
-                    Err(error) => tracing::error!(target: "emperor", "the metrics listener: {error}"),
-                }
-            });
+        let server = Server::start("web", move || async {
+            let refused = sights.book.guests_refused.clone();
+            let snapshots = Snapshots::new(sights.post.clone(), Arc::clone(&sights.book));
+            let scene = Arc::new(Scene { sights, snapshots, live: Live::new() });
+            let served = async {
+                let door = Door::new(TcpListener::from_std(listener)?, refused);
+                let app = routes::router(Arc::clone(&scene)).into_make_service_with_connect_info::<Visit>();
+                tokio::spawn(async move { scene.live.look(&scene).await });
+                axum::serve(door, app).await
+            };
+            tracing::error!(target: "emperor", "the metrics listener: {:?}", served.await);
         });
-        Ok(Self { address, stop: Some(stop), thread: Some(thread.with_context(step)?) })
+        Ok(Self { address, _server: server.with_context(step)? })
     }
 
     /// Where it listens: the port that was found, where 0 was asked for.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
-    }
-}
-
-impl Drop for Web {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
     }
 }
