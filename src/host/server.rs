@@ -12,17 +12,20 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Runs this in a thread of this name until it is over, or the server is dropped.
+    /// Runs this in a thread of this name until the server is dropped. What ends before is told in the log.
     ///
     /// # Errors
     /// No thread, no runtime.
-    pub(crate) fn start<F: Future<Output = ()>>(name: &str, serve: impl FnOnce() -> F + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start<F: Future<Output = io::Result<()>>>(
+        name: &'static str,
+        serve: impl FnOnce() -> F + Send + 'static,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = serve() => {}
+                    served = serve() => tracing::error!(target: "emperor", "the {name} server has ended: {served:?}"),
                     _ = stopped => {}
                 }
             });

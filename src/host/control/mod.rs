@@ -58,11 +58,8 @@ impl Control {
         let step = || format!("the control socket {} (emperor-control)", path.display());
         let listener = bind(path).with_context(step)?;
         let server = Server::start("control", move || async {
-            let served = async {
-                let app = routes::router(house).into_make_service_with_connect_info::<Peer>();
-                axum::serve(Door::new(UnixListener::from_std(listener)?), app).await
-            };
-            tracing::error!(target: "control", "the control socket: {:?}", served.await);
+            let app = routes::router(house).into_make_service_with_connect_info::<Peer>();
+            axum::serve(Door::new(UnixListener::from_std(listener)?), app).await
         });
         Ok(Self { path: path.to_owned(), _server: server.with_context(step)? })
     }

@@ -68,13 +68,10 @@ impl Web {
             let refused = sights.book.guests_refused.clone();
             let snapshots = Snapshots::new(sights.post.clone(), Arc::clone(&sights.book));
             let scene = Arc::new(Scene { sights, snapshots, live: Live::new() });
-            let served = async {
-                let door = Door::new(TcpListener::from_std(listener)?, refused);
-                let app = routes::router(Arc::clone(&scene)).into_make_service_with_connect_info::<Visit>();
-                tokio::spawn(async move { scene.live.look(&scene).await });
-                axum::serve(door, app).await
-            };
-            tracing::error!(target: "emperor", "the metrics listener: {:?}", served.await);
+            let door = Door::new(TcpListener::from_std(listener)?, refused);
+            let app = routes::router(Arc::clone(&scene)).into_make_service_with_connect_info::<Visit>();
+            tokio::spawn(async move { scene.live.look(&scene).await });
+            axum::serve(door, app).await
         });
         Ok(Self { address, _server: server.with_context(step)? })
     }
