@@ -5,6 +5,7 @@ use std::time::Duration;
 use liege_integration_tests::apps::ZipApp;
 use liege_integration_tests::http::Client;
 use liege_integration_tests::{LONG, served, story, wait_until};
+use nix::sys::signal::Signal;
 
 #[test]
 fn a_touch_reloads_gracefully_and_keeps_the_mount() {
@@ -45,5 +46,26 @@ fn a_reloaded_uwsgi_is_ready_again() {
         emperor.touch("app001.ini");
         emperor.wait_log_from(mark, &["app001.ini", "reloaded"]);
         emperor.wait_log_from(mark, &["app001.ini", "ready after"]);
+    });
+}
+
+/// A worker that does not accept yet loses the word, and uwsgi waits 60 s for it: only the first worker says that it accepts.
+#[test]
+fn a_reload_on_the_heels_of_another_reaches_every_worker() {
+    story(|host| {
+        let app = ZipApp::new(host, "app", "from the zip");
+        let emperor = host.emperor().start();
+        emperor.write("app001.ini", &format!("{}workers = 6\n", app.checked()));
+        served(app.port, "from the zip", LONG);
+        emperor.wait_log("loyal");
+        for _ in 0..3 {
+            let mark = emperor.mark();
+            emperor.signal(Signal::SIGHUP);
+            emperor.wait_log_from(mark, &["app001.ini", "reloading"]);
+            emperor.signal(Signal::SIGHUP); // while the old workers leave
+            emperor.wait_log_from(mark, &["app001.ini", "meanwhile"]);
+            let mark = emperor.mark();
+            emperor.wait_log_from(mark, &["app001.ini", "ready after"]);
+        }
     });
 }

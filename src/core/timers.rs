@@ -11,6 +11,8 @@ pub(crate) enum Timer {
     Hook,
     /// The app should have said ready.
     Ready,
+    /// All workers of a uwsgi that just came up should hear a reload by now.
+    Calm,
     /// The run counts as settled.
     Settle,
     /// The next heartbeat is overdue.
@@ -20,7 +22,7 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 6] = [Self::Phase, Self::Hook, Self::Ready, Self::Settle, Self::Heartbeat, Self::Slot];
+    const ALL: [Self; 7] = [Self::Phase, Self::Hook, Self::Ready, Self::Calm, Self::Settle, Self::Heartbeat, Self::Slot];
 }
 
 /// All clocks of one vassal.

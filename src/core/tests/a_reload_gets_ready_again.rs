@@ -14,7 +14,8 @@ fn an_hour_after_a_reload(first: &[AppWord], again: &[AppWord]) -> (Phase, bool)
     let mut emperor = Emperor::new(&specs::emperor(), 2, specs::LIMITS);
     let mut now = Time(0);
     let mut feed = |event| {
-        now = now + Duration::from_millis(1);
+        now = now + Duration::from_secs(1); // until a uwsgi that is ready can be reloaded
+        emperor.handle(now, Event::Deadline);
         emperor.handle(now, event)
     };
     let told = |report| Event::Reported { vassal: specs::name(0), birth: 1, report };

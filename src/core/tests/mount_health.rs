@@ -7,7 +7,7 @@ mod specs;
 use std::time::Duration;
 
 use liege_core::{Action, Cause, Emperor, Event, Health, Late, Mounted, Note, Probed, Time};
-use liege_plan::{FromInit, MountChange};
+use liege_plan::{AppWord, FromInit, MountChange};
 
 /// A vassal that runs, and what the emperor answers to a probe of its mount.
 struct Running {
@@ -166,6 +166,10 @@ fn an_automount_comes_and_goes() {
 fn a_reload_may_remount() {
     let mut vassal = Running::new();
     assert_eq!(vassal.healthy(FIRST), None);
+    let ready = FromInit::Said(AppWord::Ready);
+    vassal.feed(Event::Reported { vassal: specs::name(0), birth: 1, report: ready });
+    vassal.now = vassal.now + Duration::from_secs(1);
+    vassal.feed(Event::Deadline);
     vassal.feed(Event::Asked(liege_core::Request::Each { order: liege_core::Order::Reload, by: liege_core::ROOT }));
     let second = Mounted { id: 8, ..FIRST };
     assert_eq!(vassal.healthy(second), None, "while it reloads");

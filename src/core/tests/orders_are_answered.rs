@@ -70,6 +70,11 @@ impl Lord {
         self.reports(FromInit::Said(AppWord::Ready));
     }
 
+    fn later(&mut self, millis: u64) {
+        self.now = self.now + Duration::from_millis(millis);
+        self.feed(Event::Deadline);
+    }
+
     fn view(&self) -> VassalView {
         self.emperor.view(self.now).vassals.remove(0)
     }
@@ -133,6 +138,31 @@ fn a_stop_lasts_until_a_start_and_its_file_is_kept_meanwhile() {
     // The configuration of meanwhile is in force: the same again is only a touch.
     lord.write(specs::config(1, 2), false);
     assert_eq!(lord.phase(), Phase::Running);
+}
+
+#[test]
+fn a_reload_waits_until_all_workers_of_the_last_one_hear_it_and_is_done_once() {
+    let mut lord = Lord::running();
+    lord.reports(FromInit::Said(AppWord::Accepting));
+    lord.later(1000);
+    assert_eq!(lord.order(Order::Reload), Answer::Done);
+    assert_eq!(lord.signals, ["reload"]);
+    // Three more, and a changed file: while the old workers leave, and while the new ones are on their way.
+    assert_eq!(lord.order(Order::Reload), Answer::Done);
+    lord.reports(FromInit::Started { pid: 2 });
+    assert_eq!(lord.order(Order::Reload), Answer::Done);
+    lord.write(specs::config(0, 1), true);
+    lord.reports(FromInit::Said(AppWord::Accepting));
+    assert_eq!(lord.order(Order::Reload), Answer::Done);
+    lord.later(900);
+    assert_eq!((lord.phase(), lord.signals.len()), (Phase::Running, 0), "its other workers could lose the word");
+    lord.later(100);
+    assert_eq!((lord.phase(), &*lord.signals), (Phase::Reloading, &["reload".to_owned()][..]));
+    lord.signals.clear();
+    lord.reports(FromInit::Started { pid: 2 });
+    lord.reports(FromInit::Said(AppWord::Accepting));
+    lord.later(10_000);
+    assert_eq!((lord.phase(), lord.signals.len()), (Phase::Running, 0));
 }
 
 #[test]

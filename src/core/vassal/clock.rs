@@ -10,6 +10,7 @@ impl Vassal {
             Timer::Hook => self.hook_due(cx),
             Timer::Ready => self.kill(Cause::ReadyTimeout, cx),
             Timer::Heartbeat => self.kill(Cause::HeartbeatLost, cx),
+            Timer::Calm => self.reload_again(cx),
             Timer::Settle => {
                 self.backoff.reset();
                 self.is_well(cx);

@@ -51,6 +51,10 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a start counts among those that start at once. A hook that lasts longer does not hold up the others.
 const SLOT: Duration = Duration::from_secs(1);
 
+/// How long after a uwsgi is ready a reload waits. Only its first worker says that it accepts; one that does not yet would lose the
+/// word, and then uwsgi's own mercy (60 s) is what replaces it.
+const CALM: Duration = Duration::from_secs(1);
+
 /// For how long the OOM killer's work explains what dies.
 const OOM_EXPLAINS: Duration = Duration::from_secs(5);
 

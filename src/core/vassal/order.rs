@@ -70,13 +70,7 @@ impl Vassal {
 
     fn ordered_reload(&mut self, cx: &mut Context<'_>) -> Answer {
         match self.phase {
-            Phase::Running => self.take_over("it was asked to", cx),
-            Phase::Reloading => {
-                if let Some(life) = &mut self.life {
-                    life.reload_again = true;
-                }
-                Answer::Done
-            }
+            Phase::Running | Phase::Reloading => self.reload("it was asked to", cx),
             Phase::Suspended => Answer::refused("it is stopped; a start takes its newest file"),
             Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing => {
                 if self.stopped || self.wish.is_none() {

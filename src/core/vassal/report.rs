@@ -5,7 +5,7 @@ use std::path::Path;
 use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place};
 use liege_spec::{ProgramSpec, VassalSpec, capability_names};
 
-use super::{Phase, Vassal};
+use super::{CALM, Phase, Vassal};
 use crate::{
     Action, Cause, Check, MountView, Note,
     cause::{errno_name, signal_name},
@@ -148,9 +148,7 @@ impl Vassal {
                 cx.note(Note::Reloaded { vassal: self.name.clone(), took });
                 self.watch(cx);
                 self.learn_mounts_anew();
-                if self.life.as_mut().is_some_and(|life| std::mem::take(&mut life.reload_again)) {
-                    self.take_over("it was asked for, or its file changed, meanwhile", cx);
-                }
+                self.reload_again(cx);
             }
             // uwsgi reloaded by itself (touch-reload, its own fifo): the same files, a new app.
             Phase::Running => {
@@ -166,7 +164,7 @@ impl Vassal {
 
     /// The app's exec succeeded: from here on it must get ready, and then last.
     fn begin_run(&mut self, pid: i32, cx: &mut Context<'_>) -> std::time::Duration {
-        for timer in [Timer::Hook, Timer::Heartbeat, Timer::Ready, Timer::Settle] {
+        for timer in [Timer::Hook, Timer::Heartbeat, Timer::Ready, Timer::Calm, Timer::Settle] {
             self.timers.disarm(timer);
         }
         let Some(life) = &mut self.life else { return std::time::Duration::ZERO };
@@ -261,6 +259,7 @@ impl Vassal {
         life.ready = true;
         cx.note(Note::Ready { vassal: self.name.clone(), took: cx.now - life.began });
         self.timers.disarm(Timer::Ready);
+        self.timers.arm(Timer::Calm, cx.now + CALM);
         self.timers.arm(Timer::Settle, cx.now + self.backoff.settles_after());
     }
 

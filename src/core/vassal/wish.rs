@@ -44,15 +44,8 @@ impl Vassal {
                     self.kill(Cause::ConfigChanged, cx);
                 }
             }
-            Phase::Running => {
-                self.take_over(why, cx);
-            }
-            Phase::Reloading => {
-                if self.jail_change().is_some() {
-                    self.take_over("", cx);
-                } else if let Some(life) = &mut self.life {
-                    life.reload_again = true;
-                }
+            Phase::Running | Phase::Reloading => {
+                self.reload(why, cx);
             }
             // Born again of the newest wish, by itself or when it is started.
             Phase::Stopping | Phase::Killing | Phase::Suspended | Phase::Gone => {}
@@ -93,8 +86,31 @@ impl Vassal {
         jail_difference(&running.fresh.jail, &wish.fresh.jail)
     }
 
+    /// The wish is taken over: now, or as soon as an app that is on its way up can hear of it. One that never gets there is born again
+    /// of the newest wish anyway.
+    pub(super) fn reload(&mut self, why: &str, cx: &mut Context<'_>) -> Answer {
+        if self.can_reload() || self.jail_change().is_some() {
+            return self.take_over(why, cx);
+        }
+        if let Some(life) = &mut self.life {
+            life.reload_again = true;
+        }
+        Answer::Done
+    }
+
+    /// What was asked for while the app was on its way up.
+    pub(super) fn reload_again(&mut self, cx: &mut Context<'_>) {
+        if self.can_reload() && self.life.as_ref().is_some_and(|life| life.reload_again) {
+            self.take_over("it was asked for, or its file changed, meanwhile", cx);
+        }
+    }
+
+    fn can_reload(&self) -> bool {
+        self.phase == Phase::Running && self.is_ready_now() && self.timers.at(Timer::Calm).is_none()
+    }
+
     /// The running instance takes the wish over: in place where the jail is the same, else by a rebuild.
-    pub(super) fn take_over(&mut self, why: &str, cx: &mut Context<'_>) -> Answer {
+    fn take_over(&mut self, why: &str, cx: &mut Context<'_>) -> Answer {
         let Some(wish) = self.wish.clone() else { return Answer::refused("its file is gone") };
         if let Some(line) = self.jail_change() {
             cx.note(Note::Rebuilding { vassal: self.name.clone(), why: line });
@@ -113,10 +129,11 @@ impl Vassal {
         let timeouts = wish.fresh.timeouts;
         // Old workers end at their leisure, the new app starts: each has its own time.
         self.timers.arm(Timer::Phase, cx.now + timeouts.stop + timeouts.ready);
-        for timer in [Timer::Ready, Timer::Settle, Timer::Hook] {
+        for timer in [Timer::Ready, Timer::Calm, Timer::Settle, Timer::Hook] {
             self.timers.disarm(timer);
         }
         if let Some(life) = &mut self.life {
+            life.reload_again = false;
             life.began = cx.now;
             life.daemons = in_words(&wish.again);
             life.running = Some(wish);
