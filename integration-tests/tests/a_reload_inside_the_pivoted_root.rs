@@ -44,6 +44,19 @@ fn a_changed_env_line_is_served_in_place() {
 }
 
 #[test]
+fn a_removed_env_line_is_gone_in_place() {
+    story(|host| {
+        let (customer, emperor) = running(host);
+        emperor.write("app001.ini", &format!("{}env = ROUND=one\n", customer.vassal()));
+        wait_until("it to be served", LONG, || customer.ask("/env/ROUND").as_deref() == Some("one"));
+        let before = kept(&emperor);
+        emperor.write("app001.ini", &customer.vassal());
+        wait_until("it to be gone", LONG, || customer.ask("/env/ROUND").is_some_and(|said| said != "one"));
+        assert_eq!(kept(&emperor), before, "the same init, union and mounts");
+    });
+}
+
+#[test]
 fn a_changed_jail_line_rebuilds_and_is_named() {
     story(|host| {
         let (customer, emperor) = running(host);

@@ -87,7 +87,9 @@ fn a_roots_passwd_cannot_make_root() {
 #[test]
 fn a_real_uwsgi_drops_to_the_same_one() {
     story(|host| {
-        let root = root(host, "shop:x:54321:54322::/:/bin/sh\n", "shop:x:54322:\n");
+        // NSS would take the first line, and make it root.
+        let passwd = "shop:x:+0:+0::/:/bin/sh\nshop:x:54321:54322::/:/bin/sh\n";
+        let root = root(host, passwd, "shop:x:+0:\nshop:x:54322:\n");
         let socket = host.open_dir("out").join("socket");
         let emperor = host.emperor().start();
         emperor.write("v.ini", &format!("[uwsgi]\n{root}uid = shop\ngid = shop\nmaster = true\nsocket = {}\n", socket.display()));

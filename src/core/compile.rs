@@ -10,15 +10,13 @@
 //! after it. Names that only the new root can tell are found after `as-root`, whose hooks may still change its files.
 
 use liege_plan::{
-    Act, App, AppLimits, Daemon, DaemonPidfile, Limits, Log, Mount, MountFlags, Names, Phase, Plan, Program, Reload, Sink, Step,
-    Umount, Unshare, Uwsgi, VERSION, Wait,
+    Act, Limits, Log, Mount, MountFlags, Names, Phase, Plan, Reload, Sink, Step, Umount, Unshare, Uwsgi, VERSION, Wait,
 };
 use liege_spec::{
-    Account, AppSpec, Asked, AttachedDaemon, Hook, HookPhase, Identity, Jail, LogRules, LogTo, Namespaces, Origin, Pidfile,
-    ProcessLimits, ProgramSpec, VassalConfig, VassalSpec, Verb, capability_names,
+    Account, Asked, Hook, HookPhase, Identity, Jail, LogRules, LogTo, Namespaces, Origin, VassalConfig, VassalSpec, Verb,
 };
 
-use crate::mounts;
+use crate::{app::app, mounts};
 
 /// A plan or a reload, and for each step the line that asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +152,7 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
     if let Some(caps) = left {
         list.ours(Phase::AsVassal, Act::KeepCaps(caps));
     }
+    list.surroundings(spec, false);
     for phase in [HookPhase::Asap, HookPhase::PreJail, HookPhase::InJail] {
         list.hooks(spec, phase, false);
     }
@@ -178,9 +177,9 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         identity: identity(spec),
         directory: Some(around.directory.to_owned()).filter(|d| !d.is_empty()),
         app: app(spec, around, &[])?,
+        again: reload_steps(config).steps,
         at_exit: end.steps,
-        // One that hangs is told before the time of the whole end is over, and leaves some of it to the others.
-        at_exit_timeout_ms: millis(spec.timeouts.hook.min(spec.timeouts.stop / 2)),
+        at_exit_timeout_ms: at_exit_timeout(spec),
         limits: around.limits,
         log: log(spec),
         own_pid_namespace: namespaces.pid,
@@ -194,8 +193,20 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
 /// Where the spec asks for what uwsgi's protocol cannot carry.
 pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Reload>, CompileError> {
     let spec = &config.again;
+    let list = reload_steps(config);
+    let end = at_exit(spec);
+    let app = app(spec, around, &list.set_by_hooks())?;
+    let at_exit_timeout_ms = at_exit_timeout(spec);
+    let reload = Reload { steps: list.steps, app, at_exit: end.steps, at_exit_timeout_ms, log: log(spec) };
+    Ok(Compiled { work: reload, origins: list.sources, at_exit_origins: end.sources })
+}
+
+fn reload_steps(config: &VassalConfig) -> List {
+    let spec = &config.again;
     let dropped = spec.jail.drops();
     let mut list = List::default();
+    // Where the first start told hooks of them, the next one finds what the file says by now.
+    list.surroundings(spec, !config.fresh.jail.hooks.is_empty());
     list.hooks(spec, HookPhase::Asap, dropped);
     list.hooks(spec, HookPhase::InJail, dropped);
     if !dropped {
@@ -207,10 +218,12 @@ pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result
         list.hooks(spec, HookPhase::AsUser, false);
     }
     list.waits(spec, true, dropped);
-    let end = at_exit(spec);
-    let app = app(spec, around, &list.set_by_hooks())?;
-    let reload = Reload { steps: list.steps, app, at_exit: end.steps, log: log(spec) };
-    Ok(Compiled { work: reload, origins: list.sources, at_exit_origins: end.sources })
+    list
+}
+
+/// One step that hangs is told before the time of the whole end is over, and leaves some of it to the others.
+fn at_exit_timeout(spec: &VassalSpec) -> u64 {
+    millis(spec.timeouts.hook.min(spec.timeouts.stop / 2))
 }
 
 fn at_exit(spec: &VassalSpec) -> List {
@@ -270,20 +283,28 @@ impl List {
         }
     }
 
+    /// What `env` and `umask` lines tell hooks, at once.
+    fn surroundings(&mut self, spec: &VassalSpec, in_any_case: bool) {
+        let told = || spec.jail.hooks.iter().filter(|hook| is_told(hook)).map(|hook| &hook.verb.value);
+        if in_any_case || told().next().is_some() {
+            let env = told().filter_map(|verb| if let Verb::Putenv(pair) = verb { Some(pair.clone()) } else { None });
+            let umask = told().find_map(|verb| if let Verb::Umask(mask) = verb { Some(*mask) } else { None });
+            self.ours(Phase::Asap, Act::Surroundings { env: env.collect(), umask });
+        }
+    }
+
     fn hooks(&mut self, spec: &VassalSpec, wanted: HookPhase, as_user: bool) {
-        for hook in spec.jail.hooks.iter().filter(|hook| hook.phase == wanted) {
+        for hook in spec.jail.hooks.iter().filter(|hook| hook.phase == wanted && !is_told(hook)) {
             self.verb(phase(wanted), &hook.verb, as_user, hook.hidden);
         }
     }
 
     /// What its hooks put into the environment. A uwsgi that reloads in its own process has no other way to hear of it.
     fn set_by_hooks(&self) -> Vec<String> {
-        let told = |source: &Source| source.origin.as_ref().is_some_and(|at| at.key == "env");
-        let steps = self.steps.iter().zip(&self.sources).filter(|(_, source)| !told(source));
         // What was taken out cannot be told: an empty `env` is none.
         let set =
             |step: &Step| if let Act::Putenv(pair) = &step.act { Some(pair.clone()).filter(|p| p.contains('=')) } else { None };
-        steps.filter_map(|(step, _)| set(step)).collect()
+        self.steps.iter().filter_map(set).collect()
     }
 
     /// `wait-for-*`. uWSGI waits for sockets last, as the user already.
@@ -301,6 +322,11 @@ impl List {
             self.sources.push(Source { origin: Some(verb.at.clone()), hidden });
         }
     }
+}
+
+/// It is one of `env` and `umask`, which hooks have too.
+pub(crate) fn is_told(hook: &Hook) -> bool {
+    matches!(hook.verb.value, Verb::Umask(_)) || hook.verb.at.key == "env"
 }
 
 fn phase(hook: HookPhase) -> Phase {
@@ -343,12 +369,11 @@ fn acts(verb: &Verb) -> Vec<Act> {
         Verb::WaitForDir(path) => Act::WaitFor(Wait::Dir(path)),
         Verb::WaitForSocket(path) => Act::WaitFor(Wait::Socket(path)),
         Verb::WaitForMountpoint(path) => Act::WaitFor(Wait::Mountpoint(path)),
-        Verb::Umask(mask) => Act::Umask(mask),
-        Verb::Alarm => return Vec::new(),
+        Verb::Umask(_) | Verb::Alarm => return Vec::new(), // the first is told with the environment
     }]
 }
 
-fn identity(spec: &VassalSpec) -> Option<liege_plan::Identity> {
+pub(crate) fn identity(spec: &VassalSpec) -> Option<liege_plan::Identity> {
     let Identity { uid, gid, groups } = spec.jail.identity.as_ref()?.value.clone();
     Some(liege_plan::Identity { uid, gid, groups })
 }
@@ -375,105 +400,6 @@ fn names(names: &liege_spec::Names) -> Names {
     }
 }
 
-/// The capabilities the app asks to keep, if the emperor leaves them.
-fn caps(spec: &VassalSpec, around: Surroundings<'_>) -> Result<Option<u64>, CompileError> {
-    let Some(asked) = &spec.jail.caps else { return Ok(None) };
-    match asked.value & !around.vassal_caps.unwrap_or(u64::MAX) {
-        0 => Ok(Some(asked.value)),
-        missing => Err(CompileError::CapNotLeft { names: capability_names(missing), at: asked.at.clone() }),
-    }
-}
-
-fn limits(limits: &ProcessLimits) -> AppLimits {
-    let ProcessLimits { address_space, processes, files, nice } = limits;
-    let value = |asked: &Option<Asked<u64>>| asked.as_ref().map(|asked| asked.value);
-    AppLimits {
-        address_space: value(address_space),
-        processes: value(processes),
-        files: value(files),
-        nice: nice.as_ref().map(|nice| nice.value),
-    }
-}
-
-fn app(spec: &VassalSpec, around: Surroundings<'_>, set_by_hooks: &[String]) -> Result<App, CompileError> {
-    let AppSpec {
-        program,
-        chdir,
-        env,
-        unenv,
-        umask,
-        no_new_privs,
-        limits: bounds,
-        stop_signal,
-        reload_signal,
-        daemons: attached,
-    } = &spec.app;
-    let wears_it = matches!(program, ProgramSpec::Command(_) | ProgramSpec::Shell(_));
-    let program = match program {
-        ProgramSpec::Uwsgi { binary, options } => Program::Uwsgi(uwsgi(binary, options, set_by_hooks, around)?),
-        ProgramSpec::Command(words) => Program::Command(words.value.clone()),
-        ProgramSpec::Shell(line) | ProgramSpec::PrivilegedShell(line) => Program::Shell(line.value.clone()),
-    };
-    Ok(App {
-        program,
-        // A uwsgi starts with the rights uWSGI's Emperor would give it and drops by itself, after what it does as root.
-        identity: identity(spec).filter(|_| wears_it),
-        found_identity: wears_it && spec.jail.names.is_some(),
-        caps: caps(spec, around)?,
-        limits: limits(bounds),
-        chdir: chdir.as_ref().map(|c| c.value.clone()),
-        env: env.clone(),
-        unenv: unenv.clone(),
-        umask: *umask,
-        no_new_privs: *no_new_privs,
-        stop_signal: *stop_signal,
-        reload_signal: *reload_signal,
-        stop_timeout_ms: millis(spec.timeouts.stop),
-        daemons: attached.iter().map(|asked| daemon(&asked.value)).collect(),
-    })
-}
-
-fn daemon(asked: &AttachedDaemon) -> Daemon {
-    let AttachedDaemon { command, pidfile, control, uid, gid, chdir, stop_signal, reload_signal, notify, max_throttle } = asked;
-    Daemon {
-        command: command.clone(),
-        pidfile: pidfile.as_ref().map(|Pidfile { path, patience, written_for_it }| DaemonPidfile {
-            path: path.clone(),
-            patience_s: patience.as_secs(),
-            written_for_it: *written_for_it,
-        }),
-        control: *control,
-        uid: *uid,
-        gid: *gid,
-        chdir: chdir.clone(),
-        stop_signal: *stop_signal,
-        reload_signal: *reload_signal,
-        notify: *notify,
-        max_throttle_s: max_throttle.as_secs(),
-    }
-}
-
-fn uwsgi(
-    binary: &str,
-    options: &[(String, String)],
-    set_by_hooks: &[String],
-    around: Surroundings<'_>,
-) -> Result<Uwsgi, CompileError> {
-    let mut config = String::from("[uwsgi]\n");
-    let set_by_hooks = set_by_hooks.iter().map(|pair| ("env", pair));
-    for (key, value) in options.iter().map(|(key, value)| (key.as_str(), value)).chain(set_by_hooks) {
-        if value.contains('\n') || key.contains('\n') {
-            return Err(CompileError::ValueHasLineBreak { key: key.to_owned() });
-        }
-        // uwsgi substitutes magic variables in what it is pushed, as it does in a file.
-        config.push_str(&format!("{} = {}\n", key.replace('%', "%%"), value.replace('%', "%%")));
-    }
-    if config.len() > Uwsgi::MAX_CONFIG {
-        return Err(CompileError::ConfigTooLong { length: config.len() });
-    }
-    Ok(Uwsgi { binary: binary.to_owned(), name: around.vassal.to_owned(), config, graceful_stop: around.graceful_stop })
-}
-
-fn millis(span: std::time::Duration) -> u64 {
+pub(crate) fn millis(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

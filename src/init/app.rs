@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use liege_plan::{App, Exit, FromInit, Place, Program, Uwsgi};
+use liege_plan::{App, Exit, FromInit, Identity, Place, Program, Uwsgi};
 use liege_sys::{
     Errno,
     descendants::kill,
@@ -82,11 +82,18 @@ impl Init {
         self.start(plan, recipe)
     }
 
-    /// The app with the identity that was found in this root, where it is to have that.
-    fn with_identity(&mut self, plan: App) -> Result<App, End> {
+    /// The app with the identity that was found in this root, where it is to have that. A uwsgi takes it by itself, but is told the
+    /// numbers: it would ask NSS, whose answer may be another one.
+    fn with_identity(&mut self, mut plan: App) -> Result<App, End> {
         match (plan.found_identity, self.later.identity.clone()) {
             (false, _) => Ok(plan),
-            (true, Some(found)) => Ok(App { identity: Some(found), ..plan }),
+            (true, Some(found)) => {
+                match &mut plan.program {
+                    Program::Uwsgi(uwsgi) => uwsgi.config.push_str(&in_uwsgis_words(&found)),
+                    Program::Command(_) | Program::Shell(_) => plan.identity = Some(found),
+                }
+                Ok(plan)
+            }
             // Never as root instead.
             (true, None) => Err(self.fail(Place::AppIdentity, 0, "nobody was found to be")),
         }
@@ -168,7 +175,7 @@ impl Init {
         match (&mut app.relay, &plan.program, plan.reload_signal) {
             (Some(relay), Program::Uwsgi(uwsgi), _) if uwsgi.config.len() <= Uwsgi::MAX_CONFIG => {
                 relay.reload(&uwsgi.config); // told when it asks for the configuration
-                app.plan = plan;
+                (app.plan, app.recipe) = (plan, recipe);
                 Ok(())
             }
             (Some(_), Program::Uwsgi(uwsgi), _) => {
@@ -209,6 +216,16 @@ impl Init {
         self.app = None;
         self.start(plan, recipe).map(drop)
     }
+}
+
+fn in_uwsgis_words(identity: &Identity) -> String {
+    let Identity { uid, gid, groups } = identity;
+    let mut lines = format!("uid = {uid}\n");
+    if *gid != 0 {
+        lines.push_str(&format!("gid = {gid}\nno-initgroups = true\n"));
+        groups.iter().for_each(|group| lines.push_str(&format!("add-gid = {group}\n")));
+    }
+    lines
 }
 
 fn too_long(uwsgi: &Uwsgi) -> String {

@@ -131,6 +131,8 @@ fn can_be_missed(message: &FromInit) -> bool {
             DaemonNews::Ended { again_in_ms, .. } | DaemonNews::Failed { again_in_ms, .. } => again_in_ms.is_some(),
         },
         FromInit::Entered { .. }
+        | FromInit::Walked
+        | FromInit::Kept
         | FromInit::Failed { .. }
         | FromInit::Started { .. }
         | FromInit::AppExited { .. }

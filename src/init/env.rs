@@ -4,10 +4,15 @@ use std::{ffi::NulError, os::unix::ffi::OsStringExt};
 
 use liege_sys::Strings;
 
-/// `NAME=VALUE` pairs, each name once.
+/// `NAME=VALUE` pairs, each name once. Three layers: what init was started with, what the file tells, what hooks have put.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Env {
     pairs: Vec<Vec<u8>>,
+    inherited: Vec<Vec<u8>>,
+    /// By hooks; a name alone was taken out.
+    put: Vec<String>,
+    /// The mask that goes with it; None: init's own.
+    pub(crate) umask: Option<u32>,
 }
 
 impl Env {
@@ -19,11 +24,27 @@ impl Env {
             pair.extend(value.into_vec());
             pair
         };
-        Self { pairs: std::env::vars_os().map(pair).collect() }
+        let inherited: Vec<Vec<u8>> = std::env::vars_os().map(pair).collect();
+        Self { pairs: inherited.clone(), inherited, put: Vec::new(), umask: None }
+    }
+
+    /// What the file tells, in the place of what it told before.
+    pub(crate) fn tell(&mut self, told: &[String]) {
+        self.pairs.clone_from(&self.inherited);
+        told.iter().for_each(|pair| self.set(pair));
+        let put = self.put.clone();
+        put.iter().for_each(|pair| self.set(pair));
     }
 
     /// Puts a pair in; takes the place of an older one of this name. Without `=` the name is taken out, as `putenv(3)` does.
     pub(crate) fn put(&mut self, pair: &str) {
+        let name = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned();
+        self.put.retain(|other| name(other) != name(pair));
+        self.put.push(pair.to_owned());
+        self.set(pair);
+    }
+
+    fn set(&mut self, pair: &str) {
         match pair.split_once('=') {
             None => self.remove(pair),
             Some((name, _)) => {
@@ -67,5 +88,17 @@ mod tests {
         assert_eq!(env.get("A"), Some(&b"3=4"[..]));
         assert_eq!(env.get("C"), None);
         assert_eq!(env.get("D"), Some(&b""[..]));
+    }
+
+    #[test]
+    fn what_the_file_tells_no_more_is_as_it_was_inherited_and_what_hooks_put_stays() {
+        let told = |pairs: &[&str]| pairs.iter().map(|pair| (*pair).to_owned()).collect::<Vec<_>>();
+        let inherited = vec![b"PATH=/bin".to_vec(), b"LANG=C".to_vec()];
+        let mut env = Env { pairs: inherited.clone(), inherited, ..Env::default() };
+        env.tell(&told(&["PATH=/x", "TOKEN=1", "A=file"]));
+        ["A=hook", "LANG"].iter().for_each(|pair| env.put(pair));
+        assert_eq!(env.pairs, [&b"PATH=/x"[..], b"TOKEN=1", b"A=hook"]);
+        env.tell(&[]);
+        assert_eq!(env.pairs, [&b"PATH=/bin"[..], b"A=hook"]);
     }
 }

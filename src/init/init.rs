@@ -25,6 +25,9 @@ use crate::{
     output::Output,
 };
 
+/// Where the file tells no other one.
+const UMASK: u32 = 0o022;
+
 /// Why init leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -85,7 +88,7 @@ impl Init {
         let signals = Signals::take_over().ok()?;
         process::set_name(c"liege-init");
         process::new_session();
-        process::set_umask(0o022);
+        process::set_umask(UMASK);
         let channel = Channel::new(fds::inherited(liege_plan::fds::CHANNEL)?);
         let output = Output::inherited();
         fds::cloexec_from(3).ok()?;
@@ -108,6 +111,11 @@ impl Init {
             mounts: Mounts::watched(),
             output,
         })
+    }
+
+    /// The mask its environment goes with.
+    pub(crate) fn take_umask(&self) {
+        process::set_umask(self.env.umask.unwrap_or(UMASK));
     }
 
     /// Waits until something happens, at most until the deadline, and notes it.

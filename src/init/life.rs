@@ -5,7 +5,7 @@
 //! ```
 //! A Stop is heard at any time. Before the app runs it ends the walk; afterwards the app is asked, and its end is ours.
 
-use liege_plan::{Act, Phase, Place, Plan, Reload, Step, ToInit, VERSION, describe_act};
+use liege_plan::{Act, FromInit, Phase, Place, Plan, Reload, Step, ToInit, VERSION, describe_act};
 use liege_sys::{enter, limits, poll::poll};
 
 use crate::{
@@ -69,7 +69,10 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     if let Some(directory) = plan.directory {
         go_home(init, directory)?;
     }
-    let needed = rights::needed(plan.steps.iter().chain(&plan.at_exit), &plan.app);
+    let needed = {
+        let steps = plan.steps.iter().chain(&plan.again).chain(&plan.at_exit);
+        rights::needed(steps, plan.identity.as_ref(), &plan.app)
+    };
     init.later = Later { identity: plan.identity, at_exit: plan.at_exit, at_exit_timeout_ms: plan.at_exit_timeout_ms };
     init.output.begin(plan.log, &plan.steps);
     if init.walk(&plan.steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
@@ -142,12 +145,20 @@ fn reign(init: &mut Init) -> End {
 }
 
 fn reload_app(init: &mut Init, reload: Reload) -> Result<(), End> {
-    let Reload { steps, app, at_exit, log } = reload;
+    let Reload { steps, app, at_exit, at_exit_timeout_ms, log } = reload;
     init.output.change(log);
-    if init.walk(&steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
-        return Ok(()); // the stop, or the app's own end, is what comes next
+    let env = init.env.clone();
+    match init.walk(&steps, &Patience::until_stopped(Place::Step))? {
+        Walked::Done => init.say(&FromInit::Walked),
+        Walked::Interrupted => return Ok(()), // the stop, or the app's own end, is what comes next
+        Walked::Failed => {
+            init.env = env;
+            init.take_umask();
+            init.say(&FromInit::Kept);
+            return Ok(());
+        }
     }
-    init.later.at_exit = at_exit;
+    (init.later.at_exit, init.later.at_exit_timeout_ms) = (at_exit, at_exit_timeout_ms);
     let daemons = init.lay_out_daemons(&app)?;
     init.part_with_daemons(&daemons)?;
     init.reload_app(app)?;

@@ -5,7 +5,7 @@ use std::{
     os::fd::{BorrowedFd, RawFd},
 };
 
-use liege_plan::{App, AppLimits, Identity, Limit, Place, Program};
+use liege_plan::{App, AppLimits, Identity, Lasting, Limit, Place, Program};
 use liege_sys::{
     Errno, Strings, identity,
     limits::{Bound, Kind},
@@ -31,17 +31,20 @@ pub(crate) struct Recipe {
     chdir: Option<CString>,
     umask: Option<u32>,
     no_new_privs: bool,
-    is_uwsgi: bool,
+    /// Of a uwsgi: what its process keeps.
+    lasting: Option<Lasting>,
 }
 
 impl Recipe {
     /// Whether the process that was started like this can be told of the new plan, instead of being replaced. A uwsgi reads
     /// its environment lines itself when it reloads; every other program has what it was executed with.
     pub(crate) fn serves(&self, new: &Self) -> bool {
-        if self.is_uwsgi && new.is_uwsgi {
-            (&self.name, &self.argv, self.no_new_privs) == (&new.name, &new.argv, new.no_new_privs)
-        } else {
-            self == new
+        match (&self.lasting, &new.lasting) {
+            (Some(lasting), Some(new_lasting)) => {
+                lasting.can_become(new_lasting)
+                    && (&self.name, &self.argv, self.no_new_privs) == (&new.name, &new.argv, new.no_new_privs)
+            }
+            _ => self == new,
         }
     }
 }
@@ -75,7 +78,10 @@ impl Recipe {
                 caps: app.caps,
                 umask: app.umask,
                 no_new_privs: app.no_new_privs,
-                is_uwsgi: matches!(app.program, Program::Uwsgi(_)),
+                lasting: match &app.program {
+                    Program::Uwsgi(uwsgi) => Some(uwsgi.lasting.clone()),
+                    Program::Command(_) | Program::Shell(_) => None,
+                },
                 name,
             })
         };
@@ -128,7 +134,7 @@ impl Recipe {
             (Errno::ENOENT, Some(path)) => {
                 format!("{path} is there, but its interpreter or loader is missing in the vassal's root")
             }
-            (Errno::ENOENT, None) if self.is_uwsgi && !self.name.contains('/') => {
+            (Errno::ENOENT, None) if self.lasting.is_some() && !self.name.contains('/') => {
                 format!("no {} in the PATH of the vassal's root; set binary-path or command", self.name)
             }
             (Errno::ENOENT, None) if self.name.contains('/') => {

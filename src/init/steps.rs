@@ -58,10 +58,6 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
             }
         }
         Act::Unlink(path) => io(fs::remove_file(path)),
-        Act::Umask(mask) => {
-            process::set_umask(*mask);
-            Ok(())
-        }
         Act::Print(line) => io(writeln!(io::stdout(), "{line}")),
         Act::PivotRoot { new, old } => mount::pivot_root(new, old),
         Act::Chroot(root) => mount::chroot(root),
@@ -69,7 +65,7 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
             wait_for(wait);
             Ok(())
         }
-        Act::Exec(_) | Act::Putenv(_) | Act::Exit(_) | Act::FindIdentity(_) => Ok(()),
+        Act::Exec(_) | Act::Putenv(_) | Act::Surroundings { .. } | Act::Exit(_) | Act::FindIdentity(_) => Ok(()),
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{
 pub(crate) enum Walked {
     /// To the last step.
     Done,
+    /// At a step that failed, beside an app that can go on without it.
+    Failed,
     /// A stop was asked for, or the app ended meanwhile.
     Interrupted,
 }
@@ -83,13 +85,16 @@ impl Init {
                 Outcome::Fine => {}
                 Outcome::Interrupted => return Ok(Walked::Interrupted),
                 Outcome::Failed { errno, detail } => {
-                    let fatal = step.fatal && patience.stoppable;
+                    let ends_walk = step.fatal && patience.stoppable;
+                    let fatal = ends_walk && self.app.is_none();
                     if fatal {
                         self.finish_output(); // the host kills what has failed, and what it said is why
                     }
                     self.channel.say_failed((patience.place)(index), errno, detail, fatal);
-                    if fatal {
-                        return Err(End::Failed);
+                    match (fatal, ends_walk) {
+                        (true, _) => return Err(End::Failed),
+                        (false, true) => return Ok(Walked::Failed),
+                        (false, false) => {}
                     }
                 }
             }
@@ -109,6 +114,12 @@ impl Init {
             Act::FindIdentity(names) => self.find_identity(names, patience),
             Act::Putenv(pair) => {
                 self.env.put(pair);
+                Ok(Outcome::Fine)
+            }
+            Act::Surroundings { env, umask } => {
+                self.env.tell(env);
+                self.env.umask = *umask;
+                self.take_umask();
                 Ok(Outcome::Fine)
             }
             Act::Exec(command) => self.shell(command, step, patience),

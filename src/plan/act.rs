@@ -123,8 +123,14 @@ pub enum Act {
     Unlink(String),
     /// Put `NAME=VALUE` into the environment of all later steps and of the app; take a `NAME` alone out of it.
     Putenv(String),
-    /// `umask(2)`, for all later steps and the app.
-    Umask(u32),
+    /// What the file's `env` and `umask` lines tell all later steps and the app, in the place of what they told before. What a
+    /// [`Self::Putenv`] has put stays, above it.
+    Surroundings {
+        /// `NAME=VALUE`.
+        env: Vec<String>,
+        /// `umask(2)`; None: 022.
+        umask: Option<u32>,
+    },
     /// Print a line to the vassal's output.
     Print(String),
     /// End the vassal with this status.
@@ -247,7 +253,7 @@ impl Act {
             | Self::KeepCaps(_)
             | Self::Hostname(_)
             | Self::Putenv(_)
-            | Self::Umask(_)
+            | Self::Surroundings { .. }
             | Self::Exit(_) => false,
             Self::Exec(_)
             | Self::Mount(_)

@@ -20,7 +20,8 @@ pub struct App {
     pub program: Program,
     /// The identity the app is *started* with. None: as init (a real uwsgi drops by itself).
     pub identity: Option<Identity>,
-    /// It is started with the identity a [`crate::Act::FindIdentity`] of the first walk has found.
+    /// It is started with the identity a [`crate::Act::FindIdentity`] of the first walk has found; a uwsgi, which takes it by itself, is
+    /// told its numbers.
     pub found_identity: bool,
     /// The capabilities it keeps, one bit each, also through the change of its identity and into what it executes. None: what
     /// the kernel leaves to a program of this identity.
@@ -70,6 +71,28 @@ pub struct Uwsgi {
     pub config: String,
     /// Stop by byte 2 (graceful) instead of 0.
     pub graceful_stop: bool,
+    /// What its process keeps, whatever it is told later.
+    pub lasting: Lasting,
+}
+
+/// What a uwsgi that reloads in its own process cannot change: it has given up root by then, and executes itself with the environment it
+/// has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lasting {
+    /// The lines that only a new process carries out.
+    pub lines: Vec<String>,
+    /// The variables its `env` lines set. One that is told no more would stay.
+    pub env: Vec<String>,
+    /// It keeps capabilities, which its own exec would take from it.
+    pub caps: bool,
+}
+
+impl Lasting {
+    /// Whether a process that was started with this can be told the other by a reload of its own.
+    #[must_use]
+    pub fn can_become(&self, new: &Self) -> bool {
+        !self.caps && !new.caps && self.lines == new.lines && self.env.iter().all(|name| new.env.contains(name))
+    }
 }
 
 impl Uwsgi {

@@ -18,7 +18,7 @@ mod stamp;
 mod text;
 
 pub use act::{Act, Mount, MountAttributes, MountFlags, Phase, Step, Umount, Unshare, Wait};
-pub use app::{App, AppLimits, Exit, Identity, Limits, Program, Uwsgi};
+pub use app::{App, AppLimits, Exit, Identity, Lasting, Limits, Program, Uwsgi};
 pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
 pub use daemon::{Daemon, DaemonNews, DaemonPidfile};
 pub use message::{AppWord, FromInit, Limit, MountChange, Place, Plan, Reload, ToInit};
@@ -28,4 +28,4 @@ pub use stamp::stamp;
 pub use text::describe_act;
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;

@@ -19,6 +19,8 @@ pub struct Plan {
     pub directory: Option<String>,
     /// What runs when all steps are done.
     pub app: App,
+    /// What a reload does as root by what is known today: init keeps the rights it needs.
+    pub again: Vec<Step>,
     /// The steps of the vassal's end. None of them is fatal; each has `at_exit_timeout_ms`.
     pub at_exit: Vec<Step>,
     /// Milliseconds each step of the end may take.
@@ -40,6 +42,8 @@ pub struct Reload {
     pub app: App,
     /// The new steps of the end.
     pub at_exit: Vec<Step>,
+    /// Milliseconds each of them may take.
+    pub at_exit_timeout_ms: u64,
     /// What is done with the output from now on; of the same kind as before.
     pub log: Option<Log>,
 }
@@ -63,7 +67,11 @@ pub enum FromInit {
         /// Index into the steps (of the plan, or of the reload under way).
         step: u32,
     },
-    /// Something failed. After a fatal failure of the first walk init ends with status 1; after one of a reload it ends too.
+    /// All steps of a reload are done: the app is told of it, or asked to make room.
+    Walked,
+    /// A step of a reload has failed, which was told: the app goes on as it was.
+    Kept,
+    /// Something failed. After a fatal failure init ends with status 1.
     Failed {
         /// Where.
         at: Place,

@@ -43,7 +43,11 @@ pub fn describe_act(act: &Act) -> String {
         Act::WriteFifo(path, _) => format!("writefifo {path}"),
         Act::Unlink(path) => format!("unlink {path}"),
         Act::Putenv(pair) => format!("putenv {}", short(pair)),
-        Act::Umask(mask) => format!("umask {mask:o}"),
+        Act::Surroundings { env, umask } => {
+            let umask = umask.map(|mask| format!("umask {mask:o}"));
+            let told: Vec<String> = env.iter().map(|pair| format!("env {}", short(pair))).chain(umask).collect();
+            if told.is_empty() { "env and umask as inherited".to_owned() } else { told.join(", ") }
+        }
         Act::Print(text) => format!("print {}", short(text)),
         Act::Exit(status) => format!("exit {status}"),
         Act::WaitFor(wait) => match wait {

@@ -1,7 +1,7 @@
 //! What a vassal file means.
 //!
 //! Three parts that live and die differently: the [`Jail`] (a change means: rebuild), the [`AppSpec`] (a change means: replace
-//! the app inside the kept namespaces), and the rest (timeouts, checks: taken over at once, nothing is touched).
+//! the app inside the kept namespaces), and the rest (timeouts, checks: taken over with the app).
 
 use std::time::Duration;
 

@@ -20,6 +20,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0u8..8).prop_map(|vassal| Op::Remove { vassal }),
         10 => (any::<u8>(), prop::bool::weighted(0.1)).prop_map(|(pick, fails)| Op::Born { pick, fails }),
         4 => any::<u8>().prop_map(|pick| Op::Walks { pick }),
+        4 => (any::<u8>(), any::<bool>()).prop_map(|(pick, kept)| Op::Reloads { pick, kept }),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(pick, fatal)| Op::StepFails { pick, fatal }),
         10 => any::<u8>().prop_map(|pick| Op::Starts { pick }),
         4 => (any::<u8>(), prop::sample::select(vec![1u8, 2, 5, 17, 22, 26, 30, 99])).prop_map(|(pick, word)| Op::Says { pick, word }),

@@ -7,7 +7,7 @@ mod specs;
 use std::time::Duration;
 
 use liege_core::{Action, Answer, Emperor, Event, Order, Phase, ROOT, Request, Time, VassalView};
-use liege_plan::{AppWord, Exit, FromInit};
+use liege_plan::{AppWord, Exit, FromInit, Place};
 use liege_spec::{Asked, Identity, VassalConfig};
 
 /// One vassal of a daemon, whose kernel does only what the test says.
@@ -163,6 +163,43 @@ fn a_reload_waits_until_all_workers_of_the_last_one_hear_it_and_is_done_once() {
     lord.reports(FromInit::Said(AppWord::Accepting));
     lord.later(10_000);
     assert_eq!((lord.phase(), lord.signals.len()), (Phase::Running, 0));
+}
+
+#[test]
+fn the_time_of_a_hook_ends_with_the_hooks_of_a_reload() {
+    let mut lord = Lord::running();
+    lord.later(1000);
+    lord.order(Order::Reload);
+    lord.reports(FromInit::Entered { step: 0 });
+    lord.later(50_000);
+    lord.reports(FromInit::Walked);
+    // The old workers take longer to leave than any hook may.
+    lord.later(70_000);
+    assert_eq!((lord.phase(), &*lord.signals), (Phase::Reloading, &["reload".to_owned()][..]));
+    lord.later(30_000);
+    assert_eq!(lord.phase(), Phase::Killing, "that has an end too");
+}
+
+#[test]
+fn a_reload_whose_hook_fails_leaves_what_runs_and_is_tried_again_when_asked() {
+    let mut lord = Lord::running();
+    lord.later(1000);
+    lord.write(specs::config(0, 1), true);
+    assert_eq!(lord.phase(), Phase::Reloading);
+    lord.signals.clear();
+    let failed = FromInit::Failed { at: Place::Step(0), errno: 0, detail: "exited with status 3".into(), fatal: false };
+    lord.reports(failed);
+    lord.reports(FromInit::Kept);
+    let view = lord.view();
+    assert_eq!((view.phase, view.ready, view.failures), (Phase::Running, true, 0));
+    assert!(view.config_error.is_some_and(|why| why.contains("given up") && why.contains("exited with status 3")));
+    lord.later(600_000);
+    assert_eq!((lord.phase(), &*lord.signals), (Phase::Running, &[] as &[String]), "nobody is destroyed for it");
+    assert_eq!(lord.order(Order::Reload), Answer::Done);
+    assert_eq!((lord.signals.len(), lord.view().config_error), (1, None));
+    lord.reports(FromInit::Kept);
+    lord.dies();
+    assert_eq!(lord.view().config_error, None, "the next life begins with the newest file");
 }
 
 #[test]

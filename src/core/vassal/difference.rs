@@ -1,5 +1,6 @@
 //! What makes a rebuild necessary: the first difference between two jails, as the line that made it.
 
+use crate::compile::is_told;
 use liege_spec::{Asked, Cgroups, Hook, HookPhase, Jail, Verb};
 
 /// The first difference, in words with its place; None where the jails are the same.
@@ -48,7 +49,6 @@ fn cgroup(old: &Cgroups, new: &Cgroups) -> Option<String> {
 /// The hooks that leave something behind in the jail. `env` and `umask`, which hooks have too, are only told again when the app
 /// is replaced.
 fn lasting(hooks: &[Hook]) -> Vec<(HookPhase, &Asked<Verb>, bool)> {
-    let is_told = |hook: &&Hook| matches!(hook.verb.at.key.as_str(), "env" | "umask");
     hooks.iter().filter(|hook| !is_told(hook)).map(|h| (h.phase, &h.verb, h.hidden)).collect()
 }
 

@@ -123,6 +123,12 @@ struct Life {
     loyal: bool,
     /// Something changed while a reload was under way: once more afterwards.
     reload_again: bool,
+    /// What the reload under way takes the place of.
+    before: Option<Before>,
+    /// The newest failure that was no end.
+    tolerated: Option<String>,
+    /// Why the last reload was given up.
+    kept: Option<String>,
     mounts: Vec<MountView>,
     /// The last daemon of it that died, when and how.
     last_orphan: Option<(Time, String)>,
@@ -130,6 +136,15 @@ struct Life {
     oom: Option<Time>,
     /// Who holds up its end, while somebody does.
     leftovers: Vec<String>,
+}
+
+/// What of a life a reload replaces before it is known to come about.
+#[derive(Debug)]
+struct Before {
+    running: Option<Arc<VassalConfig>>,
+    daemons: Vec<String>,
+    at_exit_sources: Vec<Source>,
+    at_exit_steps: Vec<String>,
 }
 
 impl Life {
@@ -160,6 +175,9 @@ impl Life {
             accepting: false,
             loyal: false,
             reload_again: false,
+            before: None,
+            tolerated: None,
+            kept: None,
             mounts: Vec::new(),
             last_orphan: None,
             oom: None,
@@ -248,7 +266,7 @@ impl Vassal {
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),
             last_cause: self.last_cause.clone(),
             last_end: self.last_end,
-            config_error: self.config_error.clone(),
+            config_error: self.config_error.clone().or_else(|| life.and_then(|l| l.kept.clone())),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place};
 use liege_spec::{ProgramSpec, VassalSpec, capability_names};
 
-use super::{CALM, Phase, Vassal};
+use super::{CALM, Phase, Vassal, wish::time_to_replace};
 use crate::{
     Action, Cause, Check, MountView, Note,
     cause::{errno_name, signal_name},
@@ -17,6 +17,8 @@ impl Vassal {
     pub(crate) fn reported(&mut self, report: FromInit, cx: &mut Context<'_>) {
         match report {
             FromInit::Entered { step } => self.entered(step, cx),
+            FromInit::Walked => self.walked(cx),
+            FromInit::Kept => self.kept(cx),
             FromInit::Failed { at, errno, detail, fatal } => self.failed(&at, errno, &detail, fatal, cx),
             FromInit::Started { pid } => self.started(pid, cx),
             FromInit::Said(word) => self.said(word, cx),
@@ -39,8 +41,11 @@ impl Vassal {
     fn entered(&mut self, step: u32, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Preparing | Phase::Reloading => {
-                let hook = self.running().map(|c| c.fresh.timeouts.hook).unwrap_or_default();
-                self.timers.arm(Timer::Hook, cx.now + hook);
+                let timeouts = self.running().map(|c| c.fresh.timeouts).unwrap_or_default();
+                self.timers.arm(Timer::Hook, cx.now + timeouts.hook);
+                if self.phase == Phase::Reloading {
+                    self.timers.arm(Timer::Phase, cx.now + timeouts.hook + time_to_replace(timeouts));
+                }
                 if let Some(life) = &mut self.life {
                     life.step = Some(step);
                 }
@@ -55,9 +60,69 @@ impl Vassal {
         }
     }
 
+    /// The steps of a reload are done: what comes now is the old app's own time, no hook's.
+    fn walked(&mut self, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Reloading => {
+                let timeouts = self.running().map(|c| c.fresh.timeouts).unwrap_or_default();
+                self.timers.disarm(Timer::Hook);
+                self.timers.arm(Timer::Phase, cx.now + time_to_replace(timeouts));
+                if let Some(life) = &mut self.life {
+                    life.step = None;
+                }
+            }
+            Phase::Waiting
+            | Phase::Spawning
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Stopping
+            | Phase::Killing
+            | Phase::Suspended
+            | Phase::Gone => {}
+        }
+    }
+
+    /// A step of the reload failed: the app of before goes on, with the configuration of before, and the new one is tried again when
+    /// somebody asks, or at the next birth.
+    fn kept(&mut self, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Reloading => {
+                self.enter(Phase::Running, cx);
+                self.timers.disarm(Timer::Hook);
+                self.timers.arm(Timer::Settle, cx.now + self.backoff.settles_after());
+                if let Some(life) = &mut self.life {
+                    let why = life.tolerated.take().unwrap_or_default();
+                    life.kept = Some(format!("the reload was given up: {why}"));
+                    life.step = None;
+                    if let Some(before) = life.before.take() {
+                        life.running = before.running;
+                        life.daemons = before.daemons;
+                        life.at_exit_sources = before.at_exit_sources;
+                        life.at_exit_steps = before.at_exit_steps;
+                    }
+                }
+                let what = "the reload was given up, the app goes on as it was".to_owned();
+                cx.note(Note::Tolerated { vassal: self.name.clone(), what });
+                self.learn_mounts_anew();
+                self.reload_again(cx);
+            }
+            Phase::Waiting
+            | Phase::Spawning
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Stopping
+            | Phase::Killing
+            | Phase::Suspended
+            | Phase::Gone => {}
+        }
+    }
+
     fn failed(&mut self, at: &Place, errno: i32, detail: &str, fatal: bool, cx: &mut Context<'_>) {
         let what = self.failure_in_words(at, errno, detail);
         if !fatal {
+            if let Some(life) = &mut self.life {
+                life.tolerated = Some(what.clone());
+            }
             cx.note(Note::Tolerated { vassal: self.name.clone(), what });
             return;
         }
@@ -175,6 +240,7 @@ impl Vassal {
         life.runs_since = cx.now;
         life.app_pid = Some(pid);
         life.step = None;
+        life.before = None;
         let took = cx.now - life.began;
         if says_ready {
             let ready = life.running.as_ref().map(|c| c.fresh.timeouts.ready).unwrap_or_default();

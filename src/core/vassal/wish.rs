@@ -1,11 +1,11 @@
 //! The wish changed: the file is new, bad or gone; the daemon ends, or somebody is impatient.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use liege_plan::{ToInit, describe_act};
-use liege_spec::{Diagnostic, VassalConfig};
+use liege_spec::{Diagnostic, Timeouts, VassalConfig};
 
-use super::{Phase, Vassal, daemons::in_words, difference::jail_difference};
+use super::{Before, Phase, Vassal, daemons::in_words, difference::jail_difference};
 use crate::{Answer, Cause, Note, compile::compile_reload, emperor::Context, timers::Timer, view::first_mistake};
 
 impl Vassal {
@@ -127,25 +127,33 @@ impl Vassal {
         };
         self.enter(Phase::Reloading, cx);
         let timeouts = wish.fresh.timeouts;
-        // Old workers end at their leisure, the new app starts: each has its own time.
-        self.timers.arm(Timer::Phase, cx.now + timeouts.stop + timeouts.ready);
+        self.timers.arm(Timer::Phase, cx.now + time_to_replace(timeouts));
         for timer in [Timer::Ready, Timer::Calm, Timer::Settle, Timer::Hook] {
             self.timers.disarm(timer);
         }
         if let Some(life) = &mut self.life {
             life.reload_again = false;
             life.began = cx.now;
-            life.daemons = in_words(&wish.again);
-            life.running = Some(wish);
+            life.kept = None;
             life.step = None;
             life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();
-            life.at_exit_steps = compiled.work.at_exit.iter().map(|s| describe_act(&s.act)).collect();
             life.sources = compiled.origins;
-            life.at_exit_sources = compiled.at_exit_origins;
+            let at_exit_steps = compiled.work.at_exit.iter().map(|s| describe_act(&s.act)).collect();
+            life.before = Some(Before {
+                daemons: std::mem::replace(&mut life.daemons, in_words(&wish.again)),
+                running: life.running.replace(wish),
+                at_exit_steps: std::mem::replace(&mut life.at_exit_steps, at_exit_steps),
+                at_exit_sources: std::mem::replace(&mut life.at_exit_sources, compiled.at_exit_origins),
+            });
         }
         self.news = false;
         cx.note(Note::Reloading { vassal: self.name.clone(), why: why.to_owned() });
         self.tell(ToInit::Reload(Box::new(compiled.work)), cx);
         Answer::Done
     }
+}
+
+/// Old workers end at their leisure, the new app starts: each has its own time.
+pub(super) fn time_to_replace(timeouts: Timeouts) -> Duration {
+    timeouts.stop + timeouts.ready
 }

@@ -3,7 +3,7 @@
 
 mod world;
 
-use liege_plan::{Exit, FromInit, Place, ToInit};
+use liege_plan::{Act, Exit, FromInit, Phase, Place, Step, ToInit};
 use liege_sys::wait::Ended;
 use world::*;
 
@@ -77,13 +77,36 @@ fn a_replaced_app_hands_over_its_port_and_leaves_no_word_of_its_end() {
 }
 
 #[test]
-fn a_failed_step_of_a_reload_ends_the_vassal() {
-    let mut vassal = Vassal::start(plan(idle()));
-    vassal.started();
-    vassal.reload(vec![exec("true"), exec("exit 4")], idle());
+fn a_failed_step_of_a_reload_leaves_the_app_as_it_was() {
+    let app = shell("trap 'exit 8' TERM; echo up; sleep infinity & wait");
+    let mut vassal = Vassal::start(plan(app.clone()));
+    let first = vassal.started();
+    assert_eq!(vassal.line(), "up");
+    vassal.reload(vec![surroundings(&["A=new"]), exec("exit 4"), exec("echo never")], idle());
     let detail = "exited with status 4".to_owned();
-    assert_eq!(vassal.failed(), FromInit::Failed { at: Place::Step(1), errno: 0, detail, fatal: true });
-    assert_eq!(vassal.ends(), Ended::Code(1));
+    assert_eq!(vassal.failed(), FromInit::Failed { at: Place::Step(1), errno: 0, detail, fatal: false });
+    vassal.hears_until(|message| matches!(message, FromInit::Kept).then_some(()));
+    // The next one is a reload like any other, of what was there before.
+    vassal.reload(vec![exec("echo A=$A")], shell("echo \"second $A\"; sleep infinity"));
+    assert_eq!(vassal.line(), "A=");
+    assert_ne!(vassal.started(), first);
+    assert_eq!(vassal.line(), "second ");
+}
+
+#[test]
+fn what_the_file_tells_no_more_is_gone_at_the_next_app() {
+    let app = shell("echo \"app $A $(umask)\"; sleep infinity");
+    let mut walk = plan(app.clone());
+    walk.steps.push(Step::root(Phase::Asap, Act::Surroundings { env: vec!["A=told".into()], umask: Some(0o77) }));
+    let mut vassal = Vassal::start(walk);
+    vassal.started();
+    assert_eq!(vassal.line(), "app told 0077");
+    vassal.reload(vec![surroundings(&[])], app);
+    assert_eq!(vassal.line(), "app  0022");
+}
+
+fn surroundings(env: &[&str]) -> Step {
+    Step::root(Phase::Asap, Act::Surroundings { env: env.iter().map(|pair| (*pair).to_owned()).collect(), umask: None })
 }
 
 #[test]
@@ -114,7 +137,13 @@ fn the_steps_of_the_end_are_those_of_the_last_reload() {
     plan.at_exit.push(exec("echo old"));
     let mut vassal = Vassal::start(plan);
     vassal.started();
-    let reload = liege_plan::Reload { steps: vec![], app: shell("exit 0"), at_exit: vec![exec("echo new")], log: None };
+    let reload = liege_plan::Reload {
+        steps: vec![],
+        app: shell("exit 0"),
+        at_exit: vec![exec("echo new")],
+        at_exit_timeout_ms: 1000,
+        log: None,
+    };
     vassal.tell(&ToInit::Reload(Box::new(reload)));
     assert_eq!(vassal.ends(), Ended::Code(0));
     assert_eq!(vassal.printed(), "new\n");

@@ -3,7 +3,7 @@
 
 mod world;
 
-use liege_plan::{App, AppWord, Exit, FromInit, Place, Program, Uwsgi};
+use liege_plan::{App, AppWord, Exit, FromInit, Lasting, Place, Program, Uwsgi};
 use liege_sys::wait::Ended;
 use world::*;
 
@@ -13,7 +13,7 @@ fn uwsgi(dir: &Dir, extra: &str) -> App {
         "[uwsgi]\nmaster = true\nworkers = 1\nsocket = {socket}\nuid = {NOBODY}\ngid = {NOBODY}\nneed-app = false\n{extra}\n"
     );
     let name = "test.ini".into();
-    app(Program::Uwsgi(Uwsgi { binary: "uwsgi".into(), name, config, graceful_stop: false }))
+    app(Program::Uwsgi(Uwsgi { binary: "uwsgi".into(), name, config, graceful_stop: false, lasting: Lasting::default() }))
 }
 
 fn open_dir(name: &str) -> Dir {

@@ -5,7 +5,7 @@ mod world;
 
 use std::os::unix::fs::PermissionsExt;
 
-use liege_plan::{App, AppWord, Exit, FromInit, Program, ToInit, Uwsgi};
+use liege_plan::{App, AppWord, Exit, FromInit, Lasting, Program, ToInit, Uwsgi};
 use world::*;
 
 /// A program in uwsgi's place: python, with `words` and `config` as its sockets.
@@ -19,7 +19,13 @@ fn fake(dir: &Dir, config: &str, body: &str) -> App {
                 def say(*args): print(*args, flush=True)\n";
     std::fs::write(&binary, format!("{head}{body}")).unwrap();
     std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
-    app(Program::Uwsgi(Uwsgi { binary, name: "a.ini".into(), config: config.into(), graceful_stop: false }))
+    app(Program::Uwsgi(Uwsgi {
+        binary,
+        name: "a.ini".into(),
+        config: config.into(),
+        graceful_stop: false,
+        lasting: Lasting::default(),
+    }))
 }
 
 #[test]

@@ -95,6 +95,8 @@ impl Books {
                     }
                     FromInit::Said(AppWord::Loyal) => failures.last_delay = None,
                     FromInit::Entered { .. }
+                    | FromInit::Walked
+                    | FromInit::Kept
                     | FromInit::Failed { .. }
                     | FromInit::Said(_)
                     | FromInit::AppExited { .. }

@@ -46,6 +46,7 @@ pub enum Op {
     Remove { vassal: u8 },
     Born { pick: u8, fails: bool },
     Walks { pick: u8 },
+    Reloads { pick: u8, kept: bool },
     StepFails { pick: u8, fatal: bool },
     Starts { pick: u8 },
     Says { pick: u8, word: u8 },
@@ -127,6 +128,7 @@ impl<M: Machine> World<M> {
             }
             Op::Born { pick, fails } => self.born(pick, fails),
             Op::Walks { pick } => self.report(pick, FromInit::Entered { step: 0 }),
+            Op::Reloads { pick, kept } => self.report(pick, if kept { FromInit::Kept } else { FromInit::Walked }),
             Op::StepFails { pick, fatal } => {
                 self.report(pick, FromInit::Failed { at: Place::Step(0), errno: 2, detail: String::new(), fatal })
             }

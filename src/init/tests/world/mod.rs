@@ -45,6 +45,7 @@ pub fn plan(app: App) -> Plan {
         identity: Some(nobody()),
         directory: Some("/".into()),
         app,
+        again: Vec::new(),
         at_exit: Vec::new(),
         at_exit_timeout_ms: 5_000,
         limits: Limits { nofile: limits::nofile().unwrap(), oom_score_adj: limits::oom_score_adj().unwrap() },
@@ -152,7 +153,7 @@ impl Vassal {
     }
 
     pub fn reload(&mut self, steps: Vec<Step>, app: App) {
-        self.tell(&ToInit::Reload(Box::new(Reload { steps, app, at_exit: Vec::new(), log: None })));
+        self.tell(&ToInit::Reload(Box::new(Reload { steps, app, at_exit: Vec::new(), at_exit_timeout_ms: 1000, log: None })));
     }
 
     pub fn raw(&mut self, bytes: &[u8]) {
