@@ -14,6 +14,7 @@ mod children;
 mod clock;
 mod control;
 mod deaths;
+mod door;
 mod events;
 mod file_name;
 mod health;

@@ -1,12 +1,13 @@
 //! The table of what can be asked at the control socket: the router and its description (`openapi.rs`) are both made of it.
 //!
 //! Root sees and does all; whoever else asks sees and orders the vassals that run as his own uid, and hears of no other. Every
-//! answer that is not data is a [`Reply`].
+//! answer that is not data is a [`Reply`]. Each connection is closed after its answer: a visit is one question.
 
 use axum::{
     Json, Router,
     extract::ConnectInfo,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header::CONNECTION},
+    middleware::map_response,
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
@@ -204,7 +205,14 @@ pub(super) fn router(house: House) -> Router {
             tracing::debug!(target: "control", uid = peer.uid, "no such request");
             no(StatusCode::NOT_FOUND, Verdict::Unknown, "no such request; GET /v1/openapi.json lists them")
         })
+        .layer(map_response(closes))
         .with_state(house)
+}
+
+/// Who could go on asking would hold his place for ever.
+async fn closes(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// An answer without data.

@@ -36,7 +36,7 @@ pub(crate) use ready::Readiness;
 pub(crate) use recent::Recent;
 use routes::Scene;
 use snapshot::Snapshots;
-use visit::{Door, Visit};
+use visit::{Door, Watcher};
 
 /// What there is to see.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl Web {
             let snapshots = Snapshots::new(sights.post.clone(), Arc::clone(&sights.book));
             let scene = Arc::new(Scene { sights, snapshots, live: Live::new() });
             let door = Door::new(TcpListener::from_std(listener)?, refused);
-            let app = routes::router(Arc::clone(&scene)).into_make_service_with_connect_info::<Visit>();
+            let app = routes::router(Arc::clone(&scene)).into_make_service_with_connect_info::<Watcher>();
             tokio::spawn(async move { scene.live.look(&scene).await });
             axum::serve(door, app).await
         });

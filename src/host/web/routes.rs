@@ -30,7 +30,7 @@ use super::{
     live::{Live, full},
     negotiate::Form,
     snapshot::Snapshots,
-    visit::Visit,
+    visit::Watcher,
 };
 
 /// A browser that shows the page takes nothing from anywhere else, and shows it in nobody's frame.
@@ -76,10 +76,10 @@ async fn file(content_type: &'static str, text: &'static str) -> Response {
     ([(CONTENT_TYPE, content_type)], text).into_response()
 }
 
-async fn events(State(scene): State<Arc<Scene>>, ConnectInfo(visit): ConnectInfo<Visit>) -> Response {
+async fn events(State(scene): State<Arc<Scene>>, ConnectInfo(watcher): ConnectInfo<Watcher>) -> Response {
     match timeout(PATIENCE, scene.live.watch(&scene)).await {
         Ok(Some(answer)) => {
-            visit.stay();
+            watcher.stay();
             answer
         }
         Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, full()).into_response(),
