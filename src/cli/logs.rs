@@ -1,12 +1,12 @@
 //! `liege logs`: what a vassal says.
 
 use std::{
-    io::{IsTerminal, Write},
+    io::{IsTerminal, StdoutLock, Write},
     process::ExitCode,
 };
 
 use liege_core::Name;
-use liege_ctl::{Client, Failure, Style, line, resolve};
+use liege_ctl::{Client, Failure, Said, Style, line, resolve};
 
 use crate::{
     arguments::Logs,
@@ -17,43 +17,83 @@ use crate::{
 const DIRECTORY: &str = "/var/log/liege";
 
 pub(crate) fn logs(arguments: &Logs) -> ExitCode {
-    let told = tell(&Client::new(&arguments.remote.control), arguments);
+    let client = Client::new(&arguments.remote.control);
+    let told = if arguments.follow { follow(&client, arguments) } else { tell(&client, arguments) };
     if let Err(Failure::NoDaemon { .. }) = &told {
-        eprintln!("liege: the logs of vassals are files, also now: {}/log", directory(&arguments.name));
+        eprintln!("liege: the logs of vassals are files, also now: {}", place(&arguments.name));
     }
     answer(told)
 }
 
 /// Where the log of who is meant by a name would be.
-fn directory(name: &str) -> String {
+fn place(name: &str) -> String {
     let entries = std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
     let known: Vec<Name> = entries.filter_map(|entry| Some(entry.file_name().to_str()?.into())).collect();
     match resolve(name, known.iter()) {
-        Ok(whole) => format!("{DIRECTORY}/{whole}"),
-        Err(_) => format!("{DIRECTORY}/NAME.ini, or below its emperor-log-dir"),
+        Ok(whole) => format!("{DIRECTORY}/{whole}/log"),
+        Err(_) => format!("{DIRECTORY}/NAME/log, or NAME/log below another emperor-log-dir"),
     }
 }
 
 fn tell(client: &Client, arguments: &Logs) -> Result<(), Failure> {
-    // One that is gone has no whole name any more, but perhaps a log.
-    let lines = match whole(client, &arguments.name) {
-        Ok(name) => client.log(&name, &arguments.last, arguments.follow)?,
-        Err(Failure::NoSuchVassal { name }) => {
-            let gone = Failure::NoSuchVassal { name };
-            client.log(&arguments.name, &arguments.last, arguments.follow).map_err(|_| gone)?
-        }
-        Err(failure) => return Err(failure),
-    };
-    let mut out = std::io::stdout().lock();
-    let is_terminal = out.is_terminal();
-    let style = Style::of_stdout();
-    for raw in lines {
-        let raw = raw?;
-        // Programs get it as it is.
-        let written = if is_terminal { out.write_all(line(&raw, style).as_bytes()) } else { out.write_all(&raw) };
-        if written.and_then(|()| if arguments.follow { out.flush() } else { Ok(()) }).is_err() {
-            return Ok(()); // nobody reads any more
+    let lines = of_one(client, arguments, |name| client.log(name, &arguments.last))?;
+    let mut page = Page::new();
+    for line in lines {
+        if !page.put(&line?) {
+            break;
         }
     }
-    if arguments.follow { Err(Failure::Ended) } else { Ok(()) }
+    Ok(())
+}
+
+fn follow(client: &Client, arguments: &Logs) -> Result<(), Failure> {
+    let said = of_one(client, arguments, |name| client.follow_log(name, &arguments.last))?;
+    let mut page = Page::new();
+    for said in said {
+        match said? {
+            Said::Line(line) => {
+                if !page.put(&line) || !page.turn() {
+                    return Ok(());
+                }
+            }
+            Said::Gap => eprintln!("liege: lines may be missing here: this was not read for too long"),
+        }
+    }
+    Ok(())
+}
+
+/// One that is gone has no whole name any more, but perhaps a log.
+fn of_one<T>(client: &Client, arguments: &Logs, log: impl Fn(&str) -> Result<T, Failure>) -> Result<T, Failure> {
+    match whole(client, &arguments.name) {
+        Ok(name) => log(&name),
+        Err(Failure::NoSuchVassal { name }) => log(&arguments.name).map_err(|_| Failure::NoSuchVassal { name }),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Standard output; it says whether anybody still reads.
+struct Page {
+    out: StdoutLock<'static>,
+    is_terminal: bool,
+    style: Style,
+}
+
+impl Page {
+    fn new() -> Self {
+        let out = std::io::stdout().lock();
+        Self { is_terminal: out.is_terminal(), out, style: Style::of_stdout() }
+    }
+
+    /// Programs get it as it is.
+    fn put(&mut self, raw: &[u8]) -> bool {
+        let written = match self.is_terminal {
+            true => self.out.write_all(line(raw, self.style).as_bytes()),
+            false => self.out.write_all(raw),
+        };
+        written.is_ok()
+    }
+
+    fn turn(&mut self) -> bool {
+        self.out.flush().is_ok()
+    }
 }

@@ -68,7 +68,7 @@ fn watch(client: &Client, arguments: &Status) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    Err(Failure::Ended)
+    Ok(())
 }
 
 /// `liege events`
@@ -100,7 +100,7 @@ fn tell_events(client: &Client, arguments: &Events) -> Result<(), Failure> {
             Told::Missed(count) => eprintln!("liege: {count} events were lost: this was read too slowly"),
         }
     }
-    Err(Failure::Ended)
+    Ok(())
 }
 
 /// The whole name of what somebody typed.

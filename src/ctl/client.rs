@@ -1,13 +1,19 @@
 //! The requests of the control socket as calls.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::Duration,
+};
 
 use liege_core::{Detail, Happening, Name, Order, Reply, View};
 use serde::de::DeserializeOwned;
 
 use crate::{
     Failure,
-    http::{Answer, Begun, Trouble, ask, begin, begin_text, segment},
+    enduring::{Enduring, Piece},
+    http::{Answer, Begun, Sent, Trouble, ask, begin, begin_text, segment},
     names::resolve,
 };
 
@@ -24,6 +30,15 @@ pub enum Told {
     Happening(Box<Happening>),
     /// So many things that happened were lost, because they were not read in time.
     Missed(u64),
+}
+
+/// What a followed log tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A line, with its end.
+    Line(Vec<u8>),
+    /// Lines may be missing here, because this was not read for too long.
+    Gap,
 }
 
 impl Client {
@@ -48,8 +63,8 @@ impl Client {
     /// As [`Self::vassals`].
     pub fn watch(&self, names: Vec<String>, usage: bool) -> Result<impl Iterator<Item = Result<View, Failure>> + use<>, Failure> {
         let path = if usage { "/v1/vassals?watch&usage" } else { "/v1/vassals?watch" };
-        let sent = self.stream(path)?;
-        Ok(sent.map(move |sent| only(parse(sent?.1.as_bytes())?, &names)))
+        let sent = self.stream(path.to_owned())?;
+        Ok(sent.map(move |sent| only(parse(sent?.data.as_bytes())?, &names)))
     }
 
     /// Everything about one vassal, by its whole name.
@@ -77,9 +92,9 @@ impl Client {
         vassal: Option<&str>,
         last: usize,
     ) -> Result<impl Iterator<Item = Result<Told, Failure>> + use<>, Failure> {
-        let sent = self.stream(&(events_path(vassal, last) + "&follow"))?;
+        let sent = self.stream(events_path(vassal, last) + "&follow")?;
         Ok(sent.map(|sent| {
-            let (event, data) = sent?;
+            let Sent { event, data, .. } = sent?;
             Ok(match event.as_str() {
                 "missed" => Told::Missed(parse(data.as_bytes())?),
                 _ => Told::Happening(parse(data.as_bytes())?),
@@ -87,24 +102,37 @@ impl Client {
         }))
     }
 
-    /// What one vassal says, line by line: the last so many lines (a number, or `all`); followed, what comes, until the daemon ends.
+    /// What one vassal has said, line by line: the last so many lines (a number, or `all`).
     ///
     /// # Errors
-    /// [`Failure::Refused`] where it has no log, and what any request may meet.
-    pub fn log(
-        &self,
-        name: &str,
-        last: &str,
-        follow: bool,
-    ) -> Result<impl Iterator<Item = Result<Vec<u8>, Failure>> + use<>, Failure> {
-        let follow = if follow { "&follow" } else { "" };
-        let path = format!("/v1/vassals/{}/log?n={}{follow}", segment(name), segment(last));
-        match begin_text(&self.socket, &path).map_err(|trouble| self.failure(trouble))? {
-            Begun::Answer(answer) => Err(refused(&answer)),
-            Begun::Stream(stream) => {
-                Ok(stream.lines().map(|line| line.map_err(|error| Failure::Broken { why: error.to_string() })))
-            }
-        }
+    /// [`Failure::Refused`] where it has no log, and what any request may meet; [`Failure::Broken`] where it breaks off.
+    pub fn log(&self, name: &str, last: &str) -> Result<impl Iterator<Item = Result<Vec<u8>, Failure>> + use<>, Failure> {
+        let client = self.clone();
+        Ok(self.lines(&log_path(name, last))?.map(move |line| {
+            line.map_err(|error| match client.lives() {
+                true => Failure::Broken { why: error.to_string() },
+                false => Failure::Ended,
+            })
+        }))
+    }
+
+    /// The same, and then what comes, until the daemon ends.
+    ///
+    /// # Errors
+    /// As [`Self::log`].
+    pub fn follow_log(&self, name: &str, last: &str) -> Result<impl Iterator<Item = Result<Said, Failure>> + use<>, Failure> {
+        let (client, name, first) = (self.clone(), name.to_owned(), last.to_owned());
+        let begin = move |before: Option<&Vec<u8>>| {
+            let last = if before.is_none() { &*first } else { "0" };
+            client.lines(&(log_path(&name, last) + "&follow"))
+        };
+        let pieces = Enduring::new(self.clone(), begin)?;
+        Ok(pieces.map(|piece| {
+            Ok(match piece? {
+                Piece::Of(line) => Said::Line(line),
+                Piece::Again => Said::Gap,
+            })
+        }))
     }
 
     /// Asks one vassal, by its whole name, to do something.
@@ -148,14 +176,49 @@ impl Client {
         }
     }
 
-    fn stream(&self, path: &str) -> Result<impl Iterator<Item = Result<(String, String), Failure>> + use<>, Failure> {
-        match begin(&self.socket, path).map_err(|trouble| self.failure(trouble))? {
+    /// Events as they come, on and on. (One that is put out for reading slowly is told by the daemon how many it has lost.)
+    fn stream(&self, path: String) -> Result<impl Iterator<Item = Result<Sent, Failure>> + use<>, Failure> {
+        let client = self.clone();
+        let mut seen = String::new();
+        let begin = move |before: Option<&Sent>| {
+            // What is no happening has none.
+            if let Some(before) = before.filter(|before| !before.id.is_empty()) {
+                before.id.clone_into(&mut seen);
+            }
+            let begun = begin(&client.socket, &path, Some(&*seen).filter(|seen| !seen.is_empty()));
+            match begun.map_err(|trouble| client.failure(trouble))? {
+                Begun::Answer(answer) => Err(refused(&answer)),
+                Begun::Stream(stream) => Ok(stream),
+            }
+        };
+        let pieces = Enduring::new(self.clone(), begin)?;
+        Ok(pieces.filter_map(|piece| match piece {
+            Ok(Piece::Of(sent)) => Some(Ok(sent)),
+            Ok(Piece::Again) => None,
+            Err(failure) => Some(Err(failure)),
+        }))
+    }
+
+    fn lines(&self, path: &str) -> Result<impl Iterator<Item = io::Result<Vec<u8>>> + use<>, Failure> {
+        match begin_text(&self.socket, path).map_err(|trouble| self.failure(trouble))? {
             Begun::Answer(answer) => Err(refused(&answer)),
-            Begun::Stream(stream) => Ok(stream.map(|sent| match sent {
-                Ok(sent) => Ok((sent.event, sent.data)),
-                Err(error) => Err(Failure::Broken { why: error.to_string() }),
-            })),
+            Begun::Stream(stream) => Ok(stream.lines()),
         }
+    }
+
+    /// Whether the daemon still answers. One that is about to end says so, or nothing, until nobody listens.
+    pub(crate) fn lives(&self) -> bool {
+        const TRIES: usize = 50;
+        const APART: Duration = Duration::from_millis(100);
+        for _ in 0..TRIES {
+            match ask(&self.socket, "GET", "/v1/vassals") {
+                Err(Trouble::Connect(_)) => return false,
+                Ok(answer) if answer.status != 503 => return true,
+                Err(Trouble::Talk(error)) if error.kind() == io::ErrorKind::TimedOut => return true,
+                Ok(_) | Err(Trouble::Talk(_)) => sleep(APART),
+            }
+        }
+        true
     }
 
     fn failure(&self, trouble: Trouble) -> Failure {
@@ -164,6 +227,10 @@ impl Client {
             Trouble::Talk(e) => Failure::Broken { why: e.to_string() },
         }
     }
+}
+
+fn log_path(name: &str, last: &str) -> String {
+    format!("/v1/vassals/{}/log?n={}", segment(name), segment(last))
 }
 
 fn events_path(vassal: Option<&str>, last: usize) -> String {

@@ -1,12 +1,14 @@
 //! The remote: asks a running daemon over its control socket, and shows the answer to people.
 //!
 //! Blocking on purpose: one question, one answer, then the program ends. `http.rs` is the smallest client of HTTP/1.1 that the
-//! daemon's server needs, `client.rs` knows the requests, `names.rs` what people mean by a name, `rolling.rs` restarts many with
+//! daemon's server needs (`body.rs`, `enduring.rs`: what an answer is, and where it goes on), `client.rs` knows the requests, `names.rs` what people mean by a name, `rolling.rs` restarts many with
 //! care; `table.rs`, `detail.rs`, `happened.rs` and `line.rs` are the forms for a terminal, `top/` the live one. `doctor/` asks nobody but the machine.
 
+mod body;
 mod client;
 mod detail;
 pub mod doctor;
+mod enduring;
 mod enter;
 mod failure;
 mod happened;
@@ -22,7 +24,7 @@ mod testing;
 mod top;
 mod words;
 
-pub use client::{Client, Told};
+pub use client::{Client, Said, Told};
 pub use detail::detail;
 pub use enter::{Refusal, Visitor, enter};
 pub use failure::Failure;

@@ -23,6 +23,8 @@ pub(crate) struct Events(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    /// Tells this daemon from the one before, whose numbers were the same. Microseconds since 1970.
+    life: u128,
     ring: Mutex<Ring>,
     /// The id of the last one: wakes who listens.
     last: watch::Sender<u64>,
@@ -56,7 +58,20 @@ pub(crate) struct Page {
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Shared { ring: Mutex::default(), last: watch::Sender::new(0) }))
+        let life = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        Self(Arc::new(Shared { life, ring: Mutex::default(), last: watch::Sender::new(0) }))
+    }
+
+    /// What a client may come back with that has seen the one with this number.
+    pub(crate) fn id(&self, number: u64) -> String {
+        format!("{:x}-{number}", self.0.life)
+    }
+
+    /// The number of such an id; None: it is from another daemon's life.
+    pub(crate) fn number(&self, id: &str) -> Option<u64> {
+        let (life, number) = id.split_once('-')?;
+        let number = number.parse().ok()?;
+        (life == format!("{:x}", self.0.life) && number <= *self.0.last.borrow()).then_some(number)
     }
 
     /// Keeps a note. `owner` tells whose a vassal is; None: there is no such vassal any more.

@@ -62,7 +62,7 @@ pub fn top(client: &Client) -> Result<(), Stopped> {
     let mut model = Model::new(screen.size()?, Style::of_stdout().colours);
     let (to, heard) = channel();
     sources::signals(ends, to.clone());
-    sources::views(client.clone(), views, to.clone());
+    sources::views(views, to.clone());
     sources::keys(to.clone());
     let asks = sources::asker(client.clone(), to);
     let mut ticked = Instant::now();

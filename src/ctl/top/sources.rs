@@ -24,28 +24,19 @@ pub(crate) enum Heard {
 }
 
 /// The snapshots.
-pub(crate) fn views(client: Client, views: impl Iterator<Item = Result<View, Failure>> + Send + 'static, to: Sender<Heard>) {
+pub(crate) fn views(views: impl Iterator<Item = Result<View, Failure>> + Send + 'static, to: Sender<Heard>) {
     thread::spawn(move || {
         for view in views {
             let heard = match view {
                 Ok(view) => Heard::Event(Event::View(view)),
-                Err(failure) => Heard::Over(reason(&client, failure)),
+                Err(failure) => Heard::Over(failure),
             };
             let is_over = matches!(heard, Heard::Over(_));
             if to.send(heard).is_err() || is_over {
                 return;
             }
         }
-        let _ = to.send(Heard::Over(Failure::Ended));
     });
-}
-
-/// A stream that breaks off in the middle is the daemon's end, where nobody answers any more.
-fn reason(client: &Client, failure: Failure) -> Failure {
-    match client.vassals(&[], false) {
-        Err(Failure::NoDaemon { .. }) => Failure::Ended,
-        Ok(_) | Err(_) => failure,
-    }
 }
 
 /// Keys, and changes of the terminal's size.
@@ -96,7 +87,7 @@ pub(crate) fn asker(client: Client, to: Sender<Heard>) -> Sender<Ask> {
 fn answer(client: &Client, ask: Ask) -> Answer {
     match ask {
         Ask::Log(name) => {
-            let lines = client.log(&name, super::page::LOG_LINES, false).and_then(Iterator::collect);
+            let lines = client.log(&name, super::page::LOG_LINES).and_then(Iterator::collect);
             Answer::Log(name, lines)
         }
         Ask::Detail(name) => {

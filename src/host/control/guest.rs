@@ -1,9 +1,13 @@
 //! Who comes in at the control socket, and who he is: the rooms, and the times of a visit.
 //!
 //! Each connection is closed after its answer: a visit is one question. One whose question is answered by a stream takes a place
-//! among those who stay, and may stay as long as he reads.
+//! among those who stay, and may stay as long as he reads. A log is read by people, who stop to think: it is read from its disk piece
+//! by piece as they go on, and so may wait for them much longer.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, Read, Write},
+    time::Duration,
+};
 
 use axum::{
     extract::connect_info::Connected,
@@ -22,6 +26,9 @@ use crate::door::{Guest, Times, Visit};
 
 /// A whole visit, question and answer; and how long one who stays may leave unread what was written to him.
 const TIMES: Times = Times { question: Duration::from_secs(5), visit: Duration::from_secs(5), stall: Duration::from_secs(5) };
+
+/// The same of a log.
+const LEISURE: Duration = Duration::from_secs(3600);
 
 /// The listener.
 #[derive(Debug)]
@@ -48,6 +55,11 @@ impl Peer {
         self.visit.stay(TIMES.stall);
         true
     }
+
+    /// He may read at leisure what he is answered.
+    pub(super) fn read_at_leisure(&self) {
+        self.visit.stay(LEISURE);
+    }
 }
 
 impl Door {
@@ -58,12 +70,20 @@ impl Door {
     fn admit(&self, stream: UnixStream) -> Option<(Guest<UnixStream>, Peer)> {
         let uid = stream.peer_cred().ok()?.uid();
         let Some(place) = self.rooms.visits(uid).enter(uid) else {
-            let _ = stream.try_write(self.full);
+            turn_away(stream, self.full);
             return None;
         };
         let guest = Guest::new(stream, place, TIMES, self.full);
         let visit = guest.visit();
         Some((guest, Peer { uid, rooms: self.rooms.clone(), visit }))
+    }
+}
+
+/// At once: he is told, as far as there is an ear for it. (Whoever is left with his question unread hears of a reset as well.)
+fn turn_away(stream: UnixStream, why: &[u8]) {
+    if let Ok(mut stream) = stream.into_std() {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write(why);
     }
 }
 

@@ -1,4 +1,6 @@
 //! A vassal's log: its last lines, and, followed, what comes. As text; or, for who accepts them, as server-sent events, a line each.
+//!
+//! Without following it is a visit like any other, however long it is read.
 
 use std::{convert::Infallible, io};
 
@@ -55,11 +57,13 @@ pub(super) async fn log(
     if peer.uid != ROOT && !house.logs.is_of(&name, peer.uid).await {
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "it has no log of yours");
     }
+    let follow = views::is_set(asked.follow.as_ref());
     // Before anything is held for him.
-    if !peer.stay() {
+    if follow && !peer.stay() {
         return too_many();
     }
-    let bytes = match house.logs.read(&name, lines, views::is_set(asked.follow.as_ref())).await {
+    peer.read_at_leisure();
+    let bytes = match house.logs.read(&name, lines, follow).await {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let why = "it has no log: nothing is called so, or vassal-log sends what it says elsewhere";
@@ -73,22 +77,27 @@ pub(super) async fn log(
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(bytes)).into_response()
 }
 
-/// An event called `line` for each, without its end. What cannot be read ends the stream.
+/// An event called `line` for each, without its end; and one called `broken` with the reason where it cannot be read on.
 fn events(
     bytes: impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send {
-    let pieces = bytes.take_while(|piece| std::future::ready(piece.is_ok())).filter_map(|piece| std::future::ready(piece.ok()));
     // The end of one piece may be the beginning of a line.
-    let lines = pieces.scan(Vec::new(), |begun, piece| {
-        begun.extend_from_slice(&piece);
-        let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let lines: Vec<u8> = begun.drain(..whole).collect();
-        std::future::ready(Some(lines))
+    let events = bytes.scan(Vec::new(), |begun, piece| {
+        let events = match piece {
+            Ok(piece) => {
+                begun.extend_from_slice(&piece);
+                let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+                let lines: Vec<u8> = begun.drain(..whole).collect();
+                String::from_utf8_lossy(&lines).lines().map(|text| event("line", text)).collect::<Vec<_>>()
+            }
+            Err(error) => vec![event("broken", &error.to_string())],
+        };
+        std::future::ready(Some(events))
     });
-    lines.flat_map(|lines| {
-        let text = String::from_utf8_lossy(&lines).into_owned();
-        // A carriage return would end the field.
-        let event = |line: &str| Ok(Event::default().event("line").data(line.replace('\r', " ")));
-        stream::iter(text.lines().map(event).collect::<Vec<_>>())
-    })
+    events.flat_map(|events| stream::iter(events.into_iter().map(Ok)))
+}
+
+/// A carriage return would end the field.
+fn event(called: &str, text: &str) -> Event {
+    Event::default().event(called).data(text.replace('\r', " "))
 }

@@ -116,7 +116,9 @@ pub(super) fn routes() -> Vec<Route> {
                     media: "text/plain",
                     schema: SchemaGenerator::subschema_for::<String>,
                 },
-                streamed::<String>("For who accepts them: server-sent events called line, one each"),
+                streamed::<String>(
+                    "For who accepts them: server-sent events called line, one each; one called broken has the reason why there are no more",
+                ),
                 said::<Reply>(StatusCode::BAD_REQUEST, "n is no number"),
                 unknown(),
                 said::<Reply>(StatusCode::CONFLICT, "It cannot be read: why"),
@@ -132,7 +134,8 @@ pub(super) fn routes() -> Vec<Route> {
             vec![
                 said::<Vec<Happening>>(StatusCode::OK, "The last thousands, the newest last"),
                 streamed::<Happening>(
-                    "With follow: server-sent events called happening; one called missed has the number of those a slow reader lost",
+                    "With follow: server-sent events called happening; one called missed has the number of those a slow reader lost. \
+                        The Last-Event-ID of one that broke off is where it goes on",
                 ),
                 full(),
             ],

@@ -1,7 +1,8 @@
 //! What goes on for ever, as server-sent events: what happens, and snapshots.
 //!
 //! A stream is pulled by its reader: nothing is queued for it here. What a slow one has not read of the ring is lost to it, and
-//! of snapshots it gets the newest. One that does not read at all is put out (`guest.rs`).
+//! of snapshots it gets the newest. One that does not read at all is put out (`guest.rs`): happenings have ids, by which it goes on
+//! from where it was.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -26,6 +27,9 @@ const SNAPSHOTS_APART: Duration = Duration::from_millis(250);
 /// What changes without a word (the time of a probe, what is used) is looked for so often.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// Where a client was whose stream broke off.
+const LAST_EVENT_ID: &str = "last-event-id";
+
 /// `?vassal=NAME&n=100&follow`
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
@@ -40,10 +44,15 @@ pub(super) async fn events(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Response {
+    let follow = views::is_set(asked.follow.as_ref()) || accepts_events(&headers);
+    if let Some(id) = headers.get(LAST_EVENT_ID).filter(|_| follow) {
+        let seen = id.to_str().ok().and_then(|id| house.events.number(id)).unwrap_or_default();
+        return served(&peer, happenings(house, peer.uid, asked.vassal, Vec::new(), seen));
+    }
     let page = house.events.after(0, peer.uid, asked.vassal.as_deref());
     let mut past = page.happenings;
     past.drain(..past.len().saturating_sub(asked.n.unwrap_or(usize::MAX)));
-    if !views::is_set(asked.follow.as_ref()) && !accepts_events(&headers) {
+    if !follow {
         return Json(past).into_response();
     }
     served(&peer, happenings(house, peer.uid, asked.vassal, past, page.last))
@@ -76,7 +85,8 @@ fn happenings(
     last: u64,
 ) -> impl Stream<Item = Event> + Send {
     let heard = house.events.listen();
-    let state = (house, heard, past.into_iter().map(happening).collect::<Vec<_>>().into_iter(), last);
+    let past: Vec<Event> = past.iter().map(|past| happening(&house, past)).collect();
+    let state = (house, heard, past.into_iter(), last);
     stream::unfold(state, move |(house, mut heard, mut waiting, mut last)| {
         let vassal = vassal.clone();
         async move {
@@ -86,17 +96,20 @@ fn happenings(
                 }
                 heard.wait_for(|newest| *newest > last).await.ok()?;
                 let page = house.events.after(last, uid, vassal.as_deref());
-                let missed = (page.missed > 0).then(|| Event::default().event("missed").data(page.missed.to_string()));
-                waiting = missed.into_iter().chain(page.happenings.into_iter().map(happening)).collect::<Vec<_>>().into_iter();
+                let before = house.events.id(last + page.missed);
+                let missed = Event::default().event("missed").id(before).data(page.missed.to_string());
+                let missed = (page.missed > 0).then_some(missed);
+                let happenings = page.happenings.iter().map(|told| happening(&house, told));
+                waiting = missed.into_iter().chain(happenings).collect::<Vec<_>>().into_iter();
                 last = page.last;
             }
         }
     })
 }
 
-fn happening(happening: Happening) -> Event {
-    let text = serde_json::to_string(&happening).unwrap_or_default();
-    Event::default().event("happening").id(happening.id.to_string()).data(text)
+fn happening(house: &House, told: &Happening) -> Event {
+    let text = serde_json::to_string(told).unwrap_or_default();
+    Event::default().event("happening").id(house.events.id(told.id)).data(text)
 }
 
 fn snapshots(house: House, uid: u32, usage: bool) -> impl Stream<Item = Event> + Send {

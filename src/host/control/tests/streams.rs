@@ -34,6 +34,55 @@ fn events_are_told_as_a_list_or_for_ever() {
 }
 
 #[test]
+fn events_go_on_from_where_a_client_was() {
+    let scene = Scene::new();
+    (0..3).for_each(|_| ready(&scene, "a"));
+    fn id_of(mut told: impl Iterator<Item = String>) -> String {
+        told.find_map(|line| line.strip_prefix("id: ").map(str::to_owned)).expect("the stream goes on")
+    }
+    let first = id_of(lines(scene.begin("GET /v1/events?follow&n=3")));
+    let go_on = |id: &str| lines(scene.begin_with("GET /v1/events?follow&n=0", &format!("Last-Event-ID: {id}\r\n")));
+    let mut told = go_on(&first);
+    assert!(next_data(&mut told).contains(r#""id":2"#) && next_data(&mut told).contains(r#""id":3"#));
+    // Of another daemon's it is told all there is.
+    for foreign in ["0-2", "2", "x", &first.replace("-1", "-99")] {
+        assert!(next_data(&mut go_on(foreign)).contains(r#""id":1"#), "{foreign}");
+    }
+    (0..4096).for_each(|_| ready(&scene, "a"));
+    let mut told = go_on(&first);
+    assert_eq!(next_data(&mut told), "2", "so many are missed");
+    let next = id_of(go_on(&first).skip_while(|line| line != "event: missed"));
+    assert!(next.ends_with("-3"), "whoever comes back after that has missed them already: {next}");
+    assert!(next_data(&mut told).contains(r#""id":4,"#));
+}
+
+#[test]
+fn a_log_waits_for_its_reader() {
+    let scene = Scene::new();
+    let line = format!("{}\n", "x".repeat(999));
+    scene.write_log("a.ini", &line.repeat(20_000));
+    let readers = ["GET /v1/vassals/a.ini/log?n=all", "GET /v1/vassals/a.ini/log?n=20000&follow"].map(|ask| scene.begin(ask));
+    // Longer than anybody else may leave anything unread.
+    assert!(matches!(UnixStream::connect(scene.socket()).unwrap().read(&mut [0; 1]), Ok(0) | Err(_)));
+    for (reader, follows) in readers.into_iter().zip([false, true]) {
+        let mut whole = lines(reader);
+        assert_eq!(whole.by_ref().filter(|told| told.ends_with("xxxxx")).take(20_000).count(), 20_000);
+        assert!(follows || whole.any(|line| line == "0"), "the last chunk");
+    }
+    let crowd: Vec<UnixStream> = (0..64).map(|_| scene.begin("GET /v1/vassals/a.ini/log?n=all")).collect();
+    let start = std::time::Instant::now();
+    loop {
+        let answer = scene.ask("GET /v1/vassals");
+        if answer.starts_with("HTTP/1.1 200 ") {
+            break;
+        }
+        assert!(answer.contains("no room for this one"), "{answer}");
+        assert!(start.elapsed() < Duration::from_secs(20), "readers of logs keep others out");
+    }
+    drop(crowd);
+}
+
+#[test]
 fn a_log_is_told_from_its_last_lines_on() {
     let scene = Scene::of(View { vassals: vec![vassal("a.ini")], ..View::default() });
     assert!(scene.ask("GET /v1/vassals/a.ini/log").starts_with("HTTP/1.1 404 "), "it has none");
