@@ -6,7 +6,7 @@ use std::{convert::Infallible, io};
 
 use axum::{
     body::Body,
-    extract::{ConnectInfo, Path, Query, State},
+    extract::{ConnectInfo, State},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{
         IntoResponse, Response,
@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use super::{
     House,
+    asked::{Named, With},
     guest::Peer,
     routes::{is_ending, no, too_many},
     stream::accepts_events,
@@ -38,8 +39,8 @@ pub(super) struct Asked {
 pub(super) async fn log(
     State(house): State<House>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Named(name): Named,
+    With(asked): With<Asked>,
     headers: HeaderMap,
 ) -> Response {
     let lines = match asked.n.as_deref().map(|n| (n, n.parse())) {

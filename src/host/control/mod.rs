@@ -5,9 +5,10 @@
 //! the kernel vouches for.
 //!
 //! * `guest.rs`, `rooms.rs`: who comes in, how many, for how long
-//! * `routes.rs`, `openapi.rs`: the table of requests, and its description
+//! * `routes.rs`, `asked.rs`, `openapi.rs`: the table of requests, what they say, and its description
 //! * `orders.rs`, `views.rs`, `stream.rs`, `log.rs`: what is done about them
 
+mod asked;
 mod guest;
 mod log;
 mod openapi;

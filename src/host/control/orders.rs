@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{ConnectInfo, Path, State},
+    extract::{ConnectInfo, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -10,6 +10,7 @@ use liege_core::{Answer, Order, ROOT, Reply, Request, Verdict};
 
 use super::{
     House,
+    asked::Named,
     guest::Peer,
     routes::{is_ending, no},
 };
@@ -17,7 +18,7 @@ use super::{
 pub(super) async fn one(
     State(house): State<House>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Path(name): Path<String>,
+    Named(name): Named,
     order: Order,
 ) -> Response {
     let request = Request::One { vassal: name.as_str().into(), order, by: peer.uid };

@@ -67,6 +67,10 @@ fn unknown() -> Said {
     said::<Reply>(StatusCode::NOT_FOUND, "Nobody is called so, or nobody of the asker's")
 }
 
+fn senseless() -> Said {
+    said::<Reply>(StatusCode::BAD_REQUEST, "The name or a parameter makes no sense: why")
+}
+
 fn full() -> Said {
     said::<Reply>(StatusCode::TOO_MANY_REQUESTS, "So many of this user's connections stay already")
 }
@@ -93,6 +97,7 @@ pub(super) fn routes() -> Vec<Route> {
             vec![
                 said::<View>(StatusCode::OK, "The snapshot"),
                 streamed::<View>("With watch: server-sent events called vassals, a snapshot each"),
+                senseless(),
                 full(),
                 ending(),
             ],
@@ -102,7 +107,7 @@ pub(super) fn routes() -> Vec<Route> {
             "/v1/vassals/{name}",
             "Everything about one vassal, with what it uses and its last ends",
             &[],
-            vec![said::<Detail>(StatusCode::OK, "The vassal"), unknown(), ending()],
+            vec![said::<Detail>(StatusCode::OK, "The vassal"), senseless(), unknown(), ending()],
             get(views::one),
         ),
         read(
@@ -119,7 +124,7 @@ pub(super) fn routes() -> Vec<Route> {
                 streamed::<String>(
                     "For who accepts them: server-sent events called line, one each; one called broken has the reason why there are no more",
                 ),
-                said::<Reply>(StatusCode::BAD_REQUEST, "n is no number"),
+                senseless(),
                 unknown(),
                 said::<Reply>(StatusCode::CONFLICT, "It cannot be read: why"),
                 full(),
@@ -137,6 +142,7 @@ pub(super) fn routes() -> Vec<Route> {
                     "With follow: server-sent events called happening; one called missed has the number of those a slow reader lost. \
                         The Last-Event-ID of one that broke off is where it goes on",
                 ),
+                senseless(),
                 full(),
             ],
             get(stream::events),
@@ -170,6 +176,7 @@ pub(super) fn routes() -> Vec<Route> {
 fn order_one(order: Order) -> Route {
     let answers = vec![
         said::<Reply>(StatusCode::OK, "Done: it is begun; or nothing: it is so already"),
+        senseless(),
         unknown(),
         said::<Reply>(StatusCode::CONFLICT, "Refused: why"),
         ending(),

@@ -8,7 +8,7 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Json,
-    extract::{ConnectInfo, Query, State},
+    extract::{ConnectInfo, State},
     http::{HeaderMap, header::ACCEPT},
     response::{
         IntoResponse, Response,
@@ -20,7 +20,7 @@ use liege_core::{Happening, VassalView};
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
-use super::{House, guest::Peer, routes::too_many, views};
+use super::{House, asked::With, guest::Peer, routes::too_many, views};
 
 /// Snapshots follow each other no faster.
 const SNAPSHOTS_APART: Duration = Duration::from_millis(250);
@@ -41,7 +41,7 @@ pub(super) struct Asked {
 pub(super) async fn events(
     State(house): State<House>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Query(asked): Query<Asked>,
+    With(asked): With<Asked>,
     headers: HeaderMap,
 ) -> Response {
     let follow = views::is_set(asked.follow.as_ref()) || accepts_events(&headers);

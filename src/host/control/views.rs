@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::{
     Json,
-    extract::{ConnectInfo, Path, Query, State},
+    extract::{ConnectInfo, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     House,
+    asked::{Named, With},
     guest::Peer,
     routes::{is_ending, no},
     stream,
@@ -32,11 +33,7 @@ pub(super) fn is_set(parameter: Option<&String>) -> bool {
     parameter.is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no"))
 }
 
-pub(super) async fn all(
-    State(house): State<House>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    Query(asked): Query<Asked>,
-) -> Response {
+pub(super) async fn all(State(house): State<House>, ConnectInfo(peer): ConnectInfo<Peer>, With(asked): With<Asked>) -> Response {
     let with_usage = is_set(asked.usage.as_ref());
     if is_set(asked.watch.as_ref()) {
         return stream::views(house, &peer, with_usage);
@@ -47,7 +44,7 @@ pub(super) async fn all(
     }
 }
 
-pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectInfo<Peer>, Path(name): Path<String>) -> Response {
+pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectInfo<Peer>, Named(name): Named) -> Response {
     let Some(mut view) = seen(&house, peer.uid, false).await else { return is_ending() };
     view.vassals.retain(|vassal| *vassal.name == *name);
     let unusable = view.unusable.into_iter().find(|(file, _)| **file == *name).map(|(_, mistake)| mistake);

@@ -114,12 +114,21 @@ fn every_described_request_is_answered_as_described() {
             assert_eq!(answered_as_described(&scene, &all, method, path, &path.replace("{name}", "a.ini")), 200, "{path}");
             if path.contains("{name}") {
                 assert_eq!(answered_as_described(&scene, &all, method, path, &path.replace("{name}", "nobody")), 404, "{path}");
+                assert_eq!(answered_as_described(&scene, &all, method, path, &path.replace("{name}", "%ff")), 400, "{path}");
             }
             let parameters = operation["parameters"].as_array().unwrap();
             for parameter in parameters.iter().filter(|p| p["in"] == "query" && p["name"] != "watch" && p["name"] != "follow") {
                 let value = if parameter["name"] == "n" { "1" } else { "a.ini" };
                 let asked = format!("{path}?{}={value}", parameter["name"].as_str().unwrap()).replace("{name}", "a.ini");
                 assert_eq!(answered_as_described(&scene, &all, method, path, &asked), 200);
+            }
+            for parameter in parameters.iter().filter(|p| p["in"] == "query") {
+                let (path_of_one, name) = (path.replace("{name}", "a.ini"), parameter["name"].as_str().unwrap());
+                let twice = format!("{path_of_one}?{name}=1&{name}=1");
+                assert_eq!(answered_as_described(&scene, &all, method, path, &twice), 400, "{twice}");
+                if name == "n" {
+                    assert_eq!(answered_as_described(&scene, &all, method, path, &format!("{path_of_one}?n=abc")), 400);
+                }
             }
         }
     }
