@@ -15,6 +15,7 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use liege_core::{ROOT, Verdict};
+use liege_spec::LogTo;
 use serde::Deserialize;
 
 use super::{
@@ -54,21 +55,21 @@ pub(super) async fn log(
     if peer.uid != ROOT && !view.vassals.iter().any(|vassal| *vassal.name == *name) {
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");
     }
-    // The name may have been somebody else's when that was said.
-    if peer.uid != ROOT && !house.logs.is_of(&name, peer.uid).await {
-        return no(StatusCode::NOT_FOUND, Verdict::Unknown, "it has no log of yours");
-    }
     let follow = views::is_set(asked.follow.as_ref());
     // Before anything is held for him.
     if follow && !peer.stay() {
         return too_many();
     }
     peer.read_at_leisure();
-    let bytes = match house.logs.read(&name, lines, follow).await {
+    let of = (peer.uid != ROOT).then_some(peer.uid);
+    let bytes = match house.logs.read(&name, of, lines, follow).await {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let why = "it has no log: nothing is called so, or vassal-log sends what it says elsewhere";
-            return no(StatusCode::NOT_FOUND, Verdict::Unknown, why);
+            return no(StatusCode::NOT_FOUND, Verdict::Unknown, &nowhere(house.logs.elsewhere(&name), &name));
+        }
+        // The name may have been somebody else's when it was looked for.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return no(StatusCode::NOT_FOUND, Verdict::Unknown, "it has no log of yours");
         }
         Err(error) => return no(StatusCode::CONFLICT, Verdict::Refused, &format!("its log: {error}")),
     };
@@ -76,6 +77,15 @@ pub(super) async fn log(
         return Sse::new(events(bytes)).keep_alive(KeepAlive::default()).into_response();
     }
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(bytes)).into_response()
+}
+
+/// Where to look instead.
+fn nowhere(goes: Option<LogTo>, name: &str) -> String {
+    match goes {
+        Some(LogTo::Journal) => format!("it has no log here: what it says is in the journal: journalctl -t {name}"),
+        Some(LogTo::Inherit) => "it has no log here: what it says goes where the daemon's own output goes".to_owned(),
+        Some(LogTo::File) | None => "it has no log: nothing is called so, or vassal-log sends what it says elsewhere".to_owned(),
+    }
 }
 
 /// An event called `line` for each, without its end; and one called `broken` with the reason where it cannot be read on.

@@ -31,7 +31,12 @@ pub(super) fn make(path: &Path, owner: Option<u32>) -> io::Result<()> {
 
 /// Whether what is in it was said by a vassal of this owner's (None: root's alone).
 pub(super) fn is_of(path: &Path, owner: Option<u32>) -> bool {
-    File::open(path).is_ok_and(|directory| was_made_for(&directory, &word(owner)))
+    File::open(path).is_ok_and(|directory| is_made_for(&directory, owner))
+}
+
+/// The same of one that is open.
+pub(super) fn is_made_for(directory: &File, owner: Option<u32>) -> bool {
+    was_made_for(directory, &word(owner))
 }
 
 #[derive(PartialEq, Eq)]

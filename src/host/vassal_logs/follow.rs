@@ -1,9 +1,14 @@
 //! A log as a stream of its bytes: what there is, and, followed, what comes.
+//!
+//! A name may come to be somebody else's. His log is another one, in a directory of its own: root goes on with it, whoever else
+//! follows has heard the end of his own.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, os::fd::AsRawFd, path::PathBuf, time::Duration};
 
 use futures::{Stream, StreamExt, stream};
-use inotify::{Inotify, WatchMask};
+use inotify::{EventMask, EventStream, Inotify, WatchMask};
+use liege_plan::stamp;
+use tokio::time::sleep;
 
 use super::{disk::Disk, reader::Reader};
 
@@ -11,69 +16,194 @@ use super::{disk::Disk, reader::Reader};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So much at once.
 const PIECE: usize = 64 << 10;
+/// A directory that is put aside is followed by the next one at once, if by any.
+const LOOKS: usize = 50;
+const LOOKS_APART: Duration = Duration::from_millis(200);
 
-/// The bytes from before the last so many lines on (None: all of them). Followed, it ends only when it is dropped.
+/// Which log, and for whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Which {
+    pub(crate) directory: PathBuf,
+    /// None: for root, who may read everybody's.
+    pub(crate) of: Option<u32>,
+    pub(crate) follow: bool,
+}
+
+type Changes = EventStream<Vec<u8>>;
+
+struct Following {
+    disk: Disk,
+    which: Which,
+    reader: Reader,
+    changes: Option<Changes>,
+    /// Nothing is added to what it reads any more.
+    is_put_aside: bool,
+    is_over: bool,
+}
+
+/// The bytes from before the last so many lines on (None: all of them). Followed, it ends only when it is dropped, or with a line
+/// that says why.
 ///
 /// # Errors
-/// There is no such log; or it cannot be watched (no inotify instance is left).
+/// There is no such log of his; or it cannot be watched (no inotify instance is left).
 pub(crate) async fn bytes(
     disk: Disk,
-    directory: PathBuf,
+    which: Which,
     lines: Option<usize>,
-    follow: bool,
 ) -> io::Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>> {
-    // Watched first, so that nothing is missed between the last read and the first wait.
-    let mut changes = None;
-    if follow {
-        let inotify = Inotify::init()?;
-        let what = WatchMask::MODIFY | WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::DELETE;
-        inotify.watches().add(&directory, what)?;
-        changes = Some(inotify.into_event_stream(vec![0; 1024])?);
-    }
-    let reader = disk.ask(PATIENCE, move || Reader::before(&directory, lines)).await??;
-    Ok(stream::try_unfold((disk, reader, changes), |(disk, mut reader, mut changes)| async move {
+    let (reader, changes) = open(&disk, &which, lines).await?;
+    let following = Following { disk, which, reader, changes, is_put_aside: false, is_over: false };
+    Ok(stream::try_unfold(following, Following::next))
+}
+
+/// Watched before anything is read, so that nothing is missed between the last read and the first wait.
+async fn open(disk: &Disk, which: &Which, lines: Option<usize>) -> io::Result<(Reader, Option<Changes>)> {
+    let which = which.clone();
+    let open = move || {
+        let reader = Reader::before(&which.directory, lines)?;
+        if which.of.is_some_and(|uid| !reader.is_of(uid)) {
+            return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        }
+        let watch = || {
+            let inotify = Inotify::init()?;
+            let inside = WatchMask::MODIFY | WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::DELETE;
+            let directory = format!("/proc/self/fd/{}", reader.directory().as_raw_fd());
+            inotify.watches().add(directory, inside | WatchMask::MOVE_SELF | WatchMask::DELETE_SELF)?;
+            Ok::<_, io::Error>(inotify)
+        };
+        let inotify = which.follow.then(watch).transpose()?;
+        Ok((reader, inotify))
+    };
+    let (reader, inotify) = disk.ask(PATIENCE, open).await??;
+    let changes = inotify.map(|inotify| inotify.into_event_stream(vec![0; 1024])).transpose()?;
+    Ok((reader, changes))
+}
+
+impl Following {
+    async fn next(mut self) -> io::Result<Option<(Vec<u8>, Self)>> {
         loop {
+            if self.is_over {
+                return Ok(None);
+            }
+            let mut reader = self.reader;
             let read = move || {
                 let mut piece = vec![0; PIECE];
                 let read = reader.read(&mut piece);
                 (reader, read.map(|n| piece.truncate(n)).map(|()| piece))
             };
-            let (back, piece) = disk.ask(PATIENCE, read).await?;
-            reader = back;
-            match (piece?, &mut changes) {
-                (piece, _) if !piece.is_empty() => return Ok(Some((piece, (disk, reader, changes)))),
-                (_, None) => return Ok(None),
-                (_, Some(changes)) => {
-                    if changes.next().await.transpose()?.is_none() {
-                        return Ok(None);
+            let (back, piece) = self.disk.ask(PATIENCE, read).await?;
+            self.reader = back;
+            let mut piece = piece?;
+            if self.reader.take_gap() {
+                piece.splice(0..0, word("lines may be missing here: they were taken away before they were read"));
+            }
+            if !piece.is_empty() {
+                return Ok(Some((piece, self)));
+            }
+            match &mut self.changes {
+                None => return Ok(None),
+                Some(_) if self.is_put_aside => {
+                    if let Some(last) = self.turn_to_the_next().await? {
+                        self.is_over = true;
+                        return Ok(Some((last, self)));
                     }
                 }
+                Some(changes) => match changes.next().await.transpose()? {
+                    Some(event) => self.is_put_aside = event.mask.intersects(EventMask::MOVE_SELF | EventMask::DELETE_SELF),
+                    None => return Ok(None),
+                },
             }
         }
-    }))
+    }
+
+    /// To the directory that has the name now; else the last words.
+    async fn turn_to_the_next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        for _ in 0..LOOKS {
+            match open(&self.disk, &self.which, None).await {
+                Ok((reader, changes)) => {
+                    (self.reader, self.changes, self.is_put_aside) = (reader, changes, false);
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => sleep(LOOKS_APART).await,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(word("this log was put aside: what comes under its name is another one")))
+    }
+}
+
+/// A line of our own, as the logger writes them.
+fn word(what: &str) -> Vec<u8> {
+    format!("{} liege: {what}\n", stamp(std::time::SystemTime::now())).into_bytes()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Write};
+    use std::{fs, io::Write, path::Path, pin::Pin};
 
-    use super::*;
+    use super::{
+        super::directory::{is_of, make},
+        *,
+    };
+
+    async fn read(
+        dir: &Path,
+        lines: Option<usize>,
+        of: Option<u32>,
+        follow: bool,
+    ) -> Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>>>> {
+        let which = Which { directory: dir.to_owned(), of, follow };
+        Box::pin(bytes(Disk::new(), which, lines).await.unwrap())
+    }
+
+    async fn next(log: &mut (impl Stream<Item = io::Result<Vec<u8>>> + Unpin)) -> String {
+        String::from_utf8(log.next().await.expect("it goes on").unwrap()).unwrap()
+    }
 
     #[tokio::test]
     async fn what_is_there_and_what_comes() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("log"), "a\nb\n").unwrap();
-        let mut once = Box::pin(bytes(Disk::new(), dir.path().into(), Some(1), false).await.unwrap());
-        assert_eq!(once.next().await.unwrap().unwrap(), b"b\n");
+        let mut once = read(dir.path(), Some(1), None, false).await;
+        assert_eq!(next(&mut once).await, "b\n");
         assert!(once.next().await.is_none());
 
-        let mut followed = Box::pin(bytes(Disk::new(), dir.path().into(), Some(1), true).await.unwrap());
-        assert_eq!(followed.next().await.unwrap().unwrap(), b"b\n");
+        let mut followed = read(dir.path(), Some(1), None, true).await;
+        assert_eq!(next(&mut followed).await, "b\n");
         fs::File::options().append(true).open(dir.path().join("log")).unwrap().write_all(b"c\n").unwrap();
-        assert_eq!(followed.next().await.unwrap().unwrap(), b"c\n");
+        assert_eq!(next(&mut followed).await, "c\n");
         fs::rename(dir.path().join("log"), dir.path().join("log.1")).unwrap();
         fs::write(dir.path().join("log"), "d\n").unwrap();
-        assert_eq!(followed.next().await.unwrap().unwrap(), b"d\n");
-        assert!(bytes(Disk::new(), dir.path().join("nobody"), None, true).await.is_err());
+        assert_eq!(next(&mut followed).await, "d\n");
+        fs::remove_file(dir.path().join("log.1")).unwrap();
+        fs::remove_file(dir.path().join("log")).unwrap();
+        fs::write(dir.path().join("log"), "e\n").unwrap();
+        let told = next(&mut followed).await;
+        assert!(told.ends_with("e\n") && told.contains("Z liege: lines may be missing here"), "{told}");
+        let nobody = Which { directory: dir.path().join("nobody"), of: None, follow: true };
+        assert!(bytes(Disk::new(), nobody, None).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_comes_to_be_somebody_elses_is_followed_by_root_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shop.ini");
+        make(&path, Some(1001)).unwrap();
+        if !is_of(&path, Some(1001)) {
+            return assert!(!nix::unistd::geteuid().is_root(), "root can write attributes here");
+        }
+        fs::write(path.join("log"), "hers\n").unwrap();
+        let foreign = Which { directory: path.clone(), of: Some(1002), follow: true };
+        assert!(bytes(Disk::new(), foreign, None).await.is_err());
+        let (mut roots, mut hers) = (read(&path, None, None, true).await, read(&path, None, Some(1001), true).await);
+        assert_eq!((next(&mut roots).await, next(&mut hers).await), ("hers\n".into(), "hers\n".into()));
+        make(&path, Some(1002)).unwrap();
+        fs::write(path.join("log"), "his\n").unwrap();
+        assert_eq!(next(&mut roots).await, "his\n");
+        assert!(next(&mut hers).await.contains("Z liege: this log was put aside"));
+        assert!(hers.next().await.is_none());
+        fs::File::options().append(true).open(path.join("log")).unwrap().write_all(b"more\n").unwrap();
+        assert_eq!(next(&mut roots).await, "more\n");
     }
 }

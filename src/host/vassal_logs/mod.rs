@@ -10,11 +10,12 @@ mod follow;
 mod reader;
 
 use std::{
+    collections::HashMap,
     io::{self, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -29,6 +30,7 @@ use liege_sys::detached;
 
 use crate::file_name::file_name;
 use disk::Disk;
+use follow::Which;
 use reader::Reader;
 
 /// Where journald takes lines.
@@ -54,6 +56,8 @@ pub(crate) struct VassalLogs {
     /// For births, so that readers never take their places.
     births: Disk,
     readers: Disk,
+    /// Of each vassal whose words went to no log here at its last birth.
+    elsewhere: Mutex<HashMap<Name, LogTo>>,
     /// Somebody reads last words; on a dead disk for ever.
     reads_last_words: Arc<AtomicBool>,
 }
@@ -68,26 +72,40 @@ pub(crate) struct Wanted {
 
 impl VassalLogs {
     pub(crate) fn below(directory: &str) -> Self {
-        Self { directory: directory.into(), births: Disk::new(), readers: Disk::new(), reads_last_words: Arc::default() }
+        let (elsewhere, reads_last_words) = (Mutex::default(), Arc::default());
+        Self { directory: directory.into(), births: Disk::new(), readers: Disk::new(), elsewhere, reads_last_words }
     }
 
     /// What a vassal has said, from before the last so many lines on (None: from the beginning); followed, it does not end.
     ///
     /// # Errors
-    /// `NotFound`: it has no log.
+    /// `NotFound`: it has no log. `PermissionDenied`: none of this user's (None: of root, who may read all).
     pub(crate) async fn read(
         &self,
         vassal: &str,
+        of: Option<u32>,
         lines: Option<usize>,
         follow: bool,
     ) -> io::Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>> {
-        follow::bytes(self.readers.clone(), self.of(vassal), lines, follow).await
+        follow::bytes(self.readers.clone(), Which { directory: self.of(vassal), of, follow }, lines).await
     }
 
-    /// Whether this user's vassal has said what is in the log.
-    pub(crate) async fn is_of(&self, vassal: &str, uid: u32) -> bool {
-        let path = self.of(vassal);
-        self.readers.ask(PATIENCE, move || directory::is_of(&path, Some(uid))).await.unwrap_or(false)
+    /// Where it goes what a vassal says, as far as that is no log here.
+    pub(crate) fn elsewhere(&self, vassal: &str) -> Option<LogTo> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).get(vassal).copied()
+    }
+
+    fn goes(&self, vassal: &Name, to: LogTo) {
+        const MOST: usize = 10_000;
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        if to == LogTo::File {
+            elsewhere.remove(vassal);
+        } else {
+            if elsewhere.len() >= MOST {
+                elsewhere.clear(); // names that are long gone: only a hint is lost
+            }
+            elsewhere.insert(vassal.clone(), to);
+        }
     }
 
     /// The last few lines since a moment; none where there are none, or they cannot be read in time. Blocks so long.
@@ -115,6 +133,7 @@ impl VassalLogs {
     /// What init is given: None where the output goes where the daemon's goes, also where the log cannot be had, or not in time: its
     /// disk may be dead. That is said, and keeps nobody from starting.
     pub(crate) async fn place_in_time(self: Arc<Self>, vassal: Name, wanted: Wanted) -> Option<OwnedFd> {
+        self.goes(&vassal, wanted.to);
         let (at, place) = match wanted.to {
             LogTo::Inherit => return None,
             LogTo::File => {
@@ -132,6 +151,7 @@ impl VassalLogs {
             Ok(place) => Some(place),
             Err(error) => {
                 let why = if error.kind() == io::ErrorKind::TimedOut { "no answer".to_owned() } else { error.to_string() };
+                self.goes(&vassal, LogTo::Inherit);
                 tracing::warn!(target: "vassal", vassal = &*vassal, "its log in {at}: {why}; what it says goes where this goes");
                 None
             }
@@ -180,6 +200,20 @@ mod tests {
         for to in [LogTo::File, LogTo::Inherit] {
             assert!(place(dir.path().join("file/logs"), "a.ini", to).await.is_none());
         }
+    }
+
+    #[tokio::test]
+    async fn where_it_goes_instead_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let logs = Arc::new(VassalLogs::below(dir.path().join("file/logs").to_str().unwrap()));
+        logs.goes(&"a.ini".into(), LogTo::Journal);
+        assert_eq!(logs.elsewhere("a.ini"), Some(LogTo::Journal));
+        logs.goes(&"a.ini".into(), LogTo::File);
+        assert_eq!(logs.elsewhere("a.ini"), None);
+        let wanted = Wanted { to: LogTo::File, owner: None };
+        assert!(Arc::clone(&logs).place_in_time("a.ini".into(), wanted).await.is_none());
+        assert_eq!(logs.elsewhere("a.ini"), Some(LogTo::Inherit), "it cannot be had");
     }
 
     #[test]

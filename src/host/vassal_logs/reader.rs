@@ -1,15 +1,22 @@
 //! A log read in order, over all the files it was put aside in, and on into what is being written.
 //!
-//! Which file is which is told by device and inode: names move while one reads.
+//! Which file is which is told by device and inode: names move while one reads. So does the directory, when its name comes to be
+//! somebody else's: it is opened once, and what is read is always of the one vassal.
 
 use std::{
     fs::{File, Metadata},
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use nix::libc;
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, openat},
+    sys::stat::Mode,
+};
+
+use super::directory;
 
 /// Read backwards in pieces of this size.
 const BLOCK: usize = 64 << 10;
@@ -20,11 +27,13 @@ const MOST: u32 = 100;
 /// A place in a log.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    directory: PathBuf,
+    directory: File,
     /// None: nothing was written so far.
     file: Option<File>,
     /// A newer one is there, so nothing is added to this one any more: what is in it now is all.
     is_put_aside: bool,
+    /// What was to be read next is there no more.
+    has_gap: bool,
 }
 
 impl Reader {
@@ -33,10 +42,10 @@ impl Reader {
     /// # Errors
     /// There is no such directory, or it cannot be read.
     pub(crate) fn before(directory: &Path, lines: Option<usize>) -> io::Result<Self> {
-        directory.read_dir()?; // there, though perhaps empty
+        let directory = File::options().read(true).custom_flags(OFlag::O_DIRECTORY.bits()).open(directory)?;
         let mut missing = lines.unwrap_or(usize::MAX);
         let mut place = None;
-        for (mut file, _) in files(directory)? {
+        for (mut file, _) in files(&directory)? {
             let offset = back(&file, &mut missing)?;
             file.seek(SeekFrom::Start(offset))?;
             place = Some(file);
@@ -44,7 +53,22 @@ impl Reader {
                 break;
             }
         }
-        Ok(Self { directory: directory.to_owned(), file: place, is_put_aside: false })
+        Ok(Self { directory, file: place, is_put_aside: false, has_gap: false })
+    }
+
+    /// Whether this user's vassal has said it.
+    pub(crate) fn is_of(&self, uid: u32) -> bool {
+        directory::is_made_for(&self.directory, Some(uid))
+    }
+
+    /// The directory, wherever it may be called what by now.
+    pub(crate) fn directory(&self) -> &File {
+        &self.directory
+    }
+
+    /// Whether something is missing before what was read last; once.
+    pub(crate) fn take_gap(&mut self) -> bool {
+        std::mem::take(&mut self.has_gap)
     }
 
     /// Reads on. 0: there is nothing more now.
@@ -80,8 +104,13 @@ impl Reader {
         let next = match files.iter().position(|(_, other)| same(other, &here)) {
             Some(0) => None,
             Some(index) => Some(files.swap_remove(index - 1).0),
-            // Put aside too often meanwhile, or taken away: the newest is the next.
-            None => files.into_iter().next().map(|(file, _)| file),
+            // Put aside too often meanwhile, or taken away: the oldest of those written since is the next.
+            None => {
+                self.has_gap = true;
+                let written = |of: &Metadata| (of.mtime(), of.mtime_nsec());
+                let newer = files.iter().rposition(|(_, other)| written(other) > written(&here));
+                files.into_iter().nth(newer.unwrap_or(0)).map(|(file, _)| file)
+            }
         };
         let there_is = next.is_some();
         // Something may have been added between the last read and the moment it was put aside: read it once more first.
@@ -96,12 +125,13 @@ impl Reader {
 }
 
 /// The files, newest first.
-fn files(directory: &Path) -> io::Result<Vec<(File, Metadata)>> {
+fn files(directory: &File) -> io::Result<Vec<(File, Metadata)>> {
     let mut files: Vec<(File, Metadata)> = Vec::new();
     for number in 0..=MOST {
         let name = if number == 0 { "log".to_owned() } else { format!("log.{number}") };
         // A vassal that is root in its own user namespace could put there what it likes: no link is followed, no fifo waited for.
-        match File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(directory.join(name)) {
+        let how = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        match openat(directory, &*name, how, Mode::empty()).map(File::from) {
             Ok(file) => {
                 let this = file.metadata()?;
                 if !this.is_file() {
@@ -112,10 +142,10 @@ fn files(directory: &Path) -> io::Result<Vec<(File, Metadata)>> {
                     files.push((file, this));
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && number > 0 => break,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => break,
-            Err(error) => return Err(error),
+            Err(Errno::ENOENT) if number > 0 => break,
+            Err(Errno::ENOENT) => {}
+            Err(Errno::ELOOP) => break,
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(files)
@@ -211,9 +241,11 @@ mod tests {
         fs::write(path("log.1"), "c\n").unwrap();
         fs::write(path("log"), "d\n").unwrap();
         assert_eq!(all(&mut reader), "b\nc\nd\n");
+        assert!(!reader.take_gap());
         fs::remove_file(path("log")).unwrap();
         fs::write(path("log"), "e\n").unwrap();
         assert_eq!(all(&mut reader), "e\n", "somebody took it away");
+        assert!(reader.take_gap() && !reader.take_gap());
         fs::write(path("log"), "").unwrap();
         assert_eq!(all(&mut reader), "", "somebody emptied it");
         fs::write(path("log"), "f").unwrap();
@@ -234,6 +266,22 @@ mod tests {
         fs::write(dir.path().join("log"), "next\n").unwrap();
         assert!(reader.step().unwrap());
         assert_eq!(all(&mut reader), "late\nnext\n");
+    }
+
+    #[test]
+    fn who_is_far_behind_goes_on_with_the_oldest_there_is() {
+        let dir = log(&["a\n"]);
+        let mut reader = Reader::before(dir.path(), None).unwrap();
+        assert_eq!(all(&mut reader), "a\n");
+        let path = |name: &str| dir.path().join(name);
+        let since = fs::metadata(path("log")).unwrap().modified().unwrap();
+        fs::remove_file(path("log")).unwrap();
+        for (name, text, after) in [("log.2", "old\n", 0), ("log.1", "c\n", 1), ("log", "d\n", 2)] {
+            fs::write(path(name), text).unwrap();
+            let modified = since + std::time::Duration::from_secs(after);
+            File::options().write(true).open(path(name)).unwrap().set_modified(modified).unwrap();
+        }
+        assert_eq!((all(&mut reader), reader.take_gap()), ("c\nd\n".to_owned(), true));
     }
 
     #[test]
