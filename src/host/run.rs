@@ -114,7 +114,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     let events = Events::new();
     let logs = Arc::new(VassalLogs::below(&spec.log_dir));
     let deaths = Deaths::keep(Path::new(&spec.state_dir), Arc::clone(&logs))?;
-    let house = House { post: post.clone(), events: events.clone(), records: deaths.records(), logs: Arc::clone(&logs) };
+    let house = House::new(post.clone(), events.clone(), deaths.records(), Arc::clone(&logs));
     let control = Control::serve(Path::new(&spec.control), house)?;
     let (book, readiness) = (Arc::<Book>::default(), Arc::<Readiness>::default());
     let recent = Arc::<Recent>::default();

@@ -50,7 +50,7 @@ pub(super) async fn log(
         Some((_, Ok(lines))) => Some(lines),
         Some((_, Err(_))) => return no(StatusCode::BAD_REQUEST, Verdict::Refused, "n is a number of lines, or all"),
     };
-    let Some(view) = views::seen(&house, peer.uid, false).await else { return is_ending() };
+    let Some(view) = views::seen(&house, peer.uid).await else { return is_ending() };
     // Root also reads the log of one that is gone: nobody else can tell whose it was.
     if peer.uid != ROOT && !view.vassals.iter().any(|vassal| *vassal.name == *name) {
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");

@@ -6,11 +6,12 @@
 //!
 //! * `guest.rs`, `rooms.rs`: who comes in, how many, for how long
 //! * `routes.rs`, `asked.rs`, `openapi.rs`: the table of requests, what they say, and its description
-//! * `orders.rs`, `views.rs`, `stream.rs`, `log.rs`: what is done about them
+//! * `orders.rs`, `views.rs` (with `looks.rs`), `stream.rs`, `log.rs`: what is done about them
 
 mod asked;
 mod guest;
 mod log;
+mod looks;
 mod openapi;
 mod orders;
 mod rooms;
@@ -32,14 +33,22 @@ use tokio::net::UnixListener;
 
 use crate::{deaths::Records, events::Events, inbox::Post, server::Server, vassal_logs::VassalLogs};
 use guest::{Door, Peer};
+use looks::Looks;
 
 /// What whoever asks is answered from.
 #[derive(Clone, Debug)]
 pub(crate) struct House {
-    pub(crate) post: Post,
-    pub(crate) events: Events,
-    pub(crate) records: Records,
-    pub(crate) logs: Arc<VassalLogs>,
+    post: Post,
+    looks: Looks,
+    events: Events,
+    records: Records,
+    logs: Arc<VassalLogs>,
+}
+
+impl House {
+    pub(crate) fn new(post: Post, events: Events, records: Records, logs: Arc<VassalLogs>) -> Self {
+        Self { looks: Looks::new(post.clone(), &events), post, events, records, logs }
+    }
 }
 
 /// The served socket. Dropped, it is gone, file and thread.

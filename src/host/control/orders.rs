@@ -38,6 +38,7 @@ pub(super) async fn rescan(State(house): State<House>, ConnectInfo(peer): Connec
 
 async fn ask(house: &House, peer: &Peer, vassal: Option<&str>, asked: &str, request: Request) -> Response {
     let Some(answer) = house.post.ask(request).await else { return is_ending() };
+    house.looks.obeyed();
     let status = match answer {
         Answer::Done | Answer::Nothing(_) => StatusCode::OK,
         Answer::Refused(_) => StatusCode::CONFLICT,

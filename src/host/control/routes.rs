@@ -3,16 +3,19 @@
 //! Root sees and does all; whoever else asks sees and orders the vassals that run as his own uid, and hears of no other. Every
 //! answer that is not data is a [`Reply`]. Each connection is closed after its answer: a visit is one question.
 
+use std::time::Duration;
+
 use axum::{
     Json, Router,
-    extract::ConnectInfo,
+    extract::{ConnectInfo, Request},
     http::{HeaderValue, StatusCode, header::CONNECTION},
-    middleware::map_response,
+    middleware::{Next, from_fn, map_response},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use liege_core::{Detail, Happening, Order, Reply, Verdict, View};
+use liege_core::{Detail, Happening, Order, ROOT, Reply, Verdict, View};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use tokio::time::sleep;
 
 use super::{House, guest::Peer, log, openapi, orders, stream, views};
 
@@ -216,7 +219,18 @@ pub(super) fn router(house: House) -> Router {
             no(StatusCode::NOT_FOUND, Verdict::Unknown, "no such request; GET /v1/openapi.json lists them")
         })
         .layer(map_response(closes))
+        .layer(from_fn(paced))
         .with_state(house)
+}
+
+/// How long whoever is not root waits for any answer: nobody has the daemon work for him alone.
+const PACE: Duration = Duration::from_millis(20);
+
+async fn paced(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
+    if peer.uid != ROOT {
+        sleep(PACE).await;
+    }
+    next.run(request).await
 }
 
 /// Who could go on asking would hold his place for ever.

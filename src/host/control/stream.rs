@@ -124,7 +124,9 @@ fn snapshots(house: House, uid: u32, usage: bool) -> impl Stream<Item = Event> +
                 }
             }
             heard.mark_unchanged();
-            let view = views::seen(&house, uid, usage).await?;
+            // What woke it is to be seen.
+            let view = house.looks.fresh().await?;
+            let view = views::shown(&house, &view, uid, usage).await?;
             if sent.as_ref() != Some(&view.vassals) {
                 let event = Event::default().event("vassals").data(serde_json::to_string(&view).unwrap_or_default());
                 sent = Some(view.vassals);

@@ -1,6 +1,9 @@
 //! The snapshot, cut down to what the asker may see; and one vassal with everything.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     Json,
@@ -38,14 +41,15 @@ pub(super) async fn all(State(house): State<House>, ConnectInfo(peer): ConnectIn
     if is_set(asked.watch.as_ref()) {
         return stream::views(house, &peer, with_usage);
     }
-    match seen(&house, peer.uid, with_usage).await {
+    let Some(view) = newest(&house, peer.uid).await else { return is_ending() };
+    match shown(&house, &view, peer.uid, with_usage).await {
         Some(view) => Json(view).into_response(),
         None => is_ending(),
     }
 }
 
 pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectInfo<Peer>, Named(name): Named) -> Response {
-    let Some(mut view) = seen(&house, peer.uid, false).await else { return is_ending() };
+    let Some(mut view) = seen(&house, peer.uid).await else { return is_ending() };
     view.vassals.retain(|vassal| *vassal.name == *name);
     let unusable = view.unusable.into_iter().find(|(file, _)| **file == *name).map(|(_, mistake)| mistake);
     if view.vassals.is_empty() && unusable.is_none() {
@@ -63,27 +67,28 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
     Json(Detail { now: view.now, at, vassal, unusable, listens, deaths }).into_response()
 }
 
-/// The snapshot as this user sees it; None: the loop has ended.
-pub(super) async fn seen(house: &House, uid: u32, usage: bool) -> Option<View> {
-    let mut view = house.post.view().await?;
-    if uid != ROOT {
-        view.vassals.retain(|vassal| may(uid, vassal.owner));
-        view.unusable.clear();
-    }
-    if usage {
-        view.vassals = spawn_blocking(move || with_usage(view.vassals)).await.ok()?;
-    }
-    Some(view)
+/// The snapshot as this user sees it, without what is used; None: the loop has ended.
+pub(super) async fn seen(house: &House, uid: u32) -> Option<View> {
+    shown(house, &*newest(house, uid).await?, uid, false).await
 }
 
-/// Walks over `/proc`.
-fn with_usage(mut vassals: Vec<VassalView>) -> Vec<VassalView> {
-    let roots: Vec<i32> = vassals.iter().filter_map(|vassal| vassal.pid).collect();
-    let trees = usage::of_trees(&roots);
-    for vassal in &mut vassals {
-        vassal.usage = vassal.pid.and_then(|pid| trees.get(&pid)).copied().map(used);
+async fn newest(house: &House, uid: u32) -> Option<Arc<View>> {
+    if uid == ROOT { house.looks.fresh().await } else { house.looks.recent().await }
+}
+
+/// What this user may see of a snapshot.
+pub(super) async fn shown(house: &House, all: &View, uid: u32, usage: bool) -> Option<View> {
+    let is_root = uid == ROOT;
+    let vassals = all.vassals.iter().filter(|vassal| is_root || may(uid, vassal.owner)).cloned().collect();
+    let unusable = if is_root { all.unusable.clone() } else { Vec::new() };
+    let mut view = View { vassals, unusable, ..*all };
+    if usage && view.vassals.iter().any(|vassal| vassal.pid.is_some()) {
+        let usage = house.looks.usage(all, is_root).await?;
+        for vassal in &mut view.vassals {
+            vassal.usage = vassal.pid.and_then(|pid| usage.get(&pid)).copied().map(used);
+        }
     }
-    vassals
+    Some(view)
 }
 
 fn used(of: usage::Usage) -> Usage {

@@ -58,7 +58,7 @@ impl Scene {
         });
         let events = Events::new();
         let logs = VassalLogs::below(dir.path().join("logs").to_str().unwrap()).into();
-        let house = House { post, events: events.clone(), records: Records::below(dir.path()), logs };
+        let house = House::new(post, events.clone(), Records::below(dir.path()), logs);
         let control = Control::serve(&dir.path().join("control.sock"), house).unwrap();
         Self { control: Some(control), dir, events, asked }
     }
@@ -90,16 +90,12 @@ impl Scene {
 
 /// A house with nobody in it.
 fn house() -> House {
-    House {
-        post: inbox(1).0,
-        events: Events::new(),
-        records: Records::below(Path::new("/nonexistent")),
-        logs: VassalLogs::below("/nonexistent").into(),
-    }
+    let logs = VassalLogs::below("/nonexistent").into();
+    House::new(inbox(1).0, Events::new(), Records::below(Path::new("/nonexistent")), logs)
 }
 
 /// One of somebody's, whose init is this very process.
-fn vassal(name: &str) -> VassalView {
+pub(super) fn vassal(name: &str) -> VassalView {
     let pid = i32::try_from(std::process::id()).unwrap();
     VassalView { pid: Some(pid), owner: Some(1001), ..crate::testing::vassal(name, Phase::Running) }
 }
