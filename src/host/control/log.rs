@@ -26,6 +26,7 @@ use super::{
     stream::accepts_events,
     views,
 };
+use crate::vassal_logs::own_line;
 
 /// Lines of somebody who does not say how many.
 const LINES: usize = 100;
@@ -61,11 +62,16 @@ pub(super) async fn log(
         return too_many();
     }
     peer.read_at_leisure();
+    let elsewhere = house.logs.elsewhere(&name).and_then(|goes| place(goes, &name));
     let of = (peer.uid != ROOT).then_some(peer.uid);
     let bytes = match house.logs.read(&name, of, lines, follow).await {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return no(StatusCode::NOT_FOUND, Verdict::Unknown, &nowhere(house.logs.elsewhere(&name), &name));
+            let why = elsewhere.map_or_else(
+                || "it has no log: nothing is called so, or vassal-log sends what it says elsewhere".to_owned(),
+                |place| format!("it has no log here: what it says {place}"),
+            );
+            return no(StatusCode::NOT_FOUND, Verdict::Unknown, &why);
         }
         // The name may have been somebody else's when it was looked for.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -73,6 +79,10 @@ pub(super) async fn log(
         }
         Err(error) => return no(StatusCode::CONFLICT, Verdict::Refused, &format!("its log: {error}")),
     };
+    // What is here is from before: that is its last word, or the first where it has no last.
+    let now = elsewhere.map(|place| Ok(own_line(&format!("what it says since its last start {place}"))));
+    let (before, after) = if follow { (now, None) } else { (None, now) };
+    let bytes = stream::iter(before).chain(bytes).chain(stream::iter(after));
     if accepts_events(&headers) {
         return Sse::new(events(bytes)).keep_alive(KeepAlive::default()).into_response();
     }
@@ -80,11 +90,11 @@ pub(super) async fn log(
 }
 
 /// Where to look instead.
-fn nowhere(goes: Option<LogTo>, name: &str) -> String {
+fn place(goes: LogTo, name: &str) -> Option<String> {
     match goes {
-        Some(LogTo::Journal) => format!("it has no log here: what it says is in the journal: journalctl -t {name}"),
-        Some(LogTo::Inherit) => "it has no log here: what it says goes where the daemon's own output goes".to_owned(),
-        Some(LogTo::File) | None => "it has no log: nothing is called so, or vassal-log sends what it says elsewhere".to_owned(),
+        LogTo::Journal => Some(format!("is in the journal: journalctl -t {name}")),
+        LogTo::Inherit => Some("goes where the daemon's own output goes".to_owned()),
+        LogTo::File => None,
     }
 }
 

@@ -95,7 +95,7 @@ impl Following {
             self.reader = back;
             let mut piece = piece?;
             if self.reader.take_gap() {
-                piece.splice(0..0, word("lines may be missing here: they were taken away before they were read"));
+                piece.splice(0..0, own_line("lines may be missing here: they were taken away before they were read"));
             }
             if !piece.is_empty() {
                 return Ok(Some((piece, self)));
@@ -129,12 +129,12 @@ impl Following {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Some(word("this log was put aside: what comes under its name is another one")))
+        Ok(Some(own_line("this log was put aside: what comes under its name is another one")))
     }
 }
 
 /// A line of our own, as the logger writes them.
-fn word(what: &str) -> Vec<u8> {
+pub(crate) fn own_line(what: &str) -> Vec<u8> {
     format!("{} liege: {what}\n", stamp(std::time::SystemTime::now())).into_bytes()
 }
 

@@ -31,6 +31,7 @@ use liege_sys::detached;
 use crate::file_name::file_name;
 use disk::Disk;
 use follow::Which;
+pub(crate) use follow::own_line;
 use reader::Reader;
 
 /// Where journald takes lines.
@@ -95,7 +96,8 @@ impl VassalLogs {
         self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).get(vassal).copied()
     }
 
-    fn goes(&self, vassal: &Name, to: LogTo) {
+    /// At its birth it is known where.
+    pub(crate) fn goes(&self, vassal: &Name, to: LogTo) {
         const MOST: usize = 10_000;
         let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
         if to == LogTo::File {

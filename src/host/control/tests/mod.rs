@@ -7,7 +7,7 @@ use std::{
     io::{Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -25,6 +25,7 @@ use crate::{
 struct Scene {
     dir: tempfile::TempDir,
     events: Events,
+    logs: Arc<VassalLogs>,
     control: Option<Control>,
     /// What the loop was asked.
     asked: mpsc::Receiver<Request>,
@@ -57,10 +58,10 @@ impl Scene {
             }
         });
         let events = Events::new();
-        let logs = VassalLogs::below(dir.path().join("logs").to_str().unwrap()).into();
-        let house = House::new(post, events.clone(), Records::below(dir.path()), logs);
+        let logs = Arc::new(VassalLogs::below(dir.path().join("logs").to_str().unwrap()));
+        let house = House::new(post, events.clone(), Records::below(dir.path()), Arc::clone(&logs));
         let control = Control::serve(&dir.path().join("control.sock"), house).unwrap();
-        Self { control: Some(control), dir, events, asked }
+        Self { control: Some(control), dir, events, logs, asked }
     }
 
     fn write_log(&self, vassal: &str, text: &str) {

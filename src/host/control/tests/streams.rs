@@ -83,6 +83,22 @@ fn a_log_waits_for_its_reader() {
 }
 
 #[test]
+fn a_log_says_where_it_goes_on() {
+    let scene = Scene::of(View { vassals: vec![vassal("a.ini")], ..View::default() });
+    scene.logs.goes(&"a.ini".into(), liege_spec::LogTo::Journal);
+    let answer = scene.ask("GET /v1/vassals/a.ini/log");
+    assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("is in the journal: journalctl -t a.ini"), "{answer}");
+    scene.write_log("a.ini", "from before\n");
+    let answer = scene.ask("GET /v1/vassals/a.ini/log");
+    let (before, now) = answer.split_once("from before").unwrap();
+    assert!(before.starts_with("HTTP/1.1 200 ") && now.contains("its last start is in the journal"), "{answer}");
+    let mut told = lines(scene.begin("GET /v1/vassals/a.ini/log?follow"));
+    assert!(told.any(|line| line.contains("its last start is in the journal")) && told.any(|line| line == "from before"));
+    scene.logs.goes(&"a.ini".into(), liege_spec::LogTo::File);
+    assert!(!scene.ask("GET /v1/vassals/a.ini/log").contains("journal"));
+}
+
+#[test]
 fn a_log_is_told_from_its_last_lines_on() {
     let scene = Scene::of(View { vassals: vec![vassal("a.ini")], ..View::default() });
     assert!(scene.ask("GET /v1/vassals/a.ini/log").starts_with("HTTP/1.1 404 "), "it has none");
