@@ -28,6 +28,63 @@ fn names(view: &serde_json::Value) -> Vec<String> {
     vassals.iter().filter_map(|vassal| Some(vassal["name"].as_str()?.to_owned())).collect()
 }
 
+/// A name that is used again by somebody else's file begins anew for him; root still knows it all.
+#[test]
+fn the_next_owner_of_a_name_hears_nothing_of_the_former_one() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let of = |user: &str, command: &str| {
+            emperor.write("own.ini", &format!("[vassal]\nuid = {user}\ngid = {user}\ncommand = {command}\n"));
+        };
+        of("www-data", "sh -c 'echo SECRET; exit 3'");
+        let asked = |user: &str| curl(&emperor, user, "GET", "/v1/vassals/own.ini");
+        let has_it = |said: &serde_json::Value| said.to_string().contains("SECRET");
+        wait_until("the last words in the record", SHORT, || has_it(&asked("root").1["deaths"]));
+        assert!(has_it(&asked("www-data").1["deaths"]), "his own he may read");
+
+        of("daemon", "/bin/sleep 100000");
+        wait_until("the new owner's to run", SHORT, || asked("daemon").1["vassal"]["phase"] == "running");
+        let (_, detail) = asked("daemon");
+        assert_eq!(detail["deaths"], serde_json::json!([]), "{detail}");
+        let vassal = &detail["vassal"];
+        assert!(vassal["last_cause"].is_null() && vassal["last_end"].is_null(), "{vassal}");
+        assert_eq!(vassal["restarts"], serde_json::json!([]));
+        assert_eq!(asked("www-data").0, 404, "it is his no more");
+        assert!(has_it(&asked("root").1["deaths"]));
+
+        let events = |user| curl(&emperor, user, "GET", "/v1/events?vassal=own.ini").1.as_array().cloned().unwrap_or_default();
+        let kinds = |user| events(user).iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        assert_eq!(kinds("daemon").iter().find(|kind| *kind == "ended"), None, "{:?}", events("daemon"));
+        assert!(kinds("www-data").contains(&"ended".to_owned()), "{:?}", events("www-data"));
+    });
+}
+
+/// The file goes to somebody else while the former owner's life still ends.
+#[test]
+fn the_end_of_a_life_is_told_to_whose_it_was() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let of = |user: &str, command: &str| {
+            emperor.write("own.ini", &format!("[vassal]\nuid = {user}\ngid = {user}\ncommand = {command}\n"));
+        };
+        of("www-data", "/bin/sleep 100000");
+        emperor.wait_log_from(0, &["own.ini", "started"]);
+        let mark = emperor.mark();
+        of("daemon", "/bin/sleep 200000");
+        emperor.wait_log_from(mark, &["own.ini", "started"]);
+        let kinds = |user| {
+            let events = curl(&emperor, user, "GET", "/v1/events?vassal=own.ini").1.as_array().cloned().unwrap_or_default();
+            events.iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let (former, next) = (kinds("www-data"), kinds("daemon"));
+        assert!(former.ends_with(&["stopping".to_owned(), "ended".to_owned()]), "{former:?}");
+        assert_eq!(next.iter().find(|kind| matches!(kind.as_str(), "stopping" | "ended" | "rebuilding")), None, "{next:?}");
+        let causes = |user| curl(&emperor, user, "GET", "/v1/vassals/own.ini").1["deaths"].as_array().map(Vec::len);
+        wait_until("the end in root's records", SHORT, || causes("root") == Some(1));
+        assert_eq!(causes("daemon"), Some(0));
+    });
+}
+
 #[test]
 fn a_user_sees_and_orders_his_own_vassals_only() {
     story(|host| {

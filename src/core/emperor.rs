@@ -288,10 +288,10 @@ impl Emperor {
         }
     }
 
-    /// Whose vassal this is, where there is one: the uid it runs as, or root's alone.
+    /// Who may hear of this beside root, where it is about a vassal that is there; None within: nobody.
     #[must_use]
-    pub fn owner(&self, name: &Name) -> Option<Option<u32>> {
-        self.vassals.get(name).map(Vassal::owner)
+    pub fn audience(&self, note: &Note) -> Option<Option<u32>> {
+        note.owner().or_else(|| Some(self.vassals.get(note.vassal()?)?.audience(note)))
     }
 
     fn add(

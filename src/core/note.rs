@@ -56,8 +56,15 @@ pub enum Note {
     Storm { vassal: Name, layer: String, failed: usize },
     /// That one does well.
     StormOver { vassal: Name, layer: String, lasted: Duration, held: usize },
-    /// Its life ended.
-    Ended { vassal: Name, cause: Cause, lived: Duration, again_in: Option<Duration> },
+    /// Its life ended, and whose it was: the vassal may be somebody else's by now.
+    Ended {
+        vassal: Name,
+        cause: Cause,
+        lived: Duration,
+        again_in: Option<Duration>,
+        #[serde(default)]
+        owner: Option<u32>,
+    },
     /// It was asked to stay away until it is started again.
     Suspended { vassal: Name },
     /// Nothing of it is left.
@@ -260,6 +267,13 @@ impl Note {
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => None,
         }
+    }
+}
+
+impl Note {
+    /// Whose life it is about, where the note itself knows; None within: root's alone.
+    pub(crate) fn owner(&self) -> Option<Option<u32>> {
+        if let Self::Ended { owner, .. } = self { Some(*owner) } else { None }
     }
 }
 

@@ -87,6 +87,9 @@ pub struct Death {
     pub detail: Cause,
     /// Seconds.
     pub lived: f64,
+    /// Whose life it was, beside root; null: root's alone.
+    #[serde(default)]
+    pub owner: Option<u32>,
     /// Seconds until it is tried again; null: it is not wanted any more.
     pub again_in: Option<f64>,
     /// The last lines of its log, as far as they are of this life; none where its output goes elsewhere.

@@ -149,6 +149,7 @@ mod tests {
             detail: Cause::HookFailed { what: what.clone() },
             what,
             lived: 75.0,
+            owner: None,
             again_in: Some(4.0),
             last_lines: vec!["no such file: shop.zip".into()],
         };

@@ -20,7 +20,7 @@ use std::{
 };
 
 use anyhow::Context;
-use liege_core::{Death, Name, Note};
+use liege_core::{Death, Name, Note, may};
 
 use crate::{file_name::file_name, vassal_logs::VassalLogs};
 
@@ -64,9 +64,13 @@ impl Records {
         Self(state_dir.join("deaths"))
     }
 
-    /// The last ends of a vassal, the newest last; none where none are known. Reads a file.
-    pub(crate) fn of(&self, vassal: &str) -> Vec<Death> {
-        read(&file_of(&self.0, vassal))
+    /// The last ends of a vassal, as far as this user may see them, the newest last; none where none are known. Reads a file.
+    ///
+    /// Of an earlier owner's lives the present one hears nothing: a name may be used again by somebody else's file.
+    pub(crate) fn of(&self, vassal: &str, by: u32) -> Vec<Death> {
+        let mut deaths = read(&file_of(&self.0, vassal));
+        deaths.retain(|death| may(by, death.owner));
+        deaths
     }
 }
 
@@ -115,7 +119,7 @@ impl Deaths {
                 self.ending = true;
                 return;
             }
-            Note::Ended { vassal, cause, lived, again_in } => Request::Add(
+            Note::Ended { vassal, cause, lived, again_in, owner } => Request::Add(
                 vassal.clone(),
                 Box::new(Death {
                     at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
@@ -123,6 +127,7 @@ impl Deaths {
                     what: cause.to_string(),
                     detail: cause.clone(),
                     lived: lived.as_secs_f64(),
+                    owner: *owner,
                     again_in: again_in.as_ref().map(Duration::as_secs_f64),
                     last_lines: Vec::new(), // whoever writes it may wait for a disk
                 }),
@@ -167,7 +172,7 @@ fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, missed:
         let (vassal, answer) = match &mut request {
             Request::Add(vassal, death) => {
                 let born = UNIX_EPOCH + Duration::from_secs_f64((death.at - death.lived).max(0.0));
-                death.last_lines = logs.last_lines(vassal, born);
+                death.last_lines = logs.last_lines(vassal, death.owner, born);
                 (&*vassal, add(&file_of(dir, vassal), death))
             }
             Request::Forget(vassal) => (&*vassal, forget(&file_of(dir, vassal))),
@@ -236,7 +241,7 @@ fn file_of(dir: &Path, vassal: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use liege_core::Cause;
+    use liege_core::{Cause, ROOT};
 
     use super::*;
 
@@ -246,12 +251,13 @@ mod tests {
             cause: Cause::Exit { code },
             lived: Duration::from_millis(1500),
             again_in: Some(Duration::ZERO),
+            owner: Some(1001),
         }
     }
 
     fn recorded(dir: &Path) -> Vec<Death> {
         assert!(dir.join("deaths/a%2fb.ini.json").exists());
-        Records::below(dir).of("a/b.ini")
+        Records::below(dir).of("a/b.ini", ROOT)
     }
 
     /// A life of a daemon: what it heard, then its end.
@@ -285,6 +291,31 @@ mod tests {
             (4..20).map(|code| Cause::Exit { code }).collect::<Vec<_>>()
         );
         assert_eq!((kept[0].cause.as_str(), kept[0].lived), ("exit", 1.5));
+    }
+
+    #[test]
+    fn a_name_that_is_used_again_tells_its_new_owner_nothing_of_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut later = ended(2);
+        if let Note::Ended { owner, .. } = &mut later {
+            *owner = Some(1002);
+        }
+        daemon(dir.path(), [added(), ended(1), later, shutting_down()]);
+        let records = Records::below(dir.path());
+        let seen = |by| records.of("a/b.ini", by).iter().map(|death| death.what.clone()).collect::<Vec<_>>();
+        let [hers, his] = ["the app exited with status 1", "the app exited with status 2"];
+        assert_eq!((seen(1001), seen(1002)), (vec![hers.to_owned()], vec![his.to_owned()]));
+        assert_eq!(seen(ROOT), [hers, his]);
+    }
+
+    #[test]
+    fn a_record_that_does_not_tell_whose_it_is_is_roots() {
+        let dir = tempfile::tempdir().unwrap();
+        daemon(dir.path(), [added(), ended(1), shutting_down()]);
+        let file = dir.path().join("deaths/a%2fb.ini.json");
+        fs::write(&file, fs::read_to_string(&file).unwrap().replace("\"owner\": 1001,", "")).unwrap();
+        let records = Records::below(dir.path());
+        assert_eq!((records.of("a/b.ini", ROOT).len(), records.of("a/b.ini", 1001).len()), (1, 0));
     }
 
     #[test]
@@ -345,7 +376,8 @@ mod tests {
     #[test]
     fn a_name_no_file_can_have_costs_nothing_but_its_record() {
         let dir = tempfile::tempdir().unwrap();
-        let long = Note::Ended { vassal: "x".repeat(300).into(), cause: Cause::Requested, lived: Duration::ZERO, again_in: None };
+        let name = "x".repeat(300).into();
+        let long = Note::Ended { vassal: name, cause: Cause::Requested, lived: Duration::ZERO, again_in: None, owner: None };
         daemon(dir.path(), [added(), long, ended(1), shutting_down()]);
         assert_eq!(recorded(dir.path()).len(), 1);
     }

@@ -161,7 +161,7 @@ impl Loop {
             Action::Note(note) => {
                 notes::tell(&note);
                 self.deaths.hear(&note);
-                self.events.hear(&note, |name| self.core.owner(name));
+                self.events.hear(&note, |_| self.core.audience(&note));
                 self.book.hear(now, &note, note.vassal().is_some_and(|vassal| self.core.is_ready(vassal)));
             }
             Action::Quit => return ControlFlow::Break(()),

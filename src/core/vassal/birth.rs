@@ -15,8 +15,8 @@ impl Vassal {
         self.enter(Phase::Spawning, cx);
         let jail = self.wish.as_ref().map(|wish| &wish.fresh.jail);
         let (cgroups, log_to) = jail.map(|jail| (jail.cgroups.clone(), jail.log_to)).unwrap_or_default();
-        self.life = Some(Life::new(birth, cgroups.clone(), log_to, cx.now));
         let (vassal, namespaces, owner) = (self.name.clone(), cx.settings.namespaces, self.owner());
+        self.life = Some(Life::new(birth, cgroups.clone(), log_to, owner, cx.now));
         cx.act(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner });
     }
 
@@ -29,7 +29,7 @@ impl Vassal {
             Phase::Spawning => match self.wish.clone() {
                 None => self.kill(Cause::Vanished, cx),
                 Some(_) if self.stopped => self.kill(Cause::Requested, cx),
-                // It was born into other groups, or with another log, than are wished for by now; nothing else is decided so early.
+                // It was born into other groups, with another log or for somebody else than is wished for by now; nothing else is decided so early.
                 Some(config) if self.life.as_ref().is_some_and(|life| !life.was_born_for(&config.fresh.jail)) => {
                     self.kill(Cause::ConfigChanged, cx);
                 }

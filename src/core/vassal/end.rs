@@ -3,7 +3,7 @@
 use liege_plan::Exit;
 use liege_spec::VassalConfig;
 
-use super::{Phase, Vassal};
+use super::{Past, Phase, Vassal};
 use crate::{
     Action, Cause, Note,
     emperor::Context,
@@ -67,7 +67,9 @@ impl Vassal {
 
     /// Who of an earlier life is still there; it holds up nothing.
     pub(crate) fn left_behind(&mut self, found: Vec<String>) {
-        self.left_behind = found;
+        let (before, owner) = &self.left_behind;
+        let owner = if before.is_empty() || *owner == self.past.owner { self.past.owner } else { None };
+        self.left_behind = (found, owner);
     }
 
     /// The life is over: everything of it is released, then the wish decides.
@@ -77,8 +79,11 @@ impl Vassal {
         self.give_slot_back(cx);
         cx.act(Action::Release { vassal: self.name.clone(), birth: life.birth });
         let cause = life.cause.unwrap_or(Cause::Requested);
-        *self.ends.entry(cause.word()).or_default() += 1;
-        (self.last_cause, self.last_end) = (Some(cause.to_string()), Some(cx.now));
+        if self.past.owner != life.owner {
+            self.past = Past { owner: life.owner, ..Past::default() };
+        }
+        *self.past.ends.entry(cause.word()).or_default() += 1;
+        (self.past.last_cause, self.past.last_end) = (Some(cause.to_string()), Some(cx.now));
         let lived = cx.now - life.began;
 
         let again_in = match &self.wish {
@@ -97,7 +102,7 @@ impl Vassal {
             }
         };
         let held = again_in.is_some() && cause.is_failure() && self.is_held(life.running.as_deref(), &cause, cx);
-        cx.note(Note::Ended { vassal: self.name.clone(), cause, lived, again_in });
+        cx.note(Note::Ended { vassal: self.name.clone(), cause, lived, again_in, owner: life.owner });
         match again_in {
             // Until the canary is well, or for so long.
             Some(delay) if held => self.wait(delay.max(LONGEST_HOLD), cx),

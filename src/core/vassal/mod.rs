@@ -80,12 +80,21 @@ pub(crate) struct Vassal {
     slot: bool,
     pub(crate) timers: Timers,
     backoff: Backoff,
+    past: Past,
+    config_error: Option<String>,
+    /// Who of earlier lives survives SIGKILL, and whose these lives were: root's alone, where they were not all of one.
+    left_behind: (Vec<String>, Option<u32>),
+}
+
+/// What is told of the lives that are over. A name may be used again by somebody else's file: then it begins anew, because it is
+/// nothing to him.
+#[derive(Debug, Default)]
+struct Past {
+    /// Whose these lives were.
+    owner: Option<u32>,
     ends: BTreeMap<&'static str, u64>,
     last_cause: Option<String>,
     last_end: Option<Time>,
-    config_error: Option<String>,
-    /// Who of earlier lives survives SIGKILL.
-    left_behind: Vec<String>,
 }
 
 /// One life: from a clone's request to its reaping.
@@ -94,9 +103,10 @@ struct Life {
     birth: u64,
     /// Known once the clone lives.
     pid: Option<i32>,
-    /// The control groups it was born into, and where its output goes.
+    /// The control groups it was born into, where its output goes, and for whom.
     cgroups: Cgroups,
     log_to: LogTo,
+    owner: Option<u32>,
     /// What was compiled into the plan, or into the last reload.
     running: Option<Arc<VassalConfig>>,
     /// Where the steps of the walk under way come from.
@@ -150,15 +160,16 @@ struct Before {
 impl Life {
     /// Whether what only a birth can give is what this jail wants.
     fn was_born_for(&self, jail: &Jail) -> bool {
-        self.cgroups == jail.cgroups && self.log_to == jail.log_to
+        self.cgroups == jail.cgroups && self.log_to == jail.log_to && self.owner == owner_of(jail)
     }
 
-    fn new(birth: u64, cgroups: Cgroups, log_to: LogTo, began: Time) -> Self {
+    fn new(birth: u64, cgroups: Cgroups, log_to: LogTo, owner: Option<u32>, began: Time) -> Self {
         Self {
             birth,
             pid: None,
             cgroups,
             log_to,
+            owner,
             running: None,
             sources: Vec::new(),
             at_exit_sources: Vec::new(),
@@ -201,11 +212,9 @@ impl Vassal {
             slot: false,
             timers: Timers::default(),
             backoff: Backoff::new(cx.settings.throttle, cx.settings.max_throttle),
-            ends: BTreeMap::new(),
-            last_cause: None,
-            last_end: None,
+            past: Past::default(),
             config_error: None,
-            left_behind: Vec::new(),
+            left_behind: (Vec::new(), None),
             name,
         };
         cx.note(Note::Added { vassal: vassal.name.clone() });
@@ -232,27 +241,39 @@ impl Vassal {
         self.life.as_ref().is_some_and(|life| life.ready)
     }
 
-    /// The uid it runs as, as far as its file tells: he may see and order it. A name that only its own root knows is nobody's.
+    /// The uid it shall run as: he may order it.
     pub(crate) fn owner(&self) -> Option<u32> {
-        let jail = &self.wish.as_ref().or_else(|| self.running())?.fresh.jail;
-        match (&jail.identity, &jail.names) {
-            (Some(identity), _) => Some(identity.value.uid),
-            (None, Some(names)) => match names.value.user {
-                Account::Number(uid) => Some(uid),
-                Account::Name(_) => None,
-            },
-            (None, None) => None,
+        match &self.wish {
+            Some(wish) => owner_of(&wish.fresh.jail),
+            None => self.life.as_ref().and_then(|life| life.owner),
+        }
+    }
+
+    /// Whose is what there is to see: the life's, while there is one, whoever is the next.
+    pub(crate) fn seen_by(&self) -> Option<u32> {
+        self.life.as_ref().map_or_else(|| self.owner(), |life| life.owner)
+    }
+
+    /// Who may hear of this beside root.
+    pub(crate) fn audience(&self, note: &Note) -> Option<u32> {
+        match note {
+            // Quotes the file that comes, while the life is of the one that goes.
+            Note::Rebuilding { .. } if self.owner() != self.seen_by() => None,
+            // They are of a life that is over.
+            Note::LeftBehind { .. } if self.left_behind.1 != self.seen_by() => None,
+            note => note.owner().unwrap_or_else(|| self.seen_by()),
         }
     }
 
     pub(crate) fn view(&self) -> VassalView {
         let life = self.life.as_ref();
+        let past = Some(&self.past).filter(|past| past.owner == self.seen_by());
         VassalView {
             name: self.name.clone(),
             phase: self.phase,
             pid: life.and_then(|l| l.pid),
             since: self.since,
-            owner: self.owner(),
+            owner: self.seen_by(),
             app_pid: life.filter(|_| self.phase == Phase::Running).and_then(|l| l.app_pid),
             up_since: life.filter(|l| l.has_run && matches!(self.phase, Phase::Running | Phase::Reloading)).map(|l| l.runs_since),
             ready: life.is_some_and(|l| l.ready),
@@ -260,13 +281,21 @@ impl Vassal {
             loyal: life.is_some_and(|l| l.loyal),
             usage: None,
             mounts: life.map(|l| l.mounts.clone()).unwrap_or_default(),
-            leftovers: life.iter().flat_map(|l| &l.leftovers).chain(&self.left_behind).cloned().collect(),
-            restarts: self.ends.iter().map(|(word, n)| ((*word).to_owned(), *n)).collect(),
+            leftovers: life.iter().flat_map(|l| l.leftovers.iter().cloned()).chain(self.survivors()).collect(),
+            restarts: past.iter().flat_map(|past| &past.ends).map(|(word, n)| ((*word).to_owned(), *n)).collect(),
             failures: self.backoff.failures(),
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),
-            last_cause: self.last_cause.clone(),
-            last_end: self.last_end,
+            last_cause: past.and_then(|past| past.last_cause.clone()),
+            last_end: past.and_then(|past| past.last_end),
             config_error: self.config_error.clone().or_else(|| life.and_then(|l| l.kept.clone())),
+        }
+    }
+
+    /// By name to their owner; another one is only told that they are there.
+    fn survivors(&self) -> Vec<String> {
+        match &self.left_behind {
+            (found, owner) if found.is_empty() || *owner == self.seen_by() => found.clone(),
+            (found, _) => vec![format!("{} of a former owner's processes", found.len())],
         }
     }
 
@@ -394,6 +423,18 @@ impl Vassal {
             Some(origin) => format!("{what} ({})", place(origin)),
             None => what,
         }
+    }
+}
+
+/// The uid a jail is for, as far as its file tells. A name that only its own root knows is nobody's.
+fn owner_of(jail: &Jail) -> Option<u32> {
+    match (&jail.identity, &jail.names) {
+        (Some(identity), _) => Some(identity.value.uid),
+        (None, Some(names)) => match names.value.user {
+            Account::Number(uid) => Some(uid),
+            Account::Name(_) => None,
+        },
+        (None, None) => None,
     }
 }
 

@@ -55,12 +55,12 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
     if view.vassals.is_empty() && unusable.is_none() {
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");
     }
-    let records = house.records.clone();
+    let (records, uid) = (house.records.clone(), peer.uid);
     let gathered = spawn_blocking(move || {
         let vassal =
             view.vassals.pop().map(|vassal| VassalView { usage: vassal.pid.and_then(usage::of_tree).map(used), ..vassal });
         let listens = vassal.as_ref().and_then(|vassal| vassal.pid).map(sockets::listening).unwrap_or_default();
-        (vassal, listens, records.of(&name))
+        (vassal, listens, records.of(&name, uid))
     });
     let Ok((vassal, listens, deaths)) = gathered.await else { return is_ending() };
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();

@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn ended(cause: Cause) -> Note {
-        Note::Ended { vassal: "a.ini".into(), cause, lived: Duration::ZERO, again_in: None }
+        Note::Ended { vassal: "a.ini".into(), cause, lived: Duration::ZERO, again_in: None, owner: None }
     }
 
     fn started() -> Note {

@@ -123,7 +123,7 @@ fn live_through_everything(book: &Book) {
     hear(Note::Mount { vassal: vassal(), path: "/app".into(), state: "dead".into(), detail: String::new() }, true);
     hear(Note::Destroying { vassal: vassal(), why: dead() }, false);
     hear(Note::HeldUp { vassal: vassal(), found: Vec::new() }, false);
-    hear(Note::Ended { vassal: vassal(), cause: dead(), lived: took, again_in: Some(took) }, false);
+    hear(Note::Ended { vassal: vassal(), cause: dead(), lived: took, again_in: Some(took), owner: None }, false);
     hear(Note::Storm { vassal: vassal(), layer: "/".into(), failed: 5 }, false);
     hear(Note::Started { vassal: vassal(), pid: 2, took }, false);
     hear(Note::Ready { vassal: vassal(), took }, true);

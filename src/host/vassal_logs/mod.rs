@@ -110,15 +110,20 @@ impl VassalLogs {
         }
     }
 
-    /// The last few lines since a moment; none where there are none, or they cannot be read in time. Blocks so long.
-    pub(crate) fn last_lines(&self, vassal: &str, since: SystemTime) -> Vec<String> {
+    /// The last few lines since a moment; none where there are none, or they cannot be read in time. Blocks so long. None either where
+    /// the log is somebody else's by now: the name may have been used again at once.
+    pub(crate) fn last_lines(&self, vassal: &str, owner: Option<u32>, since: SystemTime) -> Vec<String> {
         if self.reads_last_words.swap(true, Ordering::AcqRel) {
             return Vec::new();
         }
         let (path, busy) = (self.of(vassal), Arc::clone(&self.reads_last_words));
         let (tell, told) = mpsc::channel();
         let reader = std::thread::Builder::new().name("last-words".into()).stack_size(128 << 10).spawn(move || {
-            let lines = last_lines(&path, since);
+            // What root alone may ask for may be anybody's.
+            let is_his = || owner.is_none() || directory::is_of(&path, owner);
+            // It may be put aside while it is read.
+            let lines =
+                Some(&path).filter(|_| is_his()).map(|path| last_lines(path, since)).filter(|_| is_his()).unwrap_or_default();
             busy.store(false, Ordering::Release);
             tell.send(lines).ok();
         });
@@ -223,12 +228,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let logs = VassalLogs::below(dir.path().to_str().unwrap());
         let since = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
-        assert!(logs.last_lines("a.ini", since).is_empty());
+        assert!(logs.last_lines("a.ini", None, since).is_empty());
         std::fs::create_dir(dir.path().join("a.ini")).unwrap();
         let former = "2023-11-14T22:13:19.999Z app: former\n";
         let own: Vec<String> = (0..3).map(|n| format!("2023-11-14T22:13:2{n}.000Z app: own")).collect();
         std::fs::write(dir.path().join("a.ini/log"), format!("{former}{}\n", own.join("\n"))).unwrap();
-        assert_eq!(logs.last_lines("a.ini", since), own);
+        assert_eq!(logs.last_lines("a.ini", None, since), own);
+        assert!(logs.last_lines("a.ini", Some(1001), since).is_empty(), "whose it is nobody knows");
     }
 
     #[tokio::test]

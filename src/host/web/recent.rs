@@ -79,7 +79,7 @@ impl Recent {
                 of.checks.retain(|path, _| checks.iter().any(|check| check.path == *path));
                 checks.iter().for_each(|check| _ = of.checks.entry(check.path.clone()).or_default());
             }
-            Action::Note(Note::Ended { vassal, cause, lived, again_in }) => {
+            Action::Note(Note::Ended { vassal, cause, lived, again_in, owner: _ }) => {
                 let end = End {
                     at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
                     vassal: vassal.clone(),
@@ -154,7 +154,8 @@ mod tests {
     use super::*;
 
     fn ended(vassal: &str, cause: Cause) -> Action {
-        Action::Note(Note::Ended { vassal: vassal.into(), cause, lived: Duration::from_secs(2), again_in: Some(Duration::ZERO) })
+        let (vassal, lived, again_in) = (vassal.into(), Duration::from_secs(2), Some(Duration::ZERO));
+        Action::Note(Note::Ended { vassal, cause, lived, again_in, owner: None })
     }
 
     fn watch(paths: &[&str]) -> Action {

@@ -96,6 +96,7 @@ fn every_described_request_is_answered_as_described() {
         what: "gone".into(),
         detail: liege_core::Cause::MountpointGone { path: "/app".into(), what: "x".into() },
         lived: 2.0,
+        owner: None,
         again_in: None,
         last_lines: vec!["2026-11-22T03:04:05.678Z app: oh".into()],
     };
