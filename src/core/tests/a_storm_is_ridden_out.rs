@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use liege_core::{Action, Emperor, Event, Health, Mounted, Name, Note, Phase, Probed, Time};
 use liege_plan::{Exit, FromInit};
+use liege_spec::VassalConfig;
 
 /// A daemon whose births succeed at once.
 struct Daemon {
@@ -19,12 +20,16 @@ struct Daemon {
 
 impl Daemon {
     fn with_running(count: u8) -> Self {
+        Self::with(count, &specs::config(0, 0))
+    }
+
+    fn with(count: u8, config: &VassalConfig) -> Self {
         let mut spec = specs::emperor();
         spec.max_starts = Some(100);
         let emperor = Emperor::new(&spec, 2, specs::LIMITS);
         let mut daemon = Self { emperor, now: Time(0), births: BTreeMap::new(), notes: Vec::new() };
         for vassal in 0..count {
-            let config = specs::config(0, 0).into();
+            let config = config.clone().into();
             daemon.feed(Event::Config { vassal: specs::name(vassal), config, directory: "/v".into(), touched: true });
         }
         daemon
@@ -47,11 +52,20 @@ impl Daemon {
     }
 
     fn probed(&mut self, vassal: u8, health: Health) {
+        self.probed_at("/app", vassal, health);
+    }
+
+    fn probed_at(&mut self, path: &str, vassal: u8, health: Health) {
         let vassal = specs::name(vassal);
         let probed =
             Probed { mount: Some(Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false }), ..Probed::of(health) };
         let birth = self.births[&vassal];
-        self.feed(Event::Probed { vassal, birth, path: "/app".into(), probed });
+        self.feed(Event::Probed { vassal, birth, path: path.into(), probed });
+    }
+
+    fn passes(&mut self, span: Duration) {
+        self.now = self.now + span;
+        self.feed(Event::Deadline);
     }
 
     fn phases(&self) -> Vec<Phase> {
@@ -89,4 +103,58 @@ fn nobody_is_held_for_ever() {
     daemon.now = daemon.now + Duration::from_secs(60);
     daemon.feed(Event::Deadline);
     assert_eq!(daemon.phases()[5], Phase::Running);
+}
+
+/// The run lasts longer than it must to count as settled; the hang is not known yet.
+#[test]
+fn a_canary_whose_mount_has_never_answered_is_not_well() {
+    let mut daemon = Daemon::with(8, &specs::config(0, 1));
+    for vassal in 0..8 {
+        daemon.probed(vassal, Health::Dead { errno: 107 });
+    }
+    daemon.passes(Duration::from_secs(2));
+    assert_eq!(daemon.phases()[5..], [Phase::Waiting; 3]);
+    daemon.probed(4, Health::Hung);
+    daemon.passes(Duration::from_secs(2));
+    assert_eq!(daemon.phases()[5..], [Phase::Waiting; 3]);
+    daemon.probed(4, Health::Healthy);
+    assert_eq!(daemon.phases(), [Phase::Running; 8]);
+}
+
+#[test]
+fn a_canary_is_well_when_all_of_its_mounts_are() {
+    let mut config = specs::config(0, 1);
+    let mut own = config.fresh.checks[0].clone();
+    own.path.value = "/own".into();
+    config.fresh.checks.push(own);
+    let mut daemon = Daemon::with(8, &config);
+    for vassal in 0..8 {
+        daemon.probed(vassal, Health::Dead { errno: 107 });
+    }
+    daemon.probed_at("/own", 4, Health::Healthy);
+    daemon.passes(Duration::from_secs(2));
+    assert_eq!(daemon.phases()[5..], [Phase::Waiting; 3], "the one that was lost has not answered");
+    daemon.probed(4, Health::Healthy);
+    assert_eq!(daemon.phases(), [Phase::Running; 8]);
+}
+
+/// Nor does one alone start for ever at once.
+#[test]
+fn a_mount_that_hangs_from_the_start_slows_its_vassal_down() {
+    let mut daemon = Daemon::with(1, &specs::config(0, 1));
+    for _ in 0..4 {
+        daemon.passes(Duration::from_secs(5)); // the run would be settled
+        daemon.probed(0, Health::Hung);
+        daemon.probed(0, Health::Hung);
+        daemon.passes(Duration::from_secs(60));
+        assert_eq!(daemon.phases(), [Phase::Running]);
+    }
+    let again = |note: &Note| if let Note::Ended { again_in, .. } = note { *again_in } else { None };
+    let delays: Vec<u64> = daemon.notes.iter().filter_map(again).map(|delay| delay.as_secs()).collect();
+    assert_eq!(delays, [0, 1, 2, 4]);
+    // Once it has answered the next failure is the first again.
+    daemon.probed(0, Health::Healthy);
+    daemon.passes(Duration::from_secs(10));
+    daemon.probed(0, Health::Dead { errno: 107 });
+    assert_eq!(daemon.notes.iter().filter_map(again).next_back(), Some(Duration::ZERO));
 }

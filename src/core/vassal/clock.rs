@@ -11,10 +11,7 @@ impl Vassal {
             Timer::Ready => self.kill(Cause::ReadyTimeout, cx),
             Timer::Heartbeat => self.kill(Cause::HeartbeatLost, cx),
             Timer::Calm => self.reload_again(cx),
-            Timer::Settle => {
-                self.backoff.reset();
-                self.is_well(cx);
-            }
+            Timer::Settle => self.has_lasted(cx),
             Timer::Slot => self.give_slot_back(cx),
         }
     }

@@ -5,7 +5,7 @@ use liege_spec::VassalConfig;
 
 use super::{Past, Phase, Vassal};
 use crate::{
-    Action, Cause, Note,
+    Action, Cause, Health, Note,
     emperor::Context,
     storm::{self, LONGEST_HOLD, Over, Verdict},
 };
@@ -127,8 +127,11 @@ impl Vassal {
         }
     }
 
-    /// It does well: if others were held for it, they may go.
+    /// All of it does well, perhaps: if others were held for it, they may go.
     pub(super) fn is_well(&self, cx: &mut Context<'_>) {
+        if !self.mounts(|mount| matches!(mount.health, Some(Health::Healthy | Health::Unknown { .. }))) {
+            return;
+        }
         if let Some(Over { layer, lasted, held }) = cx.storms.well(cx.now, &self.name) {
             cx.note(Note::StormOver { vassal: self.name.clone(), layer, lasted, held });
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use liege_spec::MountpointCheck;
 
 use super::{Phase, Vassal};
-use crate::{Cause, Health, Mounted, Note, Probed, Time, cause::errno_name, emperor::Context};
+use crate::{Cause, Health, MountView, Mounted, Note, Probed, Time, cause::errno_name, emperor::Context};
 
 /// How many timeouts a daemon that works may take for one answer.
 const SLOW_TIMEOUTS: u32 = 10;
@@ -58,6 +58,7 @@ impl Vassal {
                 let is_news = !matches!(mount.health.replace(health), Some(Health::Unknown { .. }));
                 let detail = format!("it could not be looked at {} times: {}", mount.unknown, errno_name(errno));
                 self.tell_mount(is_news, path, health, detail, cx);
+                self.settle(cx);
             }
             return;
         }
@@ -88,7 +89,7 @@ impl Vassal {
         self.tell_mount(is_news, path, health, why.clone(), cx);
         let path = path.to_owned();
         match health {
-            Health::Healthy => self.is_well(cx),
+            Health::Healthy => self.settle(cx),
             Health::Unknown { .. } => {}
             Health::Dead { errno } => self.kill(Cause::MountpointDead { path, errno, daemon: died }, cx),
             Health::Gone => self.kill(Cause::MountpointGone { path, what: why }, cx),
@@ -98,6 +99,28 @@ impl Vassal {
             }
             Health::Hung | Health::Slow => {}
         }
+    }
+
+    /// The run has lasted: what failed before is forgotten, once its mounts have answered. A hang takes longer to be known than a run
+    /// to last, so time alone proves nothing.
+    pub(super) fn has_lasted(&mut self, cx: &mut Context<'_>) {
+        if let Some(life) = &mut self.life {
+            life.lasted = true;
+        }
+        self.settle(cx);
+    }
+
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        let lasted = self.life.as_ref().is_some_and(|life| life.lasted);
+        if lasted && self.mounts(|mount| mount.mount.is_some() || matches!(mount.health, Some(Health::Unknown { .. }))) {
+            self.backoff.reset();
+        }
+        self.is_well(cx);
+    }
+
+    /// Whether this holds for every watched mount. One nobody can look at tells nothing, and must hold up nothing.
+    pub(super) fn mounts(&self, holds: impl Fn(&MountView) -> bool) -> bool {
+        self.life.iter().flat_map(|life| &life.mounts).all(holds)
     }
 
     fn tell_mount(&self, is_news: bool, path: &str, health: Health, detail: String, cx: &mut Context<'_>) {

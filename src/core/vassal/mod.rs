@@ -131,6 +131,8 @@ struct Life {
     ready: bool,
     accepting: bool,
     loyal: bool,
+    /// The run has lasted long enough, or has served: it is settled as soon as its mounts have answered.
+    lasted: bool,
     /// Something changed while a reload was under way: once more afterwards.
     reload_again: bool,
     /// What the reload under way takes the place of.
@@ -185,6 +187,7 @@ impl Life {
             ready: false,
             accepting: false,
             loyal: false,
+            lasted: false,
             reload_again: false,
             before: None,
             tolerated: None,

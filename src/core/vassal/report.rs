@@ -237,6 +237,7 @@ impl Vassal {
         let is_first = !std::mem::replace(&mut life.has_run, true);
         let says_ready = life.running.as_ref().is_some_and(|c| says_ready(&c.fresh)) && (is_first || life.accepting);
         (life.ready, life.accepting, life.loyal) = (!says_ready, false, false);
+        life.lasted = false;
         life.runs_since = cx.now;
         life.app_pid = Some(pid);
         life.step = None;
@@ -298,7 +299,7 @@ impl Vassal {
                     if self.phase == Phase::Running {
                         self.is_ready(cx);
                     }
-                    self.backoff.reset(); // as uWSGI: a loyal vassal leaves the blacklist
+                    self.has_lasted(cx); // as uWSGI: a loyal vassal leaves the blacklist
                     if self.life.as_mut().is_some_and(|life| !std::mem::replace(&mut life.loyal, true)) {
                         cx.note(Note::Loyal { vassal: self.name.clone() });
                     }
