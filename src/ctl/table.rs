@@ -6,7 +6,7 @@ use liege_core::{VassalView, View};
 use crate::{
     Style,
     style::RED,
-    words::{bytes, colour, cpu, cut, first_line, is_ill, mount, restarts, shown, state, trouble, uptime},
+    words::{bytes, colour, columns, cpu, cut, first_line, is_ill, mount, padded, restarts, shown, state, trouble, uptime},
 };
 
 /// The last column is worth showing from so many characters on.
@@ -35,7 +35,7 @@ pub fn table(view: &View, style: Style) -> String {
     head.extend(["MOUNTS", "LAST"].map(str::to_owned));
     let all = || std::iter::once(&head).chain(rows.iter().map(|row| &row.cells));
     let widths: Vec<usize> =
-        (0..head.len()).map(|column| all().map(|cells| cells[column].chars().count()).max().unwrap_or(0)).collect();
+        (0..head.len()).map(|column| all().map(|cells| columns(&cells[column])).max().unwrap_or(0)).collect();
     let fixed: usize = widths[..widths.len() - 1].iter().map(|width| width + 2).sum();
     let mut text = match style.width {
         Some(width) if fixed + widths[widths.len() - 1].min(LEAST_OF_LAST) > width => narrow(&rows, width, style),
@@ -49,7 +49,7 @@ pub fn table(view: &View, style: Style) -> String {
 
 fn wide(head: &[String], rows: &[Row], widths: &[usize], style: Style) -> String {
     let line = |cells: &[String], colour: Option<&str>| {
-        let cells: Vec<String> = cells.iter().zip(widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = cells.iter().zip(widths).map(|(cell, &width)| padded(cell, width)).collect();
         style.paint(cut(cells.join("  ").trim_end(), style.width).as_str(), colour) + "\n"
     };
     std::iter::once(line(head, None)).chain(rows.iter().map(|row| line(&row.cells, row.colour))).collect()
@@ -58,12 +58,12 @@ fn wide(head: &[String], rows: &[Row], widths: &[usize], style: Style) -> String
 /// Name, state and uptime stay columns; the rest is said below where there is something to say.
 fn narrow(rows: &[Row], width: usize, style: Style) -> String {
     let mut text = String::new();
-    let of = |column: usize| rows.iter().map(|row| row.cells[column].chars().count()).max().unwrap_or(0);
+    let of = |column: usize| rows.iter().map(|row| columns(&row.cells[column])).max().unwrap_or(0);
     let state = of(1).min(width / 2);
     let name = of(0).min(width.saturating_sub(state + 2 + 8).max(8));
     for Row { colour, cells, below } in rows {
         let (named, stands) = (cut(&cells[0], Some(name)), cut(&cells[1], Some(state)));
-        let line = format!("{named:<name$}  {stands:<state$}  {}", cells[3]);
+        let line = format!("{}  {}  {}", padded(&named, name), padded(&stands, state), cells[3]);
         text.push_str(&style.paint(cut(line.trim_end(), Some(width)).as_str(), *colour));
         text.push('\n');
         for said in below {
@@ -164,6 +164,20 @@ mod tests {
         assert!(wide.starts_with("NAME") && wide.lines().all(|line| line.chars().count() <= 90), "{wide}");
         let longest = table(&view(), Style { width: Some(8), ..Style::default() });
         assert!(longest.lines().all(|line| line.chars().count() <= 8), "{longest}");
+    }
+
+    #[test]
+    fn names_of_any_script_keep_the_columns() {
+        let mut view = view();
+        view.vassals.insert(0, vassal("日本語の店.ini"));
+        view.vassals.insert(0, vassal("\u{202e}ini.evil"));
+        for width in [None, Some(60)] {
+            let text = table(&view, Style { width, ..Style::default() });
+            let starts: Vec<usize> =
+                text.lines().filter_map(|line| line.find("running").map(|at| columns(&line[..at]))).collect();
+            assert!(starts.len() == 4 && starts.iter().all(|start| *start == starts[0]), "{text}");
+            assert!(!text.contains('\u{202e}'));
+        }
     }
 
     #[test]

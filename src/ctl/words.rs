@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use liege_core::{Health, MountView, Phase, VassalView, View};
+use unicode_width::UnicodeWidthChar;
 
 use crate::{
     span::span,
@@ -106,37 +107,60 @@ pub(crate) fn cpu(seconds: f64) -> String {
     if seconds < 60.0 { format!("{seconds:.1}s") } else { span(std::time::Duration::from_secs_f64(seconds)) }
 }
 
-/// Text without control characters: files that tenants have written are quoted here, and a terminal would obey them.
+/// Text a terminal shows and does not obey: files that tenants have written are quoted here. Nor may it turn the rest of a line around.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { c.escape_default().to_string() } else { c.to_string() }).collect()
+    let is_obeyed = |c: char| c.is_control() && c != '\t' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if is_obeyed(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// How many columns of a terminal it takes: two for a wide character, none for an accent on the letter before it.
+pub(crate) fn columns(text: &str) -> usize {
+    text.chars().map(of_one).sum()
+}
+
+fn of_one(c: char) -> usize {
+    c.width().unwrap_or(1)
+}
+
+/// With blanks to so many columns.
+pub(crate) fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
 }
 
 /// Cut to so many columns, with a sign that it was.
 pub(crate) fn cut(text: &str, width: Option<usize>) -> String {
     match width {
-        Some(width) if text.chars().count() > width => {
-            text.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')).collect()
-        }
+        Some(width) if columns(text) > width => format!("{}…", split(text, width.saturating_sub(1)).0),
         _ => text.to_owned(),
     }
+}
+
+/// What fits into so many columns, and the rest.
+fn split(text: &str, width: usize) -> (&str, &str) {
+    let mut used = 0;
+    let too_much = text.char_indices().find(|(_, c)| {
+        used += of_one(*c);
+        used > width
+    });
+    text.split_at(too_much.map_or(text.len(), |(at, _)| at))
 }
 
 /// In lines of at most so many columns, broken at blanks where there are any.
 pub(crate) fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
     let Some(width) = width.map(|width| width.max(16)) else { return vec![text.to_owned()] };
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word: Vec<char> = word.chars().collect();
+    for mut word in text.split(' ') {
         while !word.is_empty() {
             let line = lines.last_mut().expect("there is always one");
-            let used = line.chars().count();
+            let used = columns(line);
             let room = width.saturating_sub(used + usize::from(used > 0));
-            if word.len() <= room || used == 0 {
-                let rest = word.split_off(word.len().min(width));
+            if columns(word) <= room || used == 0 {
+                let (fits, rest) = split(word, width);
                 if used > 0 {
                     line.push(' ');
                 }
-                line.extend(std::mem::replace(&mut word, rest));
+                line.push_str(fits);
+                word = rest;
             } else {
                 lines.push(String::new());
             }
@@ -164,10 +188,19 @@ mod tests {
             ["the mount at", "/a-very-long-pat", "h-indeed is dead"]
         );
         assert_eq!(wrap("", Some(20)), [""]);
+        assert_eq!(wrap("日本語の店の日本語の店", Some(16)), ["日本語の店の日本", "語の店"]);
+    }
+
+    #[test]
+    fn a_wide_character_takes_two_columns() {
+        assert_eq!(["shop", "日本", "e\u{301}"].map(columns), [4, 4, 1]);
+        assert_eq!((padded("日本", 6), padded("shop", 2)), ("日本  ".to_owned(), "shop".to_owned()));
+        assert_eq!((cut("日本語", Some(4)), cut("日本語", Some(6))), ("日…".to_owned(), "日本語".to_owned()));
     }
 
     #[test]
     fn a_terminal_is_never_told_what_to_do() {
         assert_eq!(shown("a\x1b[2Jb\r\u{9b}"), "a\\u{1b}[2Jb\\r\\u{9b}");
+        assert_eq!(shown("\u{202e}ini.exe\u{2066}"), "\\u{202e}ini.exe\\u{2066}");
     }
 }

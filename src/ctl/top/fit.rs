@@ -1,5 +1,7 @@
 //! Which columns a line has room for, and how wide each is.
 
+use crate::words::{columns, shown};
+
 use super::{model::Model, row::Row, sort::Column};
 
 /// What may stand in a line, in its order there.
@@ -38,16 +40,16 @@ pub(crate) fn fit(model: &Model, width: usize) -> Vec<(Cell, usize)> {
     let sparks = if has_mounts { 16 } else { 6 };
     // The most important first: least width, and what it would like.
     let wanted: [(Cell, usize, usize); 10] = [
-        (Cell::Sorted(Column::Name), 8, longest(|row| row.name.chars().count(), 40)),
-        (Cell::Sorted(Column::State), 9, longest(|row| row.state.chars().count(), 22)),
-        (Cell::Sorted(Column::Mounts), 7, longest(|row| row.mounts.join(" ").chars().count(), 30)),
+        (Cell::Sorted(Column::Name), 8, longest(|row| columns(&shown(&row.name)), 40)),
+        (Cell::Sorted(Column::State), 9, longest(|row| columns(&row.state), 22)),
+        (Cell::Sorted(Column::Mounts), 7, longest(|row| columns(&row.mounts.join(" ")), 30)),
         (Cell::Sorted(Column::Up), 6, 6),
         (Cell::Sorted(Column::Restarts), 9, 9),
         (Cell::Sorted(Column::Memory), 7, 7),
         (Cell::Sorted(Column::Cpu), 5, 5),
         (Cell::Checks, 6, sparks),
         (Cell::Ends, 6, 12),
-        (Cell::Last, 24, longest(|row| row.trouble.as_ref().map_or(0, |said| said.chars().count()), 200)),
+        (Cell::Last, 24, longest(|row| row.trouble.as_ref().map_or(0, |said| columns(said)), 200)),
     ];
     let mut room = width;
     let mut chosen: Vec<(Cell, usize, usize)> = Vec::new();

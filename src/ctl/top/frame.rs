@@ -21,7 +21,7 @@ use super::{
 use crate::{
     span::span,
     style::RED,
-    words::{bytes, cut, is_ill, shown},
+    words::{bytes, columns, cut, is_ill, padded, shown},
 };
 
 /// From so many lines on there is room for more about who is selected.
@@ -128,7 +128,7 @@ fn head(cell: Cell, model: &Model) -> String {
 }
 
 fn join(words: &[String], cells: &[(Cell, usize)], width: usize) -> String {
-    let padded = words.iter().zip(cells).map(|(word, &(_, wide))| format!("{:<wide$}", cut(word, Some(wide))));
+    let padded = words.iter().zip(cells).map(|(word, &(_, wide))| padded(&cut(word, Some(wide)), wide));
     padded.collect::<Vec<_>>().join(&" ".repeat(gap(width)))
 }
 
@@ -138,9 +138,7 @@ fn word(cell: Cell, width: usize, row: &Row, model: &Model) -> String {
     match cell {
         Cell::Sorted(Column::Name) => shown(&row.name),
         // Its first word is enough where its particulars would be cut.
-        Cell::Sorted(Column::State) if row.state.chars().count() > width => {
-            row.state.split(',').next().unwrap_or_default().to_owned()
-        }
+        Cell::Sorted(Column::State) if columns(&row.state) > width => row.state.split(',').next().unwrap_or_default().to_owned(),
         Cell::Sorted(Column::State) => row.state.clone(),
         Cell::Sorted(Column::Up) => row.up.map_or_else(none, span),
         Cell::Sorted(Column::Restarts) => row.restarts.to_string(),
@@ -158,7 +156,7 @@ fn mounts(row: &Row, width: usize) -> String {
     let all = row.mounts.join(" ");
     match (row.mounts.len(), row.ill) {
         (0, _) => NONE.to_owned(),
-        _ if all.chars().count() <= width => all,
+        _ if columns(&all) <= width => all,
         (1, _) => all.rsplit(':').next().unwrap_or_default().to_owned(),
         (count, 0) => format!("{count}"),
         (count, ill) => format!("{ill}/{count} ill"),

@@ -3,7 +3,10 @@
 use liege_core::{Detail, Name};
 
 use super::event::Ask;
-use crate::{Style, detail, line, words::wrap};
+use crate::{
+    Style, detail, line,
+    words::{columns, wrap},
+};
 
 /// So many lines of a log are fetched.
 pub(crate) const LOG_LINES: &str = "200";
@@ -72,7 +75,7 @@ impl Page {
             Content::Failure(why) => why.clone(),
         };
         // What fits keeps its blanks.
-        let fit = |line: &str| if line.chars().count() <= width { vec![line.to_owned()] } else { wrap(line, Some(width)) };
+        let fit = |line: &str| if columns(line) <= width { vec![line.to_owned()] } else { wrap(line, Some(width)) };
         text.lines().flat_map(fit).collect()
     }
 
