@@ -1,8 +1,9 @@
 //! One vassal, with everything that is known of it.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use liege_core::{Death, Detail, VassalView};
+use liege_plan::stamp;
 
 use crate::{
     Style,
@@ -16,6 +17,9 @@ const ENDS: usize = 6;
 
 /// Where the second column begins.
 const INDENT: usize = 12;
+
+/// Seconds from which on the time of day tells more than how long ago it was.
+const LONG_AGO: f64 = 3600.0;
 
 /// The page, in lines that fit.
 #[must_use]
@@ -86,7 +90,13 @@ impl Page {
             return;
         }
         self.line("last ends", None);
-        for (n, Death { at, cause, what, lived, again_in, last_lines, .. }) in of.deaths.iter().rev().take(ENDS).enumerate() {
+        // What it printed before its newest end, and before its newest failure, says enough of the others, mostly. Who has restarted
+        // what had failed asks for the failure.
+        let failure = of.deaths.iter().rev().position(|death| death.detail.is_failure());
+        let is_shown = |n: usize| n < ENDS || failure == Some(n);
+        let shown = || of.deaths.iter().rev().enumerate().filter(|(n, _)| is_shown(*n));
+        for (n, Death { at, cause, what, lived, again_in, last_lines, .. }) in shown() {
+            let moment = when(*at, of.at);
             let ago = span(Duration::try_from_secs_f64(of.at - at).unwrap_or_default());
             let lived = span(Duration::try_from_secs_f64(*lived).unwrap_or_default());
             let then = match again_in {
@@ -94,15 +104,15 @@ impl Page {
                 Some(delay) if *delay < 0.001 => "started again at once".to_owned(),
                 Some(delay) => format!("started again after {delay:.0}s"),
             };
-            self.line(&format!("  {ago} ago: {cause}, having lived {lived}; {then}"), None);
+            self.line(&format!("  {ago} ago{moment}: {cause}, having lived {lived}; {then}"), None);
             what.lines().for_each(|text| self.quote("    ", text));
-            // What it printed before its newest end says enough of the others, mostly.
-            if n == 0 {
+            if n == 0 || failure == Some(n) {
                 last_lines.iter().for_each(|text| self.quote("    | ", text));
             }
         }
-        if of.deaths.len() > ENDS {
-            self.line(&format!("  and {} more (--json)", of.deaths.len() - ENDS), None);
+        let more = of.deaths.len() - shown().count();
+        if more > 0 {
+            self.line(&format!("  and {more} more (--json)"), None);
         }
     }
 
@@ -132,6 +142,15 @@ impl Page {
         self.text.push_str(&self.style.paint(&shown(text), colour));
         self.text.push('\n');
     }
+}
+
+/// What is longer ago is looked for by the clock: ` (2026-11-22T03:04:05Z)`, as the lines of logs begin.
+fn when(at: f64, now: f64) -> String {
+    let Ok(since) = Duration::try_from_secs_f64(at) else { return String::new() };
+    if now - at < LONG_AGO {
+        return String::new();
+    }
+    format!(" ({})", stamp(UNIX_EPOCH + Duration::from_secs(since.as_secs())).replace(".000Z", "Z"))
 }
 
 #[cfg(test)]
@@ -180,7 +199,7 @@ shop.ini: running, ready
   mounts    /app:ok, last probe 0.04ms
   restarts  3: exit 2, hook_failed 1
 last ends
-  1h00m ago: hook_failed, having lived 1m15s; started again after 4s
+  1h00m ago (1970-01-01T00:16:40Z): hook_failed, having lived 1m15s; started again after 4s
     fuse-zip -r /srv/shop.zip /app exited with status 1 (shop.ini:12: exec-as-user)
     | no such file: shop.zip
 "
@@ -195,6 +214,17 @@ last ends
         let ends: Vec<&str> = text.lines().filter(|line| line.contains(" ago: ")).collect();
         assert!(ends.len() == 6 && ends[0].starts_with("  10s ago") && ends[5].starts_with("  1m00s ago"), "{text}");
         assert!(text.ends_with("  and 3 more (--json)\n") && text.matches("    | ").count() == 1, "{text}");
+    }
+
+    /// Who restarts what has failed asks afterwards why it had failed.
+    #[test]
+    fn the_last_words_of_the_newest_failure_are_shown_whatever_came_after() {
+        let mut of = of();
+        let asked = Death { detail: Cause::Requested, last_lines: vec!["bye".into()], ..of.deaths[0].clone() };
+        of.deaths.extend((0..9).map(|_| asked.clone()));
+        let text = detail("shop.ini", &of, Style::default());
+        assert!(text.matches("    | bye\n").count() == 1 && text.contains("    | no such file: shop.zip\n"), "{text}");
+        assert!(text.ends_with("  and 3 more (--json)\n"), "{text}");
     }
 
     #[test]
