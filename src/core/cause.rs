@@ -4,6 +4,8 @@ use liege_plan::Exit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Late;
+
 const SIGKILL: i32 = 9;
 
 /// Why a life ended.
@@ -42,6 +44,9 @@ pub enum Cause {
         errno: i32,
         /// Who died just before: probably its daemon.
         daemon: Option<String>,
+        /// What was last seen of it, where it had not answered before it died.
+        #[serde(default)]
+        seen: Option<Late>,
     },
     /// A watched mount does not answer, and its daemon does nothing about it.
     MountpointHung {
@@ -49,6 +54,12 @@ pub enum Cause {
         path: String,
         /// What hangs and how.
         what: String,
+        /// Which rule made an end of it; null in records of earlier versions.
+        #[serde(default)]
+        rule: Option<Rule>,
+        /// Everything that was seen, of which the sentence names the first.
+        #[serde(default)]
+        seen: Option<Late>,
     },
     /// A watched mount is not there any more.
     MountpointGone {
@@ -89,6 +100,27 @@ pub enum Cause {
     Requested,
     /// Init and host do not understand each other.
     Protocol,
+}
+
+/// By which rule a mount that does not answer has destroyed its vassal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Rule {
+    /// Nobody worked on an answer, look after look.
+    Hung {
+        /// Microseconds without an answer.
+        micros: u64,
+        /// In so many looks in a row.
+        looks: u32,
+        /// `mountpoint-check-tolerance`.
+        tolerated: u32,
+    },
+    /// Its daemon, or its disk, worked, but for too long.
+    Slow {
+        /// Microseconds without an answer.
+        micros: u64,
+        /// So many are allowed.
+        allowed: u64,
+    },
 }
 
 impl Cause {
@@ -185,11 +217,11 @@ impl std::fmt::Display for Cause {
             Self::Signal { signal } => write!(f, "the app was killed by {}", signal_name(*signal)),
             Self::InitKilled { signal } => write!(f, "its init was killed by {}", signal_name(*signal)),
             Self::Oom { what } => write!(f, "out of memory (the kernel's OOM killer): {what}"),
-            Self::MountpointDead { path, errno, daemon } => {
+            Self::MountpointDead { path, errno, daemon, seen: _ } => {
                 write!(f, "the mount at {path} is dead: {}", errno_name(*errno))?;
                 daemon.iter().try_for_each(|daemon| write!(f, "; {daemon}"))
             }
-            Self::MountpointHung { path, what } => write!(f, "the mount at {path} hangs: {what}"),
+            Self::MountpointHung { path, what, .. } => write!(f, "the mount at {path} hangs: {what}"),
             Self::MountpointGone { path, what } => write!(f, "the mount at {path} is gone: {what}"),
             Self::DaemonEnded { what }
             | Self::HookFailed { what }

@@ -25,7 +25,7 @@ mod vassal;
 mod view;
 
 pub use action::{Action, Check};
-pub use cause::Cause;
+pub use cause::{Cause, Rule};
 pub use compile::{CompileError, Compiled, Source, Surroundings, compile, compile_reload};
 pub use emperor::Emperor;
 pub use event::{Event, Name};

@@ -44,8 +44,15 @@ pub enum Note {
     Rebuilding { vassal: Name, why: String },
     /// It was asked to end.
     Stopping { vassal: Name, why: Cause },
-    /// It is being destroyed.
-    Destroying { vassal: Name, why: Cause },
+    /// It is being destroyed: so long it has lived, and whose it is.
+    Destroying {
+        vassal: Name,
+        why: Cause,
+        #[serde(default)]
+        lived: Duration,
+        #[serde(default)]
+        owner: Option<u32>,
+    },
     /// It did not die of SIGKILL within the time given; tried again.
     Lingers { vassal: Name, pid: i32, since: Duration },
     /// Who holds up its end.

@@ -80,7 +80,7 @@ pub struct Mounted {
 }
 
 /// Why a probe hangs, as far as the kernel tells without being blocked itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Late {
     /// The mount that hangs; not always the watched one, which may lie below it.
     pub at: String,

@@ -92,6 +92,12 @@ pub struct Death {
     pub owner: Option<u32>,
     /// Seconds until it is tried again; null: it is not wanted any more.
     pub again_in: Option<f64>,
+    /// Its end has begun; it was not seen to be over, or not yet.
+    #[serde(default)]
+    pub unfinished: bool,
+    /// Who was last seen to hold up its end.
+    #[serde(default)]
+    pub held_up_by: Vec<String>,
     /// The last lines of its log, as far as they are of this life; none where its output goes elsewhere.
     #[serde(default)]
     pub last_lines: Vec<String>,

@@ -95,17 +95,19 @@ impl Page {
         let failure = of.deaths.iter().rev().position(|death| death.detail.is_failure());
         let is_shown = |n: usize| n < ENDS || failure == Some(n);
         let shown = || of.deaths.iter().rev().enumerate().filter(|(n, _)| is_shown(*n));
-        for (n, Death { at, cause, what, lived, again_in, last_lines, .. }) in shown() {
+        for (n, Death { at, cause, what, lived, again_in, unfinished, held_up_by, last_lines, .. }) in shown() {
             let moment = when(*at, of.at);
             let ago = span(Duration::try_from_secs_f64(of.at - at).unwrap_or_default());
             let lived = span(Duration::try_from_secs_f64(*lived).unwrap_or_default());
             let then = match again_in {
+                None if *unfinished => "its end was not seen".to_owned(),
                 None => "not wanted any more".to_owned(),
                 Some(delay) if *delay < 0.001 => "started again at once".to_owned(),
                 Some(delay) => format!("started again after {delay:.0}s"),
             };
             self.line(&format!("  {ago} ago{moment}: {cause}, having lived {lived}; {then}"), None);
             what.lines().for_each(|text| self.quote("    ", text));
+            held_up_by.iter().for_each(|text| self.quote("    held up by ", text));
             if n == 0 || failure == Some(n) {
                 last_lines.iter().for_each(|text| self.quote("    | ", text));
             }
@@ -170,6 +172,8 @@ mod tests {
             lived: 75.0,
             owner: None,
             again_in: Some(4.0),
+            unfinished: false,
+            held_up_by: Vec::new(),
             last_lines: vec!["no such file: shop.zip".into()],
         };
         let vassal = VassalView {
@@ -225,6 +229,16 @@ last ends
         let text = detail("shop.ini", &of, Style::default());
         assert!(text.matches("    | bye\n").count() == 1 && text.contains("    | no such file: shop.zip\n"), "{text}");
         assert!(text.ends_with("  and 3 more (--json)\n"), "{text}");
+    }
+
+    #[test]
+    fn an_end_that_lasts_says_so() {
+        let mut of = of();
+        let death = of.deaths[0].clone();
+        of.deaths[0] = Death { unfinished: true, again_in: None, held_up_by: vec!["cat (pid 9, state D)".into()], ..death };
+        let text = detail("shop.ini", &of, Style::default());
+        assert!(text.contains("having lived 1m15s; its end was not seen\n"), "{text}");
+        assert!(text.contains("    held up by cat (pid 9, state D)\n"), "{text}");
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! The log says it too, once, among everything else; this is for three in the morning. The files are written by a thread of their
 //! own, each as a whole and renamed into place; a disk that does not keep up costs records, never the loop.
 //!
+//! An end that is made is recorded twice: when it begins, because it may last and the daemon may not, and when it is over, in the
+//! place of the first.
+//!
 //! They outlive the daemon, so that whoever has restarted it can still ask why. They go with the vassal's file. One whose file went
 //! while no daemon looked is never heard of in the next daemon's life: that one takes the record away when it ends in order.
 
@@ -20,7 +23,7 @@ use std::{
 };
 
 use anyhow::Context;
-use liege_core::{Death, Name, Note, may};
+use liege_core::{Cause, Death, Name, Note, may};
 
 use crate::{file_name::file_name, vassal_logs::VassalLogs};
 
@@ -50,6 +53,8 @@ pub(crate) struct Deaths {
     requests: Option<mpsc::SyncSender<Request>>,
     known: Known,
     missed: Missed,
+    /// Those that are being destroyed, as far as it is known why.
+    dying: HashMap<Name, Death>,
     /// The daemon ends: from now on vassals go, and their files stay.
     ending: bool,
     ended: mpsc::Receiver<()>,
@@ -99,7 +104,7 @@ impl Deaths {
                 end.send(()).ok();
             }
         })?;
-        Ok(Self { records, requests: Some(requests), known, missed, ending: false, ended })
+        Ok(Self { records, requests: Some(requests), known, missed, dying: HashMap::new(), ending: false, ended })
     }
 
     /// Where they can be read while the daemon runs.
@@ -119,19 +124,21 @@ impl Deaths {
                 self.ending = true;
                 return;
             }
-            Note::Ended { vassal, cause, lived, again_in, owner } => Request::Add(
-                vassal.clone(),
-                Box::new(Death {
-                    at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
-                    cause: cause.word().to_owned(),
-                    what: cause.to_string(),
-                    detail: cause.clone(),
-                    lived: lived.as_secs_f64(),
-                    owner: *owner,
-                    again_in: again_in.as_ref().map(Duration::as_secs_f64),
-                    last_lines: Vec::new(), // whoever writes it may wait for a disk
-                }),
-            ),
+            Note::Destroying { vassal, why, lived, owner } => {
+                let death = Death { unfinished: true, ..death(why, *lived, *owner) };
+                self.dying.insert(vassal.clone(), death.clone());
+                Request::Add(vassal.clone(), Box::new(death))
+            }
+            Note::HeldUp { vassal, found } if !found.is_empty() => {
+                let Some(death) = self.dying.get_mut(vassal) else { return };
+                death.held_up_by.clone_from(found);
+                Request::Add(vassal.clone(), Box::new(death.clone()))
+            }
+            Note::Ended { vassal, cause, lived, again_in, owner } => {
+                let held_up_by = self.dying.remove(vassal).map(|death| death.held_up_by).unwrap_or_default();
+                let again_in = again_in.as_ref().map(Duration::as_secs_f64);
+                Request::Add(vassal.clone(), Box::new(Death { again_in, held_up_by, ..death(cause, *lived, *owner) }))
+            }
             Note::Gone { .. } if self.ending => return,
             Note::Gone { vassal } => {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(vassal);
@@ -154,9 +161,26 @@ impl Drop for Deaths {
     }
 }
 
+fn death(cause: &Cause, lived: Duration, owner: Option<u32>) -> Death {
+    Death {
+        at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+        cause: cause.word().to_owned(),
+        what: cause.to_string(),
+        detail: cause.clone(),
+        lived: lived.as_secs_f64(),
+        owner,
+        again_in: None,
+        unfinished: false,
+        held_up_by: Vec::new(),
+        last_lines: Vec::new(), // whoever writes it may wait for a disk
+    }
+}
+
 /// Writes until the daemon ends.
 fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, missed: &Missed) {
     let mut failing = Failing::default();
+    // Whose newest record is of an end that was not over. One of an earlier daemon's stays as it is.
+    let mut begun = HashSet::new();
     loop {
         let mut request = match queue.try_recv() {
             Ok(request) => request,
@@ -173,9 +197,18 @@ fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, missed:
             Request::Add(vassal, death) => {
                 let born = UNIX_EPOCH + Duration::from_secs_f64((death.at - death.lived).max(0.0));
                 death.last_lines = logs.last_lines(vassal, death.owner, born);
-                (&*vassal, add(&file_of(dir, vassal), death))
+                let answer = add(&file_of(dir, vassal), death, begun.contains(vassal));
+                if !death.unfinished {
+                    begun.remove(vassal);
+                } else if answer.is_ok() {
+                    begun.insert(vassal.clone());
+                }
+                (&*vassal, answer)
             }
-            Request::Forget(vassal) => (&*vassal, forget(&file_of(dir, vassal))),
+            Request::Forget(vassal) => {
+                begun.remove(vassal);
+                (&*vassal, forget(&file_of(dir, vassal)))
+            }
         };
         if failing.is_news(vassal, answer.as_ref().err().map(io::Error::kind))
             && let Err(error) = answer
@@ -220,8 +253,11 @@ fn forget(file: &Path) -> io::Result<()> {
     }
 }
 
-fn add(file: &Path, death: &Death) -> io::Result<()> {
+fn add(file: &Path, death: &Death, replaces: bool) -> io::Result<()> {
     let mut deaths = read(file);
+    if replaces {
+        deaths.pop();
+    }
     deaths.push(death.clone());
     deaths.drain(..deaths.len().saturating_sub(KEPT));
     let new = file.with_extension("new");
@@ -241,7 +277,7 @@ fn file_of(dir: &Path, vassal: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use liege_core::{Cause, ROOT};
+    use liege_core::ROOT;
 
     use super::*;
 
@@ -319,13 +355,38 @@ mod tests {
     }
 
     #[test]
+    fn an_end_is_on_record_from_its_beginning_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let cause = Cause::Exit { code: 1 };
+        let begins = || {
+            let why = Cause::MountpointGone { path: "/app".into(), what: "x".into() };
+            Note::Destroying { vassal: "a/b.ini".into(), why, lived: Duration::ZERO, owner: Some(1001) }
+        };
+        let held =
+            |found: &[&str]| Note::HeldUp { vassal: "a/b.ini".into(), found: found.iter().map(|&who| who.to_owned()).collect() };
+        // This daemon does not live to see it.
+        daemon(dir.path(), [added(), ended(1), begins(), held(&["cat (pid 9)"]), shutting_down()]);
+        let kept = recorded(dir.path());
+        assert_eq!((kept.len(), kept[1].unfinished, &kept[1].held_up_by[..]), (2, true, &["cat (pid 9)".to_owned()][..]));
+        assert_eq!((kept[0].detail.clone(), kept[1].owner), (cause, Some(1001)));
+        // The next one does, of another; what nobody saw stays.
+        daemon(dir.path(), [added(), begins(), held(&["ls (pid 8)"]), held(&[]), ended(2), ended(3), shutting_down()]);
+        let kept = recorded(dir.path());
+        assert_eq!(kept.iter().map(|death| death.unfinished).collect::<Vec<_>>(), [false, true, false, false]);
+        assert_eq!(kept[2].held_up_by, ["ls (pid 8)"]);
+        assert!(kept[3].held_up_by.is_empty());
+    }
+
+    #[test]
     fn of_many_that_go_at_once_none_is_forgotten_to_be_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let (requests, queue) = mpsc::sync_channel(1);
         let missed = Missed::default();
         let records = Records(dir.path().to_owned());
         let (known, ended) = (Known::default(), mpsc::channel().1);
-        let mut deaths = Deaths { records, requests: Some(requests), known, missed: Arc::clone(&missed), ending: false, ended };
+        let missing = Arc::clone(&missed);
+        let dying = HashMap::new();
+        let mut deaths = Deaths { records, requests: Some(requests), known, missed: missing, dying, ending: false, ended };
         for name in ["a.ini", "b.ini", "c.ini", "back.ini"] {
             fs::write(file_of(dir.path(), name), "[]").unwrap();
             deaths.hear(&Note::Gone { vassal: name.into() });

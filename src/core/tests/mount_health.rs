@@ -6,8 +6,8 @@ mod specs;
 
 use std::time::Duration;
 
-use liege_core::{Action, Cause, Emperor, Event, Health, Late, Mounted, Note, Probed, Time};
-use liege_plan::{AppWord, FromInit, MountChange};
+use liege_core::{Action, Cause, Emperor, Event, Health, Late, Mounted, Note, Probed, Rule, Time};
+use liege_plan::{AppWord, DaemonNews, Exit, FromInit, MountChange};
 
 /// A vassal that runs, and what the emperor answers to a probe of its mount.
 struct Running {
@@ -52,8 +52,13 @@ impl Running {
     }
 
     fn late(&mut self, health: Health, seconds: u64) -> Option<Cause> {
-        let late =
-            Late { at: "/app".into(), waiting: Some(2), daemon: Some("fuse-zip (pid 9) is stopped".into()), ..Late::default() };
+        let late = Late {
+            at: "/app".into(),
+            waiting: Some(2),
+            daemon: Some("fuse-zip (pid 9) is stopped".into()),
+            stuck: vec!["cat (pid 4, in fuse_x)".into(), "ls (pid 5)".into()],
+            ..Late::default()
+        };
         destroyed(&self.probed(Probed { health, micros: seconds * 1_000_000, mount: None, late: Some(late) }))
     }
 }
@@ -76,10 +81,39 @@ fn a_hung_mount_is_looked_at_once_more_and_then_destroyed() {
     assert_eq!(vassal.late(Health::Hung, 5), None);
     let cause = vassal.late(Health::Hung, 6).unwrap();
     assert_eq!(cause.word(), "mountpoint_hung");
+    let Cause::MountpointHung { rule, seen, .. } = &cause else { panic!("{cause:?}") };
+    assert_eq!(*rule, Some(Rule::Hung { micros: 6_000_000, looks: 2, tolerated: 1 }));
+    assert_eq!(seen.as_ref().map(|seen| (seen.waiting, seen.stuck.len())), Some((Some(2), 2)), "all of them");
     assert_eq!(
         cause.to_string(),
-        "the mount at /app hangs: no answer for 6.0s: /app, 2 requests waiting, its daemon fuse-zip (pid 9) is stopped"
+        "the mount at /app hangs: no answer for 6.0s: /app, 2 requests waiting, its daemon fuse-zip (pid 9) is stopped, \
+         stuck on it: cat (pid 4, in fuse_x) and 1 more"
     );
+}
+
+#[test]
+fn what_was_seen_of_a_mount_before_it_died_is_kept() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.late(Health::Hung, 5), None);
+    let Some(Cause::MountpointDead { seen, .. }) = destroyed(&vassal.probed(Probed::of(Health::Dead { errno: 107 }))) else {
+        panic!("dead is dead at once")
+    };
+    assert_eq!(seen.unwrap().waiting, Some(2));
+    let mut vassal = Running::new();
+    assert_eq!((vassal.late(Health::Hung, 5), vassal.healthy(FIRST)), (None, None));
+    let Some(Cause::MountpointDead { seen, .. }) = destroyed(&vassal.probed(Probed::of(Health::Dead { errno: 107 }))) else {
+        panic!("dead is dead at once")
+    };
+    assert_eq!(seen, None, "it has answered since");
+}
+
+#[test]
+fn an_attached_daemon_that_died_just_before_is_named() {
+    let mut vassal = Running::new();
+    let news = DaemonNews::Ended { exit: Some(Exit::Signal(9)), again_in_ms: Some(1000) };
+    vassal.feed(Event::Reported { vassal: specs::name(0), birth: 1, report: FromInit::Daemon { index: 0, news } });
+    let cause = destroyed(&vassal.probed(Probed::of(Health::Dead { errno: 107 }))).unwrap();
+    assert!(cause.to_string().ends_with("; the daemon an attached daemon was killed by SIGKILL 0.001s before"), "{cause}");
 }
 
 #[test]

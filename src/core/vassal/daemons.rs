@@ -18,6 +18,7 @@ impl Vassal {
     pub(super) fn daemon_news(&mut self, index: u32, news: DaemonNews, cx: &mut Context<'_>) {
         let words = self.life.as_ref().and_then(|life| life.daemons.get(index as usize));
         let daemon = words.cloned().unwrap_or_else(|| "an attached daemon".to_owned());
+        let has_died = matches!(news, DaemonNews::Ended { .. });
         let (how, again_in_ms) = match news {
             DaemonNews::Started { pid } => {
                 return cx.note(Note::DaemonStarted { vassal: self.name.clone(), pid, daemon });
@@ -26,10 +27,14 @@ impl Vassal {
             DaemonNews::Failed { why, again_in_ms } => (why, again_in_ms),
         };
         let what = format!("the daemon {daemon} {how}");
+        // It may have been the daemon of a mount.
+        if let Some(life) = self.life.as_mut().filter(|_| has_died) {
+            life.last_orphan = Some((cx.now, what.clone()));
+        }
         match again_in_ms {
             Some(pause) => {
                 cx.note(Note::DaemonEnded { vassal: self.name.clone(), what, again_in: Duration::from_millis(pause) });
-                self.probe_now(cx); // it may have been the daemon of a mount
+                self.probe_now(cx);
             }
             None => self.control_daemon_ended(Cause::DaemonEnded { what }, cx),
         }

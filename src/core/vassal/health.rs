@@ -14,7 +14,7 @@ use std::time::Duration;
 use liege_spec::MountpointCheck;
 
 use super::{Phase, Vassal};
-use crate::{Cause, Health, MountView, Mounted, Note, Probed, Time, cause::errno_name, emperor::Context};
+use crate::{Cause, Health, Late, MountView, Mounted, Note, Probed, Rule, Time, cause::errno_name, emperor::Context};
 
 /// How many timeouts a daemon that works may take for one answer.
 const SLOW_TIMEOUTS: u32 = 10;
@@ -79,7 +79,7 @@ impl Vassal {
             Health::Dead { errno } => errno_name(errno),
             Health::Gone => [Some(lost.to_owned()), died.clone()].into_iter().flatten().collect::<Vec<_>>().join("; "),
             Health::Hung | Health::Slow => {
-                let what = late.map(|late| late.to_string()).unwrap_or_default();
+                let what = late.as_ref().map(ToString::to_string).unwrap_or_default();
                 format!("no answer for {:.1}s: {what}", Duration::from_micros(micros).as_secs_f64())
             }
             Health::Healthy if seen.is_some_and(|seen| seen.sleeps) => "an automount, nothing is mounted there now".into(),
@@ -87,18 +87,35 @@ impl Vassal {
             Health::Healthy | Health::Unknown { .. } => String::new(),
         };
         self.tell_mount(is_news, path, health, why.clone(), cx);
+        let seen = self.last_seen(path, health, late);
         let path = path.to_owned();
+        let allowed = u64::try_from((check.timeout * SLOW_TIMEOUTS).as_micros()).unwrap_or(u64::MAX);
         match health {
             Health::Healthy => self.settle(cx),
             Health::Unknown { .. } => {}
-            Health::Dead { errno } => self.kill(Cause::MountpointDead { path, errno, daemon: died }, cx),
+            Health::Dead { errno } => self.kill(Cause::MountpointDead { path, errno, daemon: died, seen }, cx),
             Health::Gone => self.kill(Cause::MountpointGone { path, what: why }, cx),
-            Health::Hung if hung > check.tolerance => self.kill(Cause::MountpointHung { path, what: why }, cx),
-            Health::Slow if Duration::from_micros(micros) >= check.timeout * SLOW_TIMEOUTS => {
-                self.kill(Cause::MountpointHung { path, what: why }, cx);
+            Health::Hung if hung > check.tolerance => {
+                let rule = Some(Rule::Hung { micros, looks: hung, tolerated: check.tolerance });
+                self.kill(Cause::MountpointHung { path, what: why, rule, seen }, cx);
+            }
+            Health::Slow if micros >= allowed => {
+                let rule = Some(Rule::Slow { micros, allowed });
+                self.kill(Cause::MountpointHung { path, what: why, rule, seen }, cx);
             }
             Health::Hung | Health::Slow => {}
         }
+    }
+
+    /// What was last seen of a mount that does not answer: one that dies of it is not looked at any more.
+    fn last_seen(&mut self, path: &str, health: Health, late: Option<Late>) -> Option<Late> {
+        let life = self.life.as_mut()?;
+        match late {
+            Some(late) => _ = life.late.insert(path.to_owned(), late),
+            None if health == Health::Healthy => _ = life.late.remove(path),
+            None => {}
+        }
+        life.late.get(path).cloned()
     }
 
     /// The run has lasted: what failed before is forgotten, once its mounts have answered. A hang takes longer to be known than a run

@@ -38,7 +38,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, VassalConfig};
 
 use crate::{
-    Action, Cause, MountView, Name, Note, Time, VassalView,
+    Action, Cause, Late, MountView, Name, Note, Time, VassalView,
     backoff::Backoff,
     compile::{Source, Surroundings},
     emperor::Context,
@@ -142,6 +142,8 @@ struct Life {
     /// Why the last reload was given up.
     kept: Option<String>,
     mounts: Vec<MountView>,
+    /// What was last seen of each that does not answer.
+    late: BTreeMap<String, Late>,
     /// The last daemon of it that died, when and how.
     last_orphan: Option<(Time, String)>,
     /// When the kernel's OOM killer was last at work in it.
@@ -193,6 +195,7 @@ impl Life {
             tolerated: None,
             kept: None,
             mounts: Vec::new(),
+            late: BTreeMap::new(),
             last_orphan: None,
             oom: None,
             leftovers: Vec::new(),
@@ -354,7 +357,9 @@ impl Vassal {
         self.timers.arm(Timer::Phase, cx.now + KILL_PATIENCE);
         let cause = self.explained(cause, cx.now);
         self.blame(&cause, cx.now);
-        cx.note(Note::Destroying { vassal: self.name.clone(), why: cause });
+        let life = self.life.as_ref();
+        let (lived, owner) = life.map_or((Duration::ZERO, None), |life| (cx.now - life.began, life.owner));
+        cx.note(Note::Destroying { vassal: self.name.clone(), why: cause, lived, owner });
         self.unwatch(cx);
         if let Some(birth) = self.birth() {
             cx.act(Action::Kill { vassal: self.name.clone(), birth });

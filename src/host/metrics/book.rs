@@ -105,7 +105,7 @@ impl Book {
                 }
             }
             Note::Ready { vassal, took } => self.is_ready(now, vassal, *took),
-            Note::Destroying { vassal, why } if why.is_failure() => {
+            Note::Destroying { vassal, why, .. } if why.is_failure() => {
                 self.failed(|failed| _ = failed.down.entry(vassal.clone()).or_insert(now));
             }
             Note::Ended { vassal, cause, .. } => {
@@ -187,10 +187,10 @@ mod tests {
     #[test]
     fn a_recovery_lasts_from_what_was_known_first_to_ready() {
         let book = Arc::<Book>::default();
-        let dead = || Cause::MountpointDead { path: "/app".into(), errno: 107, daemon: None };
+        let dead = || Cause::MountpointDead { path: "/app".into(), errno: 107, daemon: None, seen: None };
         book.hear(at(10), &started(), true);
         assert_eq!(recovered(&book), (0, 0), "a first start is none");
-        book.hear(at(100), &Note::Destroying { vassal: "a.ini".into(), why: dead() }, false);
+        book.hear(at(100), &Note::Destroying { vassal: "a.ini".into(), why: dead(), lived: Duration::ZERO, owner: None }, false);
         book.hear(at(110), &ended(dead()), false);
         book.hear(at(120), &started(), false);
         assert_eq!(recovered(&book).0, 0, "it runs and is not ready");

@@ -113,7 +113,7 @@ fn whatever_a_vassal_is_called_its_name_is_one_label() {
 fn live_through_everything(book: &Book) {
     let name: Name = "app001.ini".into();
     let (vassal, took) = (|| name.clone(), Duration::from_millis(12));
-    let dead = || Cause::MountpointDead { path: "/app".into(), errno: 107, daemon: None };
+    let dead = || Cause::MountpointDead { path: "/app".into(), errno: 107, daemon: None, seen: None };
     let mut now = 0;
     let mut hear = |note: Note, ready| {
         now += 1000;
@@ -121,7 +121,7 @@ fn live_through_everything(book: &Book) {
     };
     hear(Note::Started { vassal: vassal(), pid: 2, took }, true);
     hear(Note::Mount { vassal: vassal(), path: "/app".into(), state: "dead".into(), detail: String::new() }, true);
-    hear(Note::Destroying { vassal: vassal(), why: dead() }, false);
+    hear(Note::Destroying { vassal: vassal(), why: dead(), lived: took, owner: None }, false);
     hear(Note::HeldUp { vassal: vassal(), found: Vec::new() }, false);
     hear(Note::Ended { vassal: vassal(), cause: dead(), lived: took, again_in: Some(took), owner: None }, false);
     hear(Note::Storm { vassal: vassal(), layer: "/".into(), failed: 5 }, false);
