@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use liege_core::{Action, Emperor, Event, Health, Mounted, Name, Note, Phase, Probed, Time};
 use liege_plan::{Exit, FromInit};
-use liege_spec::VassalConfig;
+use liege_spec::{Asked, AttachedDaemon, Hook, VassalConfig, Verb};
 
 /// A daemon whose births succeed at once.
 struct Daemon {
@@ -24,12 +24,16 @@ impl Daemon {
     }
 
     fn with(count: u8, config: &VassalConfig) -> Self {
+        Self::of(count, |_| config.clone())
+    }
+
+    fn of(count: u8, config: impl Fn(u8) -> VassalConfig) -> Self {
         let mut spec = specs::emperor();
         spec.max_starts = Some(100);
         let emperor = Emperor::new(&spec, 2, specs::LIMITS);
         let mut daemon = Self { emperor, now: Time(0), births: BTreeMap::new(), notes: Vec::new() };
         for vassal in 0..count {
-            let config = config.clone().into();
+            let config = config(vassal).into();
             daemon.feed(Event::Config { vassal: specs::name(vassal), config, directory: "/v".into(), touched: true });
         }
         daemon
@@ -157,4 +161,63 @@ fn a_mount_that_hangs_from_the_start_slows_its_vassal_down() {
     daemon.passes(Duration::from_secs(10));
     daemon.probed(0, Health::Dead { errno: 107 });
     assert_eq!(daemon.notes.iter().filter_map(again).next_back(), Some(Duration::ZERO));
+}
+
+/// Eight of them fail together: whether that is one incident.
+fn is_one_incident(config: impl Fn(u8) -> VassalConfig) -> bool {
+    let mut daemon = Daemon::of(8, config);
+    for vassal in 0..8 {
+        daemon.probed(vassal, Health::Dead { errno: 5 });
+    }
+    daemon.notes.iter().any(|note| matches!(note, Note::Storm { .. }))
+}
+
+fn mounting(command: String) -> VassalConfig {
+    let mut config = specs::config(0, 1);
+    let Hook { verb, .. } = &mut config.fresh.jail.hooks[0];
+    verb.value = Verb::Exec(command);
+    config
+}
+
+#[test]
+fn zips_side_by_side_are_one_layer() {
+    assert!(is_one_incident(|n| mounting(format!("fuse-zip -r /srv/zips/z{n}.zip /app"))));
+    assert!(!is_one_incident(|n| mounting(format!("fuse-zip -r /srv/z{n}/app.zip /app"))));
+    assert!(!is_one_incident(|n| mounting(format!("fuse-zip -r /home/z{n}.zip /app"))), "everybody's things lie there");
+}
+
+#[test]
+fn what_an_attached_daemon_serves_is_a_layer() {
+    let attached = |zip: String| {
+        let mut config = specs::config(0, 1);
+        let at = config.fresh.jail.hooks.remove(0).verb.at;
+        let daemon = AttachedDaemon {
+            command: format!("fuse-zip -f -r {zip} /app"),
+            pidfile: None,
+            control: false,
+            uid: None,
+            gid: None,
+            chdir: None,
+            stop_signal: 15,
+            reload_signal: None,
+            notify: false,
+            max_throttle: Duration::from_secs(300),
+        };
+        config.fresh.app.daemons.push(Asked::new(daemon, at));
+        config
+    };
+    assert!(is_one_incident(|_| attached("/srv/same.zip".into())));
+    assert!(!is_one_incident(|n| attached(format!("/srv/{n}/own.zip"))));
+}
+
+#[test]
+fn a_mount_of_the_hosts_is_a_layer_of_all_who_watch_it() {
+    let watching = |hooks: bool| {
+        let mut config = specs::config(0, 1);
+        config.fresh.jail.hooks.retain(|_| hooks);
+        config
+    };
+    assert!(is_one_incident(|_| watching(false)));
+    // The same path in each, mounted by each.
+    assert!(!is_one_incident(|n| mounting(format!("sshfs host{n}:data /app"))));
 }

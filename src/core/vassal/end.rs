@@ -115,8 +115,7 @@ impl Vassal {
     /// Whether its failure is one of many with one cause, so that it waits for the canary.
     fn is_held(&self, ran: Option<&VassalConfig>, cause: &Cause, cx: &mut Context<'_>) -> bool {
         let Some(ran) = ran else { return false };
-        let watched = ran.fresh.checks.iter().map(|check| &*check.path.value);
-        let layers = storm::layers(&ran.fresh.jail, watched);
+        let layers = storm::layers(&ran.fresh);
         match cx.storms.failed(cx.now, &self.name, layers, cause.is_of_mount()) {
             Verdict::Go => false,
             Verdict::Canary { layer, failed } => {
