@@ -29,8 +29,8 @@ use crate::{file_name::file_name, vassal_logs::VassalLogs};
 
 /// Ends kept of each vassal.
 const KEPT: usize = 16;
-/// Ends that may wait for the disk.
-const QUEUE: usize = 1024;
+/// What may wait for the disk: of a thousand that end at once, beginning and end, and who holds them up.
+const QUEUE: usize = 4096;
 /// How long the end of the daemon waits for the disk.
 const LAST: Duration = Duration::from_secs(1);
 
