@@ -57,6 +57,7 @@ fn a_reload_is_byte_one_and_done_when_the_configuration_is_wanted() {
     let mut vassal = Vassal::start(plan(fake(&dir, "old", body)));
     let pid = vassal.started();
     vassal.reload(vec![], fake(&dir, "new", body));
+    assert_eq!(vassal.hears(), Some(FromInit::Walked));
     assert_eq!(vassal.hears(), Some(FromInit::Said(AppWord::WantsConfig)));
     assert_eq!(vassal.hears(), Some(FromInit::Started { pid }));
     assert_eq!(vassal.line(), "order b'\\x01'");
