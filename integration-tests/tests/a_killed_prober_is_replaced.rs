@@ -1,6 +1,9 @@
 //! The prober wears tenants' identities, so a tenant may kill it. No vassal suffers, and the next dead mount is still found.
 
+use std::time::Instant;
+
 use liege_integration_tests::apps::ZipApp;
+use liege_integration_tests::faults::{Filesystem, Kind, Owner, Pace, Victim};
 use liege_integration_tests::gauge::is_helper;
 use liege_integration_tests::{Emperor, LONG, SHORT, procs, served, story, wait_for, wait_until};
 use nix::sys::signal::Signal;
@@ -22,6 +25,45 @@ fn a_killed_prober_is_replaced() {
         vassal.process("fuse-zip").kill(Signal::SIGKILL);
         emperor.wait_cause(0, "app001.ini", "mountpoint_dead");
         served(app.port, "from the zip", LONG);
+    });
+}
+
+/// A thread of it waits for a mount beyond SIGKILL, so it cannot end, and its socket stays open.
+#[test]
+fn one_that_cannot_end_keeps_no_dead_mount_from_being_known() {
+    known_at_once("fs,pid", Owner::User);
+}
+
+/// A mount for all in a user namespace is asked by a child of the prober's, and that one cannot end.
+#[test]
+fn nor_does_one_whose_child_cannot() {
+    known_at_once("fs,pid,user", Owner::RootForAll);
+}
+
+fn known_at_once(namespaces: &'static str, owner: Owner) {
+    story(move |host| {
+        let pace = Pace { interval: 0.2, timeout: 30.0 };
+        let emperor = host.emperor().namespaces(Some(namespaces)).start();
+        let [hanging, dying] = ["hanging", "dying"].map(|name| {
+            let victim = Victim::new(host, name, Filesystem::new(host, name, Kind::Faultfs, owner), "", pace);
+            emperor.write(&victim.name, &victim.text());
+            victim.until_served(Instant::now(), SHORT).unwrap_or_else(|why| panic!("{why}"));
+            emperor.wait_log(&format!("{} is healthy", victim.filesystem.mount.display()));
+            victim
+        });
+        let first = wait_for("a prober", SHORT, || prober(&emperor));
+        hanging.order("swallow").expect("it obeys");
+        let faultfs = hanging.filesystem.faultfs.as_ref().expect("it is a faultfs");
+        wait_until("a probe beyond SIGKILL", SHORT, || faultfs.swallowed().is_ok_and(|count| count > 0));
+        let mark = emperor.mark();
+
+        first.kill(Signal::SIGKILL);
+        let _ = dying.order("crash"); // it may be gone before it has answered
+        emperor.wait_cause(mark, &dying.name, "mountpoint_dead");
+        let silent = emperor.log()[mark..].iter().any(|line| line.contains("was silent for"));
+        assert!(!silent, "known only because the killed prober was silent");
+        dying.until_served(Instant::now(), LONG).unwrap_or_else(|why| panic!("{why}"));
+        hanging.order("healthy").expect("it obeys");
     });
 }
 

@@ -3,11 +3,14 @@
 //! A FUSE mount with `allow_other` that was made in a user namespace answers processes of that namespace alone; for everybody
 //! else, root of the host too, the kernel fakes an empty success, dead or alive. A thread cannot enter a user namespace (its
 //! process has others), so a child does: it enters, asks, says what it heard, and ends.
+//!
+//! A child that waits for a mount may be beyond SIGKILL and outlive who asked. So it has nothing of his open, whose end nobody would hear of
+//! else, and where it can die it dies with him.
 
 use std::{
     fs,
     os::{
-        fd::{AsRawFd, BorrowedFd, OwnedFd},
+        fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::fs::MetadataExt,
     },
 };
@@ -41,12 +44,32 @@ pub(crate) fn other_user_namespace(pid: i32) -> nix::Result<Option<OwnedFd>> {
 /// # Errors
 /// Outer: it could not be asked. Inner: what it answered.
 pub(crate) fn statfs(namespace: &OwnedFd, mount: BorrowedFd<'_>) -> nix::Result<nix::Result<()>> {
-    let (report, tell) = raw::report_pipe()?;
+    let (namespace, mount) = (namespace.as_raw_fd(), mount.as_raw_fd());
     let mut answer = [0u64; 32]; // struct statfs has 120 bytes
-    // SAFETY: the child makes the raw calls of `ask` and leaves.
+    // SAFETY: `ask` makes raw calls only.
+    unsafe { by_child([namespace, mount], |parent| ask(namespace, mount, parent, &mut answer)) }
+}
+
+/// Forks a child that has only these files open, runs `ask`, and says what came of it.
+///
+/// # Errors
+/// As [`statfs`].
+///
+/// # Safety
+/// `ask` makes raw calls only: the caller has other threads. It is told the pid of the child's parent.
+pub(crate) unsafe fn by_child<const N: usize>(
+    open: [RawFd; N],
+    ask: impl FnOnce(i32) -> (raw::Stage, Errno),
+) -> nix::Result<nix::Result<()>> {
+    let (report, tell) = raw::report_pipe()?;
+    let mut keep: Vec<RawFd> = open.into_iter().chain([tell.as_raw_fd()]).collect();
+    keep.sort_unstable();
+    let parent = nix::unistd::getpid().as_raw();
+    // SAFETY: the child makes raw calls, as those of `ask` are, and leaves.
     match unsafe { raw::fork(0) }? {
         raw::Side::Child => {
-            let (stage, errno) = ask(namespace.as_raw_fd(), mount.as_raw_fd(), &mut answer);
+            raw::close_all_but(&keep);
+            let (stage, errno) = raw::die_with(parent).map_or_else(|errno| (ENTER, errno), |()| ask(parent));
             raw::leave(tell.as_raw_fd(), stage, errno)
         }
         raw::Side::Parent(pid) => {
@@ -64,9 +87,11 @@ pub(crate) fn statfs(namespace: &OwnedFd, mount: BorrowedFd<'_>) -> nix::Result<
 }
 
 /// In the child. Errno 0: it answered.
-fn ask(namespace: i32, mount: i32, answer: &mut [u64; 32]) -> (raw::Stage, Errno) {
+fn ask(namespace: i32, mount: i32, parent: i32, answer: &mut [u64; 32]) -> (raw::Stage, Errno) {
     // SAFETY: numbers only; the child is alone in its process.
-    if let Err(errno) = raw::check(unsafe { libc::syscall(libc::SYS_setns, namespace, libc::CLONE_NEWUSER) }) {
+    let entered = raw::check(unsafe { libc::syscall(libc::SYS_setns, namespace, libc::CLONE_NEWUSER) });
+    // Once more: with its capabilities it has lost the signal.
+    if let Err(errno) = entered.and_then(|_| raw::die_with(parent)) {
         return (ENTER, errno);
     }
     // SAFETY: room for more than the kernel writes, which outlives the call.

@@ -128,6 +128,15 @@ pub(crate) fn close_all_but(keep: &[RawFd]) {
     unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
 }
 
+/// In a child of `parent`: SIGKILL when the thread that forked it ends, which a change of credentials takes back.
+pub(crate) fn die_with(parent: i32) -> Result<(), Errno> {
+    // SAFETY: numbers only.
+    check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+    // SAFETY: no arguments. One that died before this call sends nothing any more.
+    let now = unsafe { libc::syscall(libc::SYS_getppid) };
+    if now == c_long::from(parent) { Ok(()) } else { Err(Errno::ESRCH) }
+}
+
 /// Every signal back to its default action, the ignored ones too: exec alone would leave those ignored.
 pub(crate) fn default_handlers() {
     let default = [0u64; 4]; // struct sigaction of the kernel: SIG_DFL, no flags, no restorer, empty mask

@@ -15,6 +15,11 @@ impl Stat {
         fs::read_to_string(format!("/proc/{pid}/stat")).ok().map(Self)
     }
 
+    /// The first thread alone, at the price of one however many there are.
+    pub(crate) fn of_first_thread(pid: i32) -> Option<Self> {
+        fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).ok().map(Self)
+    }
+
     /// Its name (`comm`).
     pub(crate) fn name(&self) -> Option<&str> {
         Some(self.0.rsplit_once(')')?.0.split_once('(')?.1)

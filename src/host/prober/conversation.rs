@@ -3,8 +3,11 @@
 //! It is given up in two ways. One that is gone, or silent, has answered nothing: whoever waits for a look of its hears no more. One that
 //! is only in need (it can open nothing any more, or threads of it hang for nobody) is relieved: another one takes over what stands and
 //! what comes, while this one finishes its looks, so that no hung mount is timed anew because of it.
+//!
+//! That it is gone the end of its socket tells, but for one case: a thread that hangs beyond SIGKILL keeps open what the process had
+//! open. So while anything is asked of it, it is looked at too.
 
-use std::{collections::HashMap, io, os::unix::net::UnixStream as StdStream};
+use std::{collections::HashMap, io, os::unix::net::UnixStream as StdStream, time::Duration};
 
 use liege_core::{Health, Probed};
 use liege_plan::{FrameReader, encode};
@@ -22,6 +25,9 @@ use super::{
     server::write_all,
     standing::Standing,
 };
+
+/// How often one that is asked something is looked at: so long nobody knows that it was killed while a thread of it hung.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// So many looks in a row that it could not make, and it is relieved.
 const IN_NEED: u32 = 5;
@@ -56,6 +62,8 @@ pub(super) struct Conversation {
     frames: FrameReader,
     buffer: Vec<u8>,
     patience: Patience,
+    /// When it is looked at next, if anything is asked of it then.
+    glance: Instant,
     last_id: u64,
     /// Who waits for news.
     looks: HashMap<u64, mpsc::UnboundedSender<Probed>>,
@@ -74,6 +82,7 @@ impl Conversation {
             frames: FrameReader::default(),
             buffer: vec![0; 16 << 10],
             patience: Patience::from(Instant::now()),
+            glance: Instant::now(),
             last_id: 0,
             looks: HashMap::new(),
             outgoing: Vec::new(),
@@ -110,6 +119,9 @@ impl Conversation {
                 () = sleep_until(self.patience.due()), if self.is_asked(standing) => if self.is_silent() {
                     return Served::Silent;
                 },
+                () = sleep_until(self.glance), if self.is_asked(standing) => if self.has_died() {
+                    return Served::Died;
+                },
             }
         }
     }
@@ -126,6 +138,9 @@ impl Conversation {
                     return;
                 },
                 () = sleep_until(self.patience.due()) => if self.is_silent() {
+                    return;
+                },
+                () = sleep_until(self.glance) => if self.has_died() {
                     return;
                 },
             }
@@ -199,6 +214,12 @@ impl Conversation {
         self.outgoing.extend(cancelled);
         self.outgoing.push(ToProber::Ping);
         self.patience.is_over(Instant::now())
+    }
+
+    /// A glance is due: it is dead, though its socket may not say so.
+    fn has_died(&mut self) -> bool {
+        self.glance = Instant::now() + GLANCE;
+        pidfd::has_ended_but_for_threads(&self.child.pidfd, self.child.pid)
     }
 
     /// There is something to read; true: an end.
