@@ -26,12 +26,18 @@ fn answers(errno: i32, then: impl Fn(&Emperor, usize, &Victim) + Send) {
 }
 
 fn begin(host: &Host) -> (std::rc::Rc<Emperor>, Victim) {
+    begin_at(host, "")
+}
+
+fn begin_at(host: &Host, below: &str) -> (std::rc::Rc<Emperor>, Victim) {
     let emperor = host.emperor().start();
     let pace = Pace { interval: 0.1, timeout: 5.0 };
     let victim = Victim::new(host, "app", Filesystem::new(host, "app", Kind::Faultfs, Owner::User), "", pace);
+    let path = if below.is_empty() { victim.filesystem.mount.clone() } else { victim.filesystem.mount.join(below) };
+    let victim = victim.watching(Some(&path));
     emperor.write(&victim.name, &victim.text());
     victim.until_served(Instant::now(), SHORT).unwrap_or_else(|why| panic!("{why}"));
-    emperor.wait_log(&format!("{} is healthy", victim.filesystem.mount.display()));
+    emperor.wait_log(&format!("{} is healthy", path.display()));
     (emperor, victim)
 }
 
@@ -54,10 +60,31 @@ fn one_that_lets_nobody_ask_is_unknown() {
 
 #[test]
 fn one_that_fails_is_dead() {
-    story(|host| {
-        let (emperor, victim) = begin(host);
+    fails(libc::EIO, "");
+}
+
+/// What it lacks is its own trouble, and nobody takes it for the prober's.
+#[test]
+fn one_that_lacks_something_is_dead() {
+    fails(libc::EMFILE, "");
+}
+
+#[test]
+fn nor_is_it_the_probers_need_on_the_way() {
+    for errno in [libc::EMFILE, libc::ENOMEM, libc::EAGAIN] {
+        fails(errno, "sub/inner");
+    }
+}
+
+/// The check is on a path below the mount.
+fn fails(errno: i32, below: &'static str) {
+    story(move |host| {
+        let (emperor, victim) = begin_at(host, below);
         let mark = emperor.mark();
-        victim.order(&format!("errors {}", libc::EIO)).expect("it obeys");
+        victim.order(&format!("errors {errno}")).expect("it obeys");
         emperor.wait_cause(mark, &victim.name, "mountpoint_dead");
+        victim.until_served(Instant::now(), SHORT).unwrap_or_else(|why| panic!("{why}"));
+        let log = emperor.log();
+        assert!(!log[mark..].iter().any(|line| line.contains("the prober")), "it was taken for the prober's need");
     });
 }

@@ -1,13 +1,17 @@
-//! One question to a mount, asked from inside another user namespace.
+//! Questions that no thread of ours can ask: a child goes inside, asks, says what it heard, and ends.
 //!
-//! A FUSE mount with `allow_other` that was made in a user namespace answers processes of that namespace alone; for everybody
+//! Inside another user namespace: a FUSE mount with `allow_other` that was made in a user namespace answers processes of that namespace alone; for everybody
 //! else, root of the host too, the kernel fakes an empty success, dead or alive. A thread cannot enter a user namespace (its
-//! process has others), so a child does: it enters, asks, says what it heard, and ends.
+//! process has others).
+//!
+//! Inside another root: who follows a path there by an fd of it needs one more fd, and luck with each `..`. Who has it for his own root needs
+//! nothing, so whatever he is refused for want of something was said by a mount on the way.
 //!
 //! A child that waits for a mount may be beyond SIGKILL and outlive who asked. So it has nothing of his open, whose end nobody would hear of
 //! else, and where it can die it dies with him.
 
 use std::{
+    ffi::CStr,
     fs,
     os::{
         fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
@@ -50,6 +54,17 @@ pub(crate) fn statfs(namespace: &OwnedFd, mount: BorrowedFd<'_>) -> nix::Result<
     unsafe { by_child([namespace, mount], |parent| ask(namespace, mount, parent, &mut answer)) }
 }
 
+/// Follows a path in this root, with the caller's identity. Blocks as long as the mounts on the way do.
+///
+/// # Errors
+/// Outer: there was no child to do it. Inner: what was said on the way.
+pub(crate) fn follow(root: BorrowedFd<'_>, path: &CStr) -> nix::Result<nix::Result<()>> {
+    let root = root.as_raw_fd();
+    let mut seen = [0u64; 64]; // struct statx has 256 bytes
+    // SAFETY: `walk` makes raw calls only.
+    unsafe { by_child([root], |_| walk(root, path, &mut seen)) }
+}
+
 /// Forks a child that has only these files open, runs `ask`, and says what came of it.
 ///
 /// # Errors
@@ -57,7 +72,7 @@ pub(crate) fn statfs(namespace: &OwnedFd, mount: BorrowedFd<'_>) -> nix::Result<
 ///
 /// # Safety
 /// `ask` makes raw calls only: the caller has other threads. It is told the pid of the child's parent.
-pub(crate) unsafe fn by_child<const N: usize>(
+unsafe fn by_child<const N: usize>(
     open: [RawFd; N],
     ask: impl FnOnce(i32) -> (raw::Stage, Errno),
 ) -> nix::Result<nix::Result<()>> {
@@ -86,7 +101,7 @@ pub(crate) unsafe fn by_child<const N: usize>(
     }
 }
 
-/// In the child. Errno 0: it answered.
+/// In the child.
 fn ask(namespace: i32, mount: i32, parent: i32, answer: &mut [u64; 32]) -> (raw::Stage, Errno) {
     // SAFETY: numbers only; the child is alone in its process.
     let entered = raw::check(unsafe { libc::syscall(libc::SYS_setns, namespace, libc::CLONE_NEWUSER) });
@@ -95,8 +110,23 @@ fn ask(namespace: i32, mount: i32, parent: i32, answer: &mut [u64; 32]) -> (raw:
         return (ENTER, errno);
     }
     // SAFETY: room for more than the kernel writes, which outlives the call.
-    match raw::check(unsafe { libc::syscall(libc::SYS_fstatfs, mount, answer.as_mut_ptr()) }) {
-        Ok(_) => (ASK, Errno::UnknownErrno), // 0
-        Err(errno) => (ASK, errno),
+    heard(unsafe { libc::syscall(libc::SYS_fstatfs, mount, answer.as_mut_ptr()) })
+}
+
+/// In the child. The root may be a mount that answers too, so each call is a question.
+fn walk(root: i32, path: &CStr, seen: &mut [u64; 64]) -> (raw::Stage, Errno) {
+    // SAFETY: numbers only; the child shares its directory with nobody.
+    let there = raw::check(unsafe { libc::syscall(libc::SYS_fchdir, root) })
+        // SAFETY: a terminated path; the child shares its root with nobody.
+        .and_then(|_| raw::check(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) }));
+    if let Err(errno) = there {
+        return (ASK, errno);
     }
+    let flags = libc::AT_NO_AUTOMOUNT | libc::AT_STATX_DONT_SYNC;
+    // SAFETY: a terminated path, and as much room as the kernel writes, which outlives the call.
+    heard(unsafe { libc::syscall(libc::SYS_statx, libc::AT_FDCWD, path.as_ptr(), flags, 0, seen.as_mut_ptr()) })
+}
+
+fn heard(answer: libc::c_long) -> (raw::Stage, Errno) {
+    (ASK, raw::check(answer).err().unwrap_or(Errno::UnknownErrno)) // 0: it answered
 }

@@ -14,6 +14,7 @@
 //! looked at never expires). Only as the path is written: who puts a symbolic link into an automount has it followed as his app would.
 
 use std::{
+    ffi::CString,
     fmt, fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
@@ -61,8 +62,10 @@ impl Progress {
 pub enum ProbeStage {
     /// Opening the root of the process: it is gone.
     Root,
-    /// Following the path.
+    /// Following the path: somebody on the way said this.
     Path,
+    /// Following the path as well: whoever looks lacked something for it, an fd or memory.
+    Means,
     /// Asking which mount it is on.
     Stat,
     /// Looking the mount up in the process's list: it went away meanwhile.
@@ -87,6 +90,7 @@ impl fmt::Display for ProbeError {
         let stage = match self.stage {
             ProbeStage::Root => "open the root of the process",
             ProbeStage::Path => "follow the path",
+            ProbeStage::Means => "get what it takes to follow the path",
             ProbeStage::Stat => "ask for the mount",
             ProbeStage::Mountinfo => "find the mount in mountinfo",
             ProbeStage::Identity => "become the owner of the mount",
@@ -98,10 +102,32 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
+impl ProbeError {
+    /// Whether this was said on the way to the mount or by the mount itself, not met by whoever looks.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        match self.stage {
+            ProbeStage::Path | ProbeStage::Stat | ProbeStage::Statfs => true,
+            ProbeStage::Root | ProbeStage::Means | ProbeStage::Mountinfo | ProbeStage::Identity => false,
+        }
+    }
+
+    /// Whether whoever looks lacked something of his own.
+    #[must_use]
+    pub fn is_need(&self) -> bool {
+        is_lack(self.errno) && !self.is_answer()
+    }
+}
+
+/// An errno that a process meets for want of something: fds, files, memory, or a way through `..` that nobody changes meanwhile.
+fn is_lack(errno: Errno) -> bool {
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN)
+}
+
 /// Probes the mount under `path`, as the process `pid` sees it, as the mount's owner.
 ///
 /// # Errors
-/// The stage and its errno. Only [`ProbeStage::Path`] and [`ProbeStage::Statfs`] speak of the file system.
+/// The stage and its errno; [`ProbeError::is_answer`] tells whether it speaks of the file system.
 pub fn probe(pid: i32, path: &str) -> Result<Seen, ProbeError> {
     probe_observed(pid, path, &Progress::default())
 }
@@ -189,9 +215,9 @@ fn walk(pid: i32, root: BorrowedFd<'_>, path: &str) -> Result<Way, ProbeError> {
         }));
     }
     drop(list);
-    match inside(root, path, ResolveFlag::RESOLVE_IN_ROOT) {
-        Err(Errno::EACCES) => inside_as_owner(pid, root, path).map(Way::Leads),
-        answer => answer.map(Way::Leads).map_err(|errno| ProbeError { stage: ProbeStage::Path, errno }),
+    match followed(root, path) {
+        Err(ProbeError { stage: ProbeStage::Path, errno: Errno::EACCES }) => followed_as_owner(pid, root, path).map(Way::Leads),
+        answer => answer.map(Way::Leads),
     }
 }
 
@@ -218,6 +244,19 @@ fn answered(said: nix::Result<()>) -> nix::Result<()> {
     }
 }
 
+/// The daemon of a FUSE mount may answer what the kernel says to whoever lacks something. So that is asked again by one who lacks nothing.
+fn followed(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, ProbeError> {
+    let met = match inside(root, path, ResolveFlag::RESOLVE_IN_ROOT) {
+        Err(errno) if is_lack(errno) => errno,
+        answer => return answer.map_err(|errno| ProbeError { stage: ProbeStage::Path, errno }),
+    };
+    let asked_again = CString::new(path).ok().and_then(|path| inside::follow(root, &path).ok());
+    Err(match asked_again {
+        Some(Err(errno)) if is_lack(errno) => ProbeError { stage: ProbeStage::Path, errno },
+        _ => ProbeError { stage: ProbeStage::Means, errno: met },
+    })
+}
+
 fn inside(root: BorrowedFd<'_>, path: &str, resolve: ResolveFlag) -> nix::Result<OwnedFd> {
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
     // EAGAIN: a rename somewhere raced with the `..` of this walk. It is nobody's fault and soon over.
@@ -231,15 +270,13 @@ fn inside(root: BorrowedFd<'_>, path: &str, resolve: ResolveFlag) -> nix::Result
 }
 
 /// The way leads through a FUSE mount that lets only its owner pass: followed as the owner of the last one on the way.
-fn inside_as_owner(pid: i32, root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, ProbeError> {
+fn followed_as_owner(pid: i32, root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, ProbeError> {
     let at = |stage| move |errno| ProbeError { stage, errno };
     let on_the_way = |m: &mountinfo::Mount| Path::new(path).starts_with(&m.mount_point);
     let mounts = mountinfo::parse(&list_of(pid)?);
     let last = mounts.iter().filter(|m| m.is_fuse() && on_the_way(m)).max_by_key(|m| m.mount_point.len());
     let (uid, gid) = last.and_then(mountinfo::Mount::fuse_owner).ok_or_else(|| at(ProbeStage::Path)(Errno::EACCES))?;
-    switch::worn_by(uid, gid, || inside(root, path, ResolveFlag::RESOLVE_IN_ROOT))
-        .map_err(at(ProbeStage::Identity))?
-        .map_err(at(ProbeStage::Path))
+    switch::worn_by(uid, gid, || followed(root, path)).map_err(at(ProbeStage::Identity))?
 }
 
 fn list_of(pid: i32) -> Result<Vec<u8>, ProbeError> {

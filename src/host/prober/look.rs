@@ -13,7 +13,7 @@ use liege_core::{Health, Mounted, Probed};
 use liege_sys::{
     Errno,
     fusectl::Connections,
-    probe::{ProbeError, ProbeStage, Progress, Seen, probe_observed},
+    probe::{ProbeError, Progress, Seen, probe_observed},
 };
 use nix::unistd::gettid;
 use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
@@ -37,7 +37,7 @@ pub(super) async fn look(look: Look, under_way: UnderWay, connections: Arc<Conne
             }
             begin.send((began, gettid().as_raw())).ok();
             let seen = probe_observed(look.pid, &look.path, &progress);
-            (probed(&seen, began), seen.is_err_and(is_need))
+            (probed(&seen, began), seen.is_err_and(|error| error.is_need()))
         }
     });
     let (began, tid) = loop {
@@ -113,15 +113,15 @@ fn micros(began: Instant) -> u64 {
 /// Tells an answer of the mount from an obstacle on the way to it.
 ///
 /// uWSGI's check fails on any error of its `statfs`, also on a path that is not there. So following the path counts as the
-/// mount's answer too (a dead FUSE root says `ENOTCONN` there already), unless the vassal itself is going away. What is an error for
+/// mount's answer too (a dead FUSE root says `ENOTCONN` there already). A daemon that lacks something (`EMFILE`, `ENOMEM`) fails whoever
+/// asks it as any other does; what the prober lacks is told apart (`probe.rs`). What is an error for
 /// uWSGI and no death here is a refusal: it says that nobody may ask, or that this cannot be asked, of a mount that may live.
 fn judge(found: Result<(), ProbeError>) -> Health {
     match found {
         Ok(()) => Health::Healthy,
-        Err(ProbeError { stage: ProbeStage::Statfs | ProbeStage::Path | ProbeStage::Stat, errno })
-            if !is_ours(errno) && !is_refusal(errno) =>
-        {
-            Health::Dead { errno: errno as i32 }
+        // EINTR: a signal came, which a daemon is told of and may answer so.
+        Err(error) if error.is_answer() && !is_refusal(error.errno) && error.errno != Errno::EINTR => {
+            Health::Dead { errno: error.errno as i32 }
         }
         Err(ProbeError { errno, .. }) => Health::Unknown { errno: errno as i32 },
     }
@@ -134,22 +134,10 @@ fn is_refusal(errno: Errno) -> bool {
     matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOSYS)
 }
 
-/// Errors of a prober in need, or of a vassal that ends, which no mount gives.
-fn is_ours(errno: Errno) -> bool {
-    is_lack(errno) || matches!(errno, Errno::EINTR | Errno::ESRCH)
-}
-
-fn is_lack(errno: Errno) -> bool {
-    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN)
-}
-
-/// Whether it was the prober that lacked something. A statfs needs nothing: what it says is the mount's.
-fn is_need(error: ProbeError) -> bool {
-    error.stage != ProbeStage::Statfs && is_lack(error.errno)
-}
-
 #[cfg(test)]
 mod tests {
+    use liege_sys::probe::ProbeStage;
+
     use super::*;
 
     fn judged(stage: ProbeStage, errno: Errno) -> Health {
@@ -184,6 +172,8 @@ mod tests {
         assert_eq!(judged(ProbeStage::Path, Errno::ENOENT), Health::Dead { errno: 2 });
         assert_eq!(judged(ProbeStage::Statfs, Errno::EIO), Health::Dead { errno: 5 });
         assert_eq!(judged(ProbeStage::Statfs, Errno::ESTALE), Health::Dead { errno: 116 });
+        assert_eq!(judged(ProbeStage::Statfs, Errno::ENOMEM), Health::Dead { errno: 12 });
+        assert_eq!(judged(ProbeStage::Path, Errno::EMFILE), Health::Dead { errno: 24 });
     }
 
     #[test]
@@ -199,7 +189,8 @@ mod tests {
     fn an_error_on_the_way_says_nothing_about_the_mount() {
         assert_eq!(judged(ProbeStage::Root, Errno::ENOENT), Health::Unknown { errno: 2 });
         assert_eq!(judged(ProbeStage::Identity, Errno::EPERM), Health::Unknown { errno: 1 });
-        assert_eq!(judged(ProbeStage::Path, Errno::EMFILE), Health::Unknown { errno: 24 });
+        assert_eq!(judged(ProbeStage::Means, Errno::EMFILE), Health::Unknown { errno: 24 });
+        assert_eq!(judged(ProbeStage::Statfs, Errno::EINTR), Health::Unknown { errno: 4 });
         assert_eq!(judged(ProbeStage::Path, Errno::EACCES), Health::Unknown { errno: 13 });
     }
 }
