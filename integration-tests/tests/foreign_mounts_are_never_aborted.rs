@@ -82,6 +82,54 @@ fn a_recycled_number_may_be_a_neighbours() {
     });
 }
 
+/// The vassal was born with a mount of the host's, which ends; then a mount of its own gets the number, and hangs unkillably.
+#[test]
+fn an_inherited_number_that_is_used_again_is_the_vassals_own() {
+    story(|host| {
+        let foreign = Foreign::mount(host, "host-before");
+        let emperor = host.emperor().start();
+        let victim = Victim::new(host, "heir", Filesystem::new(host, "heir", Kind::Faultfs, Owner::Root), "", Pace::SUITE)
+            .after(&format!("hook-pre-jail = umount:{}\n", foreign.filesystem.mount.display()));
+        emperor.write(&victim.name, &victim.text());
+        victim.until_served(Instant::now(), SHORT).unwrap_or_else(|why| panic!("{why}"));
+        let vassal = victim.vassal(&emperor).expect("it runs");
+        foreign.filesystem.faultfs.as_ref().expect("it is a faultfs").order("exit").expect("it obeys");
+        let mut more: Vec<Filesystem> = Vec::new();
+        wait_for(&format!("the vassal to get number {}", foreign.minor), LONG, || {
+            let filesystem = Filesystem::new(host, &format!("more{}", more.len()), Kind::Faultfs, Owner::Root);
+            filesystem.mount_beside(&vassal.init);
+            let is_heir = minor_of(&vassal.init.mountinfo(), &filesystem.mount) == Some(foreign.minor);
+            more.push(filesystem);
+            is_heir.then_some(())
+        });
+        let heir = more.last().and_then(|filesystem| filesystem.faultfs.as_ref()).expect("it is a faultfs");
+        heir.order("selfdeadlock").expect("it obeys");
+
+        let processes = vassal.processes();
+        emperor.remove(&victim.name);
+        wait_until("nothing to be left of it", SHORT, || vassal.is_gone(&processes));
+    });
+}
+
+/// It is nobody's but the vassals' that were born with it, and none of theirs.
+#[test]
+fn a_mount_the_host_has_let_go_of_is_still_not_the_vassals_own() {
+    story(|host| {
+        let foreign = Foreign::mount(host, "host-before");
+        let emperor = host.emperor().arg("--emperor-throttle").arg("10").start();
+        // Else what the host unmounts goes from them too.
+        let [victim, neighbour] = ["victim", "neighbour"]
+            .map(|name| Double::start_after(host, &emperor, name, "hook-pre-jail = exec:mount --make-rprivate /\n"));
+        umount2(&foreign.filesystem.mount, MntFlags::MNT_DETACH).expect("it is mounted");
+        assert_eq!(minor_of(&host.mountinfo(), &foreign.filesystem.mount), None);
+        victim.hang_until_replaced(&emperor);
+        neighbour.assert_untouched("a neighbour");
+        let (path, text) = foreign.filesystem.hello();
+        let seen = format!("/proc/{}/root{}", neighbour.first_life.init.pid, path.display());
+        assert_eq!(fs::read_to_string(seen).expect("the neighbour still has it"), text);
+    });
+}
+
 /// A second daemon, with files of its own.
 fn another_emperor(host: &Host) -> std::rc::Rc<Emperor> {
     let (watched, state) = (host.path("others"), host.path("state2"));
@@ -140,9 +188,14 @@ struct Double {
 
 impl Double {
     fn start(host: &Host, emperor: &Emperor, name: &str) -> Self {
+        Self::start_after(host, emperor, name, "")
+    }
+
+    /// These lines of its file come first.
+    fn start_after(host: &Host, emperor: &Emperor, name: &str, lines: &str) -> Self {
         let second = Filesystem::new(host, &format!("{name}-second"), Kind::Faultfs, Owner::Root);
         let first = Filesystem::new(host, name, Kind::Faultfs, Owner::User);
-        let check = Victim::new(host, name, first, "", Pace::SUITE).with(&second.lines());
+        let check = Victim::new(host, name, first, "", Pace::SUITE).after(lines).with(&second.lines());
         emperor.write(&check.name, &check.text());
         check.until_served(Instant::now(), SHORT).unwrap_or_else(|why| panic!("{name}: {why}"));
         emperor.wait_log_from(0, &[&format!("{} is healthy", check.filesystem.mount.display())]);

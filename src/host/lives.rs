@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::{
     cgroup::Reach,
     checks::{Checks, Means},
-    prober::{Asker, Instance},
+    prober::{Asker, Inherited, Instance},
 };
 
 /// A clone that lives, on its way to the register.
@@ -36,8 +36,8 @@ pub(crate) struct Born {
     pub(crate) exits: Exits,
     /// What ends all of it at once.
     pub(crate) groups: Reach,
-    /// The minors of the FUSE connections it was born with.
-    pub(crate) inherited: Vec<u32>,
+    /// The FUSE connections it was born with.
+    pub(crate) inherited: Vec<Inherited>,
 }
 
 /// The life as the prober knows it, and the prober that holds the exits of its FUSE connections.
@@ -52,7 +52,7 @@ struct Life {
     checks: Checks,
     exits: Exits,
     groups: Reach,
-    inherited: Vec<u32>,
+    inherited: Vec<Inherited>,
 }
 
 impl Life {

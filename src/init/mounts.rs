@@ -48,8 +48,9 @@ pub(crate) fn moves(act: &Act) -> bool {
 pub(crate) struct Mounts {
     /// None: there is no `/proc`, so changes are seen at the next probe only.
     table: Option<File>,
-    /// FUSE connections that came with the namespace: the host's.
-    inherited: BTreeSet<u32>,
+    /// FUSE mounts that came with the namespace, the host's, by id and connection. Those that have gone from the table are forgotten:
+    /// the number of a connection may be the vassal's own then.
+    inherited: BTreeSet<(u32, u32)>,
     /// What stood there when it was last read, in order. None: the root has changed since.
     entries: Option<Vec<Entry>>,
     /// The table could not be opened again: own connections are taken for granted.
@@ -64,7 +65,7 @@ impl Mounts {
         let table = File::open("/proc/self/mountinfo").ok();
         let mut mounts = Self { table, inherited: BTreeSet::new(), entries: None, is_blind: false, silent_until: None };
         let text = mounts.read();
-        mounts.inherited = connections(&text).collect();
+        mounts.inherited = fuse(&text).collect();
         mounts.changes(&text);
         mounts
     }
@@ -117,8 +118,15 @@ impl Mounts {
     /// Whether there are own connections, and what changed since this was last asked.
     fn news(&mut self) -> (bool, Option<Vec<MountChange>>) {
         let text = self.read();
-        let own_fuse = self.is_blind || connections(&text).any(|minor| !self.inherited.contains(&minor));
-        (own_fuse, self.changes(&text))
+        (self.has_own_fuse(&text), self.changes(&text))
+    }
+
+    /// Too often rather than not once: the prober knows better which are whose.
+    fn has_own_fuse(&mut self, text: &[u8]) -> bool {
+        let standing: BTreeSet<_> = fuse(text).collect();
+        self.inherited.retain(|mount| standing.contains(mount));
+        let inherited: BTreeSet<u32> = self.inherited.iter().map(|mount| mount.1).collect();
+        self.is_blind || standing.iter().any(|(_, minor)| !inherited.contains(minor))
     }
 
     fn changes(&mut self, text: &[u8]) -> Option<Vec<MountChange>> {
@@ -138,8 +146,9 @@ impl Mounts {
     }
 }
 
-fn connections(text: &[u8]) -> impl Iterator<Item = u32> {
-    mountinfo::brief(text).filter(|mount| mount.is_fuse).map(|mount| mount.device.1)
+/// FUSE mounts by id and connection.
+fn fuse(text: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+    mountinfo::brief(text).filter(|mount| mount.is_fuse).map(|mount| (mount.id, mount.device.1))
 }
 
 /// Both in order; `text` is the table of `now`.
@@ -156,13 +165,17 @@ mod tests {
 
     const BEFORE: &str = "1 0 8:1 / / rw - ext4 x rw\n5 1 0:40 / /app rw - fuse.zip z rw\n7 1 0:41 / /old rw - tmpfs t rw\n";
 
+    fn nothing() -> Mounts {
+        Mounts { table: None, inherited: BTreeSet::new(), entries: None, is_blind: false, silent_until: None }
+    }
+
     fn seen(mounts: &mut Mounts, text: &str) -> Option<Vec<MountChange>> {
         mounts.changes(text.as_bytes())
     }
 
     #[test]
     fn what_came_and_what_went_is_told_and_nothing_else() {
-        let mut mounts = Mounts { table: None, inherited: BTreeSet::new(), entries: None, is_blind: false, silent_until: None };
+        let mut mounts = nothing();
         assert_eq!(seen(&mut mounts, BEFORE), None, "nobody knows what was there before");
         assert_eq!(seen(&mut mounts, BEFORE), Some(vec![]));
         // The id of what went is used again, and options change.
@@ -172,5 +185,17 @@ mod tests {
         let many: String = (10..100).map(|n| format!("{n} 1 0:{n} / /m{n} rw - tmpfs t rw\n")).collect();
         assert_eq!(seen(&mut mounts, &many), None, "too many");
         assert_eq!(seen(&mut mounts, &many), Some(vec![]));
+    }
+
+    #[test]
+    fn the_number_of_an_inherited_connection_may_become_the_vassals_own() {
+        let mut mounts = nothing();
+        mounts.inherited = fuse(BEFORE.as_bytes()).collect();
+        let mut has_own = |text: &str| mounts.has_own_fuse(text.as_bytes());
+        assert!(!has_own(BEFORE));
+        let bound = "9 1 0:40 / /bound rw - fuse.zip z rw\n";
+        assert!(!has_own(&[BEFORE, bound].concat()), "it is the host's, wherever it stands");
+        assert!(!has_own("1 0 8:1 / / rw - ext4 x rw\n"));
+        assert!(has_own("1 0 8:1 / / rw - ext4 x rw\n9 1 0:40 / /own rw - fuse.zip z rw\n"));
     }
 }

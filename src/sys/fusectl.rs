@@ -5,6 +5,9 @@
 //! The trap: a connection is called by the minor of its device, and minors are used again at once. So whoever means to abort
 //! opens the [`Abort`] while the connection is certainly the one he means, and keeps it: through it only that connection can be
 //! reached. Written after the connection has ended it does nothing, whoever has the minor by then.
+//!
+//! What tells two connections of one minor apart is the inode of that file: the kernel counts them up for all its small file systems. It
+//! lasts as long as anybody has the control file system mounted.
 
 use std::{
     fs::File,
@@ -14,8 +17,8 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, open, openat},
-    sys::stat::Mode,
+    fcntl::{AtFlags, OFlag, open, openat},
+    sys::stat::{Mode, fstatat},
 };
 
 use crate::detached;
@@ -61,8 +64,14 @@ impl Connections {
     /// number is free or somebody else's.
     #[must_use]
     pub fn is_of(&self, minor: u32, exit: &Abort) -> bool {
-        let inode = |exit: &Abort| exit.0.metadata().ok().map(|meta| meta.ino());
-        self.abort(minor).is_ok_and(|now| inode(&now) == inode(exit))
+        self.identity(minor).is_some_and(|now| exit.identity() == Some(now))
+    }
+
+    /// What the connection that has this number now is called, and no other while this is held. None: there is none.
+    #[must_use]
+    pub fn identity(&self, minor: u32) -> Option<u64> {
+        let all = self.0.as_ref()?;
+        fstatat(all, format!("{minor}/abort").as_str(), AtFlags::AT_SYMLINK_NOFOLLOW).ok().map(|stat| stat.st_ino)
     }
 
     /// Opens the emergency exit of a connection.
@@ -80,6 +89,12 @@ impl Connections {
 }
 
 impl Abort {
+    /// As [`Connections::identity`], of the connection it belongs to.
+    #[must_use]
+    pub fn identity(&self) -> Option<u64> {
+        self.0.metadata().ok().map(|meta| meta.ino())
+    }
+
     /// Ends the connection: every request in it, waiting or being answered, fails with `ECONNABORTED`, and whoever hung in one is
     /// free. On a connection that has ended already it does nothing.
     ///
@@ -99,5 +114,6 @@ mod tests {
         let connections = Connections::open().expect("root, and a kernel with FUSE");
         assert_eq!(connections.waiting(u32::MAX), None);
         assert_eq!(connections.abort(u32::MAX).err(), Some(Errno::ENOENT));
+        assert_eq!(connections.identity(u32::MAX), None);
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn examine(of: &Instance, namespace: Option<&PidNamespace>, connectio
 
 fn mounts(of: &Instance, table: Vec<Mount>, connections: &Connections) -> Vec<String> {
     let Ok(hosts) = mountinfo::own() else { return Vec::new() };
-    own(table, &hosts, &of.inherited)
+    own(table, &hosts, |minor| of.was_born_with(minor, connections.identity(minor)))
         .into_iter()
         .filter_map(|mount| Some((connections.waiting(mount.device.1)?, mount)))
         .map(|(waiting, mount)| {

@@ -4,7 +4,8 @@
 //! the connection frees it. Which connections are whose is the danger: a vassal's mount table shows its host's mounts too, and
 //! the number of a connection is used again at once. So:
 //! * a connection is the vassal's own when it was not born with it, and its table has it and the host's has not, read in this order:
-//!   what the host mounts reaches the vassal after it reached the host;
+//!   what the host mounts reaches the vassal after it reached the host. One it was born with is known by more than its number, which a mount
+//!   of the vassal's may get when it has ended;
 //! * the exit is opened, and then the same mount must still stand in the table: so what was opened is the connection that was meant;
 //! * nothing is read by a number that may be a stranger's by then (`instance.rs`);
 //! * it is kept open until the life is over. By then its number may be anybody's, and writing to it harms nobody.
@@ -149,7 +150,8 @@ impl Held {
     /// Opens what a mount table shows and is not held yet. Both tables are read again afterwards: what was opened must still be the
     /// same mount, and still nobody else's.
     fn open(&mut self, of: &Instance, connections: &Connections, table: impl Fn() -> Option<Vec<Mount>>) {
-        let own_now = || Some(own(table()?, &mountinfo::own().ok()?, &of.inherited));
+        let is_inherited = |minor| of.was_born_with(minor, connections.identity(minor));
+        let own_now = || Some(own(table()?, &mountinfo::own().ok()?, is_inherited));
         let Some(before) = own_now() else { return };
         let room = MOST_HELD.saturating_sub(self.exits.len());
         let opened: Vec<((u32, u32), Abort)> = before
@@ -164,7 +166,8 @@ impl Held {
         }
         let Some(after) = own_now() else { return };
         let stands = |wanted: &(u32, u32)| after.iter().any(|mount| name(mount) == *wanted);
-        self.exits.extend(opened.into_iter().filter(|(name, _)| stands(name)));
+        let is_own = |exit: &Abort, minor| !of.was_born_with(minor, exit.identity());
+        self.exits.extend(opened.into_iter().filter(|(name, exit)| stands(name) && is_own(exit, name.1)));
     }
 }
 
@@ -174,10 +177,10 @@ fn name(mount: &Mount) -> (u32, u32) {
 }
 
 /// The FUSE mounts of a table that are neither the host's nor were there before the life, one for each connection.
-pub(super) fn own(table: Vec<Mount>, hosts: &[Mount], inherited: &[u32]) -> Vec<Mount> {
+pub(super) fn own(table: Vec<Mount>, hosts: &[Mount], is_inherited: impl Fn(u32) -> bool) -> Vec<Mount> {
     let hosts: BTreeSet<_> = hosts.iter().map(|mount| mount.device).collect();
     let mut seen = BTreeSet::new();
-    let is_own = |mount: &Mount| mount.is_fuse() && !hosts.contains(&mount.device) && !inherited.contains(&mount.device.1);
+    let is_own = |mount: &Mount| mount.is_fuse() && !hosts.contains(&mount.device) && !is_inherited(mount.device.1);
     table.into_iter().filter(|mount| is_own(mount) && seen.insert(mount.device)).collect()
 }
 
@@ -190,13 +193,13 @@ mod tests {
         let line = |id: u32, minor: u32| format!("{id} 1 0:{minor} / /m{id} rw - fuse.x x rw,user_id=0,group_id=0\n");
         let hosts = mountinfo::parse(line(1, 50).as_bytes());
         let table = mountinfo::parse([line(7, 50), line(8, 51), line(9, 51)].concat().as_bytes());
-        assert_eq!(own(table, &hosts, &[]).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
+        assert_eq!(own(table, &hosts, |_| false).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
     }
 
     #[test]
     fn what_it_was_born_with_is_not_its_own_though_the_host_has_let_go_of_it() {
         let line = |id: u32, minor: u32| format!("{id} 1 0:{minor} / /m{id} rw - fuse.x x rw,user_id=0,group_id=0\n");
         let table = mountinfo::parse([line(7, 50), line(8, 51), line(9, 50)].concat().as_bytes());
-        assert_eq!(own(table, &[], &[50]).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
+        assert_eq!(own(table, &[], |minor| minor == 50).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
     }
 }

@@ -8,13 +8,21 @@ use std::{fs, fs::File, path::PathBuf};
 
 use liege_sys::descendants::{everybody, started};
 
-use super::protocol::Instance;
+use super::protocol::{Inherited, Instance};
 
 impl Instance {
     /// What `read` gives for init's pid, if that is still init's afterwards.
     pub(super) fn read<T>(&self, read: impl FnOnce(i32) -> Option<T>) -> Option<T> {
         let answer = read(self.pid)?;
         (started(self.pid) == Some(self.born)).then_some(answer)
+    }
+
+    /// Whether it was born with the connection that has this number, where that one is called `identity`.
+    pub(super) fn was_born_with(&self, minor: u32, identity: Option<u64>) -> bool {
+        let is_it = |born: &Inherited| {
+            born.minor == minor && (born.identity.is_none() || identity.is_none() || born.identity == identity)
+        };
+        self.inherited.iter().any(is_it)
     }
 }
 
@@ -67,6 +75,14 @@ mod tests {
         let born = started(pid).unwrap();
         assert_eq!(instance(pid, born).read(Some), Some(pid));
         assert_eq!(instance(pid, born + 1).read(Some), None);
+    }
+
+    #[test]
+    fn a_number_that_is_used_again_is_another_connection() {
+        let born_with = |identity| Instance { inherited: vec![Inherited { minor: 41, identity }], ..instance(1, 1) };
+        assert!(born_with(Some(7)).was_born_with(41, Some(7)));
+        assert!(!born_with(Some(7)).was_born_with(41, Some(8)) && !born_with(Some(7)).was_born_with(42, Some(7)));
+        assert!(born_with(None).was_born_with(41, Some(8)) && born_with(Some(7)).was_born_with(41, None), "nobody can say");
     }
 
     #[test]

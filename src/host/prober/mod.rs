@@ -32,5 +32,5 @@ mod standing;
 mod threads;
 
 pub(crate) use client::{Asker, Prober};
-pub(crate) use protocol::{Instance, Look};
+pub(crate) use protocol::{Inherited, Instance, Look};
 pub use server::serve;

@@ -59,9 +59,18 @@ pub(crate) struct Instance {
     pub(crate) pid: i32,
     /// When that started, in clock ticks since the machine did: the pid may be another one's by now.
     pub(crate) born: u64,
-    /// The FUSE connections it was born with, by their minors: its host's, whatever has become of them there. (One that ends and whose
-    /// minor a mount of the vassal's then gets is not told apart: better not ended than a stranger's ended.)
-    pub(crate) inherited: Vec<u32>,
+    /// The FUSE connections it was born with: its host's, whatever has become of them there.
+    pub(crate) inherited: Vec<Inherited>,
+}
+
+/// A FUSE connection that was there before the life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inherited {
+    /// Its number, which is somebody else's when it has ended.
+    pub(crate) minor: u32,
+    /// What tells it from that one (`Connections::identity`). None: nothing does, and whoever has the number counts as this one: better
+    /// not ended than a stranger's ended.
+    pub(crate) identity: Option<u64>,
 }
 
 /// From the prober.
