@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use liege_integration_tests::faults::{Filesystem, Kind, Owner, Pace, Victim};
-use liege_integration_tests::{SHORT, story};
+use liege_integration_tests::{SHORT, story, wait_until};
 
 /// Bytes of the member.
 const BIG: u64 = 700 << 20;
@@ -54,5 +54,29 @@ fn a_busy_fuse_zip_is_slow_and_survives() {
         assert!(took > Duration::from_millis(300), "this machine is too fast: {took:?} is within the timeout");
         assert!(vassal.init.lives(), "a daemon that works was destroyed");
         assert!(!emperor.log()[mark..].iter().any(|line| line.contains("is hung")), "work was taken for a hang");
+    });
+}
+
+/// The mount is the host's, and the vassal has it to look at.
+#[test]
+fn so_is_a_daemon_of_the_hosts_that_works() {
+    story(|host| {
+        let filesystem = Filesystem::new(host, "shared", Kind::Faultfs, Owner::RootForAll);
+        filesystem.mount_here();
+        let (mount, faultfs) = (filesystem.mount.display(), filesystem.faultfs.as_ref().expect("it is a faultfs"));
+        let emperor = host.emperor().start();
+        let checked = format!("mountpoint-check = {mount}\nmountpoint-check-interval = 0.2\nmountpoint-check-timeout = 1\n");
+        emperor.write("shared.ini", &format!("[vassal]\ncommand = /bin/sleep 100000\n{checked}"));
+        emperor.wait_log(&format!("{mount} is healthy"));
+        let (vassal, mark) = (emperor.vassal("sleep"), emperor.mark());
+        faultfs.order("slow 600000").expect("it obeys");
+        let line = emperor.wait_log_from(mark, &[&format!("{mount} is slow")]);
+        assert!(line.contains("its daemon faultfs"), "it is found: {line}");
+        faultfs.order("healthy").expect("it obeys");
+        emperor.wait_log_from(mark, &[&format!("{mount} is healthy")]);
+        assert!(vassal.init.lives(), "a daemon that works was taken for one that hangs");
+        emperor.remove("shared.ini");
+        wait_until("it to be gone", SHORT, || !vassal.init.lives());
+        faultfs.order("exit").expect("it obeys");
     });
 }

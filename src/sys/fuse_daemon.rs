@@ -1,14 +1,25 @@
 //! Who serves a FUSE connection, and whether he works or only sits there.
 //!
 //! A busy daemon burns CPU or moves data of a disk; a hung one does neither. `/proc` tells both without asking anybody. Looked
-//! for among the descendants of the vassal's init alone, so that a machine of ten thousand vassals costs no more than one; a daemon
-//! outside of it is not found, and then nothing is known about its work.
+//! for among the descendants of the vassal's init first, so that a machine of ten thousand vassals costs no more than one. Only where nobody
+//! of them serves the connection, because the mount is the host's, is everybody looked at, once for all mounts (`Outside`). Kernels that do
+//! not tell which connection an fd belongs to (before 6.16) show nobody there, and then nothing is known about its work.
 //!
 //! Races: what was read is history. A daemon that was found is found again at each look.
 
-use std::{ffi::OsStr, fmt, fs, os::unix::ffi::OsStrExt, time::Duration};
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    fmt, fs,
+    os::unix::ffi::OsStrExt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use crate::{descendants, stat::Stat};
+
+/// What is known of everybody holds so long at least.
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 
 /// What its processes have done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,17 +55,54 @@ impl fmt::Display for Shown {
 }
 
 /// The processes below `root` that hold an open fd of this connection. Kernels that do not tell which connection an fd
-/// belongs to (before 6.16) count every `/dev/fuse`.
+/// belongs to count every `/dev/fuse`.
 #[must_use]
 pub fn serving(root: i32, minor: u32) -> Vec<i32> {
-    descendants::tree(&[root]).into_iter().filter(|&pid| serves(pid, minor)).collect()
+    descendants::tree(&[root]).into_iter().filter(|&pid| served(pid).any(|of| of.is_none_or(|of| of == minor))).collect()
 }
 
-fn serves(pid: i32, minor: u32) -> bool {
-    let Ok(fds) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    fds.flatten()
-        .filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == OsStr::from_bytes(b"/dev/fuse")))
-        .any(|fd| connection(pid, &fd.file_name().to_string_lossy()).is_none_or(|of| of == minor))
+/// Who serves what on this machine, as far as it is known.
+#[derive(Debug, Default)]
+pub struct Outside(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    serving: HashMap<u32, Vec<i32>>,
+    /// Until then nobody looks at everybody again.
+    holds_until: Option<Instant>,
+}
+
+impl Outside {
+    /// The processes of this machine that hold an open fd of this connection. At the price of a walk over all of them, which is made where
+    /// they are not known yet, and takes no more than a tenth of the time however often this is asked.
+    #[must_use]
+    pub fn serving(&self, minor: u32) -> Vec<i32> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let still = |known: &Known| -> Vec<i32> {
+            let found = known.serving.get(&minor).into_iter().flatten().copied();
+            found.filter(|&pid| served(pid).any(|of| of == Some(minor))).collect()
+        };
+        let serving = still(&known);
+        let start = Instant::now();
+        if !serving.is_empty() || known.holds_until.is_some_and(|until| start < until) {
+            return serving;
+        }
+        known.serving.clear();
+        for pid in descendants::everybody() {
+            for of in served(pid).flatten() {
+                known.serving.entry(of).or_default().push(pid);
+            }
+        }
+        known.holds_until = Some(Instant::now() + SHORTEST_HOLD.max(start.elapsed() * 10));
+        still(&known)
+    }
+}
+
+/// The connections whose fd a process holds. None: this kernel does not say which.
+fn served(pid: i32) -> impl Iterator<Item = Option<u32>> {
+    let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    fds.filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == OsStr::from_bytes(b"/dev/fuse")))
+        .map(move |fd| connection(pid, &fd.file_name().to_string_lossy()))
 }
 
 /// The connection of an fd. None: this kernel does not say.
@@ -118,5 +166,6 @@ mod tests {
     #[test]
     fn who_has_no_fuse_serves_nothing() {
         assert_eq!(serving(i32::try_from(std::process::id()).unwrap(), 0), []);
+        assert_eq!(Outside::default().serving(u32::MAX), []);
     }
 }

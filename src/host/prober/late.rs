@@ -13,13 +13,14 @@
 
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use liege_core::{Health, Late};
 use liege_sys::{
     block,
-    fuse_daemon::{self, Shown, Work},
+    fuse_daemon::{self, Outside, Shown, Work},
     fusectl::Connections,
     mountinfo::{self, Mount},
 };
@@ -34,6 +35,14 @@ const BUSY_DISK: f64 = 65_536.0;
 
 /// Names in one sentence.
 const MOST_NAMED: usize = 8;
+
+/// Where the signs are read.
+#[derive(Debug)]
+pub(super) struct Signs {
+    pub(super) connections: Arc<Connections>,
+    /// Daemons of mounts that are the host's.
+    pub(super) outside: Outside,
+}
 
 /// The first half of a verdict.
 #[derive(Debug)]
@@ -54,30 +63,32 @@ pub(super) struct Suspicion {
 
 impl Suspicion {
     /// Finds the mount that seems to hang, and how much its daemon has worked so far.
-    pub(super) fn raised(look: &Look, asks: Option<(u32, u32)>, tid: i32, connections: &Connections) -> Self {
+    pub(super) fn raised(look: &Look, asks: Option<(u32, u32)>, tid: i32, signs: &Signs) -> Self {
         let mounts = mountinfo::of(look.pid).unwrap_or_default();
-        let charged = charge(&mounts, &look.path, asks, |minor| connections.waiting(minor).unwrap_or(0) > 0);
+        let charged = charge(&mounts, &look.path, asks, |minor| signs.connections.waiting(minor).unwrap_or(0) > 0);
         let (at, minor) = charged.map_or_else(
             || (look.path.clone(), None),
             |mount| (mount.mount_point.to_string_lossy().into_owned(), mount.is_fuse().then_some(mount.device.1)),
         );
         let device = charged.and_then(|mount| Some((mount.device, block::completed(mount.device)?)));
-        let daemons = minor.map(|minor| fuse_daemon::serving(look.pid, minor)).unwrap_or_default();
+        let daemons = minor.map(|minor| {
+            let own = fuse_daemon::serving(look.pid, minor);
+            if own.is_empty() { signs.outside.serving(minor) } else { own }
+        });
+        let daemons = daemons.unwrap_or_default();
         Self { pid: look.pid, at, minor, device, tid, work: fuse_daemon::work(&daemons), daemons, when: Instant::now() }
     }
 
     /// The second half, some time later.
     pub(super) fn confirmed(self, connections: &Connections) -> (Health, Late) {
-        let daemon = self.daemons.first().and_then(|&pid| fuse_daemon::shown(pid));
+        let holders: Vec<Shown> = self.daemons.iter().filter_map(|&pid| fuse_daemon::shown(pid)).collect();
+        let daemon = spoken_of(&holders);
         let is_busy = is_busy(self.work, fuse_daemon::work(&self.daemons), self.when.elapsed());
-        // Nobody's daemon is to blame for a disk that does not answer, nor for a processor it did not get.
-        let waits_below =
-            daemon.as_ref().is_some_and(|seen| seen.state == 'R' || seen.state == 'D' && !waits_for_fuse(&seen.wchan));
         let device_works = self.device.is_some_and(|(device, before)| block::completed(device).is_some_and(|now| now > before));
         let looker = fuse_daemon::shown(self.tid);
         // It does not sleep: nobody keeps it waiting but the processor.
         let runs = looker.as_ref().is_some_and(|seen| seen.state == 'R');
-        let health = if is_busy || waits_below || device_works || runs { Health::Slow } else { Health::Hung };
+        let health = if is_busy || daemon.is_some_and(waits_below) || device_works || runs { Health::Slow } else { Health::Hung };
         let late = Late {
             at: self.at,
             waiting: self.minor.and_then(|minor| connections.waiting(minor)),
@@ -87,6 +98,16 @@ impl Suspicion {
         };
         (health, late)
     }
+}
+
+/// Nobody's daemon is to blame for a disk that does not answer, nor for a processor it did not get.
+fn waits_below(seen: &Shown) -> bool {
+    seen.state == 'R' || seen.state == 'D' && !waits_for_fuse(&seen.wchan)
+}
+
+/// Whoever was forked with the fd holds it too: the one who works, if any of them does.
+fn spoken_of(holders: &[Shown]) -> Option<&Shown> {
+    holders.iter().find(|seen| waits_below(seen)).or(holders.first())
 }
 
 /// Whoever waits for another FUSE daemon, or for himself.
@@ -183,6 +204,16 @@ mod tests {
     #[test]
     fn without_any_waiting_request_it_is_the_file_system_of_the_path() {
         assert_eq!(charged("/srv/nfs", None, &[]), "/");
+    }
+
+    #[test]
+    fn of_several_who_hold_the_fd_the_one_who_works_is_spoken_of() {
+        let holder = |pid, state, wchan: &str| Shown { pid, name: "d".into(), state, wchan: wchan.into() };
+        let (idle, disk) = (holder(1, 'S', "poll"), holder(2, 'D', "io_schedule"));
+        let stuck = holder(3, 'D', "request_wait_answer");
+        assert_eq!(spoken_of(&[idle.clone(), stuck.clone(), disk.clone()]), Some(&disk));
+        assert_eq!(spoken_of(&[idle.clone(), stuck]), Some(&idle));
+        assert_eq!(spoken_of(&[]), None);
     }
 
     #[test]

@@ -12,19 +12,22 @@ use std::{
 use liege_core::{Health, Mounted, Probed};
 use liege_sys::{
     Errno,
-    fusectl::Connections,
     probe::{ProbeError, Progress, Seen, probe_observed},
 };
 use nix::unistd::gettid;
 use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
 
-use super::{late::Suspicion, protocol::Look, threads::UnderWay};
+use super::{
+    late::{Signs, Suspicion},
+    protocol::Look,
+    threads::UnderWay,
+};
 
 /// Work is measured in hundredths of a second: over less than this it cannot be told from none.
 const SHORTEST_MEASURE: Duration = Duration::from_millis(100);
 
 /// Looks; `tell` gets the news, whether it is the last, and whether it is the prober that lacked something.
-pub(super) async fn look(look: Look, under_way: UnderWay, connections: Arc<Connections>, tell: impl Fn(Probed, bool, bool)) {
+pub(super) async fn look(look: Look, under_way: UnderWay, signs: Arc<Signs>, tell: impl Fn(Probed, bool, bool)) {
     let last_word = LastWord(&tell);
     let progress = Arc::new(Progress::default());
     let (begin, mut begun) = oneshot::channel();
@@ -60,11 +63,11 @@ pub(super) async fn look(look: Look, under_way: UnderWay, connections: Arc<Conne
             return tell(probed, true, is_need);
         }
         let mut judging = spawn_blocking({
-            let (look, asks, connections) = (look.clone(), progress.asks(), Arc::clone(&connections));
+            let (look, asks, signs) = (look.clone(), progress.asks(), Arc::clone(&signs));
             move || {
-                let verdict = suspicion.map(|suspicion| suspicion.confirmed(&connections));
+                let verdict = suspicion.map(|suspicion| suspicion.confirmed(&signs.connections));
                 // The end of one measure is the beginning of the next.
-                (Suspicion::raised(&look, asks, tid, &connections), verdict)
+                (Suspicion::raised(&look, asks, tid, &signs), verdict)
             }
         });
         let judged = loop {
@@ -136,7 +139,7 @@ fn is_refusal(errno: Errno) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use liege_sys::probe::ProbeStage;
+    use liege_sys::{fuse_daemon::Outside, fusectl::Connections, probe::ProbeStage};
 
     use super::*;
 
@@ -155,7 +158,8 @@ mod tests {
             let asked = Look { pid, path: "/".into(), timeout: Duration::from_millis(20), interval: Duration::from_secs(1) };
             let under_way = Arc::new(crate::prober::threads::Threads::default()).enter(1, &asked);
             let busy = std::cell::Cell::new(Some(busy));
-            look(asked, under_way, Arc::new(Connections::none()), |probed, last, is_need| {
+            let signs = Signs { connections: Arc::new(Connections::none()), outside: Outside::default() };
+            look(asked, under_way, Arc::new(signs), |probed, last, is_need| {
                 told.borrow_mut().push((probed.health, last, is_need));
                 drop(busy.take());
             })

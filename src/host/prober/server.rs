@@ -18,11 +18,12 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use liege_plan::{FrameReader, encode};
-use liege_sys::{fusectl::Connections, limits};
+use liege_sys::{fuse_daemon::Outside, fusectl::Connections, limits};
 use tokio::{net::UnixStream, sync::mpsc, time::sleep};
 
 use super::{
     exits::Exits,
+    late::Signs,
     look::look,
     protocol::{FromProber, ToProber},
     threads::Threads,
@@ -85,6 +86,7 @@ async fn converse(
     answers: &mpsc::UnboundedSender<FromProber>,
 ) -> io::Result<()> {
     let mut exits = Exits::new(Arc::clone(connections), answers.clone());
+    let signs = Arc::new(Signs { connections: Arc::clone(connections), outside: Outside::default() });
     let mut frames = FrameReader::default();
     let mut buffer = vec![0; 16 << 10];
     loop {
@@ -102,7 +104,7 @@ async fn converse(
                     let answers = answers.clone();
                     let tell = move |probed, last, is_need| drop(answers.send(FromProber::Probed { id, probed, last, is_need }));
                     let under_way = threads.enter(id, &asked);
-                    let judge = tokio::spawn(look(asked, under_way, Arc::clone(connections), tell));
+                    let judge = tokio::spawn(look(asked, under_way, Arc::clone(&signs), tell));
                     threads.judged_by(id, judge.abort_handle());
                 }
                 ToProber::Cancel { id } => threads.cancel(id),
