@@ -107,6 +107,18 @@ fn a_directory_is_all_its_files() {
     });
 }
 
+/// Its uwsgi rules vassals of its own, and drops its rights before: among vassals that is ordinary.
+#[test]
+fn an_emperor_among_vassals_is_a_vassal() {
+    story(|host| {
+        let vassals = host.open_dir("vassals");
+        let tenant = "[uwsgi]\nuid = www-data\ngid = www-data\nmaster = true\nemperor = /nonexistent/*.ini\n";
+        fs::write(vassals.join("tenant.ini"), tenant).unwrap();
+        let (status, said) = run_liege(&["check".as_ref(), vassals.as_os_str()]);
+        assert!(status == 0 && said.ends_with("tenant.ini: good (vassal)\n"), "{said}");
+    });
+}
+
 #[test]
 fn editors_get_one_document_of_all_files() {
     story(|host| {

@@ -34,11 +34,11 @@ pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
     for path in &arguments.files {
         if path.is_dir() {
             match files_in(path) {
-                Ok(files) => checked.extend(files.iter().map(|file| check_file(file, arguments, namespaces))),
+                Ok(files) => checked.extend(files.iter().map(|file| check_file(file, true, arguments, namespaces))),
                 Err(mistake) => checked.push(Checked::bad(path, Kind::Directory, mistake)),
             }
         } else {
-            checked.push(check_file(path, arguments, namespaces));
+            checked.push(check_file(path, false, arguments, namespaces));
         }
     }
     if arguments.json {

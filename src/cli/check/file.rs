@@ -1,7 +1,7 @@
 //! One file and what is known of it after reading it.
 //!
 //! A file with an `emperor` key in `[uwsgi]` or `[liege]` is an emperor's, every other one a vassal's, read as the daemon would
-//! read it: relative paths start in its directory.
+//! read it: relative paths start in its directory. In a directory of vassals an emperor is one too: its uwsgi rules its own.
 
 use std::{
     fmt, fs,
@@ -77,7 +77,7 @@ impl Checked {
 }
 
 /// Reads a file, and all that is wrong with it.
-pub(super) fn check_file(file: &PathBuf, arguments: &Check, namespaces: Namespaces) -> Checked {
+pub(super) fn check_file(file: &PathBuf, among_vassals: bool, arguments: &Check, namespaces: Namespaces) -> Checked {
     let mut checked = Checked::nothing(file, Kind::Vassal);
     let text = match fs::read(file) {
         Ok(text) => text,
@@ -88,7 +88,7 @@ pub(super) fn check_file(file: &PathBuf, arguments: &Check, namespaces: Namespac
     let path = checked.file.clone();
     let source = Source::new(&path, &text);
     let pairs = flatten(&source, &["uwsgi", "liege"], false, &World::alone()).0;
-    let pairs = if pairs.iter().any(|pair| pair.key == "emperor") {
+    let pairs = if !among_vassals && pairs.iter().any(|pair| pair.key == "emperor") {
         checked.kind = Kind::Emperor;
         emperor(&mut checked, &source, &pairs, arguments);
         pairs
