@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// An Emperor: keeps the vassals of a directory running, each in namespaces of its own.
 #[derive(Debug, Parser)]
@@ -10,6 +10,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+impl Arguments {
+    /// Without the verbs that are for programs.
+    pub(crate) fn for_people() -> Command {
+        let all = Self::command();
+        let verbs: Vec<Command> = all.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect();
+        Command::new("liege").version(env!("CARGO_PKG_VERSION")).subcommands(verbs)
+    }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 no daemon, 4 no such vassal.";

@@ -64,7 +64,7 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
         }
         Verb::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "liege", &mut script);
+            clap_complete::generate(shell, &mut Arguments::for_people(), "liege", &mut script);
             say(&String::from_utf8_lossy(&script));
             Ok(ExitCode::SUCCESS)
         }
