@@ -39,12 +39,15 @@ const REC: u64 = 1 << 14;
 const REMOUNT: u64 = 1 << 5;
 /// private, slave, shared, unbindable
 const PROPAGATION: u64 = 1 << 18 | 1 << 19 | 1 << 20 | 1 << 17;
+const DIRSYNC: u64 = 1 << 7;
+/// sync, dirsync, mandlock: what a file system has, with all its mounts
+const OF_THE_FILE_SYSTEM: u64 = 1 << 4 | 1 << 6 | DIRSYNC;
 
 /// The kernel's `MS_*` bits by uWSGI's words.
 const MOUNT: [(&str, u64); 21] = [
     ("bind", BIND),
     ("defaults", 0),
-    ("dirsync", 1 << 7),
+    ("dirsync", DIRSYNC),
     ("mandlock", 1 << 6),
     ("move", MOVE),
     ("noatime", 1 << 10),
@@ -119,11 +122,25 @@ fn contradiction(fstype: &str, flags: u64, list: &str, data: &str) -> Option<Wro
         let wrong = Wrong::new(data, "data is for a file system's driver, and this mounts none");
         return Some(wrong.hint(format!("another flag goes behind a comma: {list},{data}")));
     }
+    if has(OF_THE_FILE_SYSTEM) && has(BIND | MOVE) {
+        let word = word(OF_THE_FILE_SYSTEM);
+        let wrong = Wrong::new(word, format!("{word} is of a whole file system, and this is about one mount of it"));
+        return Some(wrong.hint("say it where the file system itself is mounted"));
+    }
+    if has(DIRSYNC) && has(REMOUNT) {
+        let wrong =
+            Wrong::new("dirsync", "a file system is mounted with dirsync or never has it: a remount changes nothing of it");
+        return Some(wrong.hint("a remount can change sync"));
+    }
     let only_propagation = none && has(PROPAGATION) && !has(BIND | MOVE | REMOUNT);
     let others = flags & !(PROPAGATION | REC);
     if only_propagation && others != 0 {
         let (word, of) = (word(others), word(PROPAGATION));
         return Some(Wrong::new(word, format!("{word} changes a mount, {of} alone makes none")).hint(format!("remount,{list}")));
+    }
+    if only_propagation && !data.is_empty() {
+        let wrong = Wrong::new(data, format!("data is for a file system's driver, {} alone mounts none", word(PROPAGATION)));
+        return Some(wrong.hint(format!("another flag goes behind a comma: {list},{data}")));
     }
     None
 }
@@ -189,6 +206,8 @@ mod tests {
             ("none /a /b bind,rec,nosuid,,slave", mounted("none", "/a", "/b", 0x8_5002, "")),
             ("overlay none /b defaults lowerdir=/a b", mounted("overlay", "none", "/b", 0, "lowerdir=/a b")),
             ("tmpfs none /b shared", mounted("tmpfs", "none", "/b", 0x10_0000, "")),
+            ("tmpfs none /b private,dirsync size=1m", mounted("tmpfs", "none", "/b", 0x4_0080, "size=1m")),
+            ("none none /b remount,sync size=1m", mounted("none", "none", "/b", 48, "size=1m")),
         ] {
             assert_eq!(mount(line), Ok(meant), "{line}");
         }
@@ -211,6 +230,13 @@ mod tests {
             (mount("none none /b remount,recursive,ro"), "recursive", "said of a bind"),
             (mount("none /a /b bind ro"), "ro", "driver"),
             (mount("none none /b ro,private"), "ro", "private alone makes none"),
+            (mount("none /a /b bind,sync"), "sync", "whole file system"),
+            (mount("none /a /b rec,dirsync,bind"), "dirsync", "whole file system"),
+            (mount("none none /b remount,bind,dirsync"), "dirsync", "whole file system"),
+            (mount("none none /b remount,dirsync"), "dirsync", "never has it"),
+            (mount("none /a /b move,mandlock"), "mandlock", "whole file system"),
+            (mount("none none / private rec"), "rec", "private alone mounts none"),
+            (mount("none none / rec,slave size=1m"), "size=1m", "slave alone mounts none"),
             (umount(""), "", "needs DST"),
         ] {
             let wrong = outcome.unwrap_err();

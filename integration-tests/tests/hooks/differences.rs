@@ -179,6 +179,7 @@ pub(crate) const FATES: &[(&str, &str, &str, Reason)] = &[
     ("mount:tmpfs none <dir>/m detach", "up", "refused", Reason::Refused),
     ("mount:tmpfs none <dir>/m rec", "up", "refused", Reason::Refused),
     ("mount:none <dir>/w <dir>/m bind ro", "up", "refused", Reason::Refused),
+    ("mount:none <dir>/w <dir>/m bind,sync", "up", "refused", Reason::Refused),
     ("mount:none none / ro,private", "dies", "refused", Reason::Refused),
     (REC_WITH_BLANKS, "dies", "up", Reason::EveryPath),
     ("umount:<dir>/w nosuid", "dies", "refused", Reason::Refused),

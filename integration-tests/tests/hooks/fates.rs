@@ -75,6 +75,7 @@ pub(crate) fn lines() -> Vec<String> {
         "mount:none none / rec,slave",
         "mount:none none / rec,unbindable",
         "mount:none <dir>/w <dir>/m bind ro",
+        "mount:none <dir>/w <dir>/m bind,sync",
         "mount:none none / ro,private",
         REC_WITH_BLANKS,
         "umount:<dir>/w nosuid",
