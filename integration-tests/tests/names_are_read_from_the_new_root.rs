@@ -1,10 +1,12 @@
-//! Where a vassal gets another root, `uid` and `gid` are names of that root, read by liege's own parser, and no name makes root.
+//! Where a vassal gets another root, `uid`, `gid` and whom its hooks give files to are names of that root, read by liege's own
+//! parser, and no name makes root.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use liege_integration_tests::apps::Reporter;
-use liege_integration_tests::{Host, story};
+use liege_integration_tests::apps::{self, Reporter};
+use liege_integration_tests::{Host, LONG, story, wait_until};
 
 /// The host's own root once more, with these accounts; and the lines that make it the vassal's.
 fn root(host: &Host, passwd: &str, group: &str) -> String {
@@ -43,6 +45,32 @@ fn a_name_has_the_number_and_the_groups_it_has_there() {
 }
 
 #[test]
+fn a_hook_in_it_gives_a_file_to_whom_it_names() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let root = root(host, "shop:x:54321:54322::/:/bin/sh\n", "shop:x:54322:\nweb:x:54323:shop\n");
+        let files = ["before", "as-root", "as-user", "number", "at-exit"].map(|name| host.path(name));
+        files.iter().for_each(|file| fs::write(file, "").unwrap());
+        let [before, as_root, as_user, number, exit] = files.each_ref().map(|file| file.display());
+        let lines = format!(
+            "{root}uid = shop\ngid = shop\nhook-pre-jail = chown:{before} {host_user} {host_user}\nhook-as-root = chown:{as_root} shop web\n\
+             hook-as-root = chown:{as_user} shop shop\nhook-as-user = chown:{as_user} shop web\nhook-as-root = chown:{number} 7 web\n\
+             hook-as-root = chown:{exit} shop shop\nhook-as-user-atexit = chown:{exit} shop web\n",
+            host_user = apps::USER,
+        );
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &reporter.vassal(&lines));
+        let _started = reporter.started(1);
+        let owner = |file: &PathBuf| fs::metadata(file).map(|meta| (meta.uid(), meta.gid())).unwrap();
+        let (uid, gid) = apps::user();
+        let expected = [(uid.as_raw(), gid.as_raw()), (54321, 54323), (54321, 54323), (7, 54323), (54321, 54322)];
+        assert_eq!(files.each_ref().map(owner), expected);
+        emperor.remove("v.ini");
+        wait_until("the hook of the end", LONG, || owner(&files[4]) == (54321, 54323));
+    });
+}
+
+#[test]
 fn a_reload_keeps_who_it_is() {
     story(|host| {
         let reporter = Reporter::new(host, "app");
@@ -72,6 +100,8 @@ fn a_roots_passwd_cannot_make_root() {
             ("group.ini", "uid = boss\ngid = wheel\n", "group wheel has the number 0 in /etc/group"),
             ("member.ini", "uid = boss\ngid = shop\n", "group wheel has the number 0"),
             ("nobody.ini", "uid = nobodyknows\ngid = shop\n", "there is no user \"nobodyknows\" in /etc/passwd of this root"),
+            ("owner.ini", "hook-as-root = chown:/tmp shop shop\n", "user shop has the number 0 in /etc/passwd"),
+            ("owners.ini", "hook-as-root = chown:/tmp boss wheel\n", "group wheel has the number 0 in /etc/group"),
         ] {
             let reporter = Reporter::new(host, name);
             let mark = emperor.mark();
@@ -94,7 +124,7 @@ fn a_real_uwsgi_drops_to_the_same_one() {
         let emperor = host.emperor().start();
         emperor.write("v.ini", &format!("[uwsgi]\n{root}uid = shop\ngid = shop\nmaster = true\nsocket = {}\n", socket.display()));
         let vassal = emperor.vassal("emperor://v.ini");
-        liege_integration_tests::wait_until("uwsgi to drop", liege_integration_tests::LONG, || {
+        wait_until("uwsgi to drop", LONG, || {
             vassal.processes().iter().filter(|process| process.name.starts_with("uwsgi")).any(|uwsgi| uwsgi.uid() == Some(54321))
         });
     });

@@ -354,7 +354,7 @@ fn acts(verb: &Verb) -> Vec<Act> {
         Verb::Chdir(path) => Act::Chdir(path),
         Verb::Mkdir(path) => Act::Mkdir(path),
         Verb::Chmod(path, mode) => Act::Chmod(path, mode),
-        Verb::Chown(path, uid, gid) => Act::Chown(path, uid, gid),
+        Verb::Chown(path, user, group) => Act::Chown(path, account(&user), account(&group)),
         Verb::Sticky(path) => Act::Sticky(path),
         Verb::Create(path) => Act::Create(path),
         Verb::Write { path, text, append } => Act::Write { path, text, append },
@@ -388,15 +388,18 @@ fn log(spec: &VassalSpec) -> Option<Log> {
 }
 
 fn names(names: &liege_spec::Names) -> Names {
-    let account = |account: &Account| match account.clone() {
-        Account::Number(number) => liege_plan::Account::Number(number),
-        Account::Name(name) => liege_plan::Account::Name(name),
-    };
     Names {
         user: account(&names.user),
         group: account(&names.group),
         more: names.more.iter().map(account).collect(),
         initgroups: names.initgroups,
+    }
+}
+
+fn account(account: &Account) -> liege_plan::Account {
+    match account.clone() {
+        Account::Number(number) => liege_plan::Account::Number(number),
+        Account::Name(name) => liege_plan::Account::Name(name),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The step that finds the vassal's identity in its own root.
+//! The steps that find names in the vassal's own root: its identity, and the owner a file gets.
 //!
 //! A file system of a customer's may hang, and pid 1 must never: the files are read in a child, which answers over a socket.
 
@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
-use liege_plan::{Account, Exit, FrameReader, Identity, Names, encode};
+use liege_plan::{Account, Act, Exit, FrameReader, Identity, Names, encode};
 use liege_sys::{
     fds::{self, O_NONBLOCK},
     process,
@@ -17,6 +17,7 @@ use liege_sys::{
 use crate::{
     accounts::{Files, find},
     init::{End, Init},
+    spawn,
     walk::{Outcome, Patience},
 };
 
@@ -26,15 +27,39 @@ const LONGEST: u64 = 4 << 20;
 impl Init {
     /// Finds the numbers and makes them the identity of every later step of the user.
     pub(crate) fn find_identity(&mut self, names: &Names, patience: &Patience) -> Result<Outcome, End> {
-        let failed = |errno: i32, detail: String| Ok(Outcome::Failed { errno, detail });
+        Ok(match self.find(names, false, patience)? {
+            Ok(identity) => {
+                self.later.identity = Some(identity);
+                Outcome::Fine
+            }
+            Err(outcome) => outcome,
+        })
+    }
+
+    /// The act with the numbers of this owner in the place of names.
+    pub(crate) fn find_owner(
+        &mut self,
+        (path, user, group): (&str, &Account, &Account),
+        as_user: bool,
+        patience: &Patience,
+    ) -> Result<Result<Act, Outcome>, End> {
+        let names = Names { user: user.clone(), group: group.clone(), more: Vec::new(), initgroups: false };
+        let found = self.find(&names, as_user, patience)?;
+        Ok(found.map(|owner| Act::Chown(path.to_owned(), Account::Number(owner.uid), Account::Number(owner.gid))))
+    }
+
+    /// Their numbers, or what the step has come to without them.
+    fn find(&mut self, names: &Names, as_user: bool, patience: &Patience) -> Result<Result<Identity, Outcome>, End> {
+        let failed = |errno: i32, detail: String| Ok(Err(Outcome::Failed { errno, detail }));
         let (ours, theirs) = match fds::socketpair() {
             Ok(pair) => pair,
             Err(errno) => return failed(errno as i32, "make a socket".into()),
         };
-        let names = names.clone();
-        let look = {
-            let theirs = &theirs;
-            move || tell(theirs, &look_up(&names))
+        // A root on a FUSE mount of the user's may be his alone to read.
+        let identity = self.later.identity.as_ref().filter(|_| as_user);
+        let look = || {
+            let taken = spawn::take(identity).map_err(|errno| format!("take the vassal's identity: {errno}"));
+            tell(&theirs, &taken.and_then(|()| look_up(names)))
         };
         let pid = match process::fork_in_place(&self.one_thread, look) {
             Ok(pid) => pid,
@@ -42,15 +67,12 @@ impl Init {
         };
         drop(theirs);
         match self.wait_for_job(pid, patience)? {
-            None => return Ok(Outcome::Interrupted),
+            None => return Ok(Err(Outcome::Interrupted)),
             Some(Exit::Code(0)) => {}
             Some(exit) => return failed(0, format!("the look into its files ended with status {}", exit.status())),
         }
         match hear(ours) {
-            Some(Ok(identity)) => {
-                self.later.identity = Some(identity);
-                Ok(Outcome::Fine)
-            }
+            Some(Ok(found)) => Ok(Ok(found)),
             Some(Err(why)) => failed(0, why),
             None => failed(0, "the look into its files gave no answer".into()),
         }

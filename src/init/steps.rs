@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use liege_plan::{Act, Unshare, Wait};
+use liege_plan::{Account, Act, Unshare, Wait};
 use liege_sys::{
     Errno, caps,
     fds::O_NONBLOCK,
@@ -44,7 +44,8 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
             let mode = m.permissions().mode() & 0o7777 | 0o1000;
             fs::set_permissions(path, Permissions::from_mode(mode))
         })),
-        Act::Chown(path, uid, gid) => io(chown(path, Some(*uid), Some(*gid))),
+        Act::Chown(path, Account::Number(uid), Account::Number(gid)) => io(chown(path, Some(*uid), Some(*gid))),
+        Act::Chown(..) => Err(Errno::EINVAL), // a name: the walk puts numbers in its place
         Act::Create(path) => io(File::create(path)),
         Act::Write { path, text, append } => {
             let file = OpenOptions::new().write(true).create(true).append(*append).truncate(!append).open(path);

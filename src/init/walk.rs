@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use liege_plan::{Act, Exit, FromInit, Place, Step};
+use liege_plan::{Account, Act, Exit, FromInit, Place, Step};
 use liege_sys::{Errno, descendants::kill, pipe, process, signals};
 
 use crate::{
@@ -112,6 +112,12 @@ impl Init {
         match &step.act {
             Act::Exit(status) => Err(End::Status(*status)),
             Act::FindIdentity(names) => self.find_identity(names, patience),
+            Act::Chown(path, user, group) if [user, group].iter().any(|owner| matches!(owner, Account::Name(_))) => {
+                match self.find_owner((path, user, group), as_user, patience)? {
+                    Ok(act) => self.helper(&Step { act, ..step.clone() }, as_user, false, patience),
+                    Err(outcome) => Ok(outcome),
+                }
+            }
             Act::Putenv(pair) => {
                 self.env.put(pair);
                 Ok(Outcome::Fine)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Names;
+use crate::{Account, Names};
 
 /// The phases of uWSGI's start-up that a step can belong to, in the order in which they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,8 +104,8 @@ pub enum Act {
     Chmod(String, u32),
     /// `chmod(2)` to the mode it has and the sticky bit.
     Sticky(String),
-    /// `chown(2)`: path, uid, gid.
-    Chown(String, u32, u32),
+    /// `chown(2)`: path, user, group. Names are found in this root's own passwd and group files.
+    Chown(String, Account, Account),
     /// `open(O_CREAT|O_TRUNC)` of an empty file.
     Create(String),
     /// Write a text to a file.

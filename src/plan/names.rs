@@ -1,4 +1,4 @@
-//! Who a vassal becomes, where only its own root knows the numbers.
+//! Who a vassal becomes, and to whom it gives its files, where only its own root knows the numbers.
 
 use serde::{Deserialize, Serialize};
 

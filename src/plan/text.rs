@@ -37,7 +37,7 @@ pub fn describe_act(act: &Act) -> String {
         Act::Mkdir(path) => format!("mkdir {path}"),
         Act::Chmod(path, mode) => format!("chmod {path} {mode:o}"),
         Act::Sticky(path) => format!("sticky {path}"),
-        Act::Chown(path, uid, gid) => format!("chown {path} {uid} {gid}"),
+        Act::Chown(path, user, group) => format!("chown {path} {user} {group}"),
         Act::Create(path) => format!("create {path}"),
         Act::Write { path, append, .. } => format!("{} {path}", if *append { "append" } else { "write" }),
         Act::WriteFifo(path, _) => format!("writefifo {path}"),

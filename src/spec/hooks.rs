@@ -3,7 +3,8 @@
 use crate::known;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::{Asked, Code, Hook, HookPhase, Lookup, Verb, mount, values, verb};
+use crate::verb::{self, NamesOf};
+use crate::{Asked, Code, Hook, HookPhase, Lookup, Verb, mount, values};
 
 /// The phases and how options call them, in the order in which they happen.
 const PHASES: [(HookPhase, &str); 9] = [
@@ -42,30 +43,32 @@ pub(crate) fn is_of_the_emperor(key: &str) -> bool {
     is_hook(key) && split(key).is_some_and(|(_, phase)| OF_THE_EMPEROR.contains(&phase))
 }
 
-/// All hooks, phase by phase, family by family, line by line.
-pub(crate) fn raise(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
+/// All hooks, phase by phase, family by family, line by line. From the phase `inside` on they run in another root than the
+/// host's, if there is one.
+pub(crate) fn raise(pairs: &[Pair], inside: Option<HookPhase>, lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
     let mut hooks = Vec::new();
     other_shells(pairs, report);
     for (phase, _) in PHASES {
         if phase == HookPhase::Asap {
             hooks.extend(surroundings(pairs));
         }
-        hooks.extend(of_phase(phase, pairs, lookup, report));
+        let names = if inside.is_some_and(|first| phase >= first) { NamesOf::NewRoot } else { NamesOf::Host(lookup) };
+        hooks.extend(of_phase(phase, pairs, names, report));
     }
     hooks
 }
 
 /// The hooks the emperor's file has for every vassal.
 pub(crate) fn of_the_emperor(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
-    OF_THE_EMPEROR.into_iter().flat_map(|phase| of_phase(phase, pairs, lookup, report)).collect()
+    OF_THE_EMPEROR.into_iter().flat_map(|phase| of_phase(phase, pairs, NamesOf::Host(lookup), report)).collect()
 }
 
-fn of_phase(phase: HookPhase, pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
+fn of_phase(phase: HookPhase, pairs: &[Pair], names: NamesOf<'_>, report: &mut Report) -> Vec<Hook> {
     let mut hooks = Vec::new();
     for family in FAMILIES {
         let wanted = |pair: &&Pair| !pair.placeholder && is_hook(&pair.key) && split(&pair.key) == Some((family, phase));
         for pair in pairs.iter().filter(wanted) {
-            hooks.extend(hook(family, phase, pair, lookup, report));
+            hooks.extend(hook(family, phase, pair, names, report));
         }
     }
     hooks
@@ -100,7 +103,7 @@ fn other_shells(pairs: &[Pair], report: &mut Report) {
     }
 }
 
-fn hook(family: &str, phase: HookPhase, pair: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<Hook> {
+fn hook(family: &str, phase: HookPhase, pair: &Pair, names: NamesOf<'_>, report: &mut Report) -> Option<Hook> {
     let parsed = match family {
         "mount" => mount::mount(&pair.value).map(|verb| (verb, false)),
         "umount" => mount::umount(&pair.value).map(|verb| (verb, false)),
@@ -110,7 +113,7 @@ fn hook(family: &str, phase: HookPhase, pair: &Pair, lookup: &dyn Lookup, report
             let why = format!("{} calls a C function inside uWSGI, which liege cannot", pair.key);
             Err(mount::Wrong::new(&pair.value, why).of(Code::NotSupported).hint("say it with a hook verb, or a command"))
         }
-        _ => verb::parse(&pair.value, lookup),
+        _ => verb::parse(&pair.value, names),
     };
     match parsed {
         Ok((Verb::Alarm, _)) => {

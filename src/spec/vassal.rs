@@ -198,8 +198,8 @@ pub enum Verb {
     Mkdir(String),
     /// `chmod:PATH MODE` (octal)
     Chmod(String, u32),
-    /// `chown:PATH USER GROUP` (names resolved), `chown2:` (numbers)
-    Chown(String, u32, u32),
+    /// `chown:PATH USER GROUP`, `chown2:` (numbers); a name only where the new root's files tell its number
+    Chown(String, Account, Account),
     /// `sticky:PATH`: the mode it has, and the sticky bit
     Sticky(String),
     /// `create:`, `creat:`

@@ -11,8 +11,8 @@ use crate::pair::Pair;
 use crate::program;
 use crate::report::{Reading, Report};
 use crate::{
-    Asked, Attributes, Code, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Source, Timeouts, VassalConfig, VassalSpec,
-    Verb,
+    Asked, Attributes, Code, HookPhase, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Source, Timeouts, VassalConfig,
+    VassalSpec, Verb,
 };
 use crate::{caps, cgroup, declared, doubts, flatten, jail, namespaces, output, paths, traps, values, verb};
 
@@ -90,7 +90,6 @@ fn raise(pairs: &[Pair], attributes: Attributes, reload: Option<bool>, lookup: &
     let options = Options::new(pairs);
     jail::refuse(&options, report);
     let mut jail = Jail {
-        hooks: hooks::raise(pairs, lookup, report),
         pivot_root: pivot_root(&options, report),
         chroot: chroot(&options, report),
         unshare: namespaces::unshare(&options, "unshare", report),
@@ -102,6 +101,10 @@ fn raise(pairs: &[Pair], attributes: Attributes, reload: Option<bool>, lookup: &
         log_to: output::target(&options, report),
         ..Jail::default()
     };
+    // The root changes before `as-root`; a reload begins in the one that the first start has made.
+    let inside =
+        reload.map_or(jail.changes_root().then_some(HookPhase::AsRoot), |inside| inside.then_some(HookPhase::AsVassalBeforeDrop));
+    jail.hooks = hooks::raise(pairs, inside, lookup, report);
     match identity::raise(&options, reload.unwrap_or_else(|| jail.changes_root()), lookup, report) {
         Some(Who::Known(identity)) => jail.identity = Some(identity),
         Some(Who::Named(names)) => jail.names = Some(names),

@@ -5,7 +5,16 @@
 
 use crate::known::nearest;
 use crate::mount::{self, Wrong};
-use crate::{Code, Lookup, Verb, values};
+use crate::{Account, Code, Lookup, Verb, values};
+
+/// Whose accounts the names in a hook are.
+#[derive(Clone, Copy)]
+pub(crate) enum NamesOf<'a> {
+    /// The host's, which are looked up now.
+    Host(&'a dyn Lookup),
+    /// The new root's: the hook runs in there, and only init can look.
+    NewRoot,
+}
 
 /// Verbs liege carries out.
 const VERBS: [&str; 33] = [
@@ -45,16 +54,16 @@ const VERBS: [&str; 33] = [
 ];
 
 /// Parses `[!]verb:argument`; the flag says whether the argument is to be hidden from logs.
-pub(crate) fn parse(text: &str, lookup: &dyn Lookup) -> Result<(Verb, bool), Wrong> {
+pub(crate) fn parse(text: &str, names: NamesOf<'_>) -> Result<(Verb, bool), Wrong> {
     let (hidden, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
     let Some((name, argument)) = text.split_once(':') else {
         let wrong = Wrong::new(text, "a hook is written VERB:ARGUMENT").of(Code::UnknownVerb);
         return Err(wrong.hint(format!("for a command: exec:{text}")));
     };
-    action(name, argument, lookup).map(|verb| (verb, hidden))
+    action(name, argument, names).map(|verb| (verb, hidden))
 }
 
-fn action(name: &str, argument: &str, lookup: &dyn Lookup) -> Result<Verb, Wrong> {
+fn action(name: &str, argument: &str, names: NamesOf<'_>) -> Result<Verb, Wrong> {
     let own = || argument.to_owned();
     Ok(match name {
         "exec" => Verb::Exec(command(argument)?),
@@ -67,7 +76,7 @@ fn action(name: &str, argument: &str, lookup: &dyn Lookup) -> Result<Verb, Wrong
             let (path, mode) = two(name, argument, "PATH MODE")?;
             Verb::Chmod(path.to_owned(), values::octal(mode).map_err(|why| Wrong::new(mode, why))?)
         }
-        "chown" | "chown2" => chown(name, argument, lookup)?,
+        "chown" | "chown2" => chown(name, argument, names)?,
         "sticky" => Verb::Sticky(own()),
         "create" | "creat" => Verb::Create(own()),
         "write" | "append" => {
@@ -165,21 +174,31 @@ fn two<'a>(name: &str, argument: &'a str, form: &str) -> Result<(&'a str, &'a st
 }
 
 /// `chown` takes names (numbers too, here), `chown2` numbers.
-fn chown(name: &str, argument: &str, lookup: &dyn Lookup) -> Result<Verb, Wrong> {
+fn chown(name: &str, argument: &str, names: NamesOf<'_>) -> Result<Verb, Wrong> {
     let needs = || Wrong::new(argument, format!("{name} needs PATH USER GROUP"));
     let (path, ids) = argument.split_once(' ').ok_or_else(needs)?;
     let (user, group) = ids.split_once(' ').ok_or_else(needs)?;
     if name == "chown2" {
         let number = |text: &str| {
-            text.parse::<u32>().map_err(|_| Wrong::new(text, format!("\"{text}\" is no number (chown takes names)")))
+            let number = text.parse().map(Account::Number);
+            number.map_err(|_| Wrong::new(text, format!("\"{text}\" is no number (chown takes names)")))
         };
         return Ok(Verb::Chown(path.to_owned(), number(user)?, number(group)?));
     }
-    let (uid, _, _) =
-        lookup.user(user).ok_or_else(|| Wrong::new(user, format!("there is no user \"{user}\"")).of(Code::UnknownUser))?;
-    let gid =
-        lookup.group(group).ok_or_else(|| Wrong::new(group, format!("there is no group \"{group}\"")).of(Code::UnknownGroup))?;
-    Ok(Verb::Chown(path.to_owned(), uid, gid))
+    let (user, group) = match names {
+        NamesOf::NewRoot => (account(user), account(group)),
+        NamesOf::Host(lookup) => {
+            let nobody = |kind: &str, name: &str, code| Wrong::new(name, format!("there is no {kind} \"{name}\"")).of(code);
+            let (uid, _, _) = lookup.user(user).ok_or_else(|| nobody("user", user, Code::UnknownUser))?;
+            let gid = lookup.group(group).ok_or_else(|| nobody("group", group, Code::UnknownGroup))?;
+            (Account::Number(uid), Account::Number(gid))
+        }
+    };
+    Ok(Verb::Chown(path.to_owned(), user, group))
+}
+
+fn account(text: &str) -> Account {
+    text.parse().map_or_else(|_| Account::Name(text.to_owned()), Account::Number)
 }
 
 fn refused(name: &str, why: &str) -> Wrong {
@@ -203,8 +222,8 @@ mod tests {
             ("putenv:A", Verb::Putenv("A".into())),
             ("call:uwsgi_log hello there", Verb::Print("hello there".into())),
             ("chmod:/x 0755", Verb::Chmod("/x".into(), 0o755)),
-            ("chown:/x shop shop", Verb::Chown("/x".into(), 1001, 1002)),
-            ("chown2:/x 5 6", Verb::Chown("/x".into(), 5, 6)),
+            ("chown:/x shop shop", Verb::Chown("/x".into(), Account::Number(1001), Account::Number(1002))),
+            ("chown2:/x 5 6", Verb::Chown("/x".into(), Account::Number(5), Account::Number(6))),
             ("write:/x a b", Verb::Write { path: "/x".into(), text: "a b".into(), append: false }),
             ("appendn:/x", Verb::Write { path: "/x".into(), text: "\n".into(), append: true }),
             ("writefifo:/x r", Verb::WriteFifo("/x".into(), "r".into())),
@@ -218,9 +237,22 @@ mod tests {
             ("writen:/x", Verb::Write { path: "/x".into(), text: "\n".into(), append: false }),
             ("alarm:page it is late", Verb::Alarm),
         ] {
-            assert_eq!(parse(line, &lookup), Ok((meant, false)), "{line}");
+            assert_eq!(parse(line, NamesOf::Host(&lookup)), Ok((meant, false)), "{line}");
         }
-        assert_eq!(parse("!exec:a", &lookup), Ok((Verb::Exec("a".into()), true)));
+        assert_eq!(parse("!exec:a", NamesOf::Host(&lookup)), Ok((Verb::Exec("a".into()), true)));
+    }
+
+    #[test]
+    fn a_name_of_the_new_root_stays_a_name() {
+        let named = |name: &str| Account::Name(name.into());
+        for (line, user, group) in [
+            ("chown:/x only-there web", named("only-there"), named("web")),
+            ("chown:/x 1001 web", Account::Number(1001), named("web")),
+            ("chown2:/x 5 6", Account::Number(5), Account::Number(6)),
+        ] {
+            assert_eq!(parse(line, NamesOf::NewRoot), Ok((Verb::Chown("/x".into(), user, group), false)), "{line}");
+        }
+        assert_eq!(parse("chown2:/x only-there 6", NamesOf::NewRoot).unwrap_err().word, "only-there");
     }
 
     #[test]
@@ -243,7 +275,7 @@ mod tests {
             ("exit:300", "300", "0 to 255"),
             ("exec:  ", "  ", "empty"),
         ] {
-            let wrong = parse(line, &lookup).unwrap_err();
+            let wrong = parse(line, NamesOf::Host(&lookup)).unwrap_err();
             assert_eq!(wrong.word, word, "{line}");
             assert!(wrong.message.contains(message), "{}", wrong.message);
         }

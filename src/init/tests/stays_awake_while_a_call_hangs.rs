@@ -4,7 +4,7 @@
 
 mod world;
 
-use liege_plan::{Act, Exit, FromInit, Mount, MountFlags, Phase, Place, Step, ToInit, Umount, Wait};
+use liege_plan::{Account, Act, Exit, FromInit, Mount, MountFlags, Phase, Place, Step, ToInit, Umount, Wait};
 use liege_sys::wait::Ended;
 use world::*;
 
@@ -66,7 +66,7 @@ fn a_stop_ends_every_call_on_a_file_system_that_does_not_answer() {
         Act::Chdir(path("in")),
         Act::Mkdir(path("in/new")),
         Act::Chmod(path("in"), 0o700),
-        Act::Chown(path("in"), 1, 1),
+        Act::Chown(path("in"), Account::Number(1), Account::Number(1)),
         Act::Create(path("in")),
         write(&path("in"), false),
         write(&path("in"), true),

@@ -91,6 +91,25 @@ fn where_the_root_changes_names_wait_for_it() {
 }
 
 #[test]
+fn a_file_is_given_to_whom_the_root_knows_that_the_hook_runs_in() {
+    let text = "[uwsgi]\nhook-asap = chown:/x shop shop\nif-not-reload =\nhook-in-jail = chown:/x shop 7\nchroot = /r\nendif =\n\
+                hook-as-root = chown:/x only-there web\nhook-as-user-atexit = chown:/x only-there 7\n";
+    let config = read_vassal(&Source::new("shop.ini", text.as_bytes()), &world()).value.expect("no host is asked");
+    let owners = |spec: &VassalSpec| -> Vec<(Account, Account)> {
+        let owner = |verb: &Verb| if let Verb::Chown(_, user, group) = verb { Some((user.clone(), group.clone())) } else { None };
+        spec.jail.hooks.iter().filter_map(|hook| owner(&hook.verb.value)).collect()
+    };
+    let (number, name) = (Account::Number, |name: &str| Account::Name(name.into()));
+    let inside = [(name("only-there"), name("web")), (name("only-there"), number(7))];
+    let before = [(number(1001), number(1002)), (number(1001), number(7))];
+    assert_eq!(owners(&config.fresh), [&before[..], &inside[..]].concat());
+    let again = [(name("shop"), name("shop"))];
+    assert_eq!(owners(&config.again), [&again[..], &inside[..]].concat(), "a reload begins in there");
+    let host = read_vassal(&Source::new("shop.ini", b"[uwsgi]\nhook-as-root = chown:/x only-there 7\n"), &world());
+    assert_eq!(host.diagnostics[0].code, liege_spec::Code::UnknownUser, "in the host's root the host knows");
+}
+
+#[test]
 fn a_command_is_bounded_by_liege_and_a_uwsgi_by_itself() {
     let lines = "limit-as = 512\nlimit-nproc = 0\nmax-fd = 77\nprio = -3\ncap = net_raw\ncap = net_bind_service,5\n";
     let command = spec(&format!("command = a\n{lines}"));
