@@ -22,6 +22,27 @@ const PHASES: [(HookPhase, &str); 9] = [
 /// The phases of a vassal that the emperor's own file has hooks for: what uWSGI's Emperor does between the clone and the exec.
 const OF_THE_EMPEROR: [HookPhase; 2] = [HookPhase::AsVassalBeforeDrop, HookPhase::AsVassal];
 
+/// The phases of a vassal that stay uwsgi's own.
+const OF_UWSGI: [&str; 14] = [
+    "hook-accepting",
+    "hook-accepting-once",
+    "hook-accepting1",
+    "hook-accepting1-once",
+    "hook-as-gateway",
+    "hook-as-mule",
+    "hook-emperor-lost",
+    "hook-emperor-reload",
+    "hook-emperor-stop",
+    "hook-master-start",
+    "hook-post-app",
+    "hook-post-fork",
+    "hook-pre-app",
+    TOUCH,
+];
+
+/// Its value is FILE VERB:ARGUMENT.
+const TOUCH: &str = "hook-touch";
+
 /// The families of one phase, in uWSGI's order.
 const FAMILIES: [&str; 5] = ["hook", "mount", "umount", "exec", "call"];
 
@@ -61,6 +82,29 @@ pub(crate) fn raise(pairs: &[Pair], inside: Option<HookPhase>, lookup: &dyn Look
 /// The hooks the emperor's file has for every vassal.
 pub(crate) fn of_the_emperor(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
     OF_THE_EMPEROR.into_iter().flat_map(|phase| of_phase(phase, pairs, NamesOf::Host(lookup), report)).collect()
+}
+
+/// Hooks that uwsgi is given: what it cannot understand would end it when the hook's turn comes, again and again.
+pub(crate) fn check_for_uwsgi(pairs: &[Pair], report: &mut Report) {
+    for pair in pairs.iter().filter(|pair| !pair.placeholder && OF_UWSGI.contains(&pair.key.as_str())) {
+        let checked = if pair.key == TOUCH {
+            match pair.value.split_once(' ') {
+                Some((_, action)) => verb::check_for_uwsgi(action),
+                None => Err(mount::Wrong::new(&pair.value, "hook-touch needs FILE VERB:ARGUMENT")),
+            }
+        } else {
+            verb::check_for_uwsgi(&pair.value)
+        };
+        if let Err(wrong) = checked {
+            report_wrong(pair, wrong, report);
+        }
+    }
+}
+
+fn report_wrong(pair: &Pair, wrong: mount::Wrong, report: &mut Report) {
+    let mut mistake = pair.error_at(&wrong.word, wrong.code, wrong.message);
+    mistake.hint = wrong.hint;
+    report.push(mistake);
 }
 
 fn of_phase(phase: HookPhase, pairs: &[Pair], names: NamesOf<'_>, report: &mut Report) -> Vec<Hook> {
@@ -123,9 +167,7 @@ fn hook(family: &str, phase: HookPhase, pair: &Pair, names: NamesOf<'_>, report:
         }
         Ok((verb, hidden)) => Some(Hook { phase, verb: Asked::new(verb, pair.origin.clone()), hidden }),
         Err(wrong) => {
-            let mut mistake = pair.error_at(&wrong.word, wrong.code, wrong.message);
-            mistake.hint = wrong.hint;
-            report.push(mistake);
+            report_wrong(pair, wrong, report);
             None
         }
     }

@@ -1,7 +1,7 @@
 //! `mount:` and `umount:` lines.
 //!
 //! uWSGI has one table of words for both calls, so `nosuid` on an unmount would mean "detach". Here each call has its own
-//! words; a word of the other one is an error, and so are words that the kernel would pass over in silence because of another
+//! words (a hook that is left to uWSGI has uWSGI's); a word of the other one is an error, and so are words that the kernel would pass over in silence because of another
 //! one beside them. `slave`, `unbindable` and `relatime` are liege's additions. What takes several calls of the kernel
 //! (`bind,ro,private`) is one line here; the calls are made of it when the plan is.
 
@@ -78,13 +78,38 @@ const ELSEWHERE: [(&str, &str); 6] = [
     ("rw", "defaults"),
 ];
 
+/// The words uWSGI has for both calls. `defaults` is the mount's alone, and new in 2.1; who has 2.0 may not write it.
+const OF_UWSGI: [&str; 19] = [
+    "bind",
+    "detach",
+    "dirsync",
+    "force",
+    "mandlock",
+    "move",
+    "noatime",
+    "nodev",
+    "noexec",
+    "nosuid",
+    "private",
+    "rdonly",
+    "readonly",
+    "rec",
+    "recursive",
+    "remount",
+    "ro",
+    "shared",
+    "sync",
+];
+
 const UMOUNT: [&str; 4] = ["detach", "force", "rec", "recursive"];
+
+const FIELDS: &str = "a mount needs FS SRC DST [FLAG,...] [DATA]";
 
 /// `FS SRC DST [FLAG,...] [DATA]`, one blank between each.
 pub(crate) fn mount(argument: &str) -> Result<Verb, Wrong> {
     let mut fields = argument.splitn(5, ' ');
     let (Some(fstype), Some(source), Some(target)) = (fields.next(), fields.next(), fields.next()) else {
-        return Err(Wrong::new(argument, "a mount needs FS SRC DST [FLAG,...] [DATA]"));
+        return Err(Wrong::new(argument, FIELDS));
     };
     let (list, data) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
     let mut flags = 0;
@@ -143,6 +168,28 @@ fn contradiction(fstype: &str, flags: u64, list: &str, data: &str) -> Option<Wro
         return Some(wrong.hint(format!("another flag goes behind a comma: {list},{data}")));
     }
     None
+}
+
+/// Whether uWSGI itself would understand a mount: an unknown word ends it.
+pub(crate) fn check_for_uwsgi(argument: &str) -> Result<(), Wrong> {
+    let fields: Vec<&str> = argument.splitn(5, ' ').collect();
+    if fields.len() < 3 {
+        return Err(Wrong::new(argument, FIELDS));
+    }
+    words_of_uwsgi("mount", fields.get(3).unwrap_or(&""))
+}
+
+/// The same of an unmount.
+pub(crate) fn check_umount_for_uwsgi(argument: &str) -> Result<(), Wrong> {
+    words_of_uwsgi("umount", argument.split_once(' ').map_or("", |(_, list)| list))
+}
+
+fn words_of_uwsgi(call: &str, list: &str) -> Result<(), Wrong> {
+    let known = OF_UWSGI.into_iter().chain((call == "mount").then_some("defaults"));
+    match words(list).find(|word| !known.clone().any(|known| known == *word)) {
+        Some(word) => Err(unknown(word, call, known, false)),
+        None => Ok(()),
+    }
 }
 
 /// `DST [FLAG,...]`

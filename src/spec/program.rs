@@ -6,7 +6,7 @@ use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::Report;
 use crate::vassal_file::{has_checks, is_carried};
-use crate::{AppSpec, Asked, Code, ProcessLimits, ProgramSpec, daemons, limits, values};
+use crate::{AppSpec, Asked, Code, ProcessLimits, ProgramSpec, daemons, hooks, limits, values};
 
 /// Lines that did their work while the file was read; uwsgi must not do it again.
 const READ: [&str; 9] =
@@ -117,6 +117,7 @@ fn environment(options: &Options<'_>, report: &mut Report) -> Vec<(String, Strin
 
 /// A real uwsgi, given all that is left, in the order of the file.
 fn uwsgi(pairs: &[Pair], options: &Options<'_>, report: &mut Report) -> ProgramSpec {
+    hooks::check_for_uwsgi(pairs, report);
     let mut left = Vec::new();
     for pair in pairs.iter().filter(|pair| !pair.placeholder && !is_carried(&pair.key) && !did_its_work(pair)) {
         if pair.key.contains('\n') || pair.value.contains('\n') {

@@ -53,14 +53,40 @@ const VERBS: [&str; 33] = [
     "writen",
 ];
 
+/// Verbs of uWSGI's that no hook of liege's carries out: three are its plugins' (libffi, psgi, libtcc).
+const OF_UWSGI: [&str; 7] = ["ffi", "perl", "retryrpc", "rpc", "spinningfifo", "tcc", "unix_signal"];
+
+/// Whether uWSGI would understand the verb of a hook that is left to it, and the words of a mount. The rest is its business.
+pub(crate) fn check_for_uwsgi(text: &str) -> Result<(), Wrong> {
+    let (name, argument) = split(text.strip_prefix('!').unwrap_or(text))?;
+    match name {
+        "mount" => mount::check_for_uwsgi(argument),
+        "umount" => mount::check_umount_for_uwsgi(argument),
+        known if VERBS.contains(&known) || OF_UWSGI.contains(&known) => Ok(()),
+        _ => Err(unknown(name, argument, VERBS.into_iter().chain(OF_UWSGI))),
+    }
+}
+
 /// Parses `[!]verb:argument`; the flag says whether the argument is to be hidden from logs.
 pub(crate) fn parse(text: &str, names: NamesOf<'_>) -> Result<(Verb, bool), Wrong> {
     let (hidden, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
-    let Some((name, argument)) = text.split_once(':') else {
-        let wrong = Wrong::new(text, "a hook is written VERB:ARGUMENT").of(Code::UnknownVerb);
-        return Err(wrong.hint(format!("for a command: exec:{text}")));
-    };
+    let (name, argument) = split(text)?;
     action(name, argument, names).map(|verb| (verb, hidden))
+}
+
+fn split(text: &str) -> Result<(&str, &str), Wrong> {
+    text.split_once(':').ok_or_else(|| {
+        let wrong = Wrong::new(text, "a hook is written VERB:ARGUMENT").of(Code::UnknownVerb);
+        wrong.hint(format!("for a command: exec:{text}"))
+    })
+}
+
+fn unknown<'a>(name: &str, argument: &str, verbs: impl Iterator<Item = &'a str>) -> Wrong {
+    let wrong = Wrong::new(name, format!("unknown hook verb \"{name}\"")).of(Code::UnknownVerb);
+    match nearest(name, verbs) {
+        Some(near) => wrong.hint(format!("did you mean {near}?")),
+        None => wrong.hint(format!("for a command: exec:{name}:{argument}")),
+    }
 }
 
 fn action(name: &str, argument: &str, names: NamesOf<'_>) -> Result<Verb, Wrong> {
@@ -110,13 +136,7 @@ fn action(name: &str, argument: &str, names: NamesOf<'_>) -> Result<Verb, Wrong>
             two(name, argument, "ALARM MESSAGE")?;
             Verb::Alarm
         }
-        _ => {
-            let wrong = Wrong::new(name, format!("unknown hook verb \"{name}\"")).of(Code::UnknownVerb);
-            return Err(match nearest(name, VERBS.into_iter()) {
-                Some(near) => wrong.hint(format!("did you mean {near}?")),
-                None => wrong.hint(format!("for a command: exec:{name}:{argument}")),
-            });
-        }
+        _ => return Err(unknown(name, argument, VERBS.into_iter())),
     })
 }
 

@@ -43,6 +43,16 @@ const LINES: &[(&str, &str, &str, &str)] = &[
     ("mount-as-root = none /a /b bind ro", "E 2:33+2", "driver", "behind a comma: bind,ro"),
     ("hook-as-root = mount:none /a /b bind,sync", "E 2:38+4", "whole file system", "itself is mounted"),
     ("mount-as-root = none none / private rec", "E 2:37+3", "private alone mounts none", "private,rec"),
+    ("hook-pre-app = nosuchverb:x", "E 2:16+10", "unknown hook verb", "exec:nosuchverb:x"),
+    ("hook-post-fork = !exce:ls", "E 2:19+4", "unknown hook verb", "did you mean exec?"),
+    ("hook-accepting1-once = rcp:f", "E 2:24+3", "unknown hook verb", "did you mean rpc?"),
+    ("hook-emperor-reload = touch-it", "E 2:23+8", "VERB:ARGUMENT", "exec:touch-it"),
+    ("hook-post-app = mount:none /a /b bnd", "E 2:34+3", "unknown mount flag", "did you mean bind?"),
+    ("hook-master-start = mount:none none / slave", "E 2:39+5", "unknown mount flag \"slave\"", ""),
+    ("hook-master-start = umount:/a defaults", "E 2:31+8", "unknown umount flag", ""),
+    ("hook-as-mule = mount:none", "E 2:22+4", "needs FS SRC DST", ""),
+    ("hook-touch = /run/f exce:ls", "E 2:21+4", "unknown hook verb", "did you mean exec?"),
+    ("hook-touch = exec:ls", "E 2:14+7", "FILE VERB:ARGUMENT", ""),
     ("binsh = /bin/bash", "W 2:1+5", "run by /bin/sh here", "exec:/bin/bash -c"),
     ("exec-as-user =", "E 2:13+1", "the command is empty", ""),
     ("pivot_root = /new", "E 2:14+4", "NEW OLD", ""),
@@ -114,6 +124,28 @@ const LINES: &[(&str, &str, &str, &str)] = &[
     ("exec-post-jail = x", "W 2:1+14", "only with jailed or unshare", "jailed = true"),
     ("a = \u{1}\u{e9}", "", "", ""),
 ];
+
+/// Hooks that uwsgi carries out as they are, whatever liege's own phases say of them.
+#[test]
+fn what_uwsgi_understands_is_left_to_it() {
+    for (phase, action) in [
+        ("accepting", "rpc:hello"),
+        ("accepting1", "!retryrpc:hello"),
+        ("pre-app", "call:PyErr_Clear"),
+        ("post-app", "callintret:alarm 0"),
+        ("post-fork", "unix_signal:10 f"),
+        ("master-start", "spinningfifo:/x y"),
+        ("as-mule", "perl:1;"),
+        ("emperor-stop", "mount:none /a /b bind,,sync,detach"),
+        ("emperor-lost", "umount:/x rec,detach"),
+        ("emperor-reload", "mount:tmpfs none /x defaults size=1m"),
+        ("touch", "/run/f chown:/x nobodyknows 5"),
+    ] {
+        assert_eq!(short(&vassal(&format!("[uwsgi]\nhook-{phase} = {action}\n")).diagnostics), [""; 0], "{phase} {action}");
+    }
+    let command = vassal("[vassal]\ncommand = a\nhook-post-fork = nosuchverb:x\n").diagnostics;
+    assert_eq!(short(&command), ["W 3:1+14"], "it reaches nobody");
+}
 
 #[test]
 fn one_line_each() {
