@@ -45,6 +45,23 @@ fn root_in_it_is_not_root_of_the_host() {
     });
 }
 
+/// What is mounted in `/dev` came with the mounts of the host and may not be left behind. It is the tutorial's own line.
+#[test]
+fn a_bind_that_would_uncover_what_is_below_is_told_how_it_works() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let dev = host.open_dir("dev");
+        let emperor = host.emperor().namespaces(Some("fs,pid,user")).start();
+        let line = |words: &str| reporter.vassal(&format!("hook-as-root = mount:none /dev {} {words}\n", dev.display()));
+        let mark = emperor.mark();
+        emperor.write("v.ini", &line("bind"));
+        let said = emperor.wait_cause(mark, "v.ini", "hook_failed");
+        assert!(said.contains("EINVAL") && said.contains("must come along: bind,rec"), "{said}");
+        emperor.write("v.ini", &line("bind,rec"));
+        let _runs = reporter.started(1);
+    });
+}
+
 #[test]
 fn a_user_mounts_in_it_and_the_mount_is_watched() {
     story(|host| {

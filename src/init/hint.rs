@@ -19,6 +19,10 @@ pub(crate) fn hint(act: &Act, errno: Errno) -> &'static str {
         (Act::Mount(_), Errno::ENOENT) => "the source or the mount point is missing",
         (Act::Mount(_), Errno::ENOTDIR) => "the mount point and the source are not both directories, or not both files",
         (Act::Mount(m), Errno::EINVAL) if m.flags.0 & MountFlags::PROPAGATION != 0 => "nothing is mounted there",
+        // What covers a place on the host may not be lifted in a user namespace, so it must come along.
+        (Act::Mount(m), Errno::EINVAL) if m.flags.0 & (MountFlags::BIND | MountFlags::REC) == MountFlags::BIND => {
+            "in a user namespace what is mounted below it must come along: bind,rec"
+        }
         (Act::SetMountAttributes(_), Errno::ENOSYS) => "the attributes of a bind need Linux 5.12 or later",
         (Act::Mount(_) | Act::SetMountAttributes(_) | Act::Umount(_) | Act::MountProc, Errno::EPERM) => {
             "init may not mount here (CAP_SYS_ADMIN)"
