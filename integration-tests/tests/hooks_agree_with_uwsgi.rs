@@ -146,10 +146,17 @@ fn what_is_waited_for_and_when() {
     });
 }
 
-/// `cargo nextest run ... --no-capture` shows it: the table of the compatibility page.
+#[test]
+fn every_difference_is_told_in_the_readme() {
+    let readme = include_str!("../../README.md");
+    let (_, behind) = readme.split_once("\n### Hooks, mounts and roots\n").expect("the table");
+    let table = behind.split("\n#").next().unwrap_or_default();
+    let untold: Vec<String> = differences::rows().filter(|row| !table.lines().any(|line| line == row)).collect();
+    assert!(untold.is_empty(), "README's table lacks these rows, word for word:\n{}", untold.join("\n"));
+}
+
 #[test]
 fn every_difference_has_a_reason() {
-    println!("{}", differences::table());
     for reason in Reason::ALL {
         let seen = DELIBERATE.iter().any(|d| d.of == reason) || FATES.iter().any(|(.., of)| *of == reason);
         assert!(seen, "{reason:?} is no reason for anything");

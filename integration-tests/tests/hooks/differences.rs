@@ -14,7 +14,7 @@ pub(crate) struct Deliberate {
     pub(crate) of: Reason,
 }
 
-/// What an operator reads in the compatibility page.
+/// What an operator reads in README, word for word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     AtExit,
@@ -68,13 +68,13 @@ impl Reason {
                 "a hook that fails or lasts is no outage of the app",
             ],
             Self::OwnAsVassal => [
-                "`*-as-vassal` is the emperor's to have; in a vassal's file it means nothing",
+                "`*-as-vassal` is the Emperor's to have; in a vassal's file it means nothing",
                 "both may have it: the emperor's first, then the vassal's",
                 "a vassal can be moved to another emperor with all it needs",
             ],
             Self::OnceEach => [
                 "a vassal without `uid` runs `as-root` and `as-user` four times (at each place where it could drop its rights)",
-                "once",
+                "once, before uwsgi starts, whatever `drop-after-*` or `master-as-root` say",
                 "nothing is dropped in between: the repetitions mount the same things over each other",
             ],
             Self::WhereItStands => [
@@ -107,7 +107,7 @@ impl Reason {
                 "one that is missed keeps the whole tree busy",
             ],
             Self::Repaired => [
-                "`writen:FILE` without a text fails (`appendn:FILE` does not); `callint:putenv A=b` crashes",
+                "`writen:FILE` without a text fails; `callint:putenv A=b` crashes",
                 "a newline is written; the variable is set",
                 "it is what the line says",
             ],
@@ -186,10 +186,9 @@ pub(crate) const FATES: &[(&str, &str, &str, Reason)] = &[
     ("umount:<dir>/w nosuchflag", "dies", "refused", Reason::Refused),
 ];
 
-/// The compatibility page's table.
-pub(crate) fn table() -> String {
-    let rows = Reason::ALL.iter().map(|reason| format!("| {} |", reason.in_words().join(" | ")));
-    format!("| uWSGI | liege | why |\n|---|---|---|\n{}\n", rows.collect::<Vec<_>>().join("\n"))
+/// The rows of README's table "Hooks, mounts and roots" that the reasons are; the table has others, which no scenario here shows.
+pub(crate) fn rows() -> impl Iterator<Item = String> {
+    Reason::ALL.iter().map(|reason| format!("| {} |", reason.in_words().join(" | ")))
 }
 
 /// Fails with every difference that is not deliberate, and with every deliberate one that is not there.
