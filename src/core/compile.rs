@@ -368,6 +368,7 @@ fn acts(verb: &Verb) -> Vec<Act> {
         Verb::WaitForFile(path) => Act::WaitFor(Wait::File(path)),
         Verb::WaitForDir(path) => Act::WaitFor(Wait::Dir(path)),
         Verb::WaitForSocket(path) => Act::WaitFor(Wait::Socket(path)),
+        Verb::WaitForInterface(name) => Act::WaitFor(Wait::Interface(name)),
         Verb::WaitForMountpoint(path) => Act::WaitFor(Wait::Mountpoint(path)),
         Verb::Umask(_) | Verb::Alarm => return Vec::new(), // the first is told with the environment
     }]

@@ -77,6 +77,7 @@ fn wait_for(wait: &Wait) {
         Wait::File(path) => waitfor::file(path),
         Wait::Dir(path) => waitfor::dir(path),
         Wait::Socket(path) => waitfor::socket(path),
+        Wait::Interface(name) => waitfor::interface(name),
         Wait::Mountpoint(path) => waitfor::mountpoint(path),
     };
     while !is_there() {

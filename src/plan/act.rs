@@ -233,6 +233,8 @@ pub enum Wait {
     Dir(String),
     /// A socket that accepts connections: a path, an abstract name behind `@`, or an address and a port in numbers.
     Socket(String),
+    /// A network interface, by name.
+    Interface(String),
     /// A mount point: its device differs from its parent's.
     Mountpoint(String),
 }

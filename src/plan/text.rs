@@ -55,6 +55,7 @@ pub fn describe_act(act: &Act) -> String {
             Wait::File(path) => format!("wait for file {path}"),
             Wait::Dir(path) => format!("wait for directory {path}"),
             Wait::Socket(path) => format!("wait for socket {path}"),
+            Wait::Interface(name) => format!("wait for interface {name}"),
             Wait::Mountpoint(path) => format!("wait for mountpoint {path}"),
         },
         Act::PivotRoot { new, old } => format!("pivot_root {new} {old}"),

@@ -62,6 +62,8 @@ pub const KNOWN_OPTIONS: &[&str] = &[
     "wait-for-dir",
     "wait-for-file",
     "wait-for-fs",
+    "wait-for-iface",
+    "wait-for-interface",
     "wait-for-mountpoint",
     "wait-for-socket",
 ];

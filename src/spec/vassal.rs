@@ -233,6 +233,8 @@ pub enum Verb {
     WaitForDir(String),
     /// `wait_for_socket:`: a path, an abstract name (`@name`), or an address and a port
     WaitForSocket(String),
+    /// `wait-for-interface =`
+    WaitForInterface(String),
     /// `wait-for-mountpoint =`
     WaitForMountpoint(String),
     /// `umask =`: no verb of a line, but what uWSGI does before its first hook

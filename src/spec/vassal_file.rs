@@ -23,7 +23,15 @@ pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "vassal"];
 const CHECKS: [&str; 4] = ["mountpoint-check", "check-mountpoint", "check-mount", "mount-check"];
 
 /// In uWSGI's order, whatever theirs in the file.
-const WAITS: [&str; 5] = ["wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-mountpoint", "wait-for-socket"];
+const WAITS: [&str; 7] = [
+    "wait-for-interface",
+    "wait-for-iface",
+    "wait-for-fs",
+    "wait-for-file",
+    "wait-for-dir",
+    "wait-for-mountpoint",
+    "wait-for-socket",
+];
 
 /// Options of a vassal that liege carries out itself, so that uwsgi never sees them (hooks besides).
 const CARRIED: [&str; 27] = [
@@ -138,11 +146,6 @@ fn chroot(options: &Options<'_>, report: &mut Report) -> Option<Asked<String>> {
 }
 
 fn wait_for(options: &Options<'_>, report: &mut Report) -> Vec<Asked<Verb>> {
-    for line in options.all(&["wait-for-interface", "wait-for-iface"]) {
-        report.push(
-            line.error_at_key(Code::NotSupported, "not supported yet: liege waits for files, sockets and mount points only"),
-        );
-    }
     let timeouts = ["wait-for-fs-timeout", "wait-for-socket-timeout", "wait-for-interface-timeout", "wait-for-iface-timeout"];
     for line in options.all(&timeouts) {
         report.push(line.warning(Code::NoEffect, "has no effect: every step that waits has the time of hook-timeout"));
@@ -151,6 +154,7 @@ fn wait_for(options: &Options<'_>, report: &mut Report) -> Vec<Asked<Verb>> {
     for line in WAITS.iter().flat_map(|kind| options.all(std::slice::from_ref(kind))) {
         let path = line.value.clone();
         let verb = match line.key.as_str() {
+            "wait-for-interface" | "wait-for-iface" => Verb::WaitForInterface(path),
             "wait-for-fs" => Verb::WaitForFs(path),
             "wait-for-file" => Verb::WaitForFile(path),
             "wait-for-dir" => Verb::WaitForDir(path),

@@ -46,6 +46,12 @@ pub fn socket(name: &str) -> bool {
     }
 }
 
+/// A network interface of the caller's network namespace.
+#[must_use]
+pub fn interface(name: &str) -> bool {
+    nix::net::if_::if_nametoindex(name).is_ok()
+}
+
 /// The root of a mount. uWSGI compares devices by `stat`, which a user's FUSE mount refuses even root; this asks the kernel
 /// alone, so such a mount is seen, and a bind mount too.
 #[must_use]

@@ -148,6 +148,7 @@ hook-asap = wait_for_socket:<dir>/w/socket
 exec-in-jail = <mark> for-all
 wait-for-socket = 127.0.0.1:<port>
 wait-for-mountpoint = /proc
+wait-for-interface = lo
 wait-for-dir = <dir>/w/dir-too
 wait-for-file = <dir>/w/file-too
 wait-for-fs = <dir>/w/fs-too

@@ -101,7 +101,6 @@ const LINES: &[(&str, &str, &str, &str)] = &[
     ("command = a\nmyname = b", "W 3:1+6", "nothing asks for it", ""),
     ("stop-signal = INT", "W 2:1+11", "no effect", ""),
     ("listen = 127.0.0.1:80", "E 2:10+12", "not supported yet", ""),
-    ("wait-for-interface = eth0", "E 2:1+18", "not supported yet", ""),
     ("env = A=@(/missing)", "E 2:9+11", "cannot read /missing", ""),
     ("a = x%(a)", "E 2:5+5", "refers to itself", ""),
     ("socket-name = x\nb = %(socket-nmae)", "W 3:5+14", "nothing is named socket-nmae", "did you mean %(socket-name)?"),
