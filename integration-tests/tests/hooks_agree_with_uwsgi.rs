@@ -12,9 +12,9 @@ mod phases;
 #[path = "hooks/world.rs"]
 mod world;
 
-use differences::{DELIBERATE, FATES, Reason, agree};
+use differences::{FATES, FIELDS, Reason, agree, deliberate};
 use liege_integration_tests::story;
-use phases::{APP, USER, everything, failed_start, life, new_root};
+use phases::{APP, USER, chrooted, everything, failed_start, life, pivoted, unshared};
 use world::{World, both};
 
 #[test]
@@ -43,7 +43,7 @@ fn every_phase_of_a_vassal_that_calls_itself_jailed() {
         let world = World::new(host, "phases");
         let text = format!("{APP}{USER}jailed = true\n{}", everything(true));
         let [theirs, ours] = both(&world, |side| life(&world, side, &[], &text));
-        agree("a user", &theirs, &ours); // no other differences than without it
+        agree("a user, jailed", &theirs, &ours);
         assert!(format!("{ours:?}").contains("post-jail"), "its post-jail hooks run: {ours:?}");
     });
 }
@@ -52,9 +52,31 @@ fn every_phase_of_a_vassal_that_calls_itself_jailed() {
 fn every_phase_behind_a_pivot() {
     story(|host| {
         let world = World::new(host, "phases");
-        let text = format!("{APP}{USER}{}{}", new_root(), everything(false));
+        let text = format!("{APP}{USER}{}{}", pivoted(), everything(false));
         let [theirs, ours] = both(&world, |side| life(&world, side, &[], &text));
-        agree("a new root", &theirs, &ours);
+        agree("a pivot", &theirs, &ours);
+    });
+}
+
+#[test]
+fn every_phase_behind_a_chroot() {
+    story(|host| {
+        let world = World::new(host, "phases");
+        let text = format!("{APP}{USER}{}{}", chrooted(), everything(false));
+        let [theirs, ours] = both(&world, |side| life(&world, side, &[], &text));
+        agree("a chroot", &theirs, &ours);
+    });
+}
+
+#[test]
+fn every_phase_around_an_unshare() {
+    story(|host| {
+        let world = World::new(host, "phases");
+        let text = format!("{APP}{USER}{}{}", unshared(), everything(true));
+        let [theirs, ours] = both(&world, |side| life(&world, side, &[], &text));
+        agree("a user, unshared", &theirs, &ours);
+        let post_jail = |record: &[String]| record.iter().filter(|line| line.starts_with("another-ipc ")).count();
+        assert_eq!([post_jail(&theirs), post_jail(&ours)], [1, 1], "its post-jail hooks run in them: {ours:?}");
     });
 }
 
@@ -158,7 +180,8 @@ fn every_difference_is_told_in_the_readme() {
 #[test]
 fn every_difference_has_a_reason() {
     for reason in Reason::ALL {
-        let seen = DELIBERATE.iter().any(|d| d.of == reason) || FATES.iter().any(|(.., of)| *of == reason);
+        let seen = deliberate().iter().map(|d| d.of).chain(FIELDS.iter().map(|f| f.of)).any(|of| of == reason)
+            || FATES.iter().any(|(.., of)| *of == reason);
         assert!(seen, "{reason:?} is no reason for anything");
         assert!(reason.in_words().iter().all(|words| !words.is_empty()), "{reason:?}");
     }

@@ -1,16 +1,28 @@
 //! What is different on purpose, and why: the only excuse for a difference.
 
-use crate::world::difference;
+use crate::world::{Difference, difference};
 
 /// One deliberate difference, as it is seen.
 pub(crate) struct Deliberate {
     /// The scenario in which it is seen.
-    pub(crate) scenario: &'static str,
+    scenario: &'static str,
     /// `-`: a line only uWSGI writes, `+`: only liege.
-    pub(crate) sign: char,
-    /// How the line begins; behind a `*`, what it has somewhere.
-    pub(crate) line: &'static str,
+    sign: char,
+    /// How many times.
+    times: usize,
+    /// The first word of the line before it, in the record it stands in.
+    behind: &'static str,
+    /// The whole line.
+    line: String,
     /// What it is a case of.
+    pub(crate) of: Reason,
+}
+
+/// A field that reads otherwise wherever a new root is, and nothing else of its line.
+pub(crate) struct Field {
+    scenario: &'static str,
+    theirs: &'static str,
+    ours: &'static str,
     pub(crate) of: Reason,
 }
 
@@ -23,6 +35,7 @@ pub(crate) enum Reason {
     OwnAsVassal,
     OnceEach,
     WhereItStands,
+    OutsideOfIt,
     Killed,
     Refused,
     CallsIntoUwsgi,
@@ -33,13 +46,14 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::AtExit,
         Self::AfterAFailedStart,
         Self::BeforeTheAppIsAsked,
         Self::OwnAsVassal,
         Self::OnceEach,
         Self::WhereItStands,
+        Self::OutsideOfIt,
         Self::Killed,
         Self::Refused,
         Self::CallsIntoUwsgi,
@@ -82,6 +96,11 @@ impl Reason {
                 "where the first start left off, as the app",
                 "in a new root that directory is another one, or none",
             ],
+            Self::OutsideOfIt => [
+                "`chroot` leaves the directory what it was, outside of the new root",
+                "the new root is entered",
+                "who stands outside is not shut in",
+            ],
             Self::Killed => ["a hook killed by a signal has succeeded", "it has failed", "what it should have done is not done"],
             Self::Refused => [
                 "a hook that cannot be understood ends the vassal when its turn comes, again and again (or does something else)",
@@ -115,38 +134,70 @@ impl Reason {
     }
 }
 
-const fn only(scenario: &'static str, sign: char, line: &'static str, of: Reason) -> Deliberate {
-    Deliberate { scenario, sign, line, of }
+/// The places of a vassal: the host's root, and a new one.
+const HOST: &str = "cwd=<dir>/vassals pid=own root=host";
+const NEW: &str = "cwd=/ pid=own root=new";
+
+/// All deliberate differences.
+pub(crate) fn deliberate() -> Vec<Deliberate> {
+    let mut all = Vec::new();
+    let mut only = |scenario, sign, times, behind, line: String, of| {
+        all.push(Deliberate { scenario, sign, times, behind, line, of });
+    };
+    let mark = |name: &str, id: u32, place: &str, mounts: u32, set: &str| {
+        format!("{name} uid={id} gid={id} groups={id} {place} umask=0027 mounts={mounts} set={set} env=from-env")
+    };
+    for (scenario, id, place, mounts, last) in [
+        ("a user", 33, HOST, 4, "exec-in-jail"),
+        ("a user, jailed", 33, HOST, 5, "exec-in-jail"),
+        ("a user, unshared", 33, HOST, 5, "exec-in-jail"),
+        ("an emperor with hooks", 33, HOST, 5, "exec-in-jail"),
+        ("a pivot", 33, NEW, 0, "exec-in-jail"),
+        ("a chroot", 33, NEW, 0, "exec-in-jail"),
+        ("root", 0, HOST, 0, "exec-as-user"),
+    ] {
+        let mut at_reload =
+            |sign, behind, name, of| only(scenario, sign, 1, behind, mark(name, id, place, mounts, "as-user"), of);
+        at_reload('-', "==", "hook-emperor-reload", Reason::BeforeTheAppIsAsked);
+        at_reload('+', last, "hook-emperor-reload", Reason::BeforeTheAppIsAsked);
+        at_reload('-', "hook-emperor-reload", "hook-as-user-atexit", Reason::AtExit);
+        at_reload('-', "hook-as-user-atexit", "exec-as-user-atexit", Reason::AtExit);
+    }
+    // Twice more before the app and once behind it, at the start and at the reload.
+    for (times, behind, name, set) in [
+        (4, "exec-as-user", "hook-as-root", "as-user"),
+        (2, "exec-post-app", "hook-as-root", "as-user"),
+        (6, "hook-as-root", "exec-as-root", "as-root"),
+        (6, "exec-as-root", "hook-as-user", "as-root"),
+        (6, "hook-as-user", "exec-as-user", "as-user"),
+    ] {
+        only("root", '-', times, behind, mark(name, 0, HOST, 0, set), Reason::OnceEach);
+    }
+    for (behind, name) in [("exec-as-root", "hook-as-user-atexit"), ("hook-as-user-atexit", "exec-as-user-atexit")] {
+        only("a failed start", '-', 1, behind, mark(name, 0, HOST, 0, "as-root"), Reason::AfterAFailedStart);
+    }
+    let own = format!("own-as-vassal uid=0 gid=0 groups=0 {HOST} umask=0022 mounts=1 set=as-vassal env=");
+    only("an emperor with hooks", '+', 1, "exec-as-vassal", own, Reason::OwnAsVassal);
+    for (sign, which, flags, tags) in [
+        ('-', "ro", "rw,noexec", ""),
+        ('+', "ro", "ro,noexec", ""),
+        ('-', "private", "rw,nosuid,nodev,noexec", ",shared"),
+        ('+', "private", "rw,nosuid,nodev,noexec", ""),
+    ] {
+        let line = format!("mount <dir>/m/bind-{which} {flags},relatime tags={tags} type=tmpfs rw");
+        only("mounts", sign, 1, "mount", line, Reason::EveryWord);
+    }
+    all
 }
 
-pub(crate) const DELIBERATE: &[Deliberate] = &[
-    only("a user", '-', "hook-as-user-atexit ", Reason::AtExit),
-    only("a user", '-', "exec-as-user-atexit ", Reason::AtExit),
-    only("a user", '-', "hook-emperor-reload ", Reason::BeforeTheAppIsAsked),
-    only("a user", '+', "hook-emperor-reload ", Reason::BeforeTheAppIsAsked),
-    only("root", '-', "hook-as-user-atexit ", Reason::AtExit),
-    only("root", '-', "exec-as-user-atexit ", Reason::AtExit),
-    only("root", '-', "hook-emperor-reload ", Reason::BeforeTheAppIsAsked),
-    only("root", '+', "hook-emperor-reload ", Reason::BeforeTheAppIsAsked),
-    only("root", '-', "hook-as-root ", Reason::OnceEach),
-    only("root", '-', "exec-as-root ", Reason::OnceEach),
-    only("root", '-', "hook-as-user ", Reason::OnceEach),
-    only("root", '-', "exec-as-user ", Reason::OnceEach),
-    only("a new root", '-', "hook-as-user-atexit ", Reason::AtExit),
-    only("a new root", '-', "exec-as-user-atexit ", Reason::AtExit),
-    only("a new root", '-', "* cwd=<dir>/vassals pid=own root=new ", Reason::WhereItStands),
-    only("a new root", '+', "* cwd=/ pid=own root=new ", Reason::WhereItStands),
-    only("a failed start", '-', "hook-as-user-atexit uid=0 ", Reason::AfterAFailedStart),
-    only("a failed start", '-', "exec-as-user-atexit uid=0 ", Reason::AfterAFailedStart),
-    only("an emperor with hooks", '+', "own-as-vassal ", Reason::OwnAsVassal),
-    only("an emperor with hooks", '-', "hook-as-user-atexit ", Reason::AtExit),
-    only("an emperor with hooks", '-', "exec-as-user-atexit ", Reason::AtExit),
-    only("an emperor with hooks", '-', "hook-emperor-reload ", Reason::BeforeTheAppIsAsked),
-    only("an emperor with hooks", '+', "hook-emperor-reload ", Reason::BeforeTheAppIsAsked),
-    only("mounts", '-', "mount <dir>/m/bind-ro rw,", Reason::EveryWord),
-    only("mounts", '+', "mount <dir>/m/bind-ro ro,", Reason::EveryWord),
-    only("mounts", '-', "mount <dir>/m/bind-private rw,nosuid,nodev,noexec,relatime tags=,shared", Reason::EveryWord),
-    only("mounts", '+', "mount <dir>/m/bind-private rw,nosuid,nodev,noexec,relatime tags= ", Reason::EveryWord),
+const fn reads(scenario: &'static str, theirs: &'static str, ours: &'static str, of: Reason) -> Field {
+    Field { scenario, theirs, ours, of }
+}
+
+pub(crate) const FIELDS: &[Field] = &[
+    reads("a pivot", "cwd=<dir>/vassals", "cwd=/", Reason::WhereItStands),
+    reads("a chroot", "cwd=<dir>/vassals", "cwd=/", Reason::WhereItStands),
+    reads("a chroot", "cwd=", "cwd=/", Reason::OutsideOfIt),
 ];
 
 /// A tree with a blank in a name, and the end of it.
@@ -191,26 +242,46 @@ pub(crate) fn rows() -> impl Iterator<Item = String> {
     Reason::ALL.iter().map(|reason| format!("| {} |", reason.in_words().join(" | ")))
 }
 
+/// uWSGI's lines, with the fields that read otherwise here put in; one that is nowhere is told.
+fn read_as_ours(scenario: &str, theirs: &[String], missing: &mut Vec<String>) -> Vec<String> {
+    let mut lines = theirs.to_vec();
+    for field in FIELDS.iter().filter(|field| field.scenario == scenario) {
+        let mut seen = false;
+        for line in lines.iter_mut().filter(|line| line.split(' ').any(|word| word == "root=new")) {
+            seen |= line.split(' ').any(|word| word == field.theirs);
+            *line =
+                line.split(' ').map(|word| if word == field.theirs { field.ours } else { word }).collect::<Vec<_>>().join(" ");
+        }
+        if !seen {
+            missing.push(format!("{} that reads {}", field.theirs, field.ours));
+        }
+    }
+    lines
+}
+
 /// Fails with every difference that is not deliberate, and with every deliberate one that is not there.
 #[track_caller]
 pub(crate) fn agree(scenario: &str, theirs: &[String], ours: &[String]) {
-    let differences = difference(theirs, ours);
-    let expected: Vec<&Deliberate> = DELIBERATE.iter().filter(|d| d.scenario == scenario).collect();
-    let fits = |d: &Deliberate, (sign, line): &(char, String)| {
-        let said = d.line.strip_prefix('*').map_or_else(|| line.starts_with(d.line), |part| line.contains(part));
-        d.sign == *sign && said
-    };
-    let unexcused: Vec<_> = differences.iter().filter(|found| !expected.iter().any(|d| fits(d, found))).collect();
-    let missing: Vec<_> = expected.iter().filter(|d| !differences.iter().any(|found| fits(d, found))).collect();
+    let mut missing = Vec::new();
+    let mut unexcused = difference(&read_as_ours(scenario, theirs, &mut missing), ours);
+    for d in deliberate().iter().filter(|d| d.scenario == scenario) {
+        let fits = |found: &Difference| found.sign == d.sign && found.line == d.line && found.behind == d.behind;
+        for _ in 0..d.times {
+            match unexcused.iter().position(fits) {
+                Some(at) => drop(unexcused.remove(at)),
+                None => missing.push(format!("{} {} (behind {})", d.sign, d.line, d.behind)),
+            }
+        }
+    }
     if unexcused.is_empty() && missing.is_empty() {
         return;
     }
     let mut report = format!("---- uWSGI\n{}\n---- liege\n{}\n---- only one of them\n", theirs.join("\n"), ours.join("\n"));
-    for (sign, line) in unexcused {
-        report.push_str(&format!("{sign} {line}\n"));
+    for Difference { sign, behind, line } in unexcused {
+        report.push_str(&format!("{sign} {line} (behind {behind})\n"));
     }
-    for d in missing {
-        report.push_str(&format!("excused but not there: {} {}\n", d.sign, d.line));
+    for what in missing {
+        report.push_str(&format!("excused but not there: {what}\n"));
     }
     panic!("{scenario}:\n{report}");
 }

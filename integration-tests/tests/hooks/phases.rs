@@ -102,16 +102,34 @@ pub(crate) fn failed_start(world: &World<'_>, side: Side, text: &str) -> Vec<Str
     record[..second].to_vec()
 }
 
-/// A new root made of the old one's parts, entered by `pivot_root`, and the hooks that see it.
-pub(crate) fn new_root() -> String {
+/// A new root made of the old one's parts, entered by these lines, and the hooks that see it.
+fn root_of_parts(enter: &str) -> String {
     let mut text = String::from("if-not-reload =\nhook-pre-jail = callret:chdir /\nhook-pre-jail = exec:mkdir -p <dir>/new\n");
     text += "hook-pre-jail = mount:tmpfs none <dir>/new\n";
     for dir in ["usr", "bin", "lib", "lib64", "etc", "dev", "sbin"] {
         text += &format!("hook-pre-jail = mkdir:<dir>/new/{dir}\nhook-pre-jail = mount:none /{dir} <dir>/new/{dir} bind,rec\n");
     }
     text += "hook-pre-jail = exec:umask 022 && cd <dir>/new && mkdir -p proc run var tmp old .<dir>\nhook-pre-jail = mount:none <dir> <dir>/new<dir> bind\n";
-    text +=
-        "pivot_root = <dir>/new <dir>/new/old\nhook-as-root = exec:<mark> before-proc\nhook-as-root = mount:proc none /proc\n";
-    text += "hook-as-root = umount:/old rec,detach\nendif =\n";
-    text
+    text + enter + "endif =\n"
+}
+
+const SEE_IT: &str = "hook-as-root = exec:<mark> before-proc\nhook-as-root = mount:proc none /proc\n";
+
+/// Entered by `pivot_root`; the old one is taken away.
+pub(crate) fn pivoted() -> String {
+    root_of_parts(&format!("pivot_root = <dir>/new <dir>/new/old\n{SEE_IT}hook-as-root = umount:/old rec,detach\n"))
+}
+
+/// Entered by `chroot`.
+pub(crate) fn chrooted() -> String {
+    root_of_parts(&format!("chroot = <dir>/new\n{SEE_IT}"))
+}
+
+/// Namespaces of its own between `in-jail` and `post-jail`, and a word of whether they are others.
+pub(crate) fn unshared() -> String {
+    let own = "readlink /proc/self/ns/ipc";
+    format!(
+        "unshare = ipc,uts\nif-not-reload =\nhook-in-jail = exec:{own} > <dir>/w/ipc\n\
+         hook-post-jail = exec:grep -qF $({own}) <dir>/w/ipc && <mark> the-same-ipc || <mark> another-ipc\nendif =\n"
+    )
 }

@@ -202,8 +202,24 @@ pub(crate) fn both<T>(world: &World<'_>, mut run: impl FnMut(Side) -> T) -> [T; 
     })
 }
 
-/// The lines only one of two lists has, in order: `-` the first's, `+` the second's.
-pub(crate) fn difference(theirs: &[String], ours: &[String]) -> Vec<(char, String)> {
+/// A line only one of two lists has.
+pub(crate) struct Difference {
+    /// `-`: the first, `+`: the second.
+    pub(crate) sign: char,
+    /// The first word of the line before it.
+    pub(crate) behind: String,
+    pub(crate) line: String,
+}
+
+impl Difference {
+    fn of(sign: char, list: &[String], at: usize) -> Self {
+        let before = list[..at].last().and_then(|line| line.split(' ').next());
+        Self { sign, behind: before.unwrap_or_default().to_owned(), line: list[at].clone() }
+    }
+}
+
+/// The lines only one of two lists has, in order.
+pub(crate) fn difference(theirs: &[String], ours: &[String]) -> Vec<Difference> {
     let mut longest = vec![vec![0usize; ours.len() + 1]; theirs.len() + 1];
     for i in (0..theirs.len()).rev() {
         for j in (0..ours.len()).rev() {
@@ -219,10 +235,10 @@ pub(crate) fn difference(theirs: &[String], ours: &[String]) -> Vec<(char, Strin
         let take_theirs = i < theirs.len() && (j == ours.len() || longest[i + 1][j] >= longest[i][j + 1]);
         if take_theirs {
             i += 1;
-            Some(('-', theirs[i - 1].clone()))
+            Some(Difference::of('-', theirs, i - 1))
         } else if j < ours.len() {
             j += 1;
-            Some(('+', ours[j - 1].clone()))
+            Some(Difference::of('+', ours, j - 1))
         } else {
             None
         }
