@@ -1,9 +1,9 @@
 //! `mount:` and `umount:` lines.
 //!
 //! uWSGI has one table of words for both calls, so `nosuid` on an unmount would mean "detach". Here each call has its own
-//! words (a hook that is left to uWSGI has uWSGI's); a word of the other one is an error, and so are words that the kernel would pass over in silence because of another
-//! one beside them. `slave`, `unbindable` and `relatime` are liege's additions. What takes several calls of the kernel
-//! (`bind,ro,private`) is one line here; the calls are made of it when the plan is.
+//! words (a hook that is left to uWSGI has uWSGI's); a word of the other one is an error, and so are words that the kernel would
+//! pass over in silence because of another one beside them. `slave`, `unbindable` and `relatime` are liege's additions. What takes
+//! several calls of the kernel (`bind,ro,private`) is one line here; the calls are made of it when the plan is.
 
 use crate::known::nearest;
 use crate::{Code, Verb};
