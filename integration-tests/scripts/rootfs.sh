@@ -9,7 +9,6 @@ set -euo pipefail
 
 cache=${ROOTFS_CACHE:?where root file systems are kept: run this through make rootfs}
 include=uwsgi-core,uwsgi-plugin-psgi
-debian_mirror=http://deb.debian.org/debian
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 fail() { echo "make rootfs: $*" >&2; exit 1; }
@@ -34,8 +33,7 @@ read -r mirror components < <(apt_source) || true
 if [ -n "${ROOTFS_MIRROR:-}" ]; then
   mirror=$ROOTFS_MIRROR
 elif [ -z "${mirror:-}" ]; then
-  [ "${ID:-}" = debian ] || fail "apt of this machine names no mirror for $suite: set ROOTFS_MIRROR"
-  mirror=$debian_mirror
+  fail "apt of this machine names no mirror for $suite: run apt-get update, or set ROOTFS_MIRROR"
 fi
 components=${components:-main}
 eval "$(apt-config shell http_proxy Acquire::http::Proxy https_proxy Acquire::https::Proxy)"
@@ -89,11 +87,11 @@ make_it() {
   unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
     debootstrap "${trust[@]}" --variant=minbase --components="$components" --include="$include" "$suite" "$new" "$mirror" 2>&1 | progress
 }
-echo "A Debian root ($suite, $components) from $mirror into $root: half a minute where the mirror is near"
+echo "A Debian root ($suite, $components) into $root: half a minute where the mirror is near"
 for attempt in 1 2 3; do
   make_it && break
   [ ! -f "$new/debootstrap/debootstrap.log" ] || tail -n 15 "$new/debootstrap/debootstrap.log" >&2
-  [ "$attempt" != 3 ] || fail "debootstrap failed three times with $mirror (its last words are above; ROOTFS_MIRROR names another mirror)"
+  [ "$attempt" != 3 ] || fail "debootstrap failed three times (its last words are above; ROOTFS_MIRROR names another mirror)"
   echo "  once more"
 done
 

@@ -20,6 +20,7 @@ mod file_name;
 mod health;
 mod inbox;
 mod inherited;
+mod journal;
 mod life;
 mod lines;
 mod lives;

@@ -4,6 +4,7 @@
 //! writes them, and what does not fit is dropped and counted: a gap in the log is said in the log.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -13,7 +14,10 @@ use std::{
     time::Duration,
 };
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::journal;
 
 /// Lines dropped since the program began.
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -34,9 +38,17 @@ const ROOM: usize = 16 << 20;
 /// How long the end of the program waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// The writing end; cheap to copy. Each write is one line.
+/// The writing end; cheap to copy. Each write is one message, of one line or several.
 #[derive(Clone, Debug)]
-pub(crate) struct Lines(Arc<Shared>);
+pub(crate) struct Lines {
+    shared: Arc<Shared>,
+    /// The journal reads them: each line begins with its priority.
+    priorities: bool,
+}
+
+/// The writing end for messages of one level.
+#[derive(Debug)]
+pub(crate) struct Leveled<'a>(&'a Lines, Level);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -62,10 +74,10 @@ struct Queue {
 pub struct Flush(Lines);
 
 impl Lines {
-    /// Starts the thread that writes to `out`.
-    pub(crate) fn to(mut out: impl Write + Send + 'static) -> io::Result<(Self, Flush)> {
-        let lines = Self(Arc::default());
-        let shared = Arc::clone(&lines.0);
+    /// Starts the thread that writes to `out`; with `priorities`, as the journal reads them.
+    pub(crate) fn to(mut out: impl Write + Send + 'static, priorities: bool) -> io::Result<(Self, Flush)> {
+        let lines = Self { shared: Arc::default(), priorities };
+        let shared = Arc::clone(&lines.shared);
         thread::Builder::new().name("log".into()).stack_size(64 << 10).spawn(move || {
             loop {
                 let bytes = shared.take();
@@ -76,8 +88,9 @@ impl Lines {
         Ok((lines.clone(), Flush(lines)))
     }
 
-    fn push(&self, line: &[u8]) {
-        let mut queue = self.0.lock();
+    fn push(&self, level: Level, message: &[u8]) {
+        let line = self.written(level, message);
+        let mut queue = self.shared.lock();
         if queue.bytes.len() + line.len() > ROOM {
             queue.dropped += 1;
             LOST.fetch_add(1, Ordering::Relaxed);
@@ -85,11 +98,15 @@ impl Lines {
         }
         if queue.dropped > 0 {
             let gap = format!("... {} log lines were lost: whoever reads this log is too slow\n", queue.dropped);
-            queue.bytes.extend_from_slice(gap.as_bytes());
+            queue.bytes.extend_from_slice(&self.written(Level::WARN, gap.as_bytes()));
             queue.dropped = 0;
         }
-        queue.bytes.extend_from_slice(line);
-        self.0.filled.notify_one();
+        queue.bytes.extend_from_slice(&line);
+        self.shared.filled.notify_one();
+    }
+
+    fn written<'a>(&self, level: Level, message: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.priorities { journal::prioritised(level, message).into() } else { message.into() }
     }
 }
 
@@ -130,16 +147,16 @@ fn write_patiently(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
 
 impl Drop for Flush {
     fn drop(&mut self) {
-        let shared = &self.0.0;
+        let shared = &self.0.shared;
         let busy = |queue: &mut Queue| queue.writing || !queue.bytes.is_empty();
         drop(shared.emptied.wait_timeout_while(shared.lock(), LAST_LINES, busy));
     }
 }
 
-impl Write for &Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.push(line);
-        Ok(line.len())
+impl Write for Leveled<'_> {
+    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        self.0.push(self.1, message);
+        Ok(message.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -148,10 +165,14 @@ impl Write for &Lines {
 }
 
 impl<'a> MakeWriter<'a> for Lines {
-    type Writer = &'a Self;
+    type Writer = Leveled<'a>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        self
+        Leveled(self, Level::INFO)
+    }
+
+    fn make_writer_for(&'a self, message: &Metadata<'_>) -> Self::Writer {
+        Leveled(self, *message.level())
     }
 }
 
@@ -180,17 +201,17 @@ mod tests {
     fn a_reader_that_hangs_holds_up_nobody_and_the_gap_is_told() {
         let (go, stuck) = mpsc::channel();
         let (out, written) = mpsc::channel();
-        let (lines, flush) = Lines::to(Stuck(stuck, out)).unwrap();
+        let (lines, flush) = Lines::to(Stuck(stuck, out), false).unwrap();
         let megabyte = vec![b'x'; 1 << 20];
         for _ in 0..40 {
-            lines.push(&megabyte);
+            lines.push(Level::INFO, &megabyte);
         }
-        let dropped = lines.0.lock().dropped;
+        let dropped = lines.shared.lock().dropped;
         assert!(dropped >= 40 - 32, "{dropped}");
         assert!(lost() >= dropped, "counted for the metrics too");
         drop(go);
         drop(flush);
-        lines.push(b"last\n");
+        lines.push(Level::INFO, b"last\n");
         drop(Flush(lines));
         let all: Vec<u8> = written.try_iter().flatten().collect();
         let end = String::from_utf8_lossy(&all[all.len() - 100..]).into_owned();

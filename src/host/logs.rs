@@ -11,6 +11,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    journal,
     lines::{Flush, Lines},
     text::Text,
 };
@@ -42,7 +43,7 @@ pub fn start(format: Format, level: Option<&str>) -> anyhow::Result<Flush> {
         (None, None) => (EnvFilter::new("info"), None),
     };
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let (lines, flush) = Lines::to(io::stderr()).context("start the log's thread")?;
+    let (lines, flush) = Lines::to(io::stderr(), journal::is_connected(io::stderr())).context("start the log's thread")?;
     tracing_subscriber::registry().with(filter).with(layer(format, colours, lines)).try_init().context("start logging")?;
     if let Some(mistake) = mistake {
         tracing::warn!(target: "emperor", "{mistake}");
