@@ -14,7 +14,7 @@ use crate::gauge::{Gauge, is_helper};
 use crate::log::Log;
 use crate::procs;
 use crate::vassal::Vassal;
-use crate::wait::{LONG, SHORT, breathe, wait_for, wait_until};
+use crate::wait::{LONG, SHORT, bar, breathe, wait_for, wait_until};
 
 /// Idle threads the runtime may keep in its blocking pool for a while after a storm.
 const POOL: usize = 32;
@@ -104,6 +104,12 @@ impl Emperor {
     #[must_use]
     pub fn vassal(&self, marker: &str) -> Vassal {
         wait_for(&format!("a vassal with {marker:?} in a command line"), SHORT, || self.vassal_with(marker))
+    }
+
+    /// The daemon's pid.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
     }
 
     /// What the daemon holds now.
@@ -226,7 +232,10 @@ impl Emperor {
             if let Some(zero) = self.zero.lock().expect("no thread panicked with it").as_ref() {
                 let start = Instant::now();
                 while let Some(difference) = self.gauge().differs(zero, POOL) {
-                    assert!(start.elapsed() < SHORT, "the daemon did not come back to what it was at its start:\n{difference}");
+                    assert!(
+                        start.elapsed() < bar(SHORT),
+                        "the daemon did not come back to what it was at its start:\n{difference}"
+                    );
                     breathe(Duration::from_millis(10));
                 }
             }

@@ -180,11 +180,19 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         again: reload_steps(config).steps,
         at_exit: end.steps,
         at_exit_timeout_ms: at_exit_timeout(spec),
-        limits: around.limits,
+        limits: limits(spec, around.limits),
         log: log(spec),
         own_pid_namespace: namespaces.pid,
     };
     Ok(Compiled { work: plan, origins: list.sources, at_exit_origins: end.sources })
+}
+
+/// The limits of the daemon, without its protection from the OOM killer: a vassal that the kernel
+/// spares makes it kill another customer's. Where the daemon itself is to be killed first, its
+/// vassals are too.
+fn limits(spec: &VassalSpec, daemon: Limits) -> Limits {
+    let asked = spec.jail.oom_score_adjust.as_ref().map(|asked| asked.value);
+    Limits { oom_score_adj: asked.unwrap_or(daemon.oom_score_adj.max(0)), ..daemon }
 }
 
 /// What a reload does inside the kept namespaces.

@@ -105,7 +105,7 @@ impl Uwsgi {
 pub struct Limits {
     /// `RLIMIT_NOFILE` soft and hard, as the daemon was started with.
     pub nofile: (u64, u64),
-    /// `oom_score_adj`, as the daemon was started with.
+    /// `oom_score_adj` of init and of each program it starts.
     pub oom_score_adj: i16,
 }
 

@@ -43,6 +43,7 @@ pub const KNOWN_OPTIONS: &[&str] = &[
     "mountpoint-check-tolerance",
     "no-initgroups",
     "no-new-privs",
+    "oom-score-adjust",
     "pivot-root",
     "pivot_root",
     "privileged-binary-patch-arg",

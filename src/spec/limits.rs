@@ -1,4 +1,4 @@
-//! What bounds a process: `limit-as`, `limit-nproc`, `max-fd`, `prio`.
+//! What bounds a process: `limit-as`, `limit-nproc`, `max-fd`, `prio`, and `oom-score-adjust`.
 //!
 //! uWSGI's options with uWSGI's units; a real uwsgi carries them out itself, for a vassal with a command liege does. As there, 0
 //! asks for nothing. `cpu-affinity` counts uwsgi's workers and is refused for a command.
@@ -34,6 +34,12 @@ pub(crate) fn raise(options: &Options<'_>, report: &mut Report) -> ProcessLimits
     }
 }
 
+/// `oom-score-adjust`, in every vassal: the hooks, the app and init share it.
+pub(crate) fn oom_score_adjust(options: &Options<'_>, report: &mut Report) -> Option<Asked<i16>> {
+    let value = options.checked("oom-score-adjust", report, oom_score)?;
+    Some(Asked::new(value, options.last("oom-score-adjust")?.origin.clone()))
+}
+
 fn asked<T: Default + PartialEq>(
     options: &Options<'_>,
     key: &str,
@@ -49,9 +55,24 @@ fn nice(value: &str) -> Result<i32, String> {
     if (-20..=19).contains(&number) { Ok(number) } else { Err("is no priority: they go from -20 (first) to 19 (last)".into()) }
 }
 
+fn oom_score(value: &str) -> Result<i16, String> {
+    let number = value.parse::<i16>().map_err(|_| format!("\"{value}\" is not a number"))?;
+    if (-1000..=1000).contains(&number) {
+        Ok(number)
+    } else {
+        Err("must lie between -1000 (the OOM killer never takes it) and 1000 (it is taken first)".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scores_of_the_oom_killer() {
+        assert_eq!((oom_score("-1000"), oom_score("0"), oom_score("1000")), (Ok(-1000), Ok(0), Ok(1000)));
+        assert!(oom_score("1001").is_err() && oom_score("most").is_err() && oom_score("").is_err());
+    }
 
     #[test]
     fn priorities() {

@@ -68,6 +68,9 @@ pub struct Jail {
     pub fresh_proc: bool,
     /// `vassal-log`: where its output goes.
     pub log_to: LogTo,
+    /// `oom-score-adjust`: `oom_score_adj` of each process of the vassal, -1000 to 1000. None: that of
+    /// the daemon, but never below 0.
+    pub oom_score_adjust: Option<Asked<i16>>,
 }
 
 /// A process identity in numbers.

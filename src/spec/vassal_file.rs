@@ -14,7 +14,7 @@ use crate::{
     Asked, Attributes, Code, HookPhase, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Source, Timeouts, VassalConfig,
     VassalSpec, Verb,
 };
-use crate::{caps, cgroup, declared, doubts, flatten, jail, namespaces, output, paths, traps, values, verb};
+use crate::{caps, cgroup, declared, doubts, flatten, jail, limits, namespaces, output, paths, traps, values, verb};
 
 /// Sections whose pairs are a vassal's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "vassal"];
@@ -34,7 +34,7 @@ const WAITS: [&str; 7] = [
 ];
 
 /// Options of a vassal that liege carries out itself, so that uwsgi never sees them (hooks besides).
-const CARRIED: [&str; 27] = [
+const CARRIED: [&str; 28] = [
     "binary-path",
     "cgroup",
     "cgroup-dir-mode",
@@ -47,6 +47,7 @@ const CARRIED: [&str; 27] = [
     "mountpoint-check-timeout",
     "mountpoint-check-tolerance",
     "no-new-privs",
+    "oom-score-adjust",
     "pivot-root",
     "pivot_root",
     "privileged-binary-patch-arg",
@@ -107,6 +108,7 @@ fn raise(pairs: &[Pair], attributes: Attributes, reload: Option<bool>, lookup: &
         wait_for: wait_for(&options, report),
         fresh_proc: options.boolean("vassal-proc", true),
         log_to: output::target(&options, report),
+        oom_score_adjust: limits::oom_score_adjust(&options, report),
         ..Jail::default()
     };
     // The root changes before `as-root`; a reload begins in the one that the first start has made.

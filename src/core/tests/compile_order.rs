@@ -7,7 +7,7 @@
 mod specs;
 
 use liege_core::{CompileError, Surroundings, compile, compile_reload};
-use liege_plan::{Phase, Program, describe_act};
+use liege_plan::{Limits, Phase, Program, describe_act};
 use liege_spec::{
     Account, Asked, Hook, HookPhase, Identity, Names, Namespaces, Origin, PivotRoot, ProgramSpec, VassalConfig, Verb,
 };
@@ -318,6 +318,17 @@ fn what_a_uwsgi_cannot_change_by_its_own_reload_needs_a_new_process() {
         assert_eq!(lasting(&old).can_become(&lasting(&new)), serves, "{new:?}");
     }
     assert!(!lasting(&["cap=kill"]).can_become(&lasting(&["cap=kill"])), "its own exec takes them from it");
+}
+
+#[test]
+fn the_daemons_protection_from_the_oom_killer_is_not_handed_down() {
+    for (daemon, asked, given) in [(-500, None, 0), (0, None, 0), (300, None, 300), (-500, Some(-100), -100), (300, Some(0), 0)] {
+        let mut config = specs::config(0, 0);
+        config.fresh.jail.oom_score_adjust = asked.map(|score| Asked::new(score, at(1)));
+        let limits = Limits { oom_score_adj: daemon, ..specs::LIMITS };
+        let plan = compile(&config, Surroundings { limits, ..around() }).unwrap().work;
+        assert_eq!(plan.limits.oom_score_adj, given, "the daemon has {daemon}, the file says {asked:?}");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
         wait_for,
         fresh_proc,
         log_to,
+        oom_score_adjust,
     } = new;
     option("the identity", old.identity.as_ref(), identity.as_ref())
         .or_else(|| option("the identity", old.names.as_ref(), names.as_ref()))
@@ -36,6 +37,7 @@ pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
         .or_else(|| list("what is waited for", &old.wait_for, wait_for, |wait| wait.at.to_string()))
         .or_else(|| (old.fresh_proc != *fresh_proc).then(|| "vassal-proc changed".to_owned()))
         .or_else(|| (old.log_to != *log_to).then(|| "vassal-log changed".to_owned()))
+        .or_else(|| option("oom-score-adjust", old.oom_score_adjust.as_ref(), oom_score_adjust.as_ref()))
 }
 
 /// A group of its own is where a vassal is born.
