@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::wait::{breathe, wait_for};
+use crate::wait::{bar, breathe, wait_for};
 
 /// A port of the loopback interface that was free a moment ago.
 ///
@@ -33,8 +33,8 @@ pub fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
 /// As [`get`].
 pub fn get_with(port: u16, path: &str, headers: &str) -> io::Result<(u16, String)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut stream = TcpStream::connect_timeout(&address, bar(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(bar(Duration::from_secs(5))))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

@@ -15,9 +15,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
+use crate::cgroups::options_in_force;
 use crate::procs::{self, Process};
 use crate::story::FUSECTL;
-use crate::wait::breathe;
+use crate::wait::{bar, breathe};
 
 /// The kernel takes a FUSE connection down in its own time; nothing else may take any.
 const GRACE: Duration = Duration::from_secs(2);
@@ -28,6 +29,8 @@ pub struct Snapshot {
     mounts: BTreeSet<String>,
     connections: BTreeSet<Connection>,
     cgroups: BTreeSet<String>,
+    /// They are the whole machine's.
+    cgroup_options: String,
     processes: Vec<Process>,
 }
 
@@ -39,6 +42,7 @@ impl Snapshot {
             mounts: mountinfo().lines().map(str::to_owned).collect(),
             connections: connections(),
             cgroups: cgroups(),
+            cgroup_options: options_in_force(),
             processes: procs::descendants(own_pid()),
         }
     }
@@ -55,7 +59,7 @@ impl Snapshot {
             if differences.is_empty() {
                 return;
             }
-            assert!(start.elapsed() < GRACE, "the story left something behind:\n{}", differences.join("\n"));
+            assert!(start.elapsed() < bar(GRACE), "the story left something behind:\n{}", differences.join("\n"));
             breathe(Duration::from_millis(5));
         }
     }
@@ -73,6 +77,9 @@ impl Snapshot {
         };
         compare("mount on the host", &self.mounts, &now.mounts);
         compare("cgroup", &self.cgroups, &now.cgroups);
+        if self.cgroup_options != now.cgroup_options {
+            found.push(format!("cgroup2 was mounted with {}, now with {}", self.cgroup_options, now.cgroup_options));
+        }
         let suspects: Vec<&Connection> = now.connections.difference(&self.connections).collect();
         if !suspects.is_empty() {
             // Others make and lose theirs all the time: what went while we looked for its owner was not ours.

@@ -10,6 +10,7 @@
 
 pub mod apps;
 pub mod browser;
+pub mod cgroups;
 pub mod cow;
 pub mod emperor;
 pub mod faults;
@@ -30,4 +31,4 @@ pub use emperor::Emperor;
 pub use http::{get, get_ok, served};
 pub use story::{Host, story};
 pub use vassal::Vassal;
-pub use wait::{LONG, SHORT, wait_for, wait_until};
+pub use wait::{LONG, SHORT, bar, wait_for, wait_until};

@@ -6,6 +6,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::wait::bar;
+
 /// The daemon's lines, as they come.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
@@ -44,7 +46,7 @@ impl Log {
 
     /// The first line from number `mark` on that fits, waited for; None at the deadline, or when nobody is left to write one.
     pub(crate) fn find(&self, mark: usize, limit: Duration, fits: impl Fn(&str) -> bool) -> Option<String> {
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + bar(limit);
         let mut lines = self.lines.lock().expect("nobody panics with it");
         loop {
             if let Some(line) = lines.iter().skip(mark).find(|line| fits(line)) {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Mutex;
 use std::{fs, io, thread};
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
@@ -152,7 +153,11 @@ fn shared_root() -> io::Result<()> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     // A host's own: the default state directory, and fusectl where a host has it.
     mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
-    mount(Some("none"), FUSECTL, Some("fusectl"), MsFlags::empty(), none)?;
+    match mount(Some("none"), FUSECTL, Some("fusectl"), MsFlags::empty(), none) {
+        // systemd has mounted it, and this namespace has a copy of that mount.
+        Ok(()) | Err(Errno::EBUSY) => {}
+        Err(errno) => return Err(errno.into()),
+    }
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SHARED, none)?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Most of what a story waits for (a port that answers, a process that is gone in another namespace) announces itself to
 //! nobody; what does announce itself (a log line, an exit) is waited for where it comes from, see [`crate::emperor`].
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollTimeout, poll};
@@ -11,6 +12,29 @@ use nix::poll::{PollTimeout, poll};
 pub const SHORT: Duration = Duration::from_secs(10);
 /// For what takes seconds on an idle machine (a backoff, a grace period, five hundred vassals).
 pub const LONG: Duration = Duration::from_secs(60);
+
+/// How many times slower this machine is than the one the limits were written for: `STORY_SLOWNESS`,
+/// 1 unless set. A guest under software emulation is about ten times slower.
+///
+/// # Panics
+/// When it is set and is not a number of at least 1.
+#[must_use]
+pub fn slowness() -> u32 {
+    static SLOWNESS: LazyLock<u32> = LazyLock::new(|| match std::env::var("STORY_SLOWNESS") {
+        Err(_) => 1,
+        Ok(text) => match text.parse() {
+            Ok(factor) if factor >= 1 => factor,
+            _ => panic!("STORY_SLOWNESS={text}: a whole number from 1 on"),
+        },
+    });
+    *SLOWNESS
+}
+
+/// A bar on time, as high as it has to be on this machine.
+#[must_use]
+pub fn bar(time: Duration) -> Duration {
+    time * slowness()
+}
 
 /// Gives the processor away for a moment between two looks.
 pub fn breathe(time: Duration) {
@@ -24,7 +48,7 @@ pub fn breathe(time: Duration) {
 /// When the deadline passes, naming `what`.
 #[track_caller]
 pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
+    let (start, limit) = (Instant::now(), bar(limit));
     loop {
         if let Some(found) = look() {
             return found;

@@ -8,7 +8,7 @@ use crate::faults::{Fault, Filesystem, Kind, Owner, Row, Victim};
 use crate::procs;
 use crate::story::Host;
 use crate::vassal::Vassal;
-use crate::wait::breathe;
+use crate::wait::{bar, breathe};
 
 /// For everything one cell waits for: ten timeouts and a busy machine.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -171,7 +171,7 @@ fn leftovers(processes: &[procs::Process], namespace: &Namespace) -> Vec<String>
     loop {
         let inside = procs::all().into_iter().filter(|process| process.namespace("pid") == Some(namespace.number));
         let left: Vec<_> = processes.iter().filter(|process| process.lives()).cloned().chain(inside).collect();
-        if left.is_empty() || start.elapsed() > LIMIT {
+        if left.is_empty() || start.elapsed() > bar(LIMIT) {
             return left.iter().map(|process| format!("{} {}", process.pid, process.name)).collect();
         }
         breathe(Duration::from_millis(5));

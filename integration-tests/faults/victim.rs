@@ -10,7 +10,7 @@ use crate::faults::{Filesystem, Kind};
 use crate::procs::Process;
 use crate::story::Host;
 use crate::vassal::Vassal;
-use crate::wait::breathe;
+use crate::wait::{bar, breathe};
 
 /// The times of a mountpoint check.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +99,7 @@ impl Victim {
     pub fn serves(&self) -> bool {
         let Ok(mut app) = UnixStream::connect(&self.socket) else { return false };
         let mut said = String::new();
-        let heard = app.set_read_timeout(Some(Duration::from_secs(5))).and_then(|()| app.read_to_string(&mut said));
+        let heard = app.set_read_timeout(Some(bar(Duration::from_secs(5)))).and_then(|()| app.read_to_string(&mut said));
         heard.is_ok() && said == self.filesystem.hello().1
     }
 
@@ -112,7 +112,7 @@ impl Victim {
             if self.serves() {
                 return Ok(start.elapsed());
             }
-            if start.elapsed() > limit {
+            if start.elapsed() > bar(limit) {
                 return Err(format!("not served for {limit:?}"));
             }
             breathe(Duration::from_millis(2));

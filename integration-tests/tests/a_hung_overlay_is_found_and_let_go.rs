@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use liege_integration_tests::apps::Reporter;
 use liege_integration_tests::faults::{Filesystem, Kind, Owner};
 use liege_integration_tests::gauge::is_helper;
-use liege_integration_tests::{Emperor, Host, LONG, SHORT, leaks, procs, story, wait_until};
+use liege_integration_tests::{Emperor, Host, LONG, SHORT, bar, leaks, procs, story, wait_until};
 
 /// The host's FUSE mount, a vassal with a checked overlay on it, and then the FUSE daemon is given this order.
 fn hangs(order: &'static str, ends: impl Fn(&Host, &Emperor, usize, &procs::Process) + Send) {
@@ -47,7 +47,7 @@ fn hangs(order: &'static str, ends: impl Fn(&Host, &Emperor, usize, &procs::Proc
         let line = emperor.wait_cause(mark, "v.ini", "mountpoint_hung");
         let took = start.elapsed();
         println!("{order}: known after {took:.1?}: {line}");
-        assert!(took < Duration::from_secs(4), "timeout 0.5 s, interval 0.2 s, tolerance 1: {took:?}");
+        assert!(took < bar(Duration::from_secs(4)), "timeout 0.5 s, interval 0.2 s, tolerance 1: {took:?}");
         emperor.remove("v.ini");
         wait_until("its vassal to be gone", LONG, || !vassal.init.lives());
         ends(host, &emperor, mark, &prober);

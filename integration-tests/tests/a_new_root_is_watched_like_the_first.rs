@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use liege_integration_tests::faults::{Filesystem, Kind, Owner};
-use liege_integration_tests::{Host, SHORT, story, wait_until};
+use liege_integration_tests::{Host, SHORT, bar, story, wait_until};
 
 /// A vassal in the host's own root once more, with the old one put away as the lines say.
 fn vassal(host: &Host, more: &str) -> String {
@@ -45,6 +45,6 @@ fn a_mount_made_in_the_new_root_does_not_hold_up_the_end() {
         let start = Instant::now();
         emperor.remove("v.ini");
         wait_until("nothing to be left of it", SHORT, || vassal.is_gone(&processes));
-        assert!(start.elapsed() < Duration::from_secs(4), "its second of stop-timeout, and little more");
+        assert!(start.elapsed() < bar(Duration::from_secs(4)), "its second of stop-timeout, and little more");
     });
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::{fs, thread};
 
 use liege_integration_tests::apps::{Reporter, USER, ZipApp};
+use liege_integration_tests::cgroups::hierarchy;
 use liege_integration_tests::tools::{PATH, liege, run_liege};
 use liege_integration_tests::{Emperor, LONG, SHORT, served, story, wait_for, wait_until};
 
@@ -184,9 +185,7 @@ fn who_does_not_run_is_not_entered() {
 #[test]
 fn groups_and_other_namespaces_are_joined() {
     story(|host| {
-        let tree = host.path("two");
-        fs::create_dir_all(&tree).unwrap();
-        nix::mount::mount(Some("none"), &tree, Some("cgroup2"), nix::mount::MsFlags::empty(), None::<&str>).unwrap();
+        let tree = hierarchy(&host.path("two"), "cgroup2", None);
         let group = format!("story-enter-{}", std::process::id());
         let reporter = Reporter::new(host, "app");
         let emperor = host.emperor().namespaces(Some("fs,pid,uts,user")).start();

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use liege_integration_tests::faults::{Cell, Fault, Kind, Lane, Owner, Rows};
+use liege_integration_tests::wait::slowness;
 use liege_integration_tests::{Emperor, Host, story};
 
 /// Cells that only wait, at once.
@@ -67,7 +68,7 @@ fn run(emperor: &Emperor, cells: Vec<&Cell>, at_once: usize, rounds: usize) -> R
 /// The times promised: a killed daemon is known in 20 ms, a stopped one within timeout and interval; then the vassal is back in one
 /// and a half times what its own programs need.
 fn judge(rows: &Rows, strict: bool) {
-    let patience = if strict { 1.0 } else { 5.0 };
+    let patience = if strict { 1.0 } else { 5.0 } * f64::from(slowness());
     for (fault, limit) in [(Fault::Killed, Duration::from_millis(20)), (Fault::Stopped, Duration::from_millis(700))] {
         let (Some(known), Some(again), Some(birth)) = (
             rows.median(fault, |row| row.known),

@@ -5,18 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use liege_integration_tests::apps::Reporter;
+use liege_integration_tests::cgroups::mounted;
 use liege_integration_tests::{LONG, SHORT, story, wait_for};
-use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
 
 /// A hierarchy with the memory controller, mounted in the story's own namespace, and the name of its limit.
 fn memory(at: &Path) -> (PathBuf, &'static str) {
-    fs::create_dir_all(at).unwrap();
-    let mounted = |kind: &str, controllers: Option<&str>| mount(Some("none"), at, Some(kind), MsFlags::empty(), controllers);
-    if mounted("cgroup", Some("memory")).is_ok() {
+    if mounted(at, "cgroup", Some("memory")).is_ok() {
         return (at.to_owned(), "memory.limit_in_bytes");
     }
-    mounted("cgroup2", None).expect("a kernel with control groups");
+    mounted(at, "cgroup2", None).expect("a kernel with control groups");
     let controllers = fs::read_to_string(at.join("cgroup.controllers")).unwrap();
     assert!(controllers.contains("memory"), "this machine has the memory controller in no hierarchy: {controllers:?}");
     fs::write(at.join("cgroup.subtree_control"), "+memory").expect("the memory controller for groups of version 2");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use liege_integration_tests::apps::user;
 use liege_integration_tests::procs::Process;
-use liege_integration_tests::wait::breathe;
+use liege_integration_tests::wait::{bar, breathe};
 
 /// Whoever has not been answered by then is not answered.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
@@ -32,7 +32,7 @@ impl Asked {
         let child = command.spawn().expect("stat is installed");
         let asked = Self(child.into());
         let start = Instant::now();
-        while !asked.ended() && start.elapsed() < PATIENCE {
+        while !asked.ended() && start.elapsed() < bar(PATIENCE) {
             breathe(Duration::from_millis(1));
         }
         asked
@@ -74,7 +74,7 @@ impl Asked {
     pub(crate) fn dies_by_kill(&self) -> bool {
         self.0.borrow_mut().kill().expect("our own child");
         let start = Instant::now();
-        while !self.ended() && start.elapsed() < PATIENCE {
+        while !self.ended() && start.elapsed() < bar(PATIENCE) {
             breathe(Duration::from_millis(1));
         }
         self.ended()
