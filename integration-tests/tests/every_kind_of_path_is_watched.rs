@@ -108,15 +108,16 @@ fn one_of_several() {
     story(|host| {
         let (emperor, second) = (host.emperor().start(), Filesystem::new(host, "second", Kind::Faultfs, Owner::Root));
         let first = Filesystem::new(host, "first", Kind::Faultfs, Owner::User);
-        let plain = host.open_dir("plain");
+        let plain = host.dir_beside(Path::new("/beside"));
         fs::write(plain.join("file"), "nothing is mounted here").expect("write in our own directory");
         let more =
             format!("{}mountpoint-check = {}\nmountpoint-check = {}\n", second.lines(), second.mount.display(), plain.display());
         let victim = Victim::new(host, "several", first, "", Pace::SUITE).with(&more);
         emperor.write(&victim.name, &victim.text());
-        for path in [&victim.filesystem.mount, &second.mount, &plain] {
+        for path in [&victim.filesystem.mount, &second.mount] {
             emperor.wait_log(&format!("{} is healthy", path.display()));
         }
+        emperor.wait_log(&format!("{} is not_mounted", plain.display()));
         let mark = emperor.mark();
         let vassal = victim.vassal(&emperor).expect("it runs");
         let daemons = vassal.processes().into_iter().filter(|process| process.name == "faultfs");

@@ -68,6 +68,13 @@ pub enum Cause {
         /// What is there instead.
         what: String,
     },
+    /// Nothing is mounted at a watched path where a mount must be.
+    MountpointMissing {
+        /// The watched path.
+        path: String,
+        /// For how long, and why one must be there.
+        what: String,
+    },
     /// A step failed: a hook, a mount, the pivot.
     HookFailed {
         /// The sentence: step, object, errno, place.
@@ -136,6 +143,7 @@ impl Cause {
             Self::MountpointDead { .. } => "mountpoint_dead",
             Self::MountpointHung { .. } => "mountpoint_hung",
             Self::MountpointGone { .. } => "mountpoint_gone",
+            Self::MountpointMissing { .. } => "mountpoint_missing",
             Self::HookFailed { .. } => "hook_failed",
             Self::HookTimeout { .. } => "hook_timeout",
             Self::ExecFailed { .. } => "exec_failed",
@@ -162,6 +170,7 @@ impl Cause {
             | Self::MountpointDead { .. }
             | Self::MountpointHung { .. }
             | Self::MountpointGone { .. }
+            | Self::MountpointMissing { .. }
             | Self::HookFailed { .. }
             | Self::HookTimeout { .. }
             | Self::ExecFailed { .. }
@@ -182,6 +191,7 @@ impl Cause {
             Self::Oom { .. }
             | Self::MountpointHung { .. }
             | Self::MountpointGone { .. }
+            | Self::MountpointMissing { .. }
             | Self::HookTimeout { .. }
             | Self::ExecFailed { .. }
             | Self::ReadyTimeout
@@ -197,7 +207,27 @@ impl Cause {
     /// Whether a watched mount was lost.
     #[must_use]
     pub fn is_of_mount(&self) -> bool {
-        matches!(self, Self::MountpointDead { .. } | Self::MountpointHung { .. } | Self::MountpointGone { .. })
+        match self {
+            Self::MountpointDead { .. }
+            | Self::MountpointHung { .. }
+            | Self::MountpointGone { .. }
+            | Self::MountpointMissing { .. } => true,
+            Self::Exit { .. }
+            | Self::Signal { .. }
+            | Self::InitKilled { .. }
+            | Self::Oom { .. }
+            | Self::DaemonEnded { .. }
+            | Self::HookFailed { .. }
+            | Self::HookTimeout { .. }
+            | Self::ExecFailed { .. }
+            | Self::ReadyTimeout
+            | Self::HeartbeatLost
+            | Self::SpawnFailed { .. }
+            | Self::ConfigChanged
+            | Self::Vanished
+            | Self::Requested
+            | Self::Protocol => false,
+        }
     }
 
     /// The app's end as a cause.
@@ -223,6 +253,7 @@ impl std::fmt::Display for Cause {
             }
             Self::MountpointHung { path, what, .. } => write!(f, "the mount at {path} hangs: {what}"),
             Self::MountpointGone { path, what } => write!(f, "the mount at {path} is gone: {what}"),
+            Self::MountpointMissing { path, what } => write!(f, "nothing is mounted at {path}: {what}"),
             Self::DaemonEnded { what }
             | Self::HookFailed { what }
             | Self::HookTimeout { what }

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a mount is. All but `Gone` are a prober's words; that a mount is not the one it was, only who remembers can say.
+/// How a mount is. All but `Gone` and `NotMounted` are a prober's words: which of the two it is, only who remembers can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Health {
     /// The mount's owner got an answer.
@@ -17,6 +17,8 @@ pub enum Health {
     },
     /// Something answers, but not the mount first seen: it was unmounted, replaced or covered.
     Gone,
+    /// The path answers, but nothing is mounted there, and no mount was seen there in this run.
+    NotMounted,
     /// No answer in time, and the daemon does nothing for it; where there is none (NFS, an overlay, a disk), nor does a device.
     Hung,
     /// No answer in time, but the daemon, or the device, works hard.
@@ -30,6 +32,15 @@ pub enum Health {
 }
 
 impl Health {
+    /// Whether a person should look: the mount does not do its work. A slow one works, of an unknown one nothing is known.
+    #[must_use]
+    pub fn is_ill(self) -> bool {
+        match self {
+            Self::Dead { .. } | Self::Gone | Self::NotMounted | Self::Hung => true,
+            Self::Healthy | Self::Slow | Self::Unknown { .. } => false,
+        }
+    }
+
     /// The word people see, in log, status and the metric label `state`.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -37,6 +48,7 @@ impl Health {
             Self::Healthy => "healthy",
             Self::Dead { .. } => "dead",
             Self::Gone => "gone",
+            Self::NotMounted => "not_mounted",
             Self::Hung => "hung",
             Self::Slow => "slow",
             Self::Unknown { .. } => "unknown",
@@ -77,6 +89,9 @@ pub struct Mounted {
     /// An automount: nothing is mounted there until somebody needs it, and what is mounted then goes again when nobody does.
     #[serde(default)]
     pub sleeps: bool,
+    /// Nothing is mounted there: it is a directory of the file system that the vassal's root was given.
+    #[serde(default)]
+    pub not_mounted: bool,
 }
 
 /// Why a probe hangs, as far as the kernel tells without being blocked itself.

@@ -118,13 +118,22 @@ pub struct MountView {
     /// How many looks in a row could not be made.
     #[serde(default)]
     pub unknown: u32,
+    /// A mount must be there: the file says so, or one was seen there since the file last changed.
+    #[serde(default)]
+    pub expected: bool,
 }
 
 impl MountView {
     /// Nothing is known of it yet.
     #[must_use]
     pub fn new(path: &str) -> Self {
-        Self { path: path.to_owned(), health: None, micros: 0, mount: None, hung: 0, unknown: 0 }
+        Self { path: path.to_owned(), health: None, micros: 0, mount: None, hung: 0, unknown: 0, expected: false }
+    }
+
+    /// Whether its mount is missed. One that never was there is shown, and nothing waits for it.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        self.expected && self.mount.is_none_or(|mount| mount.not_mounted)
     }
 
     /// The word people see.

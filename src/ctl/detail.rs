@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use liege_core::{Death, Detail, VassalView};
+use liege_core::{Death, Detail, Health, VassalView};
 use liege_plan::stamp;
 
 use crate::{
@@ -66,7 +66,11 @@ impl Page {
             let took = watched
                 .health
                 .map(|_| format!(", last probe {:.2}ms", Duration::from_micros(watched.micros).as_secs_f64() * 1e3));
-            let said = format!("{}{}", mount(watched), took.unwrap_or_default());
+            let what = match watched.health {
+                Some(Health::NotMounted) => ": nothing is mounted there, the directory answers",
+                _ => "",
+            };
+            let said = format!("{}{what}{}", mount(watched), took.unwrap_or_default());
             self.painted(if n == 0 { "mounts" } else { "" }, &said, is_ill(watched).then_some(RED));
         }
         if restarts(vassal) > 0 {
@@ -157,7 +161,7 @@ fn when(at: f64, now: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use liege_core::{Cause, Health, MountView, Time, Usage};
+    use liege_core::{Cause, MountView, Time, Usage};
 
     use super::*;
     use crate::testing::vassal;

@@ -68,7 +68,7 @@ pub(crate) fn mount(mount: &MountView) -> String {
 
 /// Whether a watched mount does not do its work.
 pub(crate) fn is_ill(mount: &MountView) -> bool {
-    matches!(mount.health, Some(Health::Dead { .. } | Health::Gone | Health::Hung))
+    mount.health.is_some_and(Health::is_ill)
 }
 
 /// Red for what is down against its wish, yellow for what is on its way.

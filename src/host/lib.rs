@@ -50,7 +50,7 @@ pub use logs::{Format, check_level, start as start_logs};
 pub use prober::serve as serve_prober;
 pub use replay::{Replayed, replay};
 pub use run::{Options, require_root, run};
-pub use world::World;
+pub use world::{World, is_mount_point};
 
 /// Threads that may block at once. Half of them may be stuck in dead file systems before a birth has to wait.
 const THREADS: usize = 1024;

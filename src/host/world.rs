@@ -56,6 +56,12 @@ struct Constant {
     processors: usize,
 }
 
+/// Whether a mount point is there, as the caller sees it.
+#[must_use]
+pub fn is_mount_point(path: &str) -> bool {
+    liege_sys::mountinfo::own().is_ok_and(|mounts| mounts.iter().any(|mount| mount.mount_point == path))
+}
+
 impl World {
     /// For a program whose children nobody else reaps (`liege check`); relative paths start in the current directory.
     #[must_use]

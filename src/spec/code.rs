@@ -40,6 +40,8 @@ pub enum Code {
     NoShell,
     /// An emperor's file, or a directory, that names no vassals.
     NoVassals,
+    /// A mountpoint-check of a path where nothing is mounted.
+    NothingMounted,
     /// Bytes that are no UTF-8.
     NotUtf8,
     /// uWSGI has it, or mount has it, and liege refuses it.

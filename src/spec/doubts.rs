@@ -3,6 +3,8 @@
 //! `traps` looks at lines as they are written, this file at what they mean. Nothing here is an error, and most of it is for
 //! `liege check` alone: a daemon that warns of it at each reading would only be noise.
 
+use std::path::Path;
+
 use crate::pair::Pair;
 use crate::report::Report;
 use crate::{
@@ -182,4 +184,61 @@ fn others_mounts(source: &Source<'_>, pairs: &[Pair], config: &VassalConfig) -> 
         found.push(doubt.with_hint("add -o allow_other, or mount it as the app's user (exec-as-user)"));
     }
     found
+}
+
+/// Watched paths where nothing of this file mounts anything. `is_mounted`: whether one is a mount point of this machine.
+#[must_use]
+pub fn checks_of_nothing(source: &Source<'_>, config: &VassalConfig, is_mounted: &dyn Fn(&str) -> bool) -> Vec<Diagnostic> {
+    let jail = &config.fresh.jail;
+    let mut named: Vec<(String, &Origin)> = Vec::new();
+    let mut may_be_a_script = false;
+    for hook in &jail.hooks {
+        if let Some(line) = command(hook) {
+            may_be_a_script = true;
+            named.extend(paths_in(line).map(|path| (path, &hook.verb.at)));
+        } else if let Verb::Mount { target, .. } = &hook.verb.value {
+            named.push((target.clone(), &hook.verb.at));
+        }
+    }
+    for daemon in &config.fresh.app.daemons {
+        may_be_a_script = true;
+        named.extend(paths_in(&daemon.value.command).map(|path| (path, &daemon.at)));
+    }
+    let new_root = jail.pivot_root.as_ref().map(|pivot| pivot.value.new.as_str());
+    let new_root = new_root.or_else(|| jail.chroot.as_ref().map(|root| root.value.as_str())).filter(|root| *root != "/");
+    let mut found = Vec::new();
+    for check in config.fresh.checks.iter().filter(|check| check.path.value != "/") {
+        let path = check.path.value.trim_end_matches('/');
+        let outside = new_root.map(|root| format!("{}{path}", root.trim_end_matches('/')));
+        let called = || std::iter::once(path).chain(outside.as_deref());
+        let is_made = |(point, _): &(String, &Origin)| called().any(|path| Path::new(path).starts_with(point));
+        if named.iter().any(is_made) {
+            continue;
+        }
+        let below = named.iter().find_map(|(point, at)| {
+            let inside = called().find(|path| Path::new(point).starts_with(path))?;
+            Some((format!("{path}{}", &point[inside.len()..]), at))
+        });
+        let doubt =
+            |message: String, hint: String| under_key(source, &check.path.at, Code::NothingMounted, message).with_hint(hint);
+        match below {
+            Some((point, at)) => found.push(doubt(
+                format!("nothing is mounted at {path}, but line {} names {point} below it", at.line),
+                format!("write {} = {point}", check.path.at.key),
+            )),
+            None if !may_be_a_script && new_root.is_none() && !is_mounted(path) => found.push(doubt(
+                format!("no line of this file mounts anything at {path}, and no mount point is there on this machine"),
+                "a plain directory is shown as not mounted: remove the line, or mount what it is to watch".to_owned(),
+            )),
+            None => {}
+        }
+    }
+    found
+}
+
+/// The paths behind the first word of a command line.
+fn paths_in(line: &str) -> impl Iterator<Item = String> + '_ {
+    let words = line.trim_start().split_once(' ').map_or("", |(_, words)| words);
+    let words = words.split(|c: char| c.is_whitespace() || "=:,;&|()\"'".contains(c));
+    words.filter(|word| word.len() > 1 && word.starts_with('/')).map(|word| word.trim_end_matches('/').to_owned())
 }

@@ -39,6 +39,7 @@ pub const KNOWN_OPTIONS: &[&str] = &[
     "mount-check",
     "mountpoint-check",
     "mountpoint-check-interval",
+    "mountpoint-check-required",
     "mountpoint-check-timeout",
     "mountpoint-check-tolerance",
     "no-initgroups",

@@ -59,7 +59,7 @@ pub use cgroup::Cgroups;
 pub use code::Code;
 pub use daemons::{AttachedDaemon, Pidfile};
 pub use diagnostic::{Diagnostic, Severity};
-pub use doubts::{of_emperor as doubts_of_emperor, of_vassal as doubts_of_vassal};
+pub use doubts::{checks_of_nothing, of_emperor as doubts_of_emperor, of_vassal as doubts_of_vassal};
 pub use emperor::{EmperorDeath, EmperorSpec};
 pub use emperor_file::read_emperor;
 pub use flatten::flatten;

@@ -125,7 +125,7 @@ fn continued(pair: &Pair, report: &mut Report) {
 }
 
 /// Options that have one value: a later line takes the place of an earlier one. Of uWSGI's own only the most common.
-const SCALARS: [&str; 58] = [
+const SCALARS: [&str; 59] = [
     "binary-path",
     "buffer-size",
     "callable",
@@ -160,6 +160,7 @@ const SCALARS: [&str; 58] = [
     "max-fd",
     "module",
     "mountpoint-check-interval",
+    "mountpoint-check-required",
     "mountpoint-check-timeout",
     "mountpoint-check-tolerance",
     "no-new-privs",

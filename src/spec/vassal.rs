@@ -257,6 +257,9 @@ pub struct MountpointCheck {
     pub timeout: Duration,
     /// Intervals in a row it must stay hung (`mountpoint-check-tolerance`, 1).
     pub tolerance: u32,
+    /// Where nothing is mounted `timeout` after the app's start, the instance is destroyed (`mountpoint-check-required`, false).
+    #[serde(default)]
+    pub required: bool,
 }
 
 /// How long things may take.

@@ -34,7 +34,7 @@ const WAITS: [&str; 7] = [
 ];
 
 /// Options of a vassal that liege carries out itself, so that uwsgi never sees them (hooks besides).
-const CARRIED: [&str; 28] = [
+const CARRIED: [&str; 29] = [
     "binary-path",
     "cgroup",
     "cgroup-dir-mode",
@@ -44,6 +44,7 @@ const CARRIED: [&str; 28] = [
     "hook-timeout",
     "jailed",
     "mountpoint-check-interval",
+    "mountpoint-check-required",
     "mountpoint-check-timeout",
     "mountpoint-check-tolerance",
     "no-new-privs",
@@ -181,6 +182,7 @@ fn checks(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Ve
     let timeout = options.duration("mountpoint-check-timeout", Duration::from_secs(5), report);
     let tolerance = |value: &str| values::integer(value).and_then(|n| u32::try_from(n).map_err(|_| "is too large".to_owned()));
     let tolerance = options.checked("mountpoint-check-tolerance", report, tolerance).unwrap_or(1);
+    let required = options.boolean("mountpoint-check-required", false);
     let mut checks: Vec<MountpointCheck> = Vec::new();
     for line in options.all(&CHECKS) {
         let path = paths::absolute(&line.value, &lookup.directory());
@@ -197,7 +199,8 @@ fn checks(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Ve
                 );
                 report.push(relative.with_hint("write the whole path"));
             }
-            checks.push(MountpointCheck { path: Asked::new(path, line.origin.clone()), interval, timeout, tolerance });
+            let path = Asked::new(path, line.origin.clone());
+            checks.push(MountpointCheck { path, interval, timeout, tolerance, required });
         }
     }
     checks

@@ -43,6 +43,8 @@ pub struct Seen {
     pub fstype: String,
     /// The path is the root of a mount, not something on one.
     pub is_mountpoint: bool,
+    /// Nothing is mounted for the path: it lies on the same mount as the root of the process, and that is the host's file system.
+    pub not_mounted: bool,
 }
 
 /// How far a probe under way has come, for whoever finds it late.
@@ -143,11 +145,12 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
         Way::Leads(target) => target,
         Way::Sleeps(seen) => return Ok(seen),
     };
-    drop(root);
     let (classic, is_mountpoint) = which_mount(target.as_fd()).map_err(at(ProbeStage::Stat))?;
+    let with_root = !is_mountpoint && which_mount(root.as_fd()).is_ok_and(|(of_root, _)| of_root == classic);
+    drop(root);
     let list = list_of(pid)?;
     let Some(mount) = mountinfo::find(&list, classic) else {
-        return above_the_root(target.as_fd(), classic, is_mountpoint);
+        return above_the_root(target.as_fd(), classic, is_mountpoint, with_root);
     };
     drop(list);
     progress.0.get_or_init(|| mount.device);
@@ -166,12 +169,19 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
         (None, None) => ask(),
     };
     let mount_id = answer.map_err(at(ProbeStage::Statfs))?.unwrap_or(classic);
-    Ok(Seen { mount_id, device: mount.device, fstype: mount.fstype, is_mountpoint })
+    let not_mounted = with_root && !mount.is_fuse() && is_of_host(mount.device);
+    Ok(Seen { mount_id, device: mount.device, fstype: mount.fstype, is_mountpoint, not_mounted })
+}
+
+/// Whether the caller's own mount namespace has this file system. A root that the vassal made itself (an overlay, a tmpfs) is a mount
+/// worth watching, a bind of the host's directory is not: its mount is the vassal's, its file system is not.
+fn is_of_host(device: (u32, u32)) -> bool {
+    fs::read("/proc/thread-self/mountinfo").is_ok_and(|list| mountinfo::brief(&list).any(|mount| mount.device == device))
 }
 
 /// The list of a process shows what is below its root. In a `chroot` whose directory is no mount itself, a path that stands on no mount
 /// of the vassal's stands on one above, which is not listed; nor is one that went away meanwhile.
-fn above_the_root(target: BorrowedFd<'_>, classic: u64, is_mountpoint: bool) -> Result<Seen, ProbeError> {
+fn above_the_root(target: BorrowedFd<'_>, classic: u64, is_mountpoint: bool, with_root: bool) -> Result<Seen, ProbeError> {
     let at = |stage| move |errno| ProbeError { stage, errno };
     let answer = fstatfs(target).map_err(at(ProbeStage::Statfs))?;
     if answer.filesystem_type() == FUSE_SUPER_MAGIC {
@@ -179,7 +189,9 @@ fn above_the_root(target: BorrowedFd<'_>, classic: u64, is_mountpoint: bool) -> 
     }
     let stat = statx::of_fd(target, 0).map_err(at(ProbeStage::Stat))?;
     let mount_id = unique_id(target).unwrap_or(classic);
-    Ok(Seen { mount_id, device: (stat.stx_dev_major, stat.stx_dev_minor), fstype: String::new(), is_mountpoint })
+    let device = (stat.stx_dev_major, stat.stx_dev_minor);
+    let not_mounted = with_root && is_of_host(device);
+    Ok(Seen { mount_id, device, fstype: String::new(), is_mountpoint, not_mounted })
 }
 
 fn root_of(pid: i32) -> nix::Result<OwnedFd> {
@@ -212,6 +224,7 @@ fn walk(pid: i32, root: BorrowedFd<'_>, path: &str) -> Result<Way, ProbeError> {
             device: mount.device,
             fstype: mount.fstype,
             is_mountpoint: false,
+            not_mounted: false,
         }));
     }
     drop(list);

@@ -8,10 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use liege_host::World;
+use liege_host::{World, is_mount_point};
 use liege_spec::{
-    Code, Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, doubts_of_emperor, doubts_of_vassal, flatten,
-    read_emperor, read_vassal, show_config,
+    Code, Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, checks_of_nothing, doubts_of_emperor, doubts_of_vassal,
+    flatten, read_emperor, read_vassal, show_config,
 };
 use serde::Serialize;
 
@@ -120,6 +120,7 @@ fn vassal(checked: &mut Checked, source: &Source<'_>, file: &Path, arguments: &C
     let pairs = flatten(source, &["uwsgi", "vassal"], false, &world).0;
     checked.diagnostics.extend(doubts_of_vassal(source, &pairs, reading.value.as_ref(), namespaces));
     if let Some(config) = reading.value {
+        checked.diagnostics.extend(checks_of_nothing(source, &config, &is_mount_point));
         add_plan(checked, &config, file, arguments.plan, namespaces);
     }
     pairs

@@ -8,20 +8,27 @@ use std::time::Duration;
 
 use liege_core::{Action, Cause, Emperor, Event, Health, Late, Mounted, Note, Probed, Rule, Time};
 use liege_plan::{AppWord, DaemonNews, Exit, FromInit, MountChange};
+use liege_spec::VassalConfig;
 
 /// A vassal that runs, and what the emperor answers to a probe of its mount.
 struct Running {
     emperor: Emperor,
     now: Time,
+    birth: u64,
 }
 
-const FIRST: Mounted = Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false };
+/// A directory of the host's file system, below the root of the vassal.
+const PLAIN: Mounted = Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: true };
+const FIRST: Mounted = Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false, not_mounted: false };
 
 impl Running {
     fn new() -> Self {
-        let mut running = Self { emperor: Emperor::new(&specs::emperor(), 2, specs::LIMITS), now: Time(0) };
-        let config = specs::config(0, 0).into();
-        running.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
+        Self::of(specs::config(0, 0))
+    }
+
+    fn of(config: VassalConfig) -> Self {
+        let mut running = Self { emperor: Emperor::new(&specs::emperor(), 2, specs::LIMITS), now: Time(0), birth: 1 };
+        running.feed(Event::Config { vassal: specs::name(0), config: config.into(), directory: "/v".into(), touched: true });
         running.feed(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
         running.started();
         running
@@ -33,11 +40,21 @@ impl Running {
     }
 
     fn started(&mut self) {
-        self.feed(Event::Reported { vassal: specs::name(0), birth: 1, report: FromInit::Started { pid: 2 } });
+        self.feed(Event::Reported { vassal: specs::name(0), birth: self.birth, report: FromInit::Started { pid: 2 } });
     }
 
     fn probed(&mut self, probed: Probed) -> Vec<Action> {
-        self.feed(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed })
+        self.feed(Event::Probed { vassal: specs::name(0), birth: self.birth, path: "/app".into(), probed })
+    }
+
+    /// The next life, of the same file.
+    fn next_life(&mut self) {
+        self.feed(Event::Exited { vassal: specs::name(0), birth: self.birth, exit: Exit::Signal(9) });
+        self.birth += 1;
+        self.now = self.now + Duration::from_secs(300);
+        self.feed(Event::Deadline);
+        self.feed(Event::Spawned { vassal: specs::name(0), birth: self.birth, pid: 2 });
+        self.started();
     }
 
     fn healthy(&mut self, mount: Mounted) -> Option<Cause> {
@@ -164,7 +181,10 @@ fn who_cannot_be_looked_at_is_unknown_after_five_times_and_harmed_never() {
 #[test]
 fn a_mount_that_is_not_the_first_one_is_gone() {
     for (now, what) in [
-        (Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false }, "the mount at /app is gone: it was unmounted"),
+        (
+            Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false },
+            "the mount at /app is gone: it was unmounted",
+        ),
         (Mounted { id: 8, ..FIRST }, "the mount at /app is gone: another mount is there, it was replaced or covered"),
     ] {
         let mut vassal = Running::new();
@@ -176,17 +196,17 @@ fn a_mount_that_is_not_the_first_one_is_gone() {
 #[test]
 fn a_mount_that_comes_later_is_the_one_to_stay() {
     let mut vassal = Running::new();
-    assert_eq!(vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false }), None);
+    assert_eq!(vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false }), None);
     assert_eq!(vassal.healthy(FIRST), None);
     assert_eq!(
-        vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false }).unwrap().word(),
+        vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false }).unwrap().word(),
         "mountpoint_gone"
     );
 }
 
 #[test]
 fn an_automount_comes_and_goes() {
-    let asleep = Mounted { id: 3, device: (0, 40), is_root: false, sleeps: true };
+    let asleep = Mounted { id: 3, device: (0, 40), is_root: false, sleeps: true, not_mounted: false };
     let mut vassal = Running::new();
     assert_eq!(vassal.healthy(asleep), None);
     assert_eq!(vassal.healthy(FIRST), None, "somebody needed it");
@@ -238,4 +258,69 @@ fn a_mount_that_is_none_of_the_watched_is_no_reason_to_look() {
         let actions = vassal.feed(Event::Reported { vassal: specs::name(0), birth: 1, report });
         assert_eq!(!actions.is_empty(), looks, "{change:?}: {actions:?}");
     }
+}
+
+#[test]
+fn where_nothing_is_mounted_that_is_told_once_and_harms_nothing() {
+    let mut vassal = Running::new();
+    let mut told = Vec::new();
+    for _ in 0..100 {
+        vassal.now = vassal.now + Duration::from_secs(1);
+        let mut probed = Probed::of(Health::Healthy);
+        probed.mount = Some(PLAIN);
+        told.extend(vassal.probed(probed));
+    }
+    assert!(
+        matches!(&told[..], [Action::Note(Note::Mount { state, detail, .. })] if state == "not_mounted" && detail.contains("nothing is mounted")),
+        "{told:?}"
+    );
+    assert_eq!(vassal.shown(), Some(Health::NotMounted));
+    assert_eq!(vassal.healthy(FIRST), None, "one that comes late");
+    assert_eq!(vassal.shown(), Some(Health::Healthy));
+    assert_eq!(vassal.healthy(PLAIN).unwrap().to_string(), "the mount at /app is gone: it was unmounted");
+}
+
+#[test]
+fn a_path_on_a_mount_that_is_on_none_any_more_is_gone() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.healthy(Mounted { is_root: false, ..FIRST }), None);
+    assert_eq!(vassal.shown(), Some(Health::Healthy));
+    assert_eq!(vassal.healthy(PLAIN).unwrap().to_string(), "the mount at /app is gone: it was unmounted");
+}
+
+#[test]
+fn a_mount_of_an_earlier_life_must_come_back_within_the_timeout() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.healthy(FIRST), None);
+    vassal.next_life();
+    assert_eq!(vassal.healthy(PLAIN), None);
+    vassal.now = vassal.now + Duration::from_secs(4);
+    assert_eq!(vassal.healthy(PLAIN), None);
+    vassal.now = vassal.now + Duration::from_secs(1);
+    let cause = vassal.healthy(PLAIN).unwrap();
+    assert_eq!(cause.word(), "mountpoint_missing");
+    assert!(cause.to_string().contains("a mount was there in an earlier run"), "{cause}");
+    vassal.next_life();
+    let failures = |vassal: &Running| vassal.emperor.view(vassal.now).vassals[0].failures;
+    let before = failures(&vassal);
+    vassal.now = vassal.now + Duration::from_secs(4);
+    vassal.feed(Event::Deadline);
+    assert_eq!((vassal.healthy(PLAIN), failures(&vassal)), (None, before), "a run without its mount does not settle");
+    // Another text may want none.
+    let config = specs::config(0, 1).into();
+    vassal.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
+    vassal.next_life();
+    vassal.now = vassal.now + Duration::from_secs(100);
+    assert_eq!(vassal.healthy(PLAIN), None);
+}
+
+#[test]
+fn a_required_mount_must_come_within_the_timeout() {
+    let mut config = specs::config(0, 0);
+    config.fresh.checks.iter_mut().for_each(|check| check.required = true);
+    let mut vassal = Running::of(config);
+    assert_eq!(vassal.healthy(PLAIN), None);
+    vassal.now = vassal.now + Duration::from_secs(5);
+    let cause = vassal.healthy(PLAIN).unwrap();
+    assert!(cause.to_string().contains("mountpoint-check-required asks for a mount"), "{cause}");
 }

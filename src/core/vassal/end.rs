@@ -5,7 +5,7 @@ use liege_spec::VassalConfig;
 
 use super::{Past, Phase, Vassal};
 use crate::{
-    Action, Cause, Health, Note,
+    Action, Cause, Health, MountView, Note,
     emperor::Context,
     storm::{self, LONGEST_HOLD, Over, Verdict},
 };
@@ -128,7 +128,13 @@ impl Vassal {
 
     /// All of it does well, perhaps: if others were held for it, they may go.
     pub(super) fn is_well(&self, cx: &mut Context<'_>) {
-        if !self.mounts(|mount| matches!(mount.health, Some(Health::Healthy | Health::Unknown { .. }))) {
+        let is_well = |mount: &MountView| match mount.health {
+            Some(Health::Healthy | Health::Unknown { .. }) => true,
+            // A path where no mount ever was tells nothing, and must hold up nothing.
+            Some(Health::NotMounted) => !mount.expected,
+            Some(Health::Dead { .. } | Health::Gone | Health::Hung | Health::Slow) | None => false,
+        };
+        if !self.mounts(is_well) {
             return;
         }
         if let Some(Over { layer, lasted, held }) = cx.storms.well(cx.now, &self.name) {

@@ -4,6 +4,10 @@
 //! app that waits for a file system without a daemon. One that hangs is given `mountpoint-check-tolerance` more looks, whether a FUSE daemon
 //! or the kernel serves it. One whose daemon, or whose disk, works hard is slow, not ill, until it has been so for ten times the timeout.
 //!
+//! A path where nothing is mounted is *not mounted*: ill in every view. It destroys the instance where a mount must be, because
+//! `mountpoint-check-required` says so or one was seen there since the file last changed, and none came within
+//! `mountpoint-check-timeout` of the app's start. Elsewhere it harms nothing: uWSGI's check of a plain directory is always well.
+//!
 //! Where nobody can look (the prober lacks something, the mount lets nobody in) that is shown, and nothing else happens.
 //!
 //! Whether a mount is still the one it was is judged here, because only here it is remembered. A reload may remount (its hooks
@@ -47,6 +51,7 @@ impl Vassal {
         let runs_since = self.life.as_ref().map_or(cx.now, |life| life.runs_since);
         let began = Time(cx.now.0.saturating_sub(probed.micros));
         let died = self.daemon_that_died(cx);
+        let was_mounted = self.mounted.contains(path);
         let Some(mount) = self.life.as_mut().and_then(|l| l.mounts.iter_mut().find(|m| m.path == path)) else {
             return; // no longer watched
         };
@@ -66,10 +71,13 @@ impl Vassal {
         mount.micros = micros;
         let (health, lost) = match (health, lost(mount.mount, seen)) {
             (Health::Healthy, Some(what)) if !may_remount => (Health::Gone, what),
+            (Health::Healthy, _) if seen.is_some_and(|seen| seen.not_mounted) => (Health::NotMounted, ""),
             (health, _) => (health, ""),
         };
+        let is_mounted = health == Health::Healthy && seen.is_some_and(|seen| !seen.sleeps);
+        mount.expected = check.required || was_mounted || is_mounted;
         // A probe that began before the app was started has perhaps seen what a reload has remounted since.
-        if health == Health::Healthy && began >= runs_since {
+        if matches!(health, Health::Healthy | Health::NotMounted) && began >= runs_since {
             mount.mount = seen.or(mount.mount);
         }
         mount.hung = if health == Health::Hung { mount.hung + 1 } else { 0 };
@@ -83,15 +91,29 @@ impl Vassal {
                 format!("no answer for {:.1}s: {what}", Duration::from_micros(micros).as_secs_f64())
             }
             Health::Healthy if seen.is_some_and(|seen| seen.sleeps) => "an automount, nothing is mounted there now".into(),
-            Health::Healthy if seen.is_some_and(|seen| !seen.is_root) => "nothing is mounted there, the directory answers".into(),
+            Health::Healthy if seen.is_some_and(|seen| !seen.is_root) => {
+                "no mount point itself, the mount it lies on answers".into()
+            }
+            Health::NotMounted => "nothing is mounted there, the directory answers".into(),
             Health::Healthy | Health::Unknown { .. } => String::new(),
         };
+        if is_mounted && !was_mounted {
+            self.mounted.insert(path.to_owned());
+        }
         self.tell_mount(is_news, path, health, why.clone(), cx);
         let seen = self.last_seen(path, health, late);
         let path = path.to_owned();
         let allowed = u64::try_from((check.timeout * SLOW_TIMEOUTS).as_micros()).unwrap_or(u64::MAX);
         match health {
             Health::Healthy => self.settle(cx),
+            Health::NotMounted => {
+                let lasts = cx.now - runs_since;
+                if (check.required || was_mounted) && !may_remount && lasts >= check.timeout {
+                    self.kill(missing(&check, lasts), cx);
+                } else {
+                    self.settle(cx);
+                }
+            }
             Health::Unknown { .. } => {}
             Health::Dead { errno } => self.kill(Cause::MountpointDead { path, errno, daemon: died, seen }, cx),
             Health::Gone => self.kill(Cause::MountpointGone { path, what: why }, cx),
@@ -129,7 +151,10 @@ impl Vassal {
 
     fn settle(&mut self, cx: &mut Context<'_>) {
         let lasted = self.life.as_ref().is_some_and(|life| life.lasted);
-        if lasted && self.mounts(|mount| mount.mount.is_some() || matches!(mount.health, Some(Health::Unknown { .. }))) {
+        let has_answered = |mount: &MountView| {
+            mount.mount.is_some() && !mount.is_missed() || matches!(mount.health, Some(Health::Unknown { .. }))
+        };
+        if lasted && self.mounts(has_answered) {
             self.backoff.reset();
         }
         self.is_well(cx);
@@ -159,13 +184,23 @@ impl Vassal {
     }
 }
 
+/// Why a run ends in which nothing was mounted where a mount must be.
+fn missing(check: &MountpointCheck, lasts: Duration) -> Cause {
+    let asked = if check.required { "mountpoint-check-required asks for a mount" } else { "a mount was there in an earlier run" };
+    let what =
+        format!("{:.1}s after the app's start the directory still answers, and {asked} ({})", lasts.as_secs_f64(), check.path.at);
+    Cause::MountpointMissing { path: check.path.value.clone(), what }
+}
+
 /// What became of the mount first seen, if it is not the one that answers now. Where nothing was mounted nothing is lost, nor where an
-/// automount has gone to sleep.
+/// automount has gone to sleep. Of a path that only lies on a mount it is known that it lies on none any more.
 fn lost(first: Option<Mounted>, now: Option<Mounted>) -> Option<&'static str> {
-    let (first, now) = (first.filter(|first| first.is_root)?, now.filter(|now| !now.sleeps)?);
-    match (first == now, now.is_root) {
-        (true, _) => None,
-        (false, true) => Some("another mount is there, it was replaced or covered"),
-        (false, false) => Some("it was unmounted"),
+    let (first, now) = (first?, now.filter(|now| !now.sleeps)?);
+    let on_a_mount = !first.not_mounted && !first.sleeps;
+    match (first == now, first.is_root, now.is_root) {
+        (true, _, _) => None,
+        (false, true, true) => Some("another mount is there, it was replaced or covered"),
+        (false, true, false) => Some("it was unmounted"),
+        (false, false, _) => (on_a_mount && now.not_mounted).then_some("it was unmounted"),
     }
 }

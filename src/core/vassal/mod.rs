@@ -33,7 +33,11 @@ mod wish;
 
 pub use phase::Phase;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, VassalConfig};
 
@@ -81,6 +85,8 @@ pub(crate) struct Vassal {
     pub(crate) timers: Timers,
     backoff: Backoff,
     past: Past,
+    /// Watched paths where a mount was seen since the file last changed: one must be there in every later life too.
+    mounted: BTreeSet<String>,
     config_error: Option<String>,
     /// Who of earlier lives survives SIGKILL, and whose these lives were: root's alone, where they were not all of one.
     left_behind: (Vec<String>, Option<u32>),
@@ -219,6 +225,7 @@ impl Vassal {
             timers: Timers::default(),
             backoff: Backoff::new(cx.settings.throttle, cx.settings.max_throttle),
             past: Past::default(),
+            mounted: BTreeSet::new(),
             config_error: None,
             left_behind: (Vec::new(), None),
             name,

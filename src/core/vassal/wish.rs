@@ -22,6 +22,9 @@ impl Vassal {
             (true, false) => "its file changed",
         };
         self.news |= touched && !same;
+        if touched && !same {
+            self.mounted.clear();
+        }
         match self.phase {
             // Whoever mends a file does not wait for the delay the broken one has earned. Where nobody did, the delay stands:
             // a file that means something else at each reading (`%t`) must not start at once for ever.

@@ -66,7 +66,7 @@ families! {
     VASSAL_FAILURES: Gauge "liege_vassal_failures" "" ["vassal"] "Failures in a row, forgotten after a run that settled";
     VASSAL_CONFIG_ERROR: Gauge "liege_vassal_config_error" "" ["vassal"] "1 while the file has mistakes; what ran goes on";
     VASSAL_RESTARTS: Counter "liege_vassal_restarts" "" ["vassal" "cause"] "Ends of the vassal, by their cause";
-    MOUNTPOINT_UP: Gauge "liege_mountpoint_up" "" ["vassal" "mountpoint" "state"] "1 while the watched mount answers its owner";
+    MOUNTPOINT_UP: Gauge "liege_mountpoint_up" "" ["vassal" "mountpoint" "state"] "1 while a mount is at the watched path and answers its owner";
     MOUNTPOINT_CHECK: Gauge "liege_mountpoint_check" "seconds" ["vassal" "mountpoint"] "Time the last check of the mount took";
 
     VASSALS: Gauge "liege_vassals" "" ["phase"] "Vassals in this phase";

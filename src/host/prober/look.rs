@@ -104,7 +104,8 @@ fn probed(seen: &Result<Seen, ProbeError>, began: Instant) -> Probed {
     let micros = micros(began);
     let mount = seen.as_ref().ok().map(|seen| {
         let sleeps = seen.fstype == "autofs";
-        Mounted { id: seen.mount_id, device: seen.device, is_root: seen.is_mountpoint && !sleeps, sleeps }
+        let is_root = seen.is_mountpoint && !sleeps;
+        Mounted { id: seen.mount_id, device: seen.device, is_root, sleeps, not_mounted: seen.not_mounted }
     });
     Probed { health: judge(seen.as_ref().map(drop).map_err(|error| *error)), micros, mount, late: None }
 }

@@ -132,6 +132,7 @@ fn for_everybody(cause: &Cause) -> String {
         | Cause::MountpointDead { .. }
         | Cause::MountpointHung { .. }
         | Cause::MountpointGone { .. }
+        | Cause::MountpointMissing { .. }
         | Cause::ReadyTimeout
         | Cause::HeartbeatLost
         | Cause::ConfigChanged

@@ -195,9 +195,9 @@ fn binary_patches_are_commands_through_a_shell() {
 #[test]
 fn checks_share_their_times() {
     let checks =
-        spec("mountpoint-check = /a\nmount-check = /b\nmountpoint-check-timeout = 2.5\nmountpoint-check-tolerance = 3\n").checks;
+        spec("mountpoint-check = /a\nmount-check = /b\nmountpoint-check-timeout = 2.5\nmountpoint-check-tolerance = 3\nmountpoint-check-required = true\n").checks;
     assert_eq!(checks.iter().map(|check| check.path.value.as_str()).collect::<Vec<_>>(), ["/a", "/b"]);
-    assert!(checks.iter().all(|c| c.interval.as_secs() == 1 && c.timeout.as_millis() == 2500 && c.tolerance == 3));
+    assert!(checks.iter().all(|c| c.interval.as_secs() == 1 && c.timeout.as_millis() == 2500 && c.tolerance == 3 && c.required));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use liege_spec::testing::TableLookup;
 use liege_spec::{
-    Diagnostic, Namespaces, Severity, Source, doubts_of_emperor, doubts_of_vassal, flatten, read_emperor, read_vassal,
+    Diagnostic, Namespaces, Severity, Source, checks_of_nothing, doubts_of_emperor, doubts_of_vassal, flatten, read_emperor,
+    read_vassal,
 };
 
 fn world() -> TableLookup {
@@ -229,6 +230,42 @@ shop.ini:4:1: warning: unionfs-fuse mounts this for root alone: the app, which r
     let patched = "exec-as-user = fuse-zip a /app\nprivileged-binary-patch-arg = /app/run";
     let patched = shown(&vassal(&format!("[uwsgi]\nuid = shop\ngid = shop\n{patched}\n")));
     assert!(patched.contains("for shop alone: the app, which runs as root"), "{patched}");
+}
+
+#[test]
+fn checks_of_paths_where_nothing_is_mounted() {
+    let found = |lines: &str| {
+        let text = format!("[vassal]\nuid = shop\ngid = shop\ncommand = x\n{lines}\n");
+        let source = Source::new("shop.ini", text.as_bytes());
+        let config = read_vassal(&source, &world()).value.expect("it can be used");
+        shown(&checks_of_nothing(&source, &config, &|path| path == "/nfs"))
+    };
+    let below = "
+shop.ini:6:1: warning: nothing is mounted at /p, but line 5 names /p/m below it [nothing-mounted]
+  | mountpoint-check = /p
+  | ^^^^^^^^^^^^^^^^
+  = hint: write mountpoint-check = /p/m";
+    assert_eq!(found("exec-as-user = fuse-zip -r /a.zip /p/m\nmountpoint-check = /p"), below.trim_matches('\n'));
+    let in_a_root = found("hook-as-root = mount:tmpfs none /root/p/m\nmountpoint-check = /p\nchroot = /root");
+    assert!(in_a_root.contains("names /p/m below it"), "{in_a_root}");
+    let plain = "
+shop.ini:5:1: warning: no line of this file mounts anything at /srv/data, and no mount point is there on this machine [nothing-mounted]
+  | mountpoint-check = /srv/data
+  | ^^^^^^^^^^^^^^^^
+  = hint: a plain directory is shown as not mounted: remove the line, or mount what it is to watch";
+    assert_eq!(found("mountpoint-check = /srv/data"), plain.trim_matches('\n'));
+    for good in [
+        "mountpoint-check = /nfs",
+        "mountpoint-check = /",
+        "exec-as-user = fuse-zip -r /a.zip /p\nmountpoint-check = /p",
+        "exec-as-user = fuse-zip -r /a.zip /p/\nmountpoint-check = /p/inside",
+        "hook-pre-jail = mount:tmpfs none /root/p\nchroot = /root\nmountpoint-check = /p",
+        "exec-as-root = /usr/local/bin/mounts-all\nmountpoint-check = /p",
+        "attach-daemon = fuse-zip -f /a.zip /p\nmountpoint-check = /p",
+        "pivot_root = /ufs /ufs/old\nmountpoint-check = /p",
+    ] {
+        assert_eq!(found(good), "", "{good}");
+    }
 }
 
 #[test]

@@ -375,7 +375,7 @@ impl<M: Machine> World<M> {
 
 /// What a prober may say of `/app`: mostly that the mount first seen is well.
 fn probed(how: u8) -> Probed {
-    let mount = |id, is_root| Some(Mounted { id, device: (0, 50), is_root, sleeps: false });
+    let mount = |id, is_root| Some(Mounted { id, device: (0, 50), is_root, sleeps: false, not_mounted: id == 2 });
     let late = || Some(Late { at: "/app".into(), waiting: Some(1), ..Late::default() });
     let (health, mount, late, micros) = match how % 12 {
         0 => (Health::Dead { errno: 107 }, None, None, 13),
@@ -384,6 +384,7 @@ fn probed(how: u8) -> Probed {
         3 | 4 => (Health::Hung, None, late(), 5_000_000),
         5 => (Health::Slow, None, late(), 5_000_000),
         6 => (Health::Slow, None, late(), 50_000_000),
+        8 => (Health::Healthy, mount(2, false), None, 13),
         7 => (Health::Unknown { errno: 3 }, None, None, 13),
         _ => (Health::Healthy, mount(7, true), None, 13),
     };

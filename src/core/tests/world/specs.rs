@@ -53,6 +53,7 @@ pub fn config(jail: u8, app: u8) -> VassalConfig {
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(5),
             tolerance: 1,
+            required: false,
         }],
         timeouts: Timeouts::default(),
         attributes: Vec::new(),
