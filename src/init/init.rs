@@ -86,6 +86,8 @@ impl Init {
     pub(crate) fn born() -> Option<Self> {
         // Signals first: what comes from now on waits for us, also as pid 1, which the kernel otherwise keeps from signals.
         let signals = Signals::take_over().ok()?;
+        // Before there is anything in here that could look. All children have it from us until they execute a program.
+        process::keep_to_itself();
         process::set_name(c"liege-init");
         process::new_session();
         process::set_umask(UMASK);

@@ -46,6 +46,22 @@ pub fn tree(directory: &Path) -> nix::Result<OwnedFd> {
     })
 }
 
+/// As [`tree`], but read-only, with these attributes (`MOUNT_ATTR_*`) beside, and deaf to what is mounted elsewhere.
+///
+/// # Errors
+/// ENOSYS before Linux 5.12; EPERM without `CAP_SYS_ADMIN`.
+pub(crate) fn read_only(directory: &Path, attributes: u64) -> nix::Result<OwnedFd> {
+    let mount = tree(directory)?;
+    // struct mount_attr: set, clear, propagation, userns
+    let attributes = [libc::MOUNT_ATTR_RDONLY | attributes, 0, libc::MS_PRIVATE, 0];
+    let size = size_of_val(&attributes);
+    // SAFETY: a terminated string and a block as long as we say, which outlive the call and are only read.
+    check(unsafe {
+        libc::syscall(libc::SYS_mount_setattr, mount.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, attributes.as_ptr(), size)
+    })?;
+    Ok(mount)
+}
+
 fn fd(call: impl FnOnce() -> libc::c_long) -> nix::Result<OwnedFd> {
     let number = check(call())?;
     let number = RawFd::try_from(number).map_err(|_| Errno::EBADF)?;

@@ -43,6 +43,7 @@ pub mod poll;
 pub mod probe;
 pub mod process;
 pub mod programs;
+pub mod sealed;
 pub mod signals;
 pub mod sockets;
 pub mod status;

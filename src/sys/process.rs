@@ -226,7 +226,8 @@ pub fn fork_apart(_: &OneThread, keep: &[BorrowedFd<'_>], work: impl FnOnce() ->
     }
 }
 
-/// Nobody but root may look into this process: neither trace it nor open what it has open (`PR_SET_DUMPABLE`).
+/// No process may look into this one, trace it or open what it has open, without `CAP_SYS_PTRACE` in the user namespace that its memory
+/// belongs to, and its memory is written to no core file (`PR_SET_DUMPABLE`). Its children have it too, until they execute a program.
 pub fn keep_to_itself() {
     let _ = nix::sys::prctl::set_dumpable(false);
 }

@@ -1,4 +1,6 @@
-//! The ids of a new user namespace: every id of ours means the same in there.
+//! The ids of a new user namespace: every id of ours but one means the same in there.
+//!
+//! The one that is withheld, the highest, owns what no such namespace may read: see `sealed`. No account has it.
 //!
 //! Without a map all ids are nobody's, and root is not root: that is what uWSGI's `user` leaves behind, and its vassals end of
 //! it. With the same numbers inside and outside, files keep their owners, and what the namespace takes away is what it is for:
@@ -70,19 +72,47 @@ pub(crate) fn await_maps(dialogue: Dialogue) -> Result<(), Errno> {
 /// EPERM without `CAP_SETUID` and `CAP_SETGID`; EPERM also where they were written before.
 fn map_as_here(pid: i32) -> nix::Result<()> {
     for map in ["uid_map", "gid_map"] {
-        let ours = fs::read_to_string(format!("/proc/thread-self/{map}")).map_err(|e| errno(&e))?;
-        fs::write(format!("/proc/{pid}/{map}"), same(&ours)).map_err(|e| errno(&e))?;
+        fs::write(format!("/proc/{pid}/{map}"), same(&ours(map)?)).map_err(|e| errno(&e))?;
     }
     Ok(())
 }
 
-/// `inside outside count` of our own map, as the same ids in a namespace below ours: its outside is our inside.
+fn ours(map: &str) -> nix::Result<String> {
+    fs::read_to_string(format!("/proc/thread-self/{map}")).map_err(|e| errno(&e))
+}
+
+/// The user and the group that no user namespace of a vassal knows. None: we have so few ourselves that each may be somebody's.
+pub(crate) fn withheld() -> (Option<u32>, Option<u32>) {
+    let one = |map: &str| ours(map).ok().and_then(|ours| highest(&ranges(&ours)));
+    (one("uid_map"), one("gid_map"))
+}
+
+/// Below are the ids of accounts, and `nobody`.
+const ACCOUNTS: u32 = 65_535;
+
+/// First and last id of each line `inside outside count`, as we know them.
+fn ranges(map: &str) -> Vec<(u32, u32)> {
+    let range = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
+        let (first, count) = (numbers.next()?.ok()?, numbers.nth(1)?.ok()?);
+        Some((first, first.checked_add(count.checked_sub(1)?)?))
+    };
+    map.lines().filter_map(range).collect()
+}
+
+fn highest(ranges: &[(u32, u32)]) -> Option<u32> {
+    ranges.iter().map(|range| range.1).max().filter(|highest| *highest >= ACCOUNTS)
+}
+
+/// Our own map as the same ids in a namespace below ours, whose outside is our inside; all of them but the one that is withheld.
 fn same(ours: &str) -> String {
+    let ranges = ranges(ours);
+    let withheld = highest(&ranges);
     let mut map = String::new();
-    for line in ours.lines() {
-        let mut numbers = line.split_ascii_whitespace();
-        if let (Some(inside), Some(_), Some(count)) = (numbers.next(), numbers.next(), numbers.next()) {
-            let _ = writeln!(map, "{inside} {inside} {count}"); // a String takes everything
+    for (first, last) in ranges {
+        let count = u64::from(last - first) + u64::from(Some(last) != withheld);
+        if count > 0 {
+            let _ = writeln!(map, "{first} {first} {count}"); // a String takes everything
         }
     }
     map
@@ -97,8 +127,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_ids_below_a_namespace_that_has_a_few() {
-        assert_eq!(same("         0          0 4294967295\n"), "0 0 4294967295\n");
-        assert_eq!(same("0 100000 65536\n70000 5 1\n"), "0 0 65536\n70000 70000 1\n");
+    fn the_same_ids_but_the_highest() {
+        assert_eq!(same("         0          0 4294967295\n"), "0 0 4294967294\n");
+        assert_eq!(same("0 100000 65536\n70000 5 1\n"), "0 0 65536\n");
+        assert_eq!(same("0 100000 65536\n"), "0 0 65535\n");
+        assert_eq!(same("0 1000 1\n1 100000 1000\n"), "0 0 1\n1 1 1000\n", "each of so few may be somebody's");
+        assert_eq!(same("0 1000 no\n"), "");
     }
 }

@@ -21,10 +21,7 @@ use liege_core::{Health, Probed};
 use liege_sys::{
     Errno, Strings,
     clone::{Birth, BirthError, Namespaces},
-};
-use nix::{
-    fcntl::{OFlag, open},
-    sys::stat::Mode,
+    sealed,
 };
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
@@ -51,10 +48,18 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Prober {
     children: Arc<Children>,
+    program: Arc<Program>,
     /// Counts those that were replaced.
     restarts: Counter,
     /// Weak: the askers alone keep a prober alive.
     current: Arc<Mutex<mpsc::WeakUnboundedSender<Request>>>,
+}
+
+/// What every prober is started from. Children of it enter user namespaces of vassals, so it is a program that nobody in there can change.
+#[derive(Debug)]
+struct Program {
+    own: OwnedFd,
+    null: File,
 }
 
 /// A handle to ask with. When the last one is dropped the prober ends.
@@ -73,8 +78,12 @@ pub(super) enum Request {
 
 impl Prober {
     /// Nothing is started yet.
-    pub(crate) fn new(children: Arc<Children>, restarts: Counter) -> Self {
-        Self { children, restarts, current: Arc::new(Mutex::new(mpsc::unbounded_channel().0.downgrade())) }
+    ///
+    /// # Errors
+    /// The daemon's own program can be had in no safe way.
+    pub(crate) fn new(children: Arc<Children>, restarts: Counter) -> io::Result<Self> {
+        let program = Arc::new(Program { own: sealed::own_program()?, null: sealed::null()? });
+        Ok(Self { children, program, restarts, current: Arc::new(Mutex::new(mpsc::unbounded_channel().0.downgrade())) })
     }
 
     /// A handle to the prober that lives, or to one that will be started when it is asked.
@@ -82,7 +91,7 @@ impl Prober {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let asks = current.upgrade().unwrap_or_else(|| {
             let (asks, requests) = mpsc::unbounded_channel();
-            tokio::spawn(keep(Arc::clone(&self.children), requests, self.restarts.clone()));
+            tokio::spawn(keep(Arc::clone(&self.children), Arc::clone(&self.program), requests, self.restarts.clone()));
             *current = asks.downgrade();
             asks
         });
@@ -127,7 +136,7 @@ impl Asker {
 }
 
 /// Starts probers, one after the other.
-async fn keep(children: Arc<Children>, mut requests: mpsc::UnboundedReceiver<Request>, restarts: Counter) {
+async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc::UnboundedReceiver<Request>, restarts: Counter) {
     let (mut standing, mut relief, mut delay) = (Standing::default(), Relief::default(), Duration::ZERO);
     loop {
         // Where something stands, a prober is needed though nobody asks just now.
@@ -139,8 +148,8 @@ async fn keep(children: Arc<Children>, mut requests: mpsc::UnboundedReceiver<Req
             }
         }
         let started = Instant::now();
-        let children = Arc::clone(&children);
-        match spawn_blocking(move || start(&children)).await {
+        let (children, program) = (Arc::clone(&children), Arc::clone(&program));
+        match spawn_blocking(move || start(&children, &program)).await {
             Ok(Ok((mut conversation, ending))) => {
                 conversation.begin(first, &mut standing);
                 let served = serve(&mut conversation, &mut requests, &mut standing, &mut relief).await;
@@ -229,16 +238,14 @@ fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
 
 /// Starts a prober. It is registered as a child, so that its end is reaped and no sweep takes it for an orphan; that it has
 /// ended is seen at the socket.
-fn start(children: &Children) -> anyhow::Result<(Conversation, Ending)> {
+fn start(children: &Children, Program { own, null }: &Program) -> anyhow::Result<(Conversation, Ending)> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
-    let program: OwnedFd = open("/proc/self/exe", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-    let null = File::options().read(true).write(true).open("/dev/null")?;
     let stderr = io::stderr();
     let (child, ending) = children.spawn(&Birth {
         namespaces: Namespaces::default(),
         cgroup: None,
-        program: program.as_fd(),
+        program: own.as_fd(),
         argv: &Strings::new(["liege", "prober"])?,
         env: &Strings::new(["PATH=/usr/bin:/bin"])?,
         fds: &[(null.as_fd(), 0), (null.as_fd(), 1), (stderr.as_fd(), 2), (theirs.as_fd(), SOCKET)],

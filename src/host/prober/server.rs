@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use liege_plan::{FrameReader, encode};
-use liege_sys::{fuse_daemon::Outside, fusectl::Connections, limits};
+use liege_sys::{fuse_daemon::Outside, fusectl::Connections, limits, process};
 use tokio::{net::UnixStream, sync::mpsc, time::sleep};
 
 use super::{
@@ -46,6 +46,7 @@ const STACK: usize = 128 << 10;
 /// # Errors
 /// There is no socket at fd 3 (somebody called the verb by hand), or no runtime.
 pub fn serve() -> anyhow::Result<ExitCode> {
+    process::keep_to_itself(); // vassals without a pid namespace see it, and its children that enter theirs
     limits::raise_for_many().ok(); // what it has is what the daemon has
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

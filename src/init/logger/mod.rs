@@ -46,7 +46,6 @@ struct Source<'a> {
 /// Writes until it is asked to finish, or nobody says anything. Gives an exit status.
 pub(crate) fn write(place: BorrowedFd<'_>, log: Log, line: BorrowedFd<'_>, sources: &[(&'static str, BorrowedFd<'_>)]) -> i32 {
     process::set_name(c"liege-log");
-    process::keep_to_itself();
     let _ = caps::keep(0); // the place is open, and root's
     let mut pen = Pen::new(place, log, line);
     let mut sources: Vec<_> =
