@@ -269,6 +269,22 @@ impl Emperor {
         Answer::Done
     }
 
+    /// The vassals whose files are read before this request is answered: it brings their apps up with what the files say.
+    #[must_use]
+    pub fn to_be_read(&self, request: &Request) -> Vec<Name> {
+        let brings_up = |order: Order| matches!(order, Order::Start | Order::Restart | Order::Reload);
+        let is_his = |name: &Name, by| self.vassals.get(name).map_or(may(by, None), |vassal| may(by, vassal.owner()));
+        match request {
+            _ if self.reign != Reign::Rules => Vec::new(),
+            Request::One { vassal, order, by } if brings_up(*order) && is_his(vassal, *by) => vec![vassal.clone()],
+            Request::Each { order, by } if brings_up(*order) => {
+                let all = self.vassals.keys().chain(self.unusable.keys());
+                all.filter(|name| is_his(name, *by)).cloned().collect()
+            }
+            Request::Shutdown | Request::Rescan | Request::One { .. } | Request::Each { .. } => Vec::new(),
+        }
+    }
+
     /// A restart of all is for all that are wanted: who was stopped, or is about to be, stays so.
     fn order_each(&mut self, now: Time, order: Order, by: u32, actions: &mut Vec<Action>) -> Answer {
         let is_meant = |v: &Vassal| may(by, v.owner()) && !(order == Order::Restart && v.is_stopped());

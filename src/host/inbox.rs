@@ -17,6 +17,8 @@ pub(crate) enum Mail {
     Born(Born),
     /// Somebody asks for something, and waits for the answer.
     Asked(Request, oneshot::Sender<Answer>),
+    /// The same, and the files it is about were read for it.
+    ReadAndAsked(Request, Option<oneshot::Sender<Answer>>),
     /// Somebody wants to see everything.
     View(oneshot::Sender<View>),
     /// Somebody wants to know whether the loop turns.

@@ -30,6 +30,7 @@ mod monitor;
 mod notes;
 mod oom;
 mod prober;
+mod regular;
 mod replay;
 mod run;
 mod server;

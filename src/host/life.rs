@@ -48,12 +48,29 @@ pub(crate) struct Nursery {
 }
 
 impl Nursery {
-    /// Begins a life in a task of its own, which ends after the life.
-    pub(crate) fn begin(&self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups, log: Wanted) {
-        tokio::spawn(self.clone().live(vassal, birth, namespaces, cgroups, log));
+    /// Begins a life in a task of its own, which ends after the life. Its file is being read meanwhile (`reading`): the core hears
+    /// of the clone when it has heard of the file, and so the life is what the file says now.
+    pub(crate) fn begin(
+        &self,
+        vassal: Name,
+        birth: u64,
+        namespaces: Namespaces,
+        cgroups: Cgroups,
+        log: Wanted,
+        reading: Option<impl Future<Output = ()> + Send + 'static>,
+    ) {
+        tokio::spawn(self.clone().live(vassal, birth, namespaces, cgroups, log, reading));
     }
 
-    async fn live(self, vassal: Name, birth: u64, namespaces: Namespaces, cgroups: Cgroups, log: Wanted) {
+    async fn live(
+        self,
+        vassal: Name,
+        birth: u64,
+        namespaces: Namespaces,
+        cgroups: Cgroups,
+        log: Wanted,
+        reading: Option<impl Future<Output = ()>>,
+    ) {
         let (ours, theirs) = match pair() {
             Ok(pair) => pair,
             Err(error) => {
@@ -94,6 +111,9 @@ impl Nursery {
             inherited,
         };
         let (oom, groups) = (OomKills::of(membership.paths()), membership.reach());
+        if let Some(reading) = reading {
+            reading.await;
+        }
         post.send(Mail::Born(born)).await;
         let exit = Channel::new(ours, vassal.clone(), birth, oom, post.clone()).talk(queue, ending).await;
         if !namespaces.pid {

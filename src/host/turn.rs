@@ -8,7 +8,7 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use futures::{Stream, StreamExt};
-use liege_core::{Action, Answer, Emperor, Event, Time};
+use liege_core::{Action, Answer, Emperor, Event, Request, Time};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -87,7 +87,7 @@ impl Loop {
     fn name_and_decide(&mut self, woken: Woken) -> ControlFlow<()> {
         match woken {
             Woken::Deadline => self.decide(Event::Deadline),
-            Woken::Told(Told::Asked(request)) => self.decide(Event::Asked(request)),
+            Woken::Told(Told::Asked(request)) => self.asked(request, None),
             Woken::Told(Told::ChildEnded) => {
                 self.children.reap();
                 ControlFlow::Continue(())
@@ -97,8 +97,9 @@ impl Loop {
                 ControlFlow::Continue(())
             }
             Woken::Mail(Mail::Event(event)) => self.decide(event),
-            Woken::Mail(Mail::Asked(request, asker)) => {
-                self.asker = Some(asker);
+            Woken::Mail(Mail::Asked(request, asker)) => self.asked(request, Some(asker)),
+            Woken::Mail(Mail::ReadAndAsked(request, asker)) => {
+                self.asker = asker;
                 self.decide(Event::Asked(request))
             }
             Woken::Mail(Mail::Born(born)) => {
@@ -115,6 +116,21 @@ impl Loop {
                 ControlFlow::Continue(())
             }
         }
+    }
+
+    /// An order that brings an app up with its file has the file read first: the core hears of the file before the order.
+    fn asked(&mut self, request: Request, asker: Option<oneshot::Sender<Answer>>) -> ControlFlow<()> {
+        let about = self.core.to_be_read(&request);
+        if about.is_empty() {
+            self.asker = asker;
+            return self.decide(Event::Asked(request));
+        }
+        let (reading, post) = (self.monitors.read_now(&about), self.nursery.post.clone());
+        tokio::spawn(async move {
+            reading.await;
+            post.send(Mail::ReadAndAsked(request, asker)).await;
+        });
+        ControlFlow::Continue(())
     }
 
     fn decide(&mut self, event: Event) -> ControlFlow<()> {
@@ -137,7 +153,8 @@ impl Loop {
         }
         match action {
             Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner } => {
-                self.nursery.begin(vassal, birth, namespaces, cgroups, Wanted { to: log_to, owner });
+                let reading = self.monitors.read_for_birth(&vassal);
+                self.nursery.begin(vassal, birth, namespaces, cgroups, Wanted { to: log_to, owner }, reading);
             }
             Action::Tell { birth, message, .. } => self.lives.tell(birth, message),
             Action::Kill { birth, .. } => {

@@ -4,12 +4,9 @@
 //! kept by the caller. NSS is asked here, on the host, and never inside a vassal's root, whose libraries are not ours.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::Read,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::{FileTypeExt, OpenOptionsExt},
-    },
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -28,7 +25,7 @@ use nix::{
     unistd::{Gid, Group, Uid, User, getgrouplist, pipe2},
 };
 
-use crate::children::Children;
+use crate::{children::Children, regular::open_regular};
 
 /// No configuration is longer; `/dev/zero` would be.
 const MAX_SOURCE: u64 = 16 << 20;
@@ -221,14 +218,8 @@ impl Lookup for World {
             }
             None => source,
         };
-        // Not blocked by a fifo nobody writes to.
-        let file =
-            OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(self.at(path)).map_err(|e| phrase(&e))?;
-        let kind = file.metadata().map_err(|e| phrase(&e))?.file_type();
-        if kind.is_dir() || kind.is_fifo() || kind.is_socket() {
-            return Err("not a regular file".to_owned());
-        }
-        read_limited(file)
+        let file = open_regular(&self.at(path)).map_err(|e| phrase(&e))?;
+        read_limited(file.ok_or("not a regular file")?)
     }
 
     fn kind(&self, path: &str) -> Option<Kind> {

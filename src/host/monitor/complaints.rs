@@ -13,6 +13,8 @@ use std::{
 pub(super) enum Complaint {
     /// A directory that inotify refuses.
     Unwatched,
+    /// What a link leads to, that inotify refuses.
+    Unfollowed,
     /// A directory that cannot be listed.
     Unreadable,
     /// A file in a format that is not read.

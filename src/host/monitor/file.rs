@@ -36,6 +36,12 @@ const NOT_FOUND: Duration = Duration::from_millis(20);
 const MOVED_AWAY: Duration = Duration::from_millis(100);
 /// Answers are thrown away for so long, then a file that is never quiet is believed.
 const NEVER_QUIET: Duration = Duration::from_secs(3);
+/// So many looks may follow each other at once; a file that is replaced again and again is looked at ever more rarely.
+const QUICK_LOOKS: u32 = 6;
+const FIRST_APART: Duration = Duration::from_millis(10);
+const MOST_APART: Duration = Duration::from_millis(640);
+/// Looks that are further apart than this do not follow each other.
+const FOLLOW: Duration = Duration::from_secs(1);
 /// A file with mistakes is read again at rescans, at most this many apart.
 const MOST_SCANS_APART: u32 = 16;
 
@@ -61,7 +67,7 @@ pub(super) enum Sign {
 pub(super) enum Found {
     /// A file.
     File(Stamp),
-    /// Something that could not be asked for its stamp.
+    /// A link, or something else that was not asked for its stamp: only a look can.
     Something,
     /// It is not there.
     Nothing,
@@ -92,6 +98,11 @@ pub(super) struct File {
     in_flight: Option<u64>,
     /// Since when all answers came too late.
     late_since: Option<Instant>,
+    /// The next look is a rescan's: mistakes are not read again where nothing has changed.
+    glance: bool,
+    /// How many looks followed each other, and when the last one began.
+    looks: u32,
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -143,12 +154,29 @@ pub(super) struct Good {
 impl File {
     /// When it wants to be looked at; None while a look is in flight.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.due.filter(|_| self.in_flight.is_none())
+        let due = self.due.filter(|_| self.in_flight.is_none())?;
+        Some(self.not_before().map_or(due, |earliest| due.max(earliest)))
+    }
+
+    fn not_before(&self) -> Option<Instant> {
+        let more = self.looks.checked_sub(QUICK_LOOKS)?;
+        Some(self.looked? + FIRST_APART.saturating_mul(1 << more.min(10)).min(MOST_APART))
+    }
+
+    /// It was looked at again and again just now, so the next look waits.
+    pub(super) fn is_held(&self) -> bool {
+        self.looks >= QUICK_LOOKS
+    }
+
+    /// What was asked of it is answered: nothing is awaited.
+    pub(super) fn is_settled(&self) -> bool {
+        self.due.is_none() && self.in_flight.is_none()
     }
 
     /// inotify said something about it.
     pub(super) fn sign(&mut self, now: Instant, sign: Sign) {
         self.signs += 1;
+        self.glance = false;
         if let Some(bad) = &mut self.bad {
             bad.quietly = false; // somebody did something: he gets an answer, be it the same
         }
@@ -203,7 +231,12 @@ impl File {
         }
         let changed = match found {
             Found::File(stamp) => self.known.is_some_and(|known| known.stamp != stamp),
-            Found::Something => false,
+            Found::Something => {
+                let is_turn = self.bad.as_mut().is_some_and(|bad| bad.wants_another_try(false));
+                self.glance = !is_turn;
+                self.due = Some(now);
+                return;
+            }
             Found::Nothing => {
                 self.due = Some(now + NOT_FOUND);
                 return;
@@ -223,9 +256,19 @@ impl File {
     pub(super) fn begin(&mut self, now: Instant) -> Question {
         self.due = None;
         self.in_flight = Some(self.signs);
+        let follows = self.looked.is_some_and(|last| now < last + FOLLOW);
+        self.looks = if follows { self.looks + 1 } else { 0 };
+        self.looked = Some(now);
+        let glance = std::mem::take(&mut self.glance);
         let young = self.open_since.is_some_and(|since| now < since + SILENT_WRITE);
         let patient = self.fresh_since.is_none_or(|since| now < since + LONGEST_WRITE);
-        Question { known: self.known, again: self.again || self.bad.is_some(), young, complete: self.complete, patient }
+        Question {
+            known: self.known,
+            again: self.again || (self.bad.is_some() && !glance),
+            young,
+            complete: self.complete,
+            patient,
+        }
     }
 
     /// A look is done.
@@ -272,8 +315,8 @@ impl File {
 
     /// It is gone. What was signed since is about another file of its name, which is yet to be looked at.
     fn forget(&mut self) {
-        let Self { due, open_since, complete, signs, .. } = *self;
-        *self = Self { due, open_since, complete, signs, ..Self::default() };
+        let Self { due, open_since, complete, signs, looks, looked, .. } = *self;
+        *self = Self { due, open_since, complete, signs, looks, looked, ..Self::default() };
     }
 
     fn settle(&mut self, known: Known) {

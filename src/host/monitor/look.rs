@@ -1,20 +1,22 @@
 //! One look at one vassal file, on a thread that may block: what is there, has it changed, what does it say.
 
 use std::{
-    fs::{self, File},
+    fs,
     hash::{DefaultHasher, Hasher},
     io::{self, Read},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use liege_spec::{Code, Diagnostic, Reading, Severity, Source, VassalConfig, read_vassal};
-use nix::fcntl::OFlag;
 
 use super::{stamp::Stamp, walk::is_gone};
-use crate::world::{World, phrase};
+use crate::{
+    regular::open_regular,
+    world::{World, phrase},
+};
 
 /// What is known of a file from its last reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,17 @@ impl Reader {
         }
     }
 
+    /// Whether what this path leads to is looked at, and not the path itself.
+    pub(super) fn is_followed(&self, path: &Path) -> bool {
+        !self.nofollow && fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+    }
+
+    /// Whether a file that was read is what it was, as far as its stamp tells: what a look would say first.
+    pub(super) fn is_same(&self, path: &Path, question: &Question) -> Option<Known> {
+        let known = question.known.filter(|known| !known.racy && !question.again)?;
+        (Stamp::of_path(path, self.nofollow).ok()?? == known.stamp).then_some(known)
+    }
+
     fn try_look(&self, path: &Path, question: &Question) -> io::Result<Look> {
         let at = fs::symlink_metadata(path)?;
         if question.young && at.is_file() && at.nlink() == 1 {
@@ -106,12 +119,8 @@ impl Reader {
         if question.patient && !signs_come && stamp.is_fresh(began) {
             return Ok(Look::Fresh);
         }
-        // Not blocked by a fifo that took the file's place just now.
-        let mut file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+        let Some(mut file) = open_regular(path)? else { return Ok(Look::Missing) };
         let found = file.metadata()?;
-        if !found.is_file() {
-            return Ok(Look::Missing);
-        }
         // One more than it is long, so that one read finds the end as well.
         let mut text = Vec::with_capacity(usize::try_from(found.size().min(MAX_FILE)).unwrap_or_default() + 1);
         (&mut file).take(MAX_FILE + 1).read_to_end(&mut text)?;
@@ -161,6 +170,8 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     fn reader(nofollow: bool) -> Reader {

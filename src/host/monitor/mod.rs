@@ -9,6 +9,8 @@
 //! * `watch.rs`: inotify events, named
 //! * `file.rs`: one file's states: being written, leaving, in reading, read (pure, told the time)
 //! * `table.rs`: all files of a monitor and what is due when (pure)
+//! * `trail.rs`, `follow.rs`: what links among the files lead to, and its inotify events
+//! * `pace.rs`: a flood of events is taken in gulps (pure)
 //! * `look.rs`, `stamp.rs`: one look at one file, on a thread that may block
 //! * `complaints.rs`: what was complained about already (pure)
 //! * `scans.rs`: when the next walk is due (pure)
@@ -19,9 +21,11 @@
 
 mod complaints;
 mod file;
+mod follow;
 mod late;
 mod look;
 mod naming;
+mod pace;
 mod place;
 mod scans;
 mod stamp;
@@ -29,6 +33,7 @@ mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod walk;
 mod watch;
 
@@ -44,7 +49,10 @@ use futures::FutureExt;
 use liege_core::Name;
 use liege_spec::EmperorSpec;
 use prometheus_client::metrics::counter::Counter;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Notify, Semaphore, mpsc, oneshot},
+    time::{Instant, timeout},
+};
 
 use crate::{children::Children, inbox::Post};
 
@@ -93,6 +101,11 @@ struct Milestones {
 
 /// More than the processors, because a reading mostly waits for a disk.
 const READINGS_AT_ONCE: usize = 8;
+/// How long an order waits for a file that is read for it, and a birth.
+const READING_LASTS: Duration = Duration::from_secs(2);
+const BIRTH_WAITS: Duration = Duration::from_millis(500);
+/// A file that was read so short a time ago is not read again for a birth.
+const JUST_READ: Duration = Duration::from_secs(1);
 
 impl Monitors {
     /// Starts one task for each monitor of the emperor's file.
@@ -146,9 +159,26 @@ impl Monitors {
 
     /// Reads a vassal's file again, whatever is known of it.
     pub(crate) fn read_again(&self, vassal: &Name) {
-        if let Some(home) = self.names.lock().get(vassal) {
-            home.again.send(Arc::clone(&home.path)).ok(); // an error: the daemon is ending
+        drop(self.read_now(std::slice::from_ref(vassal)));
+    }
+
+    /// Reads these files as they are now. Done when the core was told what they say, or when that takes [`READING_LASTS`].
+    pub(crate) fn read_now(&self, vassals: &[Name]) -> impl Future<Output = ()> + use<> {
+        let mut names = self.names.lock();
+        let reading: Vec<_> = vassals.iter().filter_map(|vassal| names.get_mut(vassal).map(Home::read)).collect();
+        drop(names);
+        async move {
+            if timeout(READING_LASTS, futures::future::join_all(reading)).await.is_err() {
+                tracing::warn!(target: "emperor", "a file was not read within {} s: what was known of it is used", READING_LASTS.as_secs());
+            }
         }
+    }
+
+    /// [`Self::read_now`] of a file that was not read just before: for a life that begins.
+    pub(crate) fn read_for_birth(&self, vassal: &Name) -> Option<impl Future<Output = ()> + use<>> {
+        let is_old = |home: &Home| home.read.is_none_or(|read| read.elapsed() >= JUST_READ);
+        let reading = self.names.lock().get_mut(vassal).filter(|home| is_old(home)).map(Home::read)?;
+        Some(timeout(BIRTH_WAITS, reading).map(drop))
     }
 }
 
@@ -161,7 +191,21 @@ struct Names(Mutex<HashMap<Name, Home>>);
 struct Home {
     path: Arc<Path>,
     /// Where its monitor hears of files to be read again.
-    again: mpsc::UnboundedSender<Arc<Path>>,
+    again: mpsc::UnboundedSender<Again>,
+    /// When it was last understood.
+    read: Option<Instant>,
+}
+
+/// A file to be read again; dropped when the core was told what it says.
+type Again = (Arc<Path>, oneshot::Sender<()>);
+
+impl Home {
+    fn read(&mut self) -> oneshot::Receiver<()> {
+        self.read = None; // a birth meanwhile waits for this reading
+        let (done, is_done) = oneshot::channel();
+        self.again.send((Arc::clone(&self.path), done)).ok(); // an error: the daemon is ending
+        is_done
+    }
 }
 
 impl Names {
@@ -173,6 +217,13 @@ impl Names {
                 free.insert(home);
                 true
             }
+        }
+    }
+
+    /// A file was understood.
+    fn was_read(&self, name: &Name) {
+        if let Some(home) = self.lock().get_mut(name) {
+            home.read = Some(Instant::now());
         }
     }
 

@@ -62,6 +62,16 @@ impl Table {
         }
     }
 
+    /// Whether the file is unknown, or all that was asked of it is answered.
+    pub(super) fn is_settled(&self, path: &Path) -> bool {
+        self.files.get(path).is_none_or(File::is_settled)
+    }
+
+    /// Whether there is anything to say of a file.
+    pub(super) fn knows(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
     /// When the next file is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.agenda.first().map(|(at, _)| *at)
@@ -81,7 +91,8 @@ impl Table {
     pub(super) fn finish(&mut self, now: Instant, path: &Path, look: Look) -> News {
         let news = self.with(path, |file| file.finish(now, look));
         // One that was signed meanwhile may be back: it is looked at once more.
-        if matches!(news, News::Gone) && self.files.get(path).is_some_and(|file| file.due().is_none()) {
+        // And one that comes and goes without end is kept, because its looks are counted; a scan lets go of it.
+        if matches!(news, News::Gone) && self.files.get(path).is_some_and(|file| file.due().is_none() && !file.is_held()) {
             self.files.remove(path);
         }
         news

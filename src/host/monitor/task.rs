@@ -4,7 +4,7 @@
 //! per file at a time. A file that cannot be read in [`LATE`] delays nobody else.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -22,19 +22,25 @@ use tokio::{
 };
 
 use super::{
-    Home, Milestones, Shared,
+    Again, Home, Milestones, Shared,
     complaints::{Complaint, Complaints},
     file::{Good, News, Sign},
+    follow::{Follow, Told},
     late::patiently,
     look::{Look, Question, Reader},
     naming::{Naming, Verdict},
+    pace::Pace,
     place::Place,
     scans::{SCANS_APART, Scans},
     table::Table,
+    trail::{Led, Tracker},
     walk::{Listing, Whereabouts, walk},
     watch::{Seen, Watch},
 };
 use crate::world::{World, phrase};
+
+/// Signs taken before an answer.
+const MOST_AT_ONCE: usize = 4096;
 
 struct Monitor {
     place: Arc<Place>,
@@ -42,6 +48,12 @@ struct Monitor {
     shared: Shared,
     reader: Arc<Reader>,
     watch: Watch,
+    pace: Pace,
+    /// What links lead to.
+    follow: Follow,
+    follow_pace: Pace,
+    /// Looks whose answer is awaited.
+    looks: usize,
     table: Table,
     /// The names of this monitor that the core has heard of.
     told: HashSet<Name>,
@@ -49,7 +61,9 @@ struct Monitor {
     scans: Scans,
     answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
     /// Files to be read again.
-    again: (mpsc::UnboundedSender<Arc<Path>>, mpsc::UnboundedReceiver<Arc<Path>>),
+    again: (mpsc::UnboundedSender<Again>, mpsc::UnboundedReceiver<Again>),
+    /// Who waits for a file to be read.
+    waiting: HashMap<Arc<Path>, Vec<oneshot::Sender<()>>>,
     /// Dropped when the first scan is done, or late.
     watching: Option<oneshot::Sender<()>>,
     first_scan: FirstScan,
@@ -72,7 +86,7 @@ enum Answer {
     /// Some file hangs; its look will come.
     LateLook,
     /// Holds its copy until it was heard; none where it was late.
-    Look(Arc<Path>, Look, Option<Arc<()>>),
+    Look(Arc<Path>, Look, Led, Option<Arc<()>>),
 }
 
 /// Starts the task of `emperor = WHAT`. What it returns is told when everything is watched that is there.
@@ -122,12 +136,17 @@ impl Monitor {
             shared,
             reader: Arc::new(reader),
             watch,
+            pace: Pace::default(),
+            follow: Follow::default(),
+            follow_pace: Pace::default(),
+            looks: 0,
             table: Table::default(),
             told: HashSet::new(),
             complaints: Complaints::default(),
             scans: Scans::default(),
             answers: mpsc::unbounded_channel(),
             again: mpsc::unbounded_channel(),
+            waiting: HashMap::new(),
             watching,
             first_scan,
         }
@@ -141,14 +160,17 @@ impl Monitor {
             // Without the timer, whose ticks are a millisecond apart.
             self.begin_what_is_due();
             self.first_scan.look(&self.table);
-            let due = self.table.next_due().into_iter().chain(self.scans.due()).min();
-            let due_at = due.unwrap_or_else(Instant::now);
+            let now = Instant::now();
+            let (pause, follow_pause) = (self.pace.pause(now), self.follow_pace.pause(now));
+            let due = self.table.next_due().into_iter().chain(self.scans.due()).chain(pause).chain(follow_pause).min();
+            let due_at = due.unwrap_or(now);
             tokio::select! {
                 biased; // signs before answers: an answer may be older than a sign
-                seen = self.watch.next(), if !broken => match seen {
+                seen = self.watch.next(), if !broken && pause.is_none() => match seen {
                     Some(seen) => self.seen(seen),
                     None => broken = true,
                 },
+                told = self.follow.next(), if follow_pause.is_none() => self.followed(told),
                 Some(answer) = self.answers.1.recv() => {
                     // Lets the runtime ask the kernel for new signs: whatever was seen, its sign is waiting by now.
                     yield_now().await;
@@ -157,10 +179,15 @@ impl Monitor {
                         Answer::Listing(listing) => self.scanned(listing),
                         Answer::Late => drop(self.watching.take()),
                         Answer::LateLook => {}
-                        Answer::Look(path, look, _awaited) => self.finish(&path, look).await,
+                        Answer::Look(path, look, led, _awaited) => {
+                            self.looks -= 1;
+                            self.led(&path, led);
+                            self.finish(&path, look).await;
+                            self.answer(&path);
+                        }
                     }
                 }
-                Some(path) = self.again.1.recv() => self.table.read_again(Instant::now(), &path),
+                Some(again) = self.again.1.recv() => self.read_again(again),
                 () = sleep_until(due_at), if due.is_some() => {}
                 _ = rescan.tick() => self.scans.ask(Instant::now()),
                 () = scan_now.notified() => self.scans.ask(Instant::now()),
@@ -168,18 +195,104 @@ impl Monitor {
         }
     }
 
+    /// In a flood not all: then an answer may be older than a sign, and the look that follows the sign sets it right.
     fn take_waiting_signs(&mut self, broken: &mut bool) {
-        while !*broken {
-            match self.watch.next().now_or_never() {
+        for _ in 0..MOST_AT_ONCE {
+            match self.watch.next().now_or_never().filter(|_| !*broken) {
                 Some(Some(seen)) => self.seen(seen),
                 Some(None) => *broken = true,
-                None => return,
+                None => break,
             }
+        }
+        for _ in 0..MOST_AT_ONCE {
+            let Some(told) = self.follow.next().now_or_never() else { break };
+            self.followed(told);
+        }
+    }
+
+    fn read_again(&mut self, (path, done): Again) {
+        if self.table.knows(&path) {
+            self.table.read_again(Instant::now(), &path);
+            self.waiting.entry(path).or_default().push(done);
+        }
+    }
+
+    /// Whoever waits for a file is told that nothing more will come of it.
+    fn answer(&mut self, path: &Arc<Path>) {
+        if self.table.is_settled(path) {
+            self.waiting.remove(path);
+        }
+    }
+
+    /// Something happened to what links lead to.
+    fn followed(&mut self, told: Told) {
+        let now = Instant::now();
+        self.follow_pace.take(now);
+        match told {
+            Told::Overflow => {
+                self.shared.overflows.inc();
+                self.scans.ask(now);
+            }
+            Told::Files(files, sign) => {
+                for path in files {
+                    if *path == *self.place.base {
+                        self.seen(Seen::Upheaval);
+                    } else {
+                        self.table.sign(now, &path, sign);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where a look at a file, or the walk to the base, has led.
+    fn led(&mut self, path: &Arc<Path>, led: Led) {
+        let is_sure = match led {
+            Led::AsBefore => true,
+            Led::Straight => {
+                self.follow.forget(path);
+                true
+            }
+            Led::Untracked => match self.follow.open() {
+                Ok(()) => false,
+                Err(error) => {
+                    self.complain_of_way(path, &error, "fs.inotify.max_user_instances");
+                    true
+                }
+            },
+            Led::Watched(trail) => {
+                if let Some(error) = &trail.blind {
+                    self.complain_of_way(path, error, "fs.inotify.max_user_watches");
+                } else {
+                    self.complaints.forget(Complaint::Unfollowed, &self.place.base);
+                }
+                self.follow.settle(path, trail)
+            }
+        };
+        if !is_sure && **path == *self.place.base {
+            self.scans.ask(Instant::now());
+        } else if !is_sure {
+            self.table.sign(Instant::now(), path, Sign::Attributes);
+        }
+        if self.looks == 0 {
+            self.follow.rest();
+        }
+    }
+
+    /// Once, because what is used up for one is used up for all.
+    fn complain_of_way(&mut self, path: &Path, error: &io::Error, limit: &str) {
+        if self.complaints.is_new(Complaint::Unfollowed, &self.place.base) {
+            tracing::warn!(
+                target: "emperor", monitor = %self.place,
+                "inotify cannot watch what {} leads to: {} (is {limit} used up?); what links lead to is looked at every {} s only",
+                path.display(), phrase(error), self.shared.rules.freq.as_secs()
+            );
         }
     }
 
     fn seen(&mut self, seen: Seen) {
         let now = Instant::now();
+        self.pace.take(now);
         match seen {
             Seen::Nothing => {}
             Seen::Unclear => self.scans.ask(now),
@@ -199,7 +312,13 @@ impl Monitor {
     fn sign(&mut self, now: Instant, path: &Path, sign: Sign) {
         let taken = path.file_name().is_some_and(|name| self.place.takes(name));
         match self.naming.judge(path) {
-            Verdict::Vassal(_) if taken => self.table.sign(now, path, sign),
+            Verdict::Vassal(_) if taken => {
+                // A link that led nowhere is no vassal, but its way was watched.
+                if matches!(sign, Sign::Deleted | Sign::MovedAway) && !self.table.knows(path) {
+                    self.follow.forget(&Arc::from(path));
+                }
+                self.table.sign(now, path, sign);
+            }
             Verdict::OtherFormat if taken && matches!(sign, Sign::Deleted | Sign::MovedAway) => {
                 self.complaints.forget(Complaint::Format, path);
             }
@@ -216,17 +335,21 @@ impl Monitor {
         let now = Instant::now();
         if self.scans.begin(now) {
             let (place, nofollow) = (Arc::clone(&self.place), self.shared.rules.nofollow);
-            tokio::spawn(list(place, self.watch.watches(), nofollow, self.answers.0.clone()));
+            let tracker = (!nofollow).then(|| self.follow.tracker()).flatten();
+            tokio::spawn(list(place, self.watch.watches(), tracker, nofollow, self.answers.0.clone()));
         }
         while let Some((path, question)) = self.table.begin(now) {
             let (reader, awaited) = (Arc::clone(&self.reader), Arc::clone(&self.first_scan.looks));
-            tokio::spawn(look(self.shared.clone(), reader, path, question, self.answers.0.clone(), awaited));
+            let way = (self.follow.tracker(), self.follow.holds(&path));
+            self.looks += 1;
+            tokio::spawn(look(self.shared.clone(), reader, path, question, way, self.answers.0.clone(), awaited));
         }
     }
 
     fn scanned(&mut self, mut listing: Listing) {
         let now = Instant::now();
         self.watch.set(std::mem::take(&mut listing.watched));
+        self.led(&Arc::from(&*self.place.base), std::mem::take(&mut listing.way));
         let unwatched = listing.unwatched.take();
         self.complaints.keep(Complaint::Unwatched, |path| unwatched.as_ref().is_some_and(|(directory, _)| directory == path));
         if let Some((directory, error)) = &unwatched
@@ -265,6 +388,12 @@ impl Monitor {
             }
         }
         self.table.scanned(now, &listing, complete && gone_for_good);
+        if complete {
+            let there: HashSet<&Path> = listing.unknown.iter().map(PathBuf::as_path).chain([&*self.place.base]).collect();
+            let gone = |path: &Path| !there.contains(path) && !self.table.knows(path);
+            let gone: Vec<Arc<Path>> = self.follow.files().filter(|path| gone(path)).cloned().collect();
+            gone.iter().for_each(|path| self.follow.forget(path));
+        }
         self.scans.finish(now, listing.base_missing);
         self.watching = None;
         self.first_scan.listed = true;
@@ -298,12 +427,13 @@ impl Monitor {
             News::Bad(diagnostics) => Event::BadConfig { vassal: vassal.clone(), diagnostics },
         };
         if self.told.contains(&vassal) || self.claim(&vassal, path) {
+            self.shared.names.was_read(&vassal);
             self.shared.post.event(event).await;
         }
     }
 
     fn claim(&mut self, vassal: &Name, path: &Path) -> bool {
-        if self.shared.names.claim(vassal, Home { path: path.into(), again: self.again.0.clone() }) {
+        if self.shared.names.claim(vassal, Home { path: path.into(), again: self.again.0.clone(), read: None }) {
             self.told.insert(vassal.clone());
             return true;
         }
@@ -335,6 +465,7 @@ async fn look(
     reader: Arc<Reader>,
     path: Arc<Path>,
     question: Question,
+    (tracker, way_holds): (Option<Tracker>, bool),
     answers: mpsc::UnboundedSender<Answer>,
     awaited: Arc<()>,
 ) {
@@ -342,7 +473,14 @@ async fn look(
     let (mut place, mut awaited) = (Some(place), Some(awaited));
     let reading = spawn_blocking({
         let path = Arc::clone(&path);
-        move || reader.look(&path, &question)
+        move || {
+            if way_holds && let Some(known) = reader.is_same(&path, &question) {
+                return (Look::Same(known), Led::AsBefore);
+            }
+            // Watched first, then read: no change in between is missed.
+            let led = if reader.is_followed(&path) { Led::follow(&path, tracker) } else { Led::Straight };
+            (reader.look(&path, &question), led)
+        }
     });
     let waited = patiently(reading, |since| {
         place = None;
@@ -355,17 +493,23 @@ async fn look(
         );
     })
     .await;
-    if let Some(look) = waited.answer {
-        answers.send(Answer::Look(path, look, awaited)).ok(); // an error: the runtime is ending
+    if let Some((look, led)) = waited.answer {
+        answers.send(Answer::Look(path, look, led, awaited)).ok(); // an error: the runtime is ending
     }
 }
 
 /// One walk, on a thread that may block.
-async fn list(place: Arc<Place>, mut watches: Watches, nofollow: bool, answers: mpsc::UnboundedSender<Answer>) {
+async fn list(
+    place: Arc<Place>,
+    mut watches: Watches,
+    tracker: Option<Tracker>,
+    nofollow: bool,
+    answers: mpsc::UnboundedSender<Answer>,
+) {
     let at = Whereabouts::default();
     let walking = spawn_blocking({
         let at = at.clone();
-        move || walk(&place, &mut watches, nofollow, &at)
+        move || walk(&place, &mut watches, tracker, nofollow, &at)
     });
     let mut hung = PathBuf::new();
     let waited = patiently(walking, |since| {

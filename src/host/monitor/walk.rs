@@ -19,6 +19,7 @@ use nix::errno::Errno;
 use super::{
     place::{Place, matches},
     stamp::Stamp,
+    trail::{Led, Tracker},
 };
 
 /// What a watched directory holds.
@@ -45,6 +46,8 @@ pub(super) struct Listing {
     pub(super) unknown: Vec<PathBuf>,
     /// The base is not there at all.
     pub(super) base_missing: bool,
+    /// The watches on the way to the base.
+    pub(super) way: Led,
 }
 
 /// Where a walk is, for whoever waits for it: the directory that hangs, when one does.
@@ -71,8 +74,10 @@ struct Walk<'a> {
 }
 
 /// Watches and lists everything. Blocks.
-pub(super) fn walk(place: &Place, watches: &mut Watches, nofollow: bool, at: &Whereabouts) -> Listing {
+pub(super) fn walk(place: &Place, watches: &mut Watches, tracker: Option<Tracker>, nofollow: bool, at: &Whereabouts) -> Listing {
     let mut walk = Walk { place, watches, nofollow, at, listing: Listing::default() };
+    at.set(&place.base);
+    walk.listing.way = Led::follow(&place.base, tracker);
     walk.descend(&place.base, &place.levels);
     if walk.listing.base_missing {
         walk.await_coming();
@@ -178,7 +183,7 @@ mod tests {
         }
         let place = Place::new(dir.path().join("*/*.ini").to_str().unwrap(), Path::new("/"));
         let inotify = inotify::Inotify::init().unwrap();
-        let listing = walk(&place, &mut inotify.watches(), false, &Whereabouts::default());
+        let listing = walk(&place, &mut inotify.watches(), None, false, &Whereabouts::default());
         let names: Vec<_> = listing.files.keys().map(|p| p.strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["a/x.ini", "b/y.ini"]);
         assert_eq!(listing.watched.len(), 4);
@@ -189,7 +194,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::new(dir.path().join("x/y").to_str().unwrap(), Path::new("/"));
         let inotify = inotify::Inotify::init().unwrap();
-        let listing = walk(&place, &mut inotify.watches(), false, &Whereabouts::default());
+        let listing = walk(&place, &mut inotify.watches(), None, false, &Whereabouts::default());
         assert!(listing.base_missing);
         assert_eq!(listing.watched.iter().map(|w| &*w.1).collect::<Vec<_>>(), [dir.path()]);
     }

@@ -11,7 +11,7 @@ use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, Watc
 use super::{file::Sign, walk::Role};
 
 /// Room for about a hundred events with long names per read.
-const BUFFER: usize = 16 << 10;
+pub(super) const BUFFER: usize = 16 << 10;
 
 /// What an event means for the monitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Watch {
     }
 }
 
-fn sign(mask: EventMask) -> Option<Sign> {
+pub(super) fn sign(mask: EventMask) -> Option<Sign> {
     let signs = [
         (EventMask::CLOSE_WRITE, Sign::Complete),
         (EventMask::MOVED_TO, Sign::Complete),

@@ -3,6 +3,7 @@
 //! Rescans are an hour apart, so every change here is found by its signs alone, unless a test asks for a scan. That nothing is
 //! told is proved by a fence: a file made afterwards whose news arrives.
 
+mod links;
 mod random;
 mod saves;
 

@@ -1,0 +1,56 @@
+//! `reload`, `restart`, `start`, HUP and a respawn act on the file as it is now, and not on what was last seen of it.
+
+use std::ffi::OsStr;
+use std::fs;
+
+use liege_integration_tests::apps::Reporter;
+use liege_integration_tests::tools::run_liege;
+use liege_integration_tests::{Emperor, LONG, story, wait_until};
+use nix::sys::signal::Signal;
+
+fn ask(emperor: &Emperor, words: &[&str]) {
+    let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+    words.extend([OsStr::new("--control"), emperor.control.as_os_str()]);
+    let (status, said) = run_liege(&words);
+    assert_eq!(status, 0, "{said}");
+}
+
+#[test]
+fn an_order_reads_the_file_first() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let word = host.path("word");
+        fs::write(&word, "one\n").unwrap();
+        let emperor = host.emperor().arg("--emperor-freq").arg("3600").start();
+        emperor.write("v.ini", &reporter.vassal(&format!("env = WORD=@({})\n", word.display())));
+        assert_eq!(reporter.started(1)["environment"]["WORD"], "one");
+        // What the file includes says something else, and the monitor watches the file only.
+        let says = |text: &str| fs::write(&word, format!("{text}\n")).unwrap();
+        let is = |text: &str| {
+            wait_until(&format!("a start with {text}"), LONG, || {
+                reporter.starts().last().is_some_and(|start| start["environment"]["WORD"] == text)
+            });
+        };
+        says("two");
+        ask(&emperor, &["reload", "v"]);
+        is("two");
+        says("three");
+        ask(&emperor, &["restart", "v"]);
+        is("three");
+        says("four");
+        emperor.signal(Signal::SIGHUP);
+        is("four");
+        ask(&emperor, &["stop", "v"]);
+        wait_until("the end of the app", LONG, || emperor.vassals().is_empty());
+        says("five");
+        let before = reporter.starts().len();
+        ask(&emperor, &["start", "v"]);
+        is("five");
+        assert_eq!(reporter.starts().len(), before + 1, "it was never started with what the file said before");
+        says("six");
+        let before = reporter.starts().len();
+        emperor.vassal("reports/app").process("report").kill(Signal::SIGKILL);
+        is("six");
+        assert_eq!(reporter.starts().len(), before + 1, "it was never started with what the file said before");
+    });
+}
