@@ -13,6 +13,7 @@ mod cause;
 mod compile;
 mod emperor;
 mod event;
+mod layers;
 mod mounts;
 mod note;
 mod probed;

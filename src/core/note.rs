@@ -61,6 +61,8 @@ pub enum Note {
     LeftBehind { vassal: Name, found: Vec<String> },
     /// So many failed together that one cause is likely; others of them wait for this one.
     Storm { vassal: Name, layer: String, failed: usize },
+    /// It waits for another one that stands on the same layer.
+    Held { vassal: Name, layer: String },
     /// That one does well.
     StormOver { vassal: Name, layer: String, lasted: Duration, held: usize },
     /// Its life ended, and whose it was: the vassal may be somebody else's by now.
@@ -113,6 +115,7 @@ impl Note {
             | Self::Rebuilding { .. }
             | Self::Stopping { .. }
             | Self::StormOver { .. }
+            | Self::Held { .. }
             | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::DaemonStarted { .. }
@@ -147,7 +150,7 @@ impl Note {
     pub fn target(&self) -> &'static str {
         match self {
             Self::ShuttingDown { .. } | Self::Hurrying { .. } => "emperor",
-            Self::Mount { .. } | Self::Storm { .. } | Self::StormOver { .. } => "mountpoint",
+            Self::Mount { .. } | Self::Storm { .. } | Self::StormOver { .. } | Self::Held { .. } => "mountpoint",
             Self::Added { .. }
             | Self::Started { .. }
             | Self::Ready { .. }
@@ -193,6 +196,7 @@ impl Note {
             Self::LeftBehind { .. } => "left_behind",
             Self::Storm { .. } => "storm",
             Self::StormOver { .. } => "storm_over",
+            Self::Held { .. } => "held",
             Self::Ended { .. } => "ended",
             Self::Suspended { .. } => "suspended",
             Self::Gone { .. } => "gone",
@@ -239,6 +243,7 @@ impl Note {
             | Self::Mount { vassal, .. }
             | Self::Storm { vassal, .. }
             | Self::StormOver { vassal, .. }
+            | Self::Held { vassal, .. }
             | Self::BadConfig { vassal, .. } => Some(vassal),
         }
     }
@@ -270,6 +275,7 @@ impl Note {
             | Self::Mount { .. }
             | Self::Storm { .. }
             | Self::StormOver { .. }
+            | Self::Held { .. }
             | Self::BadConfig { .. }
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => None,
@@ -310,11 +316,14 @@ impl std::fmt::Display for Note {
             Self::Storm { layer, failed, .. } => {
                 write!(
                     f,
-                    "{failed} vassals that use {layer} have lost their mounts together: this one tries first, whoever follows waits for it"
+                    "{failed} vassals that use {layer} have lost their mounts together: this one tries first, those that follow wait for it"
                 )
             }
             Self::StormOver { layer, lasted, held, .. } => {
                 write!(f, "it is well again after {}: the {held} that wait for {layer} start too", seconds(*lasted))
+            }
+            Self::Held { layer, .. } => {
+                write!(f, "waits: others that use {layer} lost their mounts too, and one of them tries first")
             }
             Self::Ended { cause, lived, again_in, .. } => {
                 write!(f, "ended after {}: {cause}; ", seconds(*lived))?;

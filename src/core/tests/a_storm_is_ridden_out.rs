@@ -99,6 +99,52 @@ fn a_storm_is_ridden_out() {
     assert!(daemon.notes.iter().any(|note| matches!(note, Note::StormOver { held: 3, .. })));
 }
 
+/// Five of one owner's fail again and again; a neighbour's only vassal beside them fails once.
+#[test]
+fn one_owners_storm_holds_no_neighbour() {
+    let beside = |n: u8| mounting(format!("fuse-zip -r /srv/zips/z{n}.zip /app"));
+    let mut daemon = Daemon::of(8, |n| specs::owned(if n == 7 { 1007 } else { 1000 }, beside(n)));
+    for round in 0..3 {
+        (0..7).for_each(|vassal| daemon.probed(vassal, Health::Dead { errno: 107 }));
+        assert_eq!(daemon.phases()[5..7], [Phase::Waiting; 2], "its own are held in round {round}");
+        daemon.probed(7, Health::Dead { errno: 107 });
+        assert_eq!(daemon.phases()[7], Phase::Running, "the neighbour is not, in round {round}");
+        daemon.probed(7, Health::Healthy);
+        daemon.passes(Duration::from_secs(200));
+    }
+}
+
+/// A tenant with so many uids that its storm is everybody's, and whose canary does not want to get well.
+#[test]
+fn a_neighbour_in_a_storm_waits_for_one_canarys_patience() {
+    let config = |n: u8| specs::owned(1000 + u32::from(n), specs::config(0, 0));
+    let mut daemon = Daemon::of(8, config);
+    for vassal in 0..6 {
+        daemon.probed(vassal, Health::Dead { errno: 107 });
+    }
+    assert_eq!(daemon.phases()[5], Phase::Waiting);
+    daemon.passes(Duration::from_secs(9));
+    assert_eq!(daemon.phases()[5], Phase::Waiting);
+    daemon.passes(Duration::from_secs(1));
+    assert_eq!(daemon.phases()[5], Phase::Running, "it is the next canary");
+}
+
+#[test]
+fn a_canary_that_fails_again_hands_its_part_on() {
+    let mut daemon = Daemon::of(8, |n| specs::owned(1000 + u32::from(n), specs::config(0, 0)));
+    for vassal in 0..8 {
+        daemon.probed(vassal, Health::Dead { errno: 107 });
+    }
+    assert_eq!(daemon.phases()[5..], [Phase::Waiting; 3]);
+    daemon.probed(4, Health::Dead { errno: 107 });
+    assert_eq!(daemon.phases()[4..], [Phase::Waiting, Phase::Running, Phase::Waiting, Phase::Waiting]);
+    daemon.probed(5, Health::Healthy);
+    daemon.passes(Duration::from_secs(1)); // the first canary has earned that
+    assert_eq!(daemon.phases(), [Phase::Running; 8]);
+    let storms = daemon.notes.iter().filter(|note| matches!(note, Note::Storm { .. })).count();
+    assert_eq!(storms, 1, "one incident is told once");
+}
+
 #[test]
 fn nobody_is_held_for_ever() {
     let mut daemon = Daemon::with_running(6);

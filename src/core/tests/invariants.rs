@@ -44,10 +44,17 @@ fn order() -> impl Strategy<Value = Order> {
     prop::sample::select(vec![Order::Start, Order::Stop, Order::Restart, Order::Reload, Order::Clear])
 }
 
-/// Most stories go on; some end with one request to shut down, some with two.
+/// Most stories go on; some end with one request to shut down, some with two. Some begin with vassals that lose their mounts together.
 fn story() -> impl Strategy<Value = Vec<Op>> {
-    (prop::collection::vec(op(), 1..120), 0usize..4, prop::collection::vec(op(), 0..20)).prop_map(
-        |(mut ops, shutdowns, after)| {
+    let losses = prop::option::weighted(0.2, (prop::collection::vec(0u8..4, 8), any::<u8>(), any::<u8>()));
+    (losses, prop::collection::vec(op(), 1..120), 0usize..4, prop::collection::vec(op(), 0..20)).prop_map(
+        |(losses, mut ops, shutdowns, after)| {
+            if let Some((apps, first, second)) = losses {
+                let more = ops.split_off(ops.len() / 2);
+                let files = (0u8..).zip(apps).map(|(vassal, app)| Op::Write { vassal, jail: 0, app });
+                let together = |vassals| std::iter::once(Op::Together { vassals });
+                ops = files.chain(together(first)).chain(ops).chain(together(second)).chain(more).collect();
+            }
             ops.extend(std::iter::repeat_n(Op::Shutdown, shutdowns.saturating_sub(1)));
             ops.extend(after);
             ops
@@ -166,4 +173,9 @@ fn every_request_is_answered_once() {
 #[test]
 fn every_wish_is_met_in_calm() {
     caught(Sabotage::DeafToStarts, |b| matches!(b, Broken::EveryWishIsMetInCalm(_)));
+}
+
+#[test]
+fn a_lone_failure_is_never_delayed() {
+    caught(Sabotage::TakesAllForOneOwner, |b| matches!(b, Broken::ALoneFailureIsNeverDelayed(_)));
 }

@@ -18,7 +18,10 @@ impl Vassal {
 
     fn phase_due(&mut self, cx: &mut Context<'_>) {
         match self.phase {
-            Phase::Waiting => self.want_start(cx),
+            Phase::Waiting => match self.held.and_then(|_| cx.storms.due(cx.now, &self.name)) {
+                Some(until) => self.timers.arm(Timer::Phase, until),
+                None => self.want_start(cx),
+            },
             Phase::Reloading => {
                 self.kill(Cause::HookTimeout { what: "the app was not replaced in time".into() }, cx);
             }

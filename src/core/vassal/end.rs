@@ -1,5 +1,7 @@
 //! Init was reaped, and with it everything that was in its namespace.
 
+use std::time::Duration;
+
 use liege_plan::Exit;
 use liege_spec::VassalConfig;
 
@@ -7,7 +9,9 @@ use super::{Past, Phase, Vassal};
 use crate::{
     Action, Cause, Health, MountView, Note,
     emperor::Context,
-    storm::{self, LONGEST_HOLD, Over, Verdict},
+    layers,
+    storm::{self, Failure, Over, Verdict},
+    timers::Timer,
 };
 
 impl Vassal {
@@ -92,37 +96,48 @@ impl Vassal {
             // The file was mended while it died, or what died was asked to: nothing to wait for.
             Some(_) if self.news && life.running.is_some() => {
                 self.backoff.reset();
-                Some(std::time::Duration::ZERO)
+                Some(Duration::ZERO)
             }
-            Some(_) if !cause.is_failure() => Some(std::time::Duration::ZERO),
+            Some(_) if !cause.is_failure() => Some(Duration::ZERO),
             Some(_) => {
                 // The next life does not wait for the answer: where it differs, it comes in time or is a change like any other.
                 cx.act(Action::ReadAgain { vassal: self.name.clone() });
                 Some(self.backoff.fail())
             }
         };
-        let held = again_in.is_some() && cause.is_failure() && self.is_held(life.running.as_deref(), &cause, cx);
-        cx.note(Note::Ended { vassal: self.name.clone(), cause, lived, again_in, owner: life.owner });
+        cx.note(Note::Ended { vassal: self.name.clone(), cause: cause.clone(), lived, again_in, owner: life.owner });
         match again_in {
-            // Until the canary is well, or for so long.
-            Some(delay) if held => self.wait(delay.max(LONGEST_HOLD), cx),
-            Some(delay) => self.wait(delay, cx),
+            Some(delay) => match life.running.filter(|_| cause.is_failure()) {
+                Some(ran) => self.wait_for_others(&ran, &cause, delay, cx),
+                None => self.wait(delay, cx),
+            },
             None if self.stopped => self.suspend(cx),
             None => self.gone(cx),
         }
     }
 
-    /// Whether its failure is one of many with one cause, so that it waits for the canary.
-    fn is_held(&self, ran: Option<&VassalConfig>, cause: &Cause, cx: &mut Context<'_>) -> bool {
-        let Some(ran) = ran else { return false };
-        let layers = storm::layers(&ran.fresh);
-        match cx.storms.failed(cx.now, &self.name, layers, cause.is_of_mount()) {
-            Verdict::Go => false,
+    /// A failure that is one of many with one cause waits for the canary, every other one for its own delay.
+    fn wait_for_others(&mut self, ran: &VassalConfig, cause: &Cause, delay: Duration, cx: &mut Context<'_>) {
+        let failure = Failure {
+            vassal: self.name.clone(),
+            owner: storm::owner(&ran.fresh),
+            layers: layers::of(&ran.fresh),
+            of_mount: cause.is_of_mount(),
+            in_a_row: self.backoff.failures(),
+            delay,
+        };
+        match cx.storms.failed(cx.now, failure) {
+            Verdict::Go => self.wait(delay, cx),
             Verdict::Canary { layer, failed } => {
                 cx.note(Note::Storm { vassal: self.name.clone(), layer, failed });
-                false
+                self.wait(delay, cx);
             }
-            Verdict::Hold => true,
+            Verdict::Hold { layer, until } => {
+                self.enter(Phase::Waiting, cx);
+                self.held = Some(cx.now + delay);
+                self.timers.arm(Timer::Phase, until);
+                cx.note(Note::Held { vassal: self.name.clone(), layer });
+            }
         }
     }
 
@@ -142,10 +157,14 @@ impl Vassal {
         }
     }
 
-    /// The canary is well, or this is the next one.
+    /// The canary is well, or this is the next one. The delay it has earned by itself stands.
     pub(crate) fn released(&mut self, cx: &mut Context<'_>) {
         match self.phase {
-            Phase::Waiting => self.want_start(cx),
+            Phase::Waiting => match self.held.take() {
+                Some(earned) if earned > cx.now => self.timers.arm(Timer::Phase, earned),
+                Some(_) => self.want_start(cx),
+                None => {}
+            },
             Phase::Spawning
             | Phase::Preparing
             | Phase::Running

@@ -80,6 +80,8 @@ pub(crate) struct Vassal {
     life: Option<Life>,
     /// Waiting, and its time has come: it only needs a place.
     pub(crate) due: bool,
+    /// Waiting, and held by an incident: when the delay it has earned by itself is over.
+    held: Option<Time>,
     /// It holds a place among those that start at once.
     slot: bool,
     pub(crate) timers: Timers,
@@ -221,6 +223,7 @@ impl Vassal {
             since: cx.now,
             life: None,
             due: false,
+            held: None,
             slot: false,
             timers: Timers::default(),
             backoff: Backoff::new(cx.settings.throttle, cx.settings.max_throttle),
@@ -315,6 +318,7 @@ impl Vassal {
     fn enter(&mut self, phase: Phase, cx: &Context<'_>) {
         self.phase = phase;
         self.since = cx.now;
+        self.held = None;
         self.timers.disarm(Timer::Phase);
     }
 
@@ -327,6 +331,7 @@ impl Vassal {
     /// Its time has come: it queues for a place.
     fn want_start(&mut self, cx: &mut Context<'_>) {
         self.timers.disarm(Timer::Phase);
+        self.held = None;
         cx.storms.left(&self.name);
         if !self.due {
             self.due = true;
@@ -340,7 +345,7 @@ impl Vassal {
         self.enter(Phase::Gone, cx);
         self.due = false;
         self.timers = Timers::default();
-        cx.storms.gone(&self.name);
+        cx.storms.gone(cx.now, &self.name);
         cx.note(Note::Gone { vassal: self.name.clone() });
     }
 

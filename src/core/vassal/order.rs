@@ -107,7 +107,7 @@ impl Vassal {
         self.enter(Phase::Suspended, cx);
         self.due = false;
         self.timers = Timers::default();
-        cx.storms.gone(&self.name);
+        cx.storms.gone(cx.now, &self.name);
         cx.note(Note::Suspended { vassal: self.name.clone() });
     }
 

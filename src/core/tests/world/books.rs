@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use liege_core::{Action, Event, Name, Note, Order, Request, Time};
+use liege_core::{Action, Cause, Event, Name, Note, Order, Request, Time};
 use liege_plan::{AppWord, FromInit, ToInit};
 
 use super::specs::{MAX_THROTTLE, THROTTLE};
+
+/// So many within this time are no lone failures.
+const MANY: usize = 5;
+const TOGETHER: Duration = Duration::from_secs(5);
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +30,7 @@ pub enum Broken {
     StoppedStaysDownUntilStarted(Name),
     EveryRequestIsAnsweredOnce,
     ShutdownEndsTheDaemon,
+    ALoneFailureIsNeverDelayed(Name),
 }
 
 /// One vassal's failures as an onlooker counts them.
@@ -56,6 +61,10 @@ pub struct Books {
     pub stopped: BTreeSet<Name>,
     failures: BTreeMap<Name, Failures>,
     written: BTreeMap<Name, std::sync::Arc<liege_spec::VassalConfig>>,
+    /// Mounts that were lost in the last seconds: when, by which vassal, of which owner.
+    lost: Vec<(Time, Name, u32)>,
+    /// The uid of each life's file.
+    owners: BTreeMap<Name, u32>,
     /// The event at hand says again what was said before, of a file nobody touched.
     nothing_new: bool,
 }
@@ -163,12 +172,27 @@ impl Books {
                 let failures = self.failures.entry(vassal.clone()).or_default();
                 failures.end_run(now);
                 failures.unread = false;
+                let identity = self.written.get(vassal).and_then(|config| config.fresh.jail.identity.as_ref());
+                self.owners.insert(vassal.clone(), identity.map_or(0, |identity| identity.value.uid));
             }
             if let Action::Note(Note::Ended { vassal, cause, again_in: Some(delay), .. }) = action {
                 self.ended(now, vassal, cause.is_failure(), *delay)?;
+                if cause.is_of_mount() {
+                    self.lost.retain(|(at, other, _)| now - *at < TOGETHER && other != vassal);
+                    self.lost.push((now, vassal.clone(), self.owners.get(vassal).copied().unwrap_or_default()));
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether the failure just told is neither one of five vassals of its owner nor one of five owners.
+    pub fn is_lone(&self, vassal: &Name, cause: &Cause) -> bool {
+        let lost = self.lost.iter().find(|(_, name, _)| name == vassal && cause.is_of_mount());
+        let Some((_, _, owner)) = lost else { return true };
+        let own = self.lost.iter().filter(|(_, _, other)| other == owner).count();
+        let owners: BTreeSet<u32> = self.lost.iter().map(|(_, _, owner)| *owner).collect();
+        own < MANY && owners.len() < MANY
     }
 
     fn ended(&mut self, now: Time, vassal: &Name, failure: bool, delay: Duration) -> Result<(), Broken> {

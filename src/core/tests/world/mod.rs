@@ -10,7 +10,7 @@ pub mod specs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use liege_core::{Action, Emperor, Event, Health, Late, Mounted, Name, Order, Phase, Probed, ROOT, Request, Time, View};
+use liege_core::{Action, Emperor, Event, Health, Late, Mounted, Name, Note, Order, Phase, Probed, ROOT, Request, Time, View};
 use liege_plan::{AppWord, Exit, FromInit, Place, ToInit};
 
 use books::Books;
@@ -40,28 +40,86 @@ impl Machine for Emperor {
 /// Something the outside does next. `pick` chooses among what is possible at that moment.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Write { vassal: u8, jail: u8, app: u8 },
-    ReadAgain { vassal: u8, elsewhere: Option<u8> },
-    Bad { vassal: u8 },
-    Remove { vassal: u8 },
-    Born { pick: u8, fails: bool },
-    Walks { pick: u8 },
-    Reloads { pick: u8, kept: bool },
-    StepFails { pick: u8, fatal: bool },
-    Starts { pick: u8 },
-    Says { pick: u8, word: u8 },
-    AppEnds { pick: u8, code: u8 },
-    Orphan { pick: u8 },
-    Storm { pick: u8 },
-    Mounts { pick: u8, fuse: bool },
-    Garbles { pick: u8 },
-    Examined { pick: u8 },
-    Dies { pick: u8, signal: u8 },
-    Probe { pick: u8, how: u8 },
-    Passes { millis: u32 },
+    Write {
+        vassal: u8,
+        jail: u8,
+        app: u8,
+    },
+    ReadAgain {
+        vassal: u8,
+        elsewhere: Option<u8>,
+    },
+    Bad {
+        vassal: u8,
+    },
+    Remove {
+        vassal: u8,
+    },
+    Born {
+        pick: u8,
+        fails: bool,
+    },
+    Walks {
+        pick: u8,
+    },
+    Reloads {
+        pick: u8,
+        kept: bool,
+    },
+    StepFails {
+        pick: u8,
+        fatal: bool,
+    },
+    Starts {
+        pick: u8,
+    },
+    Says {
+        pick: u8,
+        word: u8,
+    },
+    AppEnds {
+        pick: u8,
+        code: u8,
+    },
+    Orphan {
+        pick: u8,
+    },
+    Storm {
+        pick: u8,
+    },
+    Mounts {
+        pick: u8,
+        fuse: bool,
+    },
+    Garbles {
+        pick: u8,
+    },
+    Examined {
+        pick: u8,
+    },
+    Dies {
+        pick: u8,
+        signal: u8,
+    },
+    Probe {
+        pick: u8,
+        how: u8,
+    },
+    Passes {
+        millis: u32,
+    },
     ToDeadline,
-    Ordered { vassal: u8, order: Order },
-    OrderedAll { order: Order },
+    Ordered {
+        vassal: u8,
+        order: Order,
+    },
+    OrderedAll {
+        order: Order,
+    },
+    /// Everything is well, then these lose their mounts at once.
+    Together {
+        vassals: u8,
+    },
     Rescan,
     Shutdown,
 }
@@ -109,7 +167,7 @@ impl<M: Machine> World<M> {
             Op::Write { vassal, jail, app } => {
                 let name = specs::name(vassal);
                 self.files.insert(name.clone(), (jail, app));
-                let config = specs::config(jail, app).into();
+                let config = owned(vassal, jail, app).into();
                 self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: true })
             }
             // With `elsewhere` the world around the file gives it another meaning.
@@ -117,7 +175,7 @@ impl<M: Machine> World<M> {
                 let name = specs::name(vassal);
                 let Some((jail, app)) = self.files.get_mut(&name) else { return Ok(()) };
                 *app = elsewhere.unwrap_or(*app);
-                let config = specs::config(*jail, *app).into();
+                let config = owned(vassal, *jail, *app).into();
                 self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: false })
             }
             Op::Bad { vassal } => self.feed(Event::BadConfig { vassal: specs::name(vassal), diagnostics: Vec::new() }),
@@ -160,6 +218,7 @@ impl<M: Machine> World<M> {
                 self.feed(Event::Asked(Request::One { vassal: specs::name(vassal), order, by: ROOT }))
             }
             Op::OrderedAll { order } => self.feed(Event::Asked(Request::Each { order, by: ROOT })),
+            Op::Together { vassals } => self.together(vassals),
             Op::Rescan => self.feed(Event::Asked(Request::Rescan)),
             Op::Shutdown => self.feed(Event::Asked(Request::Shutdown)),
         }
@@ -247,6 +306,25 @@ impl<M: Machine> World<M> {
         self.feed(Event::Exited { vassal, birth, exit })
     }
 
+    fn together(&mut self, vassals: u8) -> Result<(), Broken> {
+        if self.books.shutdown {
+            return Ok(());
+        }
+        self.calm()?;
+        for vassal in (0..8).filter(|vassal| vassals & (1 << vassal) != 0) {
+            let view = self.machine.view(self.now).vassals.into_iter();
+            let Some(running) = view.filter(|v| v.phase == Phase::Running).find(|v| v.name == specs::name(vassal)) else {
+                continue;
+            };
+            let (birth, vassal) = (self.alive_birth(&running.name), running.name);
+            self.feed(Event::Probed { vassal, birth, path: "/app".into(), probed: probed(0) })?;
+            self.reap(birth, Exit::Signal(9))?;
+            self.now = self.now + Duration::from_millis(300);
+            self.pass(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
     fn report(&mut self, pick: u8, report: FromInit) -> Result<(), Broken> {
         match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
             Some((birth, vassal)) => self.feed(Event::Reported { vassal, birth, report }),
@@ -291,6 +369,7 @@ impl<M: Machine> World<M> {
             self.perform(action)?;
         }
         self.books.after(self.now, &event, &actions)?;
+        self.check_lone(&actions)?;
         self.check_gone()
     }
 
@@ -348,6 +427,19 @@ impl<M: Machine> World<M> {
         Ok(())
     }
 
+    /// A failure that is not one of many waits for its own delay only.
+    fn check_lone(&self, actions: &[Action]) -> Result<(), Broken> {
+        for action in actions {
+            let Action::Note(Note::Ended { vassal, cause, again_in: Some(delay), .. }) = action else { continue };
+            let view = self.machine.view(self.now).vassals.into_iter().find(|v| v.name == *vassal);
+            let waits_until = view.and_then(|v| v.retry_at);
+            if self.books.is_lone(vassal, cause) && waits_until.is_some_and(|at| at > self.now + *delay) {
+                return Err(Broken::ALoneFailureIsNeverDelayed(vassal.clone()));
+            }
+        }
+        Ok(())
+    }
+
     /// Whoever is not in the view is gone, and owns nothing. Nobody owns a life that is over.
     fn check_gone(&self) -> Result<(), Broken> {
         let known: BTreeSet<_> = self.machine.view(self.now).vassals.into_iter().map(|v| v.name).collect();
@@ -371,6 +463,12 @@ impl<M: Machine> World<M> {
             *p = process;
         }
     }
+}
+
+/// Four vassals of one owner and four with owners of their own; some files make them all one owner's.
+fn owned(vassal: u8, jail: u8, app: u8) -> liege_spec::VassalConfig {
+    let uid = if app < 2 { 1000 } else { 1000 + u32::from(vassal % 8).saturating_sub(3) };
+    specs::owned(uid, specs::config(jail, app))
 }
 
 /// What a prober may say of `/app`: mostly that the mount first seen is well.

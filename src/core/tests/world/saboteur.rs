@@ -3,6 +3,8 @@
 
 use liege_core::{Action, Answer, Emperor, Event, Order, ROOT, Request, Time, View};
 
+use liege_spec::VassalConfig;
+
 use super::Machine;
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ pub enum Sabotage {
     SaysNothing,
     /// Does not hear a start.
     DeafToStarts,
+    /// Takes the vassals of all owners for one owner's.
+    TakesAllForOneOwner,
 }
 
 pub struct Saboteur {
@@ -113,6 +117,10 @@ impl Machine for Saboteur {
             }
             (Sabotage::DeafToStarts, Event::Asked(Request::One { order: Order::Start, .. })) => {
                 vec![Action::Answer(Answer::Done)]
+            }
+            (Sabotage::TakesAllForOneOwner, Event::Config { vassal, config, directory, touched }) => {
+                let config = super::specs::owned(1, VassalConfig::clone(&config)).into();
+                self.inner.handle(now, Event::Config { vassal, config, directory, touched })
             }
             (_, event) => self.inner.handle(now, event),
         }

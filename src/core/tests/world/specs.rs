@@ -5,8 +5,8 @@ use std::time::Duration;
 use liege_core::Name;
 use liege_plan::Limits;
 use liege_spec::{
-    AppSpec, Asked, EmperorDeath, EmperorSpec, Hook, HookPhase, Jail, MountpointCheck, Namespaces, Origin, ProcessLimits,
-    ProgramSpec, Timeouts, VassalConfig, VassalSpec, Verb,
+    AppSpec, Asked, EmperorDeath, EmperorSpec, Hook, HookPhase, Identity, Jail, MountpointCheck, Namespaces, Origin,
+    ProcessLimits, ProgramSpec, Timeouts, VassalConfig, VassalSpec, Verb,
 };
 
 pub const THROTTLE: Duration = Duration::from_secs(1);
@@ -59,6 +59,16 @@ pub fn config(jail: u8, app: u8) -> VassalConfig {
         attributes: Vec::new(),
     };
     VassalConfig { fresh: spec.clone(), again: spec }
+}
+
+/// The same, run as this uid.
+#[allow(dead_code, reason = "not every test is about owners")]
+pub fn owned(uid: u32, mut config: VassalConfig) -> VassalConfig {
+    for spec in [&mut config.fresh, &mut config.again] {
+        let identity = Identity { uid, gid: uid, groups: Vec::new() };
+        spec.jail.identity = Some(Asked::new(identity, at(3, "uid")));
+    }
+    config
 }
 
 /// Two may start at once, eight exist: places are short.
