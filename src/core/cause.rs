@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Late;
 
 const SIGKILL: i32 = 9;
+const ENOENT: i32 = 2;
 
 /// Why a life ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -249,6 +250,9 @@ impl std::fmt::Display for Cause {
             Self::Oom { what } => write!(f, "out of memory (the kernel's OOM killer): {what}"),
             Self::MountpointDead { path, errno, daemon, seen: _ } => {
                 write!(f, "the mount at {path} is dead: {}", errno_name(*errno))?;
+                if *errno == ENOENT {
+                    f.write_str(": this root has no such path; mkdir it, or mount what brings it before the app starts")?;
+                }
                 daemon.iter().try_for_each(|daemon| write!(f, "; {daemon}"))
             }
             Self::MountpointHung { path, what, .. } => write!(f, "the mount at {path} hangs: {what}"),

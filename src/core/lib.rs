@@ -7,6 +7,7 @@
 //! phases), then `compile.rs` (a spec becomes the ordered steps of a plan).
 
 mod action;
+mod advice;
 mod app;
 mod backoff;
 mod cause;

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::{Act, FromInit, Identity, Log, Place, Step};
+use liege_plan::{Act, Identity, Log, Place, Step};
 use liege_sys::{
     fds, pipe,
     poll::Interest,
@@ -22,7 +22,11 @@ use liege_sys::{
     stream::{self, Read},
 };
 
-use crate::{channel::Channel, init::Init, logger};
+use crate::{
+    channel::Channel,
+    init::Init,
+    logger::{self, Word},
+};
 
 /// The source that outlives all others.
 pub(crate) const APP: &str = "app";
@@ -46,6 +50,8 @@ pub(crate) struct Output {
     child: Option<Child>,
     /// Before this moment no child is forked.
     not_before: Option<Instant>,
+    /// What the newest source of each name said last, as far as a child that has finished knew.
+    last: Vec<(&'static str, String)>,
 }
 
 #[derive(Debug)]
@@ -59,8 +65,13 @@ struct Source {
 #[derive(Debug)]
 struct Child {
     pid: i32,
-    /// It says here what it cannot do. None: it was asked to finish.
-    line: Option<OwnedFd>,
+    /// It says here what it cannot do, and at its end what was said last.
+    line: OwnedFd,
+    read: Vec<u8>,
+    /// It was asked to finish.
+    finishes: bool,
+    /// The sources it knows, the newest of each name only.
+    names: Vec<Option<&'static str>>,
 }
 
 impl Output {
@@ -120,10 +131,26 @@ impl Output {
         Some(writer.as_fd())
     }
 
+    /// A step of this source begins: what it says last is kept apart from what was said before it.
+    pub(crate) fn begin_step(&mut self, name: &'static str) {
+        self.last.retain(|(other, _)| *other != name);
+        let has_spoken = |source: &Source| pipe::holds_something(&source.reader);
+        let may_have_spoken = self.child.is_some() || self.sources.iter().any(|source| source.name == name && has_spoken(source));
+        for source in self.sources.iter_mut().filter(|source| source.name == name && may_have_spoken) {
+            source.writer = None; // the next one to ask for a writer gets a pipe of its own
+        }
+    }
+
+    /// What a step of this source said last, once all of it was written down.
+    pub(crate) fn last_of(&self, name: &str) -> Option<&str> {
+        self.last.iter().find(|(other, _)| *other == name).map(|(_, text)| &**text)
+    }
+
     /// What to wait for: the child's word, or, where there is no child, anybody's.
     pub(crate) fn interests<'a>(&'a self, now: Instant, all: &mut Vec<Interest<'a>>) {
         match &self.child {
-            Some(child) => all.extend(child.line.as_ref().map(|line| Interest::readable(line.as_fd()))),
+            // Of one that finishes the end is waited for.
+            Some(child) => all.extend((!child.finishes).then(|| Interest::readable(child.line.as_fd()))),
             None if self.due(now).is_some() => {}
             None => all.extend(self.sources.iter().map(|source| Interest::readable(source.reader.as_fd()))),
         }
@@ -137,7 +164,7 @@ impl Output {
     /// Something of what is waited for has come.
     pub(crate) fn attend(&mut self, one_thread: &OneThread, channel: &mut Channel) {
         match &mut self.child {
-            Some(child) => child.listen(channel),
+            Some(child) => child.listen(&mut self.last, Some(channel)),
             None => {
                 // Ended: nothing in it, and nobody who could write any more.
                 self.sources
@@ -151,11 +178,12 @@ impl Output {
 
     /// Whether it was ours that ended.
     pub(crate) fn ended(&mut self, pid: i32, in_order: bool) -> bool {
-        let ours = self.child.take_if(|child| child.pid == pid).is_some();
-        if ours && !in_order {
+        let Some(mut child) = self.child.take_if(|child| child.pid == pid) else { return false };
+        child.listen(&mut self.last, None);
+        if !in_order {
             self.not_before = Some(Instant::now() + AGAIN);
         }
-        ours
+        true
     }
 
     fn fork(&mut self, one_thread: &OneThread) {
@@ -164,7 +192,10 @@ impl Output {
             let sources: Vec<_> = self.sources.iter().map(|source| (source.name, source.reader.as_fd())).collect();
             let keep: Vec<_> = sources.iter().map(|source| source.1).chain([place.as_fd(), theirs.as_fd()]).collect();
             let work = || logger::write(place.as_fd(), log, theirs.as_fd(), &sources);
-            Ok(Child { pid: process::fork_apart(one_thread, &keep, work)?, line: Some(ours) })
+            let pid = process::fork_apart(one_thread, &keep, work)?;
+            let is_newest = |at: usize, name: &str| self.sources[at + 1..].iter().all(|later| later.name != name);
+            let names = self.sources.iter().enumerate().map(|(at, source)| is_newest(at, source.name).then_some(source.name));
+            Ok(Child { pid, line: ours, read: Vec::new(), finishes: false, names: names.collect() })
         });
         match forked {
             Ok(child) => self.child = Some(child),
@@ -173,8 +204,10 @@ impl Output {
     }
 
     fn relieve(&mut self) {
-        if let Some(child) = &mut self.child {
-            child.line = None;
+        if let Some(child) = &mut self.child
+            && !std::mem::replace(&mut child.finishes, true)
+        {
+            stream::end_of_words(&child.line);
         }
     }
 
@@ -190,21 +223,33 @@ fn is_over(source: &Source) -> bool {
 }
 
 impl Child {
-    /// Numbers of errors, told on.
-    fn listen(&mut self, channel: &mut Channel) {
-        let mut word = [0; 4];
-        while let Some(line) = &self.line {
-            match stream::read(line, &mut word) {
-                Read::Bytes(4) => channel.say(&FromInit::Failed {
-                    at: Place::Log,
-                    errno: i32::from_ne_bytes(word),
-                    detail: "what it says meanwhile is lost".into(),
-                    fatal: false,
-                }),
-                Read::Nothing => return,
-                Read::Bytes(_) | Read::Ended => self.line = None, // its end is on the way
+    /// What it has to say. What is wrong is told on, where there is still time for it.
+    fn listen(&mut self, last: &mut Vec<(&'static str, String)>, mut channel: Option<&mut Channel>) {
+        let mut bytes = [0; 512];
+        let ended = loop {
+            match stream::read(&self.line, &mut bytes) {
+                Read::Bytes(n) => self.read.extend_from_slice(&bytes[..n]),
+                Read::Nothing => break false,
+                Read::Ended => break true,
+            }
+        };
+        while let Some(word) = Word::take(&mut self.read) {
+            match word {
+                Word::Refused(errno) => {
+                    if let Some(channel) = &mut channel {
+                        channel.say_failed(Place::Log, errno, "what it says meanwhile is lost", false);
+                    }
+                }
+                Word::Last(source, text) => {
+                    if let Some(name) = self.names.get(usize::from(source)).copied().flatten() {
+                        last.retain(|(other, _)| *other != name);
+                        last.push((name, text));
+                    }
+                }
             }
         }
+        // Its end is on the way: nothing more is heard here, so nothing is waited for.
+        self.finishes |= ended;
     }
 }
 

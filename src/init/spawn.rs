@@ -134,19 +134,27 @@ impl Recipe {
             (Errno::ENOENT, Some(path)) => {
                 format!("{path} is there, but its interpreter or loader is missing in the vassal's root")
             }
-            (Errno::ENOENT, None) if self.lasting.is_some() && !self.name.contains('/') => {
-                format!("no {} in the PATH of the vassal's root; set binary-path or command", self.name)
+            // EACCES: a directory of the PATH is closed to the app, which tells nothing of the program.
+            (Errno::ENOENT | Errno::EACCES, None) if !self.name.contains('/') => {
+                let more = if self.lasting.is_some() { "; set binary-path or command" } else { "" };
+                format!("no {} in the PATH of the vassal's root ({}){more}", self.name, self.searched())
             }
-            (Errno::ENOENT, None) if self.name.contains('/') => {
-                format!("no {} in the vassal's root", self.name)
-            }
-            (Errno::ENOENT, None) => format!("no {} in the PATH of the vassal's root", self.name),
+            (Errno::ENOENT, None) => format!("no {} in the vassal's root", self.name),
             (Errno::EACCES, _) => format!("{} may not be executed by this identity", self.name),
             (Errno::EAGAIN, _) => "its user has as many processes as it may have (limit-nproc)".into(),
             (Errno::ENOMEM, _) => format!("{} needs more memory than it may have (limit-as)", self.name),
             (Errno::ENOEXEC, _) => format!("{} is no program of this machine (a script needs a #! line)", self.name),
             _ => self.name.clone(),
         }
+    }
+}
+
+impl Recipe {
+    /// The directories where its program was looked for, as in PATH.
+    fn searched(&self) -> String {
+        let directories = self.programs.as_slice().iter().map(|path| path.to_string_lossy().into_owned());
+        let directories = directories.map(|path| path.rsplit_once('/').map_or_else(String::new, |(front, _)| front.to_owned()));
+        directories.collect::<Vec<_>>().join(":")
     }
 }
 

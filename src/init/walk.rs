@@ -138,6 +138,7 @@ impl Init {
     /// `/bin/sh -c`, waited for.
     fn shell(&mut self, command: &str, step: &Step, patience: &Patience) -> Result<Outcome, End> {
         let identity = self.later.identity.as_ref().filter(|_| step.as_user);
+        self.output.begin_step(step.phase.name());
         let output = self.output.writer(step.phase.name(), identity);
         let (pid, report) = match spawn::shell(command, &self.env, identity, output) {
             Ok(child) => child,
@@ -149,7 +150,15 @@ impl Init {
         Ok(match (report.read(), exit) {
             (Some((stage, errno)), _) => Outcome::Failed { errno: errno as i32, detail: spawn::shell_failure(stage).into() },
             (None, Exit::Code(0)) => Outcome::Fine,
-            (None, exit) => Outcome::Failed { errno: 0, detail: self.describe(exit, patience) },
+            (None, exit) => {
+                let how = self.describe(exit, patience);
+                self.finish_output();
+                let detail = match self.output.last_of(step.phase.name()) {
+                    Some(said) => format!("{how}, having said: {said}"),
+                    None => how,
+                };
+                Outcome::Failed { errno: 0, detail }
+            }
         })
     }
 

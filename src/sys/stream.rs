@@ -31,6 +31,11 @@ pub fn read(socket: &impl AsFd, buffer: &mut [u8]) -> Read {
     }
 }
 
+/// Says that nothing more will be written; what the other side says can still be read.
+pub fn end_of_words(socket: &impl AsFd) {
+    let _ = nix::sys::socket::shutdown(socket.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Write); // else it has ended already
+}
+
 /// Writes what fits now; gives how much. None: the other side is gone.
 pub fn write(socket: &impl AsFd, bytes: &[u8]) -> Option<usize> {
     loop {

@@ -7,7 +7,7 @@ use liege_spec::{ProgramSpec, VassalSpec, capability_names};
 
 use super::{CALM, Phase, Vassal, wish::time_to_replace};
 use crate::{
-    Action, Cause, Check, MountView, Note,
+    Action, Cause, Check, MountView, Note, advice,
     cause::{errno_name, signal_name},
     emperor::Context,
     timers::Timer,
@@ -157,11 +157,24 @@ impl Vassal {
             Place::Log => "write its log".into(),
             Place::Init => "init".into(),
         };
-        match (errno, detail) {
+        let mut sentence = match (errno, detail) {
             (0, detail) => format!("{step}: {detail}"),
             (errno, "") => format!("{step}: {}", errno_name(errno)),
             (errno, detail) => format!("{step}: {}: {detail}", errno_name(errno)),
-        }
+        };
+        let advice = match at {
+            Place::Step(_) => advice::for_mounting(detail, self.owner()),
+            Place::AtExit(_)
+            | Place::AppLimit(_)
+            | Place::AppIdentity
+            | Place::AppCaps
+            | Place::AppChdir
+            | Place::AppExec
+            | Place::Log
+            | Place::Init => None,
+        };
+        advice.iter().for_each(|advice| sentence += &format!(" ({advice})"));
+        sentence
     }
 
     /// A step of the app's own start, and the line its command stands in; a uwsgi is asked for by no line of its own.

@@ -11,6 +11,7 @@ mod file;
 mod limit;
 mod lines;
 mod pen;
+mod word;
 
 use std::{
     os::fd::BorrowedFd,
@@ -27,6 +28,7 @@ use liege_sys::{
 
 use lines::Lines;
 use pen::Pen;
+pub(crate) use word::Word;
 
 /// After so much silence it leaves: its successor may write as much at once as it may itself by then.
 const SILENCE: Duration = limit::AT_ONCE;
@@ -40,6 +42,8 @@ struct Source<'a> {
     name: &'static str,
     pipe: BorrowedFd<'a>,
     lines: Lines,
+    /// What it said last, blank lines apart.
+    last: Option<String>,
     ended: bool,
 }
 
@@ -49,27 +53,33 @@ pub(crate) fn write(place: BorrowedFd<'_>, log: Log, line: BorrowedFd<'_>, sourc
     let _ = caps::keep(0); // the place is open, and root's
     let mut pen = Pen::new(place, log, line);
     let mut sources: Vec<_> =
-        sources.iter().map(|&(name, pipe)| Source { name, pipe, lines: Lines::default(), ended: false }).collect();
+        sources.iter().map(|&(name, pipe)| Source { name, pipe, lines: Lines::default(), last: None, ended: false }).collect();
     let mut buffer = vec![0; 64 << 10];
     loop {
         let mut interests = vec![Interest::readable(line)];
-        interests.extend(sources.iter().map(|source| Interest::readable(source.pipe)));
+        let open: Vec<usize> = (0..sources.len()).filter(|index| !sources[*index].ended).collect();
+        interests.extend(open.iter().map(|index| Interest::readable(sources[*index].pipe)));
         let begun = sources.iter().filter_map(|source| source.lines.begun_at()).min();
         let unfinished = begun.map(|begun| (begun + UNFINISHED).saturating_duration_since(Instant::now()));
         let patience = unfinished.into_iter().chain(pen.owes_word()).min().unwrap_or(SILENCE);
         let Ok(ready) = poll(&interests, Some(patience)) else { return 1 };
         let finish = ready[0] && stream::read(&line, &mut [0; 8]) == Read::Ended;
         let silent = !ready.contains(&true);
-        for (source, _) in sources.iter_mut().zip(&ready[1..]).filter(|(_, ready)| **ready || finish) {
-            source.read(&mut buffer, if finish { LAST } else { 0 }, &mut pen);
+        for (index, _) in open.iter().zip(&ready[1..]).filter(|(_, ready)| **ready || finish) {
+            sources[*index].read(&mut buffer, if finish { LAST } else { 0 }, &mut pen);
         }
-        sources.retain(|source| !source.ended);
         let now = Instant::now();
         let waits = |source: &&mut Source<'_>| source.lines.begun_at().is_some_and(|begun| now >= begun + UNFINISHED);
         for source in sources.iter_mut().filter(|source| finish || waits(source)) {
-            source.lines.finish(|line, goes_on| pen.line(source.name, line, goes_on));
+            source.finish(&mut pen);
         }
         pen.put_down(finish);
+        if finish {
+            // Init still listens, to hear why what it waits for has failed.
+            for (index, source) in (0..).zip(&sources) {
+                source.last.iter().for_each(|text| Word::Last(index, text.clone()).say(&line));
+            }
+        }
         if finish || silent && patience == SILENCE {
             return 0;
         }
@@ -84,13 +94,14 @@ impl Source<'_> {
             match pipe::read(&self.pipe, buffer) {
                 Read::Bytes(n) => {
                     pen.look_at_the_clock();
-                    self.lines.take(&buffer[..n], |line, goes_on| pen.line(self.name, line, goes_on));
+                    let Self { name, lines, last, .. } = self;
+                    lines.take(&buffer[..n], |line, goes_on| heard(name, last, pen, line, goes_on));
                     pen.write();
                     total += n;
                 }
                 Read::Nothing => return,
                 Read::Ended => {
-                    self.lines.finish(|line, goes_on| pen.line(self.name, line, goes_on));
+                    self.finish(pen);
                     self.ended = true;
                     return;
                 }
@@ -100,4 +111,18 @@ impl Source<'_> {
             }
         }
     }
+
+    /// What was begun is a line as it is.
+    fn finish(&mut self, pen: &mut Pen<'_>) {
+        let Self { name, lines, last, .. } = self;
+        lines.finish(|line, goes_on| heard(name, last, pen, line, goes_on));
+    }
+}
+
+/// One line, or a piece of one: written, and remembered where it says something.
+fn heard(name: &str, last: &mut Option<String>, pen: &mut Pen<'_>, line: &[u8], goes_on: bool) {
+    if let Some(quoted) = word::quoted(line).filter(|_| !goes_on) {
+        *last = Some(quoted);
+    }
+    pen.line(name, line, goes_on);
 }

@@ -8,7 +8,7 @@ use std::{
 use liege_plan::{Log, Sink, stamp};
 use liege_sys::{Errno, stream};
 
-use super::{file::LogFile, limit::Limit};
+use super::{file::LogFile, limit::Limit, word::Word};
 
 /// The name of our own lines.
 const OWN: &str = "liege";
@@ -121,7 +121,7 @@ impl<'a> Pen<'a> {
             Err(errno) => {
                 self.lost.add(lines, page.len());
                 if self.refused.is_none_or(|(before, _)| before != errno) {
-                    stream::write(&self.line, &(errno as i32).to_ne_bytes());
+                    Word::Refused(errno as i32).say(&self.line);
                 }
                 self.refused = Some((errno, Instant::now()));
             }

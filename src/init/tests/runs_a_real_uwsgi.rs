@@ -62,7 +62,7 @@ fn a_root_without_uwsgi_is_told_what_to_set() {
     let mut app = uwsgi(&dir, "");
     app.env.push(("PATH".into(), "/nowhere".into()));
     let mut vassal = Vassal::start(plan(app));
-    let detail = "no uwsgi in the PATH of the vassal's root; set binary-path or command".to_owned();
+    let detail = "no uwsgi in the PATH of the vassal's root (/nowhere); set binary-path or command".to_owned();
     assert_eq!(vassal.failed(), FromInit::Failed { at: Place::AppExec, errno: 2, detail, fatal: true });
 }
 

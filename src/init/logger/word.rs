@@ -1,0 +1,89 @@
+//! What the child that writes tells init, over the line between them: a kind, a source, a length, then so many bytes.
+
+use std::os::fd::AsFd;
+
+use liege_sys::stream;
+
+/// Bytes of a text: enough for a sentence, and all sources together fit into the socket.
+const LONGEST: usize = 240;
+
+const HEAD: usize = 3;
+
+/// One word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// The log cannot be written.
+    Refused(i32),
+    /// The last line of a source, by its place in the list; told at the end.
+    Last(u8, String),
+}
+
+impl Word {
+    /// Says it, if there is room.
+    pub(super) fn say(&self, line: &impl AsFd) {
+        let (kind, source, text) = match self {
+            Self::Refused(errno) => (0, 0, errno.to_ne_bytes().to_vec()),
+            Self::Last(source, text) => (1, *source, text.clone().into_bytes()),
+        };
+        let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
+        let bytes = [&[kind, source, length][..], &text[..length.into()]].concat();
+        stream::write(line, &bytes);
+    }
+
+    /// Takes the first whole word off what was read.
+    pub(crate) fn take(read: &mut Vec<u8>) -> Option<Self> {
+        let &[kind, source, length, ..] = &read[..] else { return None };
+        let end = HEAD + usize::from(length);
+        let text = read.get(HEAD..end)?.to_vec();
+        read.drain(..end);
+        match kind {
+            0 => Some(Self::Refused(i32::from_ne_bytes(text.try_into().ok()?))),
+            _ => Some(Self::Last(source, String::from_utf8_lossy(&text).into_owned())),
+        }
+    }
+}
+
+/// A line as it can be quoted: one line, no longer than a sentence, and nothing in it that a terminal obeys. None: it is blank.
+pub(super) fn quoted(line: &[u8]) -> Option<String> {
+    let front = &line[..line.len().min(LONGEST)];
+    let text = String::from_utf8_lossy(front);
+    let mut quoted = String::new();
+    for c in text.trim().chars() {
+        // Controls, the separators of lines, and what turns the rest of a line around.
+        let is_odd = c.is_control() && c != '\t' || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let shown = if is_odd { c.escape_default().to_string() } else { c.to_string() };
+        if quoted.len() + shown.len() > LONGEST {
+            break;
+        }
+        quoted.push_str(&shown);
+    }
+    (!quoted.is_empty()).then_some(quoted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_quoted_without_what_a_terminal_obeys() {
+        assert_eq!(quoted(b"  fuse: bad mount point\r"), Some("fuse: bad mount point".to_owned()));
+        assert_eq!(quoted("a\x1b[2Jb\u{202e}".as_bytes()), Some("a\\u{1b}[2Jb\\u{202e}".to_owned()));
+        assert_eq!((quoted(b" \t"), quoted(b"")), (None, None));
+        assert!(quoted(&[b'x'; 10_000]).is_some_and(|text| text.len() <= LONGEST));
+        assert!(quoted(&[0; 10_000]).is_some_and(|text| text.len() <= LONGEST));
+    }
+
+    #[test]
+    fn words_come_in_any_pieces() {
+        let (ours, theirs) = liege_sys::fds::socketpair().unwrap();
+        let words = [Word::Refused(28), Word::Last(3, "no such file".into())];
+        words.iter().for_each(|word| word.say(&theirs));
+        drop(theirs);
+        let (mut read, mut byte, mut heard) = (Vec::new(), [0], Vec::new());
+        while let stream::Read::Bytes(_) = stream::read(&ours, &mut byte) {
+            read.push(byte[0]);
+            heard.extend(Word::take(&mut read));
+        }
+        assert_eq!(heard, words);
+    }
+}
