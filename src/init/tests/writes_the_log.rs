@@ -223,7 +223,7 @@ fn a_step_that_fails_has_said_why() {
     plan.steps.push(exec("echo begins; printf 'no \\033[1msuch archive\\n\\n' >&2; exit 3"));
     let mut vassal = Vassal::start_with_log(plan, &dir.0);
     let said = "exited with status 3, having said: no \\u{1b}[1msuch archive".to_owned();
-    assert_eq!(why(&mut vassal), (Place::Step(1), said));
+    assert_eq!(why(&mut vassal), (Place::Step(3), said));
     vassal.ends();
     assert!(lines(&dir.0.join("log")).len() == 5, "nothing is lost of it: {:?}", lines(&dir.0.join("log")));
 }
@@ -235,7 +235,7 @@ fn what_an_earlier_step_said_is_not_the_reason() {
     plan.steps.push(exec("echo an earlier step"));
     plan.steps.push(exec("exit 3"));
     let mut vassal = Vassal::start_with_log(plan, &dir.0);
-    assert_eq!(why(&mut vassal), (Place::Step(1), "exited with status 3".to_owned()));
+    assert_eq!(why(&mut vassal), (Place::Step(3), "exited with status 3".to_owned()));
     vassal.ends();
 }
 
@@ -245,6 +245,6 @@ fn a_step_that_may_fail_says_why_too() {
     let mut plan = logged(idle(), ROOMY);
     plan.steps.push(Step { fatal: false, ..exec("echo cannot open it >&2; exit 1") });
     let mut vassal = Vassal::start_with_log(plan, &dir.0);
-    assert_eq!(why(&mut vassal), (Place::Step(0), "exited with status 1, having said: cannot open it".to_owned()));
+    assert_eq!(why(&mut vassal), (Place::Step(2), "exited with status 1, having said: cannot open it".to_owned()));
     vassal.started();
 }
