@@ -13,7 +13,7 @@ use std::{
 };
 
 use liege_plan::Exit;
-use liege_spec::{Kind, Lookup};
+use liege_spec::{Kind, Lookup, NoAnswer};
 use liege_sys::{
     Strings,
     clone::{Birth, Child, Namespaces},
@@ -191,15 +191,6 @@ fn too_long() -> String {
     format!("longer than {} MiB", MAX_SOURCE >> 20)
 }
 
-fn read_limited(file: File) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    file.take(MAX_SOURCE + 1).read_to_end(&mut bytes).map_err(|e| phrase(&e))?;
-    if bytes.len() as u64 > MAX_SOURCE {
-        return Err(too_long());
-    }
-    Ok(bytes)
-}
-
 /// An error without Rust's "(os error 2)".
 pub(crate) fn phrase(error: &std::io::Error) -> String {
     let text = error.to_string();
@@ -207,19 +198,26 @@ pub(crate) fn phrase(error: &std::io::Error) -> String {
 }
 
 impl Lookup for World {
-    fn read(&self, source: &str) -> Result<Vec<u8>, String> {
+    fn read(&self, source: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
         if let Some(command) = source.strip_prefix("exec://") {
-            return self.output_of(command);
+            let output = self.output_of(command).map_err(NoAnswer::Failed)?;
+            return if output.len() > most { Err(NoAnswer::TooMuch) } else { Ok(output) };
         }
         let path = match source.split_once("://") {
             Some(("file", path)) => path,
             Some((scheme, _)) => {
-                return Err(format!("liege reads no configuration from {scheme}://, only from files and exec://"));
+                let refused = format!("liege reads no configuration from {scheme}://, only from files and exec://");
+                return Err(NoAnswer::Failed(refused));
             }
             None => source,
         };
-        let file = open_regular(&self.at(path)).map_err(|e| phrase(&e))?;
-        read_limited(file.ok_or("not a regular file")?)
+        let failed = |e: std::io::Error| NoAnswer::Failed(phrase(&e));
+        let file = open_regular(&self.at(path)).map_err(failed)?;
+        let file = file.ok_or_else(|| NoAnswer::Failed("not a regular file".to_owned()))?;
+        let most = most as u64;
+        let mut bytes = Vec::new();
+        file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > most { Err(NoAnswer::TooMuch) } else { Ok(bytes) }
     }
 
     fn kind(&self, path: &str) -> Option<Kind> {
@@ -233,17 +231,19 @@ impl Lookup for World {
         })
     }
 
-    fn glob(&self, pattern: &str) -> Vec<String> {
+    fn glob(&self, pattern: &str, most: usize) -> Result<Vec<String>, NoAnswer> {
         let absolute = self.at(pattern);
-        let Ok(paths) = glob::glob(&absolute.to_string_lossy()) else { return Vec::new() };
+        let Ok(paths) = glob::glob(&absolute.to_string_lossy()) else { return Ok(Vec::new()) };
         let relative = !pattern.starts_with('/');
-        paths
+        let found: Vec<String> = paths
             .flatten()
+            .take(most.saturating_add(1))
             .map(|path| match path.strip_prefix(&self.directory) {
                 Ok(short) if relative => short.to_string_lossy().into_owned(),
                 _ => path.to_string_lossy().into_owned(),
             })
-            .collect()
+            .collect();
+        if found.len() > most { Err(NoAnswer::TooMuch) } else { Ok(found) }
     }
 
     fn env(&self, name: &str) -> Option<String> {
@@ -339,27 +339,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.ini"), "x").unwrap();
         let world = world(dir.path());
-        assert_eq!(world.read("a.ini"), Ok(b"x".to_vec()));
-        assert_eq!(world.read("file://a.ini"), Ok(b"x".to_vec()));
+        assert_eq!(world.read("a.ini", 9), Ok(b"x".to_vec()));
+        assert_eq!(world.read("file://a.ini", 9), Ok(b"x".to_vec()));
         assert_eq!(world.kind("a.ini"), Some(Kind::File));
         assert_eq!(world.kind("."), Some(Kind::Directory));
-        assert_eq!(world.glob("*.ini"), ["a.ini"]);
-        assert_eq!(world.read("b.ini"), Err("No such file or directory".to_owned()));
+        assert_eq!(world.glob("*.ini", 1), Ok(vec!["a.ini".to_owned()]));
+        assert_eq!((world.glob("*", 0), world.read("a.ini", 0)), (Err(NoAnswer::TooMuch), Err(NoAnswer::TooMuch)));
+        assert_eq!(world.read("b.ini", 9), Err(NoAnswer::Failed("No such file or directory".to_owned())));
     }
 
     #[test]
     fn a_command_gives_its_output_or_its_failure() {
         let world = World::alone();
-        assert_eq!(world.read("exec://echo $((20+3))"), Ok(b"23\n".to_vec()));
-        assert_eq!(world.read("exec://exit 3"), Err("`exit 3` exited with status 3".to_owned()));
-        assert_eq!(world.read("exec://kill -9 $$"), Err("`kill -9 $$` was killed by signal 9".to_owned()));
+        assert_eq!(world.read("exec://echo $((20+3))", 99), Ok(b"23\n".to_vec()));
+        assert_eq!(world.read("exec://exit 3", 99), Err(NoAnswer::Failed("`exit 3` exited with status 3".to_owned())));
+        assert_eq!(world.read("exec://kill -9 $$", 99), Err(NoAnswer::Failed("`kill -9 $$` was killed by signal 9".to_owned())));
     }
 
     #[test]
     fn a_fifo_nobody_writes_to_blocks_nobody() {
         let dir = tempfile::tempdir().unwrap();
         nix::unistd::mkfifo(&dir.path().join("f"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(world(dir.path()).read("f"), Err("not a regular file".to_owned()));
+        assert_eq!(world(dir.path()).read("f", 9), Err(NoAnswer::Failed("not a regular file".to_owned())));
     }
 
     #[test]

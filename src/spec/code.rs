@@ -10,6 +10,8 @@ pub enum Code {
     BadValue,
     /// A byte order mark in front of the first section.
     ByteOrderMark,
+    /// The reading was given up before its end.
+    Cancelled,
     /// Every line is fine, but no start can be made of them.
     CannotStart,
     /// Something that is said twice, where one counts.

@@ -11,6 +11,9 @@ use crate::{
     Code, Diagnostic, EmperorSpec, Hook, HookPhase, Namespaces, Origin, ProgramSpec, Severity, Source, VassalConfig, Verb,
 };
 
+/// So many of a kind are told.
+const TOLD: usize = 20;
+
 /// What is doubtful about a vassal, in the namespaces its emperor gives it. `pairs` are those of the file, flattened.
 #[must_use]
 pub fn of_vassal(source: &Source<'_>, pairs: &[Pair], config: Option<&VassalConfig>, namespaces: Namespaces) -> Vec<Diagnostic> {
@@ -48,14 +51,13 @@ pub fn of_emperor(source: &Source<'_>, pairs: &[Pair], spec: &EmperorSpec) -> Ve
 
 /// A warning under the key of a line that was asked for.
 fn under_key(source: &Source<'_>, at: &Origin, code: Code, message: impl Into<String>) -> Diagnostic {
-    let text = String::from_utf8_lossy(source.text);
     // Of an included file only the place is known here.
-    let text = if at.file == source.path { text.lines().nth((at.line as usize).wrapping_sub(1)) } else { None };
+    let text = if at.file == source.path { source.line(at.line) } else { String::new() };
     Diagnostic {
         line: at.line,
         column: at.column,
         width: u32::try_from(at.key.chars().count()).unwrap_or(1),
-        text: text.unwrap_or_default().to_owned(),
+        text,
         ..Diagnostic::of_file(Severity::Warning, code, at.file.as_str(), message)
     }
 }
@@ -74,7 +76,9 @@ pub(crate) fn unmounted_on_reload(source: &Source<'_>, config: &VassalConfig, re
     let only_fresh = config.fresh.jail.hooks.iter().any(|hook| {
         hook.phase != HookPhase::AsUserAtexit && !config.again.jail.hooks.iter().any(|other| other.verb == hook.verb)
     });
-    for hook in config.again.jail.hooks.iter().filter(unmounts).filter(|hook| only_fresh && hook.verb.at.file == source.path) {
+    let mine = |hook: &&Hook| only_fresh && hook.verb.at.file == source.path;
+    // Each of them looks for its line in the file; a few are enough to be understood.
+    for hook in config.again.jail.hooks.iter().filter(unmounts).filter(mine).take(TOLD) {
         let message =
             "uWSGI runs this on a reload too, and what if-not-reload mounts stays unmounted; liege runs it at the end only";
         let trap = under_key(source, &hook.verb.at, Code::UnmountedOnReload, message);

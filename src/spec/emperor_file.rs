@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::known::{self, nearest};
+use crate::budget::{Budget, Metered};
+use crate::known;
 use crate::logic::Logic;
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::{Reading, Report};
-use crate::{Asked, Code, EmperorDeath, EmperorSpec, Lookup, Source, caps, flatten, hooks, namespaces, traps, values};
+use crate::{
+    Asked, Code, Diagnostic, EmperorDeath, EmperorSpec, Lookup, Severity, Source, caps, flatten, hooks, namespaces, traps, values,
+};
 
 /// Sections whose pairs are the emperor's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "liege"];
@@ -49,13 +52,17 @@ const OWN: [&str; 27] = [
 
 /// Understands the emperor's file, if there is one, and its flags: any `--KEY VALUE`, which count after the file.
 #[must_use]
-pub fn read_emperor(source: Option<&Source<'_>>, flags: &[(String, String)], lookup: &dyn Lookup) -> Reading<EmperorSpec> {
+pub fn read_emperor(source: Option<&Source<'_>>, flags: &[(String, String)], world: &dyn Lookup) -> Reading<EmperorSpec> {
     let mut report = Report::default();
+    let budget = Budget::new(world);
+    let lookup = &Metered { budget: &budget };
     let pairs = flatten::flatten_into(source, flags, &SECTIONS, false, lookup, &mut report);
     traps::pairs(&pairs, &mut report);
     refuse_the_rest(&pairs, &mut report);
     let mut spec = raise(&Options::new(&pairs), source.map_or("command line", |source| source.path), &mut report);
     spec.vassal_hooks = hooks::of_the_emperor(&pairs, lookup, &mut report);
+    let file = source.map_or("command line", |source| source.path);
+    report.tell_the_end(&budget, |code, why| Diagnostic::of_file(Severity::Error, code, file, why));
     report.close(spec)
 }
 
@@ -184,7 +191,7 @@ fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
             let misplaced = pair.error_at_key(Code::WrongFile, format!("{key} belongs into a vassal's file"));
             report.push(misplaced.with_hint(format!("vassal-set = {key}={} gives it to all of them", pair.value)));
         } else if governs(key) {
-            let near = nearest(key, OWN.into_iter());
+            let near = report.nearest(key, OWN.into_iter());
             let mut refused = if known::is_uwsgi_option(key) || known::KNOWN_OPTIONS.contains(&key) {
                 pair.error_at_key(Code::NotSupported, format!("{key} is not supported yet"))
             } else {
@@ -210,7 +217,7 @@ fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
             ));
         } else if !pair.asked_for && !pair.lacks_equal() {
             let mut unknown = pair.warning(Code::UnknownOption, format!("{key} is no option, and nothing asks for it"));
-            unknown.hint = nearest(key, OWN.into_iter()).map(|near| format!("did you mean {near}?"));
+            unknown.hint = report.nearest(key, OWN.into_iter()).map(|near| format!("did you mean {near}?"));
             report.push(unknown);
         }
     }

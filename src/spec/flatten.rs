@@ -10,9 +10,10 @@ mod load;
 mod passes;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::budget::{Budget, DEPTH, Metered, OPTIONS};
 use crate::known;
 use crate::logic::{Facts, Logic, Test};
 use crate::magic::Magic;
@@ -22,35 +23,38 @@ use crate::report::Report;
 use crate::values;
 use crate::{Code, Diagnostic, Lookup, Severity, Source};
 
-/// More options than this come from a `for` gone wild.
-const OPTIONS: usize = 200_000;
-
 /// Flattens a file: what uWSGI's `--show-config` would print, pair by pair, and the mistakes met on the way.
 ///
 /// `sections` are the names of the sections that count; `reload` makes `if-reload` true.
 #[must_use]
 pub fn flatten(source: &Source<'_>, sections: &[&str], reload: bool, lookup: &dyn Lookup) -> (Vec<Pair>, Vec<Diagnostic>) {
     let mut report = Report::default();
-    let pairs = flatten_into(Some(source), &[], sections, reload, lookup, &mut report);
+    let budget = Budget::new(lookup);
+    let pairs = flatten_into(Some(source), &[], sections, reload, &Metered { budget: &budget }, &mut report);
     (pairs, report.into_sorted())
 }
 
-/// The same, with pairs of the command line after the file, into a report that others fill too.
+/// The same, with pairs of the command line after the file, into a report that others fill too. When the budget has ended
+/// there are no pairs, and the report takes no more mistakes.
 pub(crate) fn flatten_into(
     source: Option<&Source<'_>>,
     flags: &[(String, String)],
     sections: &[&str],
     reload: bool,
-    lookup: &dyn Lookup,
+    lookup: &Metered<'_>,
     report: &mut Report,
 ) -> Vec<Pair> {
+    report.read_within(lookup.budget);
     let mut reading = Flattener {
         lookup,
+        budget: lookup.budget,
         report,
         sections,
         reload,
         magic: Magic::new(lookup),
         options: Vec::new(),
+        first: HashMap::new(),
+        plugins: Vec::new(),
         asked_for: RefCell::default(),
         logic: None,
         logic_running: false,
@@ -59,6 +63,7 @@ pub(crate) fn flatten_into(
         allowed: None,
         last_file: None,
         depth: 0,
+        sets: 0,
     };
     for (key, value) in source.map_or(&[][..], |source| source.set) {
         reading.append(key.as_bytes(), value.as_bytes(), &Arc::new(Place::command_line(key)));
@@ -67,7 +72,10 @@ pub(crate) fn flatten_into(
         // uWSGI sees its own `--ini FILE` as an option: `%(ini)` and `if-opt = ini` find it.
         reading.push(b"ini", source.path.as_bytes(), Arc::default(), Mark::Hidden);
         reading.magic.enter(source.path, None, false, lookup);
-        reading.read_text(source.path, None, source.text);
+        reading.budget.take(source.text.len());
+        if reading.tell_the_end(|code, why| Diagnostic::of_file(Severity::Error, code, source.path, why)) {
+            reading.read_text(source.path, None, source.text);
+        }
     }
     if !flags.is_empty() {
         reading.close_logic();
@@ -99,17 +107,31 @@ enum Mark {
     Hidden,
 }
 
+/// The running logic.
+#[derive(Clone)]
+struct Running {
+    logic: Arc<Logic>,
+    /// The line that started it.
+    started: Arc<Place>,
+    /// What a `for` goes through: found out once, not for each of its lines.
+    rounds: Option<Arc<Vec<Option<Vec<u8>>>>>,
+}
+
 struct Flattener<'a> {
     lookup: &'a dyn Lookup,
+    budget: &'a Budget<'a>,
     report: &'a mut Report,
     sections: &'a [&'a str],
     reload: bool,
     magic: Magic,
     options: Vec<Exported>,
+    /// The first option of each name.
+    first: HashMap<Vec<u8>, usize>,
+    /// Which options name plugins.
+    plugins: Vec<usize>,
     /// Names that placeholders and conditions asked for.
     asked_for: RefCell<HashSet<Vec<u8>>>,
-    /// The running logic and the line that started it.
-    logic: Option<(Logic, Arc<Place>)>,
+    logic: Option<Running>,
     /// A line is being handed to the logic: what it appends passes by the logic.
     logic_running: bool,
     /// Unknown options are refused from here on.
@@ -118,11 +140,17 @@ struct Flattener<'a> {
     allowed: Option<Vec<u8>>,
     last_file: Option<String>,
     depth: usize,
+    /// `set` within `set`.
+    sets: usize,
 }
 
 impl Facts for Flattener<'_> {
     fn lookup(&self) -> &dyn Lookup {
         self.lookup
+    }
+
+    fn budget(&self) -> &Budget<'_> {
+        self.budget
     }
 
     fn is_reload(&self) -> bool {
@@ -139,20 +167,22 @@ impl Facts for Flattener<'_> {
 
     fn option(&self, name: &[u8]) -> Option<Vec<u8>> {
         self.asked_for.borrow_mut().insert(name.to_vec());
-        self.options.iter().find(|option| option.key == name).map(|option| option.value.clone())
+        let value = &self.options.get(*self.first.get(name)?)?.value;
+        self.budget.work(value.len()).then(|| value.clone())
     }
 
     fn has_plugin(&self, name: &[u8]) -> bool {
-        let loads = |key: &[u8]| matches!(key, b"plugin" | b"plugins" | b"need-plugin" | b"need-plugins");
-        self.options
-            .iter()
-            .any(|option| loads(&option.key) && option.value.split(|byte| *byte == b',').any(|plugin| plugin == name))
+        let mut lines = self.plugins.iter().filter_map(|at| self.options.get(*at));
+        lines.any(|line| self.budget.work(line.value.len()) && line.value.split(|byte| *byte == b',').any(|one| one == name))
     }
 }
 
 impl Flattener<'_> {
     /// Appends one option: contexts, closers and the running logic first.
     fn append(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
+        if !self.goes_on(place) {
+            return;
+        }
         self.check_contexts(key, place);
         if !self.logic_running {
             if Logic::closes(key) {
@@ -166,11 +196,22 @@ impl Flattener<'_> {
             } else if key == b"else" {
                 self.turn_to_else(place);
                 return self.push(key, value, Arc::clone(place), Mark::Done);
-            } else if let Some((logic, _)) = self.logic.clone() {
-                return self.hand_to_logic(&logic, key, value, place);
+            } else if let Some(running) = self.logic.clone() {
+                return self.hand_to_logic(&running, key, value, place);
             }
         }
         self.act(key, value, place);
+    }
+
+    /// Whether the budget lasts; else it is told at this place, and nothing counts from here on.
+    fn goes_on(&mut self, place: &Place) -> bool {
+        self.budget.work(1);
+        self.tell_the_end(|code, why| place.at_key(Severity::Error, code, why))
+    }
+
+    fn tell_the_end(&mut self, mistake: impl FnOnce(Code, String) -> Diagnostic) -> bool {
+        self.report.tell_the_end(self.budget, mistake);
+        !self.budget.is_over()
     }
 
     /// `else`: the lines until the closer are taken if those before it were not. A `for` has no else.
@@ -184,34 +225,51 @@ impl Flattener<'_> {
                 ));
                 false
             }
-            Some((logic, _)) => !logic.holds(self),
+            Some(running) => !running.logic.holds(self),
         };
-        self.logic = Some((Logic { test: Test::Else(taken), negated: false, argument: Vec::new() }, Arc::clone(place)));
+        self.run(Logic { test: Test::Else(taken), negated: false, argument: Vec::new() }, place);
     }
 
-    fn hand_to_logic(&mut self, logic: &Logic, key: &[u8], value: &[u8], place: &Arc<Place>) {
-        match logic.rounds(self) {
+    fn run(&mut self, logic: Logic, place: &Arc<Place>) {
+        self.logic = Some(Running { logic: Arc::new(logic), started: Arc::clone(place), rounds: None });
+    }
+
+    fn rounds(&mut self, running: &Running) -> Result<Arc<Vec<Option<Vec<u8>>>>, String> {
+        if let Some(rounds) = &running.rounds {
+            return Ok(Arc::clone(rounds));
+        }
+        let rounds = Arc::new(running.logic.rounds(self)?);
+        if running.logic.is_for()
+            && let Some(running) = &mut self.logic
+        {
+            running.rounds = Some(Arc::clone(&rounds));
+        }
+        Ok(rounds)
+    }
+
+    fn hand_to_logic(&mut self, running: &Running, key: &[u8], value: &[u8], place: &Arc<Place>) {
+        match self.rounds(running) {
             Ok(rounds) => {
                 if rounds.is_empty() && Logic::parse(key, value).is_some() {
                     self.warn_of_nesting(place);
                 }
                 self.logic_running = true;
-                for round in rounds {
+                for round in rounds.iter() {
                     let value = match round {
-                        Some(tested) => replace_all(value, b"%(_)", &tested),
+                        Some(tested) => replace_all(value, b"%(_)", tested, self.budget),
                         None => value.to_vec(),
                     };
                     self.append(key, &value, place);
+                    if self.budget.is_over() {
+                        break;
+                    }
                 }
                 self.logic_running = false;
             }
             Err(why) => {
-                if let Some((_, started)) = self.logic.clone() {
-                    self.report.push(started.at_value(
-                        Severity::Warning,
-                        Code::BadValue,
-                        format!("{why}: the lines below are skipped"),
-                    ));
+                if self.tell_the_end(|code, why| running.started.at_value(Severity::Error, code, why)) {
+                    let skipped = format!("{why}: the lines below are skipped");
+                    self.report.push(running.started.at_value(Severity::Warning, Code::BadValue, skipped));
                 }
             }
         }
@@ -219,7 +277,7 @@ impl Flattener<'_> {
 
     /// Where the outer condition does not hold, uWSGI skips the inner line like any other, and its closer closes the outer.
     fn warn_of_nesting(&mut self, place: &Place) {
-        if let Some((_, outer)) = &self.logic {
+        if let Some(Running { started: outer, .. }) = &self.logic {
             let closer = closer(&place.name);
             let message = format!(
                 "is skipped with the {} of line {}, and its {closer} ends that one: uWSGI does not nest, so the lines after the {closer} always count",
@@ -232,11 +290,17 @@ impl Flattener<'_> {
 
     fn push(&mut self, key: &[u8], value: &[u8], place: Arc<Place>, mark: Mark) {
         if self.options.len() == OPTIONS {
-            self.report.push(place.at_key(Severity::Error, Code::TooMuch, format!("more than {OPTIONS} options")));
+            self.budget.end(Code::TooMuch, format!("more than {OPTIONS} options"));
         }
-        if self.options.len() < OPTIONS + 1 {
-            self.options.push(Exported { key: key.to_vec(), value: value.to_vec(), place, mark });
+        self.budget.make(key.len() + value.len());
+        if !self.goes_on(&place) {
+            return;
         }
+        self.first.entry(key.to_vec()).or_insert(self.options.len());
+        if matches!(key, b"plugin" | b"plugins" | b"need-plugin" | b"need-plugins") {
+            self.plugins.push(self.options.len());
+        }
+        self.options.push(Exported { key: key.to_vec(), value: value.to_vec(), place, mark });
     }
 
     /// Appends for good, and does at once what is done at once.
@@ -284,14 +348,14 @@ impl Flattener<'_> {
 
     /// At the end of what a logic line may rule.
     fn close_logic(&mut self) {
-        if let Some((_, started)) = self.logic.take() {
+        if let Some(Running { started, .. }) = self.logic.take() {
             let open = started.at_key(Severity::Warning, Code::UnclosedLogic, "is never closed: it rules all lines to the end");
             self.report.push(open.with_hint(format!("end it with {} =", closer(&started.name))));
         }
     }
 
     fn start_logic(&mut self, logic: Logic, place: &Arc<Place>) {
-        if let Some((_, outer)) = &self.logic {
+        if let Some(Running { started: outer, .. }) = &self.logic {
             let line = outer.line;
             let inner = place.at_key(Severity::Error, Code::NestedLogic, "logic inside logic: uWSGI stops here");
             self.report.push(inner.with_hint(format!(
@@ -300,7 +364,7 @@ impl Flattener<'_> {
                 closer(&outer.name)
             )));
         } else {
-            self.logic = Some((logic, Arc::clone(place)));
+            self.run(logic, place);
         }
     }
 
@@ -329,11 +393,22 @@ impl Flattener<'_> {
     fn set_option(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
         let mut named = (**place).clone();
         named.name = String::from_utf8_lossy(key).into();
+        if self.sets == DEPTH {
+            return self.report.push(place.at_value(
+                Severity::Error,
+                Code::TooMuch,
+                format!("more than {DEPTH} set in one line"),
+            ));
+        }
+        self.sets += 1;
         self.append(key, value, &Arc::new(named));
+        self.sets -= 1;
     }
 
     fn check_contexts(&mut self, key: &[u8], place: &Place) {
-        let lists = |list: &[u8]| list.split(|byte| *byte == b' ').any(|word| word.eq_ignore_ascii_case(key));
+        let budget = self.budget;
+        let lists =
+            |list: &[u8]| budget.work(list.len()) && list.split(|byte| *byte == b' ').any(|word| word.eq_ignore_ascii_case(key));
         if self.forbidden.as_deref().is_some_and(lists) {
             self.report.push(place.at_key(Severity::Error, Code::Forbidden, "is forbidden here by a blacklist"));
         }
@@ -348,11 +423,18 @@ fn closer(name: &str) -> &'static str {
     if name.starts_with("for") { "endfor" } else { "endif" }
 }
 
-fn replace_all(text: &[u8], what: &[u8], with: &[u8]) -> Vec<u8> {
+/// Ends early where the budget does.
+fn replace_all(text: &[u8], what: &[u8], with: &[u8], budget: &Budget<'_>) -> Vec<u8> {
     let mut replaced = Vec::with_capacity(text.len());
     let mut at = 0;
+    if !budget.work(text.len()) {
+        return replaced;
+    }
     while at < text.len() {
         if text[at..].starts_with(what) {
+            if !budget.make(with.len()) {
+                break;
+            }
             replaced.extend_from_slice(with);
             at += what.len();
         } else {

@@ -1,5 +1,6 @@
 //! The hook lines of a vassal: which phase, which family, in which order.
 
+use crate::budget::HOOKS;
 use crate::known;
 use crate::pair::Pair;
 use crate::report::Report;
@@ -76,12 +77,26 @@ pub(crate) fn raise(pairs: &[Pair], inside: Option<HookPhase>, lookup: &dyn Look
         let names = if inside.is_some_and(|first| phase >= first) { NamesOf::NewRoot } else { NamesOf::Host(lookup) };
         hooks.extend(of_phase(phase, pairs, names, report));
     }
+    too_many(&mut hooks, pairs, report);
     hooks
+}
+
+/// A plan is sent and walked as a whole.
+fn too_many(hooks: &mut Vec<Hook>, pairs: &[Pair], report: &mut Report) {
+    if hooks.len() > HOOKS {
+        if let Some(pair) = pairs.iter().rfind(|pair| is_hook(&pair.key)) {
+            report.push(pair.error_at_key(Code::TooMuch, format!("more than {HOOKS} hooks")));
+        }
+        hooks.truncate(HOOKS);
+    }
 }
 
 /// The hooks the emperor's file has for every vassal.
 pub(crate) fn of_the_emperor(pairs: &[Pair], lookup: &dyn Lookup, report: &mut Report) -> Vec<Hook> {
-    OF_THE_EMPEROR.into_iter().flat_map(|phase| of_phase(phase, pairs, NamesOf::Host(lookup), report)).collect()
+    let of = |phase, report: &mut Report| of_phase(phase, pairs, NamesOf::Host(lookup), report);
+    let mut hooks = OF_THE_EMPEROR.into_iter().flat_map(|phase| of(phase, report)).collect();
+    too_many(&mut hooks, pairs, report);
+    hooks
 }
 
 /// Hooks that uwsgi is given: what it cannot understand would end it when the hook's turn comes, again and again.

@@ -97,6 +97,11 @@ pub fn nearest_option(name: &str) -> Option<&'static str> {
     nearest(name, KNOWN_OPTIONS.iter().copied().chain(UWSGI.keys().copied()))
 }
 
+/// About how many options there are to compare with.
+pub(crate) const COUNT: usize = 1_500;
+/// No option's name is longer.
+const LONGEST: usize = 64;
+
 /// The nearest of some words, where it is near enough to be a slip of the pen.
 pub(crate) fn nearest<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = match name.len() {
@@ -113,7 +118,7 @@ pub(crate) fn nearest<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> O
 ///
 /// Whole files of unknown names are compared with more than a thousand options, so it gives up as early as it can.
 fn distance(left: &[u8], right: &[u8], most: usize) -> Option<usize> {
-    if left.len().abs_diff(right.len()) > most {
+    if left.len().abs_diff(right.len()) > most || left.len() > LONGEST {
         return None;
     }
     let mut above: Vec<usize> = vec![0; right.len() + 1];

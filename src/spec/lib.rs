@@ -15,6 +15,7 @@
 //! [`Lookup`], so a test is a text and a table. Nor any order between the steps of a start: that is the core's.
 
 mod armor;
+mod budget;
 mod caps;
 mod cgroup;
 mod code;
@@ -65,7 +66,7 @@ pub use emperor_file::read_emperor;
 pub use flatten::flatten;
 pub use known::{KNOWN_OPTIONS, nearest_option};
 pub use limits::ProcessLimits;
-pub use lookup::{Kind, Lookup};
+pub use lookup::{Kind, Lookup, NoAnswer};
 pub use namespaces::Namespaces;
 pub use origin::{Asked, Origin};
 pub use output::{LogRules, LogTo};

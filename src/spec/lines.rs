@@ -8,11 +8,14 @@
 //! Each line is written anew in a form rust-ini cannot misread ([`armor`]), the line's number in front of its key: that
 //! keeps duplicates apart and leads back to the place.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use ini::{Ini, ParseOption};
 
+use crate::Code;
 use crate::armor;
+use crate::budget::{Budget, OPTIONS};
 use crate::magic::Substituted;
 use crate::place::Place;
 
@@ -33,10 +36,13 @@ pub(crate) struct Lines {
     pub(crate) pairs: Vec<Line>,
     /// All section headers: the name and where it stands.
     pub(crate) headers: Vec<(Vec<u8>, Place)>,
+    /// The line that was one too many.
+    pub(crate) ended_at: Option<Place>,
 }
 
-/// Reads a text. `original` is the file as it is, for columns and the lines shown in messages.
-pub(crate) fn read(original: &[u8], file: &str, text: &Substituted) -> Lines {
+/// Reads a text. `original` is the file as it is, for columns and the lines shown in messages. A text of more lines than a
+/// configuration may have ends the budget.
+pub(crate) fn read(original: &[u8], file: &str, text: &Substituted, budget: &Budget<'_>) -> Lines {
     let map = Map::new(original, file);
     let mut neutral = String::new();
     let mut places = Vec::new();
@@ -47,6 +53,10 @@ pub(crate) fn read(original: &[u8], file: &str, text: &Substituted) -> Lines {
         let (lead, line) = trimmed(&piece[..end]);
         let from = &text.from[start + lead..start + lead + line.len()];
         start += piece.len() + 1;
+        if !matches!(line.first(), None | Some(b';' | b'#')) && places.len() + headers.len() == OPTIONS {
+            budget.end(Code::TooMuch, format!("more than {OPTIONS} lines"));
+            return Lines { ended_at: Some(map.place(from, 0..0, 0..0, b"")), ..Lines::default() };
+        }
         match line.first() {
             None | Some(b';' | b'#') => {}
             Some(b'[') => {
@@ -66,7 +76,7 @@ pub(crate) fn read(original: &[u8], file: &str, text: &Substituted) -> Lines {
             }
         }
     }
-    Lines { pairs: read_neutral(&neutral, places), headers }
+    Lines { pairs: read_neutral(&neutral, places), headers, ended_at: None }
 }
 
 /// Lets rust-ini read the neutral text and puts its pairs back in order, each with its place.
@@ -107,32 +117,47 @@ fn line_starts(text: &[u8]) -> Vec<usize> {
     std::iter::once(0).chain(text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1)).collect()
 }
 
+/// So much of a line is shown, and looked through for columns.
+const SHOWN: usize = 4096;
+
 /// The way back from an offset to line and column.
 pub(crate) struct Map<'a> {
     original: &'a [u8],
     starts: Vec<usize>,
     file: Arc<str>,
+    /// The line asked for last and its text: one line of the file may become many.
+    last: RefCell<(u32, Arc<str>)>,
 }
 
 impl<'a> Map<'a> {
     pub(crate) fn new(original: &'a [u8], file: &str) -> Self {
-        Self { original, starts: line_starts(original), file: file.into() }
+        Self { original, starts: line_starts(original), file: file.into(), last: RefCell::default() }
     }
 
-    /// Line from 1, and where in the file it starts and ends.
+    /// Line from 1, and where in the file it starts and ends: of an endless line the part that is shown.
     fn line_of(&self, offset: usize) -> (u32, usize, usize) {
         let line = self.starts.partition_point(|start| *start <= offset).saturating_sub(1);
         let start = self.starts[line];
         let end = self.starts.get(line + 1).map_or(self.original.len(), |next| next - 1);
         let end = if end > start && self.original[end - 1] == b'\r' { end - 1 } else { end };
+        let end = end.min(start + SHOWN);
         (u32::try_from(line + 1).unwrap_or(u32::MAX), start, end)
+    }
+
+    fn text_of(&self, line: u32, start: usize, end: usize) -> Arc<str> {
+        let mut last = self.last.borrow_mut();
+        if last.0 != line {
+            *last = (line, String::from_utf8_lossy(&self.original[start..end]).into());
+        }
+        Arc::clone(&last.1)
     }
 
     /// The place of a span of the file.
     pub(crate) fn span(&self, from: usize, to: usize, name: &str) -> Place {
         let (line, start, end) = self.line_of(from);
-        let span = (1 + chars(&self.original[start..from]), chars(&self.original[from..to.clamp(from, end.max(from))]));
-        let text = String::from_utf8_lossy(&self.original[start..end]).into();
+        let from = from.clamp(start, end);
+        let span = (1 + chars(&self.original[start..from]), chars(&self.original[from..to.clamp(from, end)]));
+        let text = self.text_of(line, start, end);
         Place { file: Arc::clone(&self.file), line, text, key: span, value: span, name: name.into() }
     }
 
@@ -150,7 +175,7 @@ impl<'a> Map<'a> {
         Place {
             file: Arc::clone(&self.file),
             line,
-            text: String::from_utf8_lossy(&self.original[start..end]).into(),
+            text: self.text_of(line, start, end),
             key: span(key),
             value,
             name: String::from_utf8_lossy(name).into(),
@@ -165,11 +190,12 @@ fn chars(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::TableLookup;
 
     fn pairs(text: &str) -> Vec<(String, String, String)> {
         let raw = Substituted { bytes: text.into(), from: (0..text.len()).collect(), eaten: Vec::new() };
         let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let lines = read(text.as_bytes(), "a.ini", &raw);
+        let lines = read(text.as_bytes(), "a.ini", &raw, &Budget::new(&TableLookup::default()));
         lines.pairs.iter().map(|l| (show(l.section.as_deref().unwrap_or(b"-")), show(&l.key), show(&l.value))).collect()
     }
 
@@ -213,7 +239,7 @@ mod tests {
     fn places_are_those_of_the_file() {
         let text = "[uwsgi]\n\tключ  =  é x\nbare\n";
         let raw = Substituted { bytes: text.into(), from: (0..text.len()).collect(), eaten: Vec::new() };
-        let lines = read(text.as_bytes(), "a.ini", &raw);
+        let lines = read(text.as_bytes(), "a.ini", &raw, &Budget::new(&TableLookup::default()));
         let place = &lines.pairs[0].place;
         assert_eq!((place.line, place.key, place.value), (2, (2, 4), (11, 3)));
         assert_eq!(&*place.text, "\tключ  =  é x");

@@ -5,6 +5,7 @@
 //! value is the tested value. A logic line inside a running one whose condition holds is refused ("recursive logic"); where it
 //! does not hold the inner line is skipped, and its `endif` closes the outer.
 
+use crate::budget::{Budget, OPTIONS, RESULTS};
 use crate::paths;
 use crate::{Kind, Lookup};
 
@@ -39,6 +40,7 @@ pub(crate) enum Test {
 /// What logic may ask of the reading so far.
 pub(crate) trait Facts {
     fn lookup(&self) -> &dyn Lookup;
+    fn budget(&self) -> &Budget<'_>;
     /// `if-reload`
     fn is_reload(&self) -> bool;
     fn env(&self, name: &str) -> Option<String>;
@@ -96,11 +98,14 @@ impl Logic {
     /// A phrase that says what was wrong with the argument; uWSGI logs it and takes no line.
     pub(crate) fn rounds(&self, facts: &dyn Facts) -> Result<Vec<Option<Vec<u8>>>, String> {
         let lookup = facts.lookup();
+        if !facts.budget().work(self.argument.len()) {
+            return Ok(Vec::new());
+        }
         let text = String::from_utf8_lossy(&self.argument).into_owned();
         let path = paths::absolute(&text, &lookup.directory());
         let values = match self.test {
             Test::For => self.argument.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect(),
-            Test::ForGlob => glob(&text, lookup),
+            Test::ForGlob => glob(&text, lookup)?,
             Test::ForTimes => {
                 let times = crate::placeholder::number(&self.argument);
                 if times > ROUNDS {
@@ -108,10 +113,15 @@ impl Logic {
                 }
                 (1..=times).map(|round| round.to_string().into_bytes()).collect()
             }
-            Test::ForReadline => read_lines(&lookup.read(&path).map_err(|why| format!("cannot read {text}: {why}"))?),
+            Test::ForReadline => read_lines(&lookup.read(&path, usize::MAX).map_err(|why| format!("cannot read {text}: {why}"))?),
             _ => return Ok(if self.holds(facts) { vec![self.tested(facts)] } else { Vec::new() }),
         };
-        Ok(values.into_iter().map(Some).collect())
+        // More lines than a configuration may have are not made in the first place.
+        Ok(values.into_iter().take(OPTIONS + 1).map(Some).collect())
+    }
+
+    pub(crate) fn is_for(&self) -> bool {
+        matches!(self.test, Test::For | Test::ForGlob | Test::ForTimes | Test::ForReadline)
     }
 
     /// Whether the condition of an `if` holds; a `for` has none and counts as holding.
@@ -160,12 +170,12 @@ impl Logic {
 }
 
 /// As `glob(3)` with `GLOB_MARK | GLOB_NOCHECK`: directories end in a slash, no match is the pattern itself.
-fn glob(pattern: &str, lookup: &dyn Lookup) -> Vec<Vec<u8>> {
+fn glob(pattern: &str, lookup: &dyn Lookup) -> Result<Vec<Vec<u8>>, String> {
     let directory = lookup.directory();
     let absolute = paths::absolute(pattern, &directory);
-    let found = lookup.glob(&absolute);
+    let found = lookup.glob(&absolute, RESULTS).map_err(|why| format!("{pattern}: {why}"))?;
     if found.is_empty() {
-        return vec![pattern.as_bytes().to_vec()];
+        return Ok(vec![pattern.as_bytes().to_vec()]);
     }
     let shown = |path: String| {
         let slash = !path.ends_with('/') && lookup.kind(&path) == Some(Kind::Directory);
@@ -174,13 +184,13 @@ fn glob(pattern: &str, lookup: &dyn Lookup) -> Vec<Vec<u8>> {
         let named = if absolute == pattern { path } else { path.strip_prefix(&prefix).unwrap_or(&path).to_owned() };
         if slash { format!("{named}/") } else { named }.into_bytes()
     };
-    found.into_iter().map(shown).collect()
+    Ok(found.into_iter().map(shown).collect())
 }
 
 /// As `fgets` with its buffer of 1024 cuts them; line ends taken off.
 fn read_lines(content: &[u8]) -> Vec<Vec<u8>> {
     let mut lines = Vec::new();
-    for line in content.split_inclusive(|byte| *byte == b'\n') {
+    for line in content.split_inclusive(|byte| *byte == b'\n').take(OPTIONS + 1) {
         for piece in line.chunks(1023) {
             let mut piece = piece;
             while let [rest @ .., b'\n' | b'\r'] = piece {

@@ -13,17 +13,45 @@ pub enum Kind {
     Other,
 }
 
+/// Why the world gives no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// It cannot be had; a phrase says why: `No such file or directory`.
+    Failed(String),
+    /// It is more than was asked for.
+    TooMuch,
+    /// The reading is not wanted any more (its deadline has passed): it ends here. A phrase says why.
+    Cancelled(String),
+}
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Failed(why) | Self::Cancelled(why) => f.write_str(why),
+            Self::TooMuch => f.write_str("it is more than a configuration may read"),
+        }
+    }
+}
+
 /// The world as the dialect may see it. Every method may block: it is called off the loop, with a deadline.
 pub trait Lookup {
     /// The content of a file or of any scheme uWSGI reads a configuration from (`exec://`, `http://`: the host decides which).
     ///
     /// # Errors
-    /// Why it cannot be had, as a phrase: `No such file or directory`.
-    fn read(&self, source: &str) -> Result<Vec<u8>, String>;
+    /// [`NoAnswer::TooMuch`] where it is longer than `most` bytes; no more than that is read.
+    fn read(&self, source: &str, most: usize) -> Result<Vec<u8>, NoAnswer>;
+    /// A phrase where the reading is not wanted any more: it ends at once, with an error. Asked often, so it must be cheap.
+    fn cancelled(&self) -> Option<String> {
+        None
+    }
     /// What is at a path, symbolic links followed.
     fn kind(&self, path: &str) -> Option<Kind>;
     /// The paths that match a pattern, sorted.
-    fn glob(&self, pattern: &str) -> Vec<String>;
+    ///
+    /// # Errors
+    /// [`NoAnswer::TooMuch`] where they are more than `most`; the search ends there. A search that finds little may walk far:
+    /// the world ends it with [`NoAnswer::Cancelled`].
+    fn glob(&self, pattern: &str, most: usize) -> Result<Vec<String>, NoAnswer>;
     /// An environment variable of the daemon.
     fn env(&self, name: &str) -> Option<String>;
     /// The names of all of them, for a hint to one that was mistyped.

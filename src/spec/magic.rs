@@ -7,6 +7,7 @@
 //! Lower-case names speak of the file being read, upper-case ones of the first file that was read.
 
 use crate::Lookup;
+use crate::budget::Budget;
 use crate::paths;
 
 /// The table of one reading. It lives across includes, as uWSGI's does: `ini = :section` keeps the last file's entries.
@@ -113,7 +114,8 @@ impl Magic {
     }
 
     /// Replaces every `%c` in a file's bytes.
-    pub(crate) fn substitute(&self, text: &[u8]) -> Substituted {
+    /// Ends early where the budget does.
+    pub(crate) fn substitute(&self, text: &[u8], budget: &Budget<'_>) -> Substituted {
         let mut out =
             Substituted { bytes: Vec::with_capacity(text.len()), from: Vec::with_capacity(text.len()), eaten: Vec::new() };
         let mut at = 0;
@@ -123,6 +125,9 @@ impl Magic {
                 let name = text.get(at + 1).copied().unwrap_or(0);
                 if !KNOWN.contains(&name) {
                     out.eaten.push(at);
+                }
+                if !budget.make(self.table[name as usize].len()) {
+                    break;
                 }
                 for byte in &self.table[name as usize] {
                     out.bytes.push(*byte);
@@ -153,7 +158,7 @@ mod tests {
         let mut magic = Magic::new(&lookup);
         magic.enter("/etc/vassals/shop.v2.ini", None, false, &lookup);
         magic.inquire(text.as_bytes(), &lookup);
-        String::from_utf8(magic.substitute(text.as_bytes()).bytes).unwrap()
+        String::from_utf8(magic.substitute(text.as_bytes(), &Budget::new(&lookup)).bytes).unwrap()
     }
 
     #[test]
@@ -177,7 +182,7 @@ mod tests {
     #[test]
     fn every_byte_knows_where_it_came_from() {
         let lookup = TableLookup::default();
-        let out = Magic::new(&lookup).substitute(b"%%a%(b)%Yc");
+        let out = Magic::new(&lookup).substitute(b"%%a%(b)%Yc", &Budget::new(&lookup));
         assert_eq!(out.bytes, b"%a%(b)c");
         assert_eq!(out.from, [0, 2, 3, 4, 5, 6, 9]);
         assert_eq!(out.eaten, [7]);

@@ -4,28 +4,34 @@
 //! the value (so what a placeholder brought in is expanded too, unless it stands at the very front), and a name it cannot
 //! resolve stays as it is.
 
+use crate::budget::Budget;
+
 /// More replacements than this in one value mean that it refers to itself; uWSGI would grow it until memory ends.
 const REPLACEMENTS: usize = 1024;
-/// And so does a value longer than this,
+/// And so does a value longer than this.
 const LENGTH: usize = 1 << 20;
-/// or one that took this many steps: each replacement starts the scan again.
-const STEPS: usize = 4 << 20;
 
-/// The value grows without end.
+/// The value grows without end, or the budget has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Endless;
 
 /// Expands every `symbol(name)` in a value for which `resolve` has an answer.
-pub(crate) fn expand(value: &mut Vec<u8>, symbol: u8, mut resolve: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Result<(), Endless> {
+pub(crate) fn expand(
+    value: &mut Vec<u8>,
+    symbol: u8,
+    budget: &Budget<'_>,
+    mut resolve: impl FnMut(&[u8]) -> Option<Vec<u8>>,
+) -> Result<(), Endless> {
     // 0: outside, 1: the symbol was just seen, 2 and more: inside, so many characters of the name (and two) were seen.
     let mut state = 0usize;
     let mut depth = 0usize;
     let mut name_at = 0usize;
     let mut replaced = 0usize;
     let mut at = 0usize;
-    let mut steps = 0usize;
+    if !budget.work(value.len()) {
+        return Err(Endless);
+    }
     while at < value.len() {
-        steps += 1;
         let byte = value[at];
         if byte == symbol {
             state = 1;
@@ -43,9 +49,12 @@ pub(crate) fn expand(value: &mut Vec<u8>, symbol: u8, mut resolve: impl FnMut(&[
                     let name = value[name_at..name_at + state - 2].to_vec();
                     let found = if name.is_empty() { None } else { resolve(&name) };
                     if let Some(found) = found {
+                        let made = found.len();
                         value.splice(name_at - 2..name_at + state - 1, found);
                         replaced += 1;
-                        if replaced > REPLACEMENTS || value.len() > LENGTH || steps > STEPS {
+                        // The scan starts again.
+                        let spent = !budget.make(made) || !budget.work(value.len());
+                        if replaced > REPLACEMENTS || value.len() > LENGTH || spent {
                             return Err(Endless);
                         }
                         at = 0;
@@ -68,7 +77,7 @@ pub(crate) fn expand(value: &mut Vec<u8>, symbol: u8, mut resolve: impl FnMut(&[
 }
 
 /// A placeholder's value: one name, or words with blanks between, a pipeline from left to right.
-pub(crate) fn pipeline(name: &[u8], option: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+pub(crate) fn pipeline(name: &[u8], budget: &Budget<'_>, option: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     if !name.contains(&b' ') {
         return option(name);
     }
@@ -85,6 +94,10 @@ pub(crate) fn pipeline(name: &[u8], option: impl Fn(&[u8]) -> Option<Vec<u8>>) -
             _ => {
                 let value = if word.iter().all(u8::is_ascii_digit) { word.to_vec() } else { option(word).unwrap_or_default() };
                 let left = current.take().unwrap_or_default();
+                // What is put together grows with each word.
+                if !budget.work(left.len() + value.len()) {
+                    return None;
+                }
                 current = Some(match operator.take() {
                     None => [left, value].concat(),
                     Some(operator) => compute(number(&left), operator, number(&value)).to_string().into_bytes(),
@@ -126,6 +139,7 @@ pub(crate) fn number(text: &[u8]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::TableLookup;
 
     fn option(name: &[u8]) -> Option<Vec<u8>> {
         let value: &[u8] = match name {
@@ -171,14 +185,20 @@ mod tests {
             ("%(x -5)", "7"),
         ] {
             let mut bytes = value.as_bytes().to_vec();
-            expand(&mut bytes, b'%', |name| pipeline(name, option)).unwrap();
+            let world = TableLookup::default();
+            let budget = Budget::new(&world);
+            expand(&mut bytes, b'%', &budget, |name| pipeline(name, &budget, option)).unwrap();
             assert_eq!(String::from_utf8(bytes).unwrap(), meant, "{value}");
         }
     }
 
     #[test]
     fn a_value_that_contains_itself_is_found() {
-        assert_eq!(expand(&mut b" %(loop)".to_vec(), b'%', |name| pipeline(name, option)), Err(Endless));
+        let world = TableLookup::default();
+        let budget = Budget::new(&world);
+        let mut value = b" %(loop)".to_vec();
+        assert_eq!(expand(&mut value, b'%', &budget, |name| pipeline(name, &budget, option)), Err(Endless));
+        assert!(!budget.is_over(), "it is the value that is wrong");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What runs as the app, and what it is given: everything liege does not carry out itself.
 
-use crate::known::{self, nearest_option};
+use crate::known;
 use crate::logic::Logic;
 use crate::options::Options;
 use crate::pair::Pair;
@@ -161,7 +161,7 @@ fn warn_of_uwsgi_only(pairs: &[Pair], report: &mut Report) {
             );
         } else if !pair.asked_for && !pair.lacks_equal() {
             let mut unknown = pair.warning(Code::UnknownOption, format!("{} is no option, and nothing asks for it", pair.key));
-            unknown.hint = nearest_option(&pair.key).map(|near| format!("did you mean {near}?"));
+            unknown.hint = report.nearest_option(&pair.key).map(|near| format!("did you mean {near}?"));
             report.push(unknown);
         }
     }

@@ -1,6 +1,12 @@
 //! What was understood, and every mistake found on the way.
 
-use crate::{Code, Diagnostic, Severity};
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+
+use crate::budget::Budget;
+use crate::{Code, Diagnostic, Severity, known};
 
 /// The result of a reading. `value` is None if and only if at least one diagnostic is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,16 +17,56 @@ pub struct Reading<T> {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// So many errors are kept, and so many warnings. A file with more of them is the wrong file.
+const KEPT: usize = 100;
+/// No sentence is longer, whatever value it quotes.
+const LONGEST: usize = 2048;
+/// Comparisons that may be spent on looking for what was probably meant.
+const COMPARISONS: usize = 1 << 18;
+
 /// Collects mistakes. A file is understood twice (fresh and reload), so the same one comes more than once and is kept once.
-#[derive(Debug, Default)]
+/// It is bounded: of more mistakes than anybody reads only the number is kept.
+#[derive(Debug)]
 pub(crate) struct Report {
     found: Vec<Diagnostic>,
+    /// Hashes of all, also of those that are not kept.
+    seen: HashSet<u64>,
+    errors: usize,
+    warnings: usize,
+    comparisons: Cell<usize>,
+    /// The budget of the reading has ended: what is found from here on comes of that.
+    over: Rc<Cell<bool>>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            found: Vec::new(),
+            seen: HashSet::new(),
+            errors: 0,
+            warnings: 0,
+            comparisons: Cell::new(COMPARISONS),
+            over: Rc::default(),
+        }
+    }
 }
 
 impl Report {
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.found.contains(&diagnostic) {
-            self.found.push(diagnostic);
+        if !self.over.get() {
+            self.keep(diagnostic);
+        }
+    }
+
+    fn keep(&mut self, diagnostic: Diagnostic) {
+        if !self.seen.insert(hash(&diagnostic)) {
+            return;
+        }
+        let count = if diagnostic.is_error() { &mut self.errors } else { &mut self.warnings };
+        *count += 1;
+        if *count <= KEPT {
+            let Diagnostic { message, hint, .. } = diagnostic;
+            self.found.push(Diagnostic { message: shortened(message), hint: hint.map(shortened), ..diagnostic });
         }
     }
 
@@ -36,8 +82,41 @@ impl Report {
         self.push(Diagnostic { hint, ..Diagnostic::of_file(severity, code, file, message) });
     }
 
+    /// Warnings that were counted by the caller and never made.
+    pub(crate) fn and_more(&mut self, warnings: usize) {
+        self.warnings = self.warnings.saturating_add(warnings);
+    }
+
+    /// From here on a reading with this budget reports.
+    pub(crate) fn read_within(&mut self, budget: &Budget<'_>) {
+        self.over = budget.over();
+    }
+
+    /// Tells why the budget has ended, once.
+    pub(crate) fn tell_the_end(&mut self, budget: &Budget<'_>, mistake: impl FnOnce(Code, String) -> Diagnostic) {
+        if let Some((code, why)) = budget.take_reason() {
+            self.keep(mistake(code, why));
+        }
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
-        self.found.iter().any(Diagnostic::is_error)
+        self.errors > 0
+    }
+
+    /// The known option that was probably meant, as long as there is time to look for it.
+    pub(crate) fn nearest_option(&self, name: &str) -> Option<&'static str> {
+        if self.compares(known::COUNT) { known::nearest_option(name) } else { None }
+    }
+
+    /// The nearest of some words, as long as there is time to look for it.
+    pub(crate) fn nearest<'a>(&self, name: &str, words: impl ExactSizeIterator<Item = &'a str>) -> Option<&'a str> {
+        if self.compares(words.len()) { known::nearest(name, words) } else { None }
+    }
+
+    fn compares(&self, words: usize) -> bool {
+        let left = self.comparisons.get().checked_sub(words);
+        self.comparisons.set(left.unwrap_or(0));
+        left.is_some()
     }
 
     /// Closes the report over a value: an error anywhere means there is none.
@@ -60,6 +139,31 @@ impl Report {
         self.found.retain(|d| d.is_error() || d.line == 0 || !errors.contains(&(d.file.clone(), d.line, d.column, d.width)));
         let rank = |file: &str| files.iter().position(|known| known == file);
         self.found.sort_by_key(|d| (rank(&d.file), d.line, d.column));
+        let file = files.into_iter().next().unwrap_or_default();
+        let (errors, warnings) = (self.errors.saturating_sub(KEPT), self.warnings.saturating_sub(KEPT));
+        for (severity, more, kind) in [(Severity::Error, errors, "error"), (Severity::Warning, warnings, "warning")] {
+            if more > 0 {
+                let s = if more == 1 { "" } else { "s" };
+                self.found.push(Diagnostic::of_file(severity, Code::TooMuch, &file, format!("and {more} more {kind}{s}")));
+            }
+        }
         self.found
     }
+}
+
+fn hash(diagnostic: &Diagnostic) -> u64 {
+    let Diagnostic { severity, code, file, line, column, width, text: _, message, hint } = diagnostic;
+    let mut hasher = DefaultHasher::new();
+    (severity == &Severity::Error, code, file, line, column, width, message, hint).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Cut where it is longer than anybody reads.
+fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

@@ -22,4 +22,12 @@ impl<'a> Source<'a> {
     pub fn new(path: &'a str, text: &'a [u8]) -> Self {
         Self { path, text, set: &[], stop_timeout: None }
     }
+
+    /// A line of it by its number, as it is shown in messages.
+    pub(crate) fn line(&self, number: u32) -> String {
+        let index = (number as usize).wrapping_sub(1);
+        let line = self.text.split(|byte| *byte == b'\n').nth(index).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        String::from_utf8_lossy(&line[..line.len().min(4096)]).into_owned()
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Kind, Lookup};
+use crate::{Kind, Lookup, NoAnswer};
 
 /// A [`Lookup`] that answers from tables: no file system, no environment, no clock.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +43,12 @@ impl TableLookup {
 }
 
 impl Lookup for TableLookup {
-    fn read(&self, source: &str) -> Result<Vec<u8>, String> {
-        self.files.get(source).cloned().ok_or_else(|| "No such file or directory".into())
+    fn read(&self, source: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
+        match self.files.get(source) {
+            Some(text) if text.len() > most => Err(NoAnswer::TooMuch),
+            Some(text) => Ok(text.clone()),
+            None => Err(NoAnswer::Failed("No such file or directory".into())),
+        }
     }
 
     fn kind(&self, path: &str) -> Option<Kind> {
@@ -56,17 +60,17 @@ impl Lookup for TableLookup {
     }
 
     /// Understands one `*` only.
-    fn glob(&self, pattern: &str) -> Vec<String> {
+    fn glob(&self, pattern: &str, most: usize) -> Result<Vec<String>, NoAnswer> {
         let Some((before, after)) = pattern.split_once('*') else {
-            return if self.kind(pattern).is_some() { vec![pattern.into()] } else { Vec::new() };
+            return Ok(if self.kind(pattern).is_some() { vec![pattern.into()] } else { Vec::new() });
         };
         let inside = |path: &&String| {
             let middle = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
             middle.is_some_and(|middle| !middle.contains('/'))
         };
-        let mut found: Vec<String> = self.files.keys().chain(&self.directories).filter(inside).cloned().collect();
+        let mut found: Vec<String> = self.files.keys().chain(&self.directories).filter(inside).take(most + 1).cloned().collect();
         found.sort();
-        found
+        if found.len() > most { Err(NoAnswer::TooMuch) } else { Ok(found) }
     }
 
     fn env(&self, name: &str) -> Option<String> {

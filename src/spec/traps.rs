@@ -1,5 +1,7 @@
 //! Things that are no mistakes for uWSGI, but rarely meant: each becomes a warning.
 
+use std::collections::HashMap;
+
 use crate::known;
 use crate::lines;
 use crate::pair::Pair;
@@ -189,9 +191,11 @@ const SCALARS: [&str; 59] = [
 
 /// A line that a later one of the same file takes the place of. One that an included file has is meant to be.
 fn overridden(pairs: &[Pair], report: &mut Report) {
-    let scalar = |pair: &&Pair| !pair.placeholder && pair.origin.line > 0 && SCALARS.contains(&pair.key.as_str());
-    for (at, pair) in pairs.iter().enumerate().filter(|(_, pair)| scalar(pair)) {
-        let Some(last) = pairs[at + 1..].iter().rfind(|later| later.key == pair.key && !later.placeholder) else { continue };
+    let scalar = |pair: &&Pair| !pair.placeholder && SCALARS.contains(&pair.key.as_str());
+    let last: HashMap<&str, (usize, &Pair)> =
+        pairs.iter().enumerate().filter(|(_, pair)| scalar(pair)).map(|(at, pair)| (pair.key.as_str(), (at, pair))).collect();
+    for (at, pair) in pairs.iter().enumerate().filter(|(_, pair)| scalar(pair) && pair.origin.line > 0) {
+        let Some((_, last)) = last.get(pair.key.as_str()).filter(|(last, _)| *last > at) else { continue };
         if last.origin.file != pair.origin.file || last.origin.line <= pair.origin.line || last.value == pair.value {
             continue;
         }
@@ -235,7 +239,7 @@ fn mistyped_option(pair: &Pair, report: &mut Report) {
     if known::is_known(pair.key.as_bytes()) || pair.asked_for || pair.key == "end" || pair.key == "else" {
         return;
     }
-    if let Some(near) = known::nearest_option(&pair.key) {
+    if let Some(near) = report.nearest_option(&pair.key) {
         let unknown = pair.warning(
             Code::UnknownOption,
             format!("{} is no option: it is kept as a placeholder that nothing asks for", pair.key),

@@ -1,7 +1,9 @@
 //! A vassal's file to its typed spec: what of its pairs is the jail, what the app, what only a duration.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use crate::budget::{Budget, Metered};
 use crate::hooks;
 use crate::identity::{self, Who};
 use crate::lines;
@@ -11,8 +13,8 @@ use crate::pair::Pair;
 use crate::program;
 use crate::report::{Reading, Report};
 use crate::{
-    Asked, Attributes, Code, HookPhase, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Source, Timeouts, VassalConfig,
-    VassalSpec, Verb,
+    Asked, Attributes, Code, Diagnostic, HookPhase, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Severity, Source,
+    Timeouts, VassalConfig, VassalSpec, Verb,
 };
 use crate::{caps, cgroup, declared, doubts, flatten, jail, limits, namespaces, output, paths, traps, values, verb};
 
@@ -79,10 +81,14 @@ pub fn read_vassal(source: &Source<'_>, lookup: &dyn Lookup) -> Reading<VassalCo
 }
 
 /// Once through the file; `reload` tells a reload whether it happens in a root of its own.
-fn read_once(source: &Source<'_>, reload: Option<bool>, lookup: &dyn Lookup, report: &mut Report) -> VassalSpec {
-    let pairs = declared::open(flatten::flatten_into(Some(source), &[], &SECTIONS, reload.is_some(), lookup, report));
+fn read_once(source: &Source<'_>, reload: Option<bool>, world: &dyn Lookup, report: &mut Report) -> VassalSpec {
+    let budget = Budget::new(world);
+    let lookup = &Metered { budget: &budget };
+    let pairs = flatten::flatten_into(Some(source), &[], &SECTIONS, reload.is_some(), lookup, report);
+    let pairs = declared::open(pairs, &budget, report);
     traps::pairs(&pairs, report);
-    let mut spec = raise(&pairs, attributes(source), reload, lookup, report);
+    let mut spec = raise(&pairs, attributes(source, &budget), reload, lookup, report);
+    report.tell_the_end(&budget, |code, why| Diagnostic::of_file(Severity::Error, code, source.path, why));
     if let Some(stop) = source.stop_timeout
         && Options::new(&pairs).last("stop-timeout").is_none()
     {
@@ -184,11 +190,12 @@ fn checks(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Ve
     let tolerance = options.checked("mountpoint-check-tolerance", report, tolerance).unwrap_or(1);
     let required = options.boolean("mountpoint-check-required", false);
     let mut checks: Vec<MountpointCheck> = Vec::new();
+    let mut paths_checked = HashSet::new();
     for line in options.all(&CHECKS) {
         let path = paths::absolute(&line.value, &lookup.directory());
         if line.value.is_empty() {
             report.push(line.error(Code::MissingValue, "needs the path of a mount point"));
-        } else if checks.iter().any(|check| check.path.value == path) {
+        } else if !paths_checked.insert(path.clone()) {
             report.push(line.warning(Code::Duplicate, format!("{path} is checked already")));
         } else {
             if path != line.value {
@@ -216,10 +223,13 @@ fn timeouts(options: &Options<'_>, report: &mut Report) -> Timeouts {
 }
 
 /// The pairs of `[emperor]`. uWSGI reads them from the raw file: no magic, no placeholders, no logic.
-fn attributes(source: &Source<'_>) -> Attributes {
+fn attributes(source: &Source<'_>, budget: &Budget<'_>) -> Attributes {
+    if budget.is_over() {
+        return Attributes::new();
+    }
     let raw = Substituted { bytes: source.text.to_vec(), from: (0..source.text.len()).collect(), eaten: Vec::new() };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let lines = lines::read(source.text, source.path, &raw).pairs;
+    let lines = lines::read(source.text, source.path, &raw, budget).pairs;
     let of_emperor = lines.iter().filter(|line| line.section.as_deref() == Some(b"emperor"));
     of_emperor.map(|line| (text(&line.key), text(&line.value))).collect()
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use liege_spec::{Kind, Lookup};
+use liege_spec::{Kind, Lookup, NoAnswer};
 
 /// Helper files by name. None may refer to a placeholder above `k0`: the generator relies on it.
 const HELPERS: &[(&str, &str)] = &[
@@ -114,8 +114,8 @@ impl World {
 }
 
 impl Lookup for World {
-    fn read(&self, source: &str) -> Result<Vec<u8>, String> {
-        std::fs::read(self.path(source)).map_err(|error| error.to_string())
+    fn read(&self, source: &str, _: usize) -> Result<Vec<u8>, NoAnswer> {
+        std::fs::read(self.path(source)).map_err(|error| NoAnswer::Failed(error.to_string()))
     }
 
     fn kind(&self, path: &str) -> Option<Kind> {
@@ -130,17 +130,17 @@ impl Lookup for World {
     }
 
     /// `*` in the last component only, as the generator uses it.
-    fn glob(&self, pattern: &str) -> Vec<String> {
-        let Some((directory, last)) = pattern.rsplit_once('/') else { return Vec::new() };
+    fn glob(&self, pattern: &str, _: usize) -> Result<Vec<String>, NoAnswer> {
+        let Some((directory, last)) = pattern.rsplit_once('/') else { return Ok(Vec::new()) };
         let Some((front, back)) = last.split_once('*') else {
-            return if self.kind(pattern).is_some() { vec![pattern.into()] } else { Vec::new() };
+            return Ok(if self.kind(pattern).is_some() { vec![pattern.into()] } else { Vec::new() });
         };
         let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         let fits = |name: &String| name.starts_with(front) && name.ends_with(back) && !name.starts_with('.');
         let mut found: Vec<String> = names.filter(fits).map(|name| format!("{directory}/{name}")).collect();
         found.sort();
-        found
+        Ok(found)
     }
 
     fn env(&self, name: &str) -> Option<String> {

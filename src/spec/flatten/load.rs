@@ -3,27 +3,35 @@
 use std::sync::Arc;
 
 use super::Flattener;
+use crate::budget::DEPTH;
 use crate::lines;
 use crate::paths;
 use crate::place::Place;
-use crate::{Code, Severity, traps};
+use crate::{Code, Diagnostic, Severity, traps};
 
-/// Files within files; uWSGI would include itself until its stack ends.
-const DEPTH: usize = 32;
+/// So many vanished `%` of one text are told one by one.
+const EATEN: usize = 200;
 
 impl Flattener<'_> {
     /// Reads a text as a file: magic, lines, and each pair of the asked section appended. The magic table is filled already.
     pub(super) fn read_text(&mut self, path: &str, section: Option<&str>, text: &[u8]) {
         self.last_file = Some(path.to_owned());
         self.magic.inquire(text, self.lookup);
-        let substituted = self.magic.substitute(text);
+        let substituted = self.magic.substitute(text, self.budget);
         let shown = match section {
             Some(section) if !section.is_empty() => format!("{path}:{section}"),
             _ => path.to_owned(),
         };
         let map = lines::Map::new(text, path);
         self.report_eaten(text, &substituted.eaten, &map);
-        let lines = lines::read(text, path, &substituted);
+        let lines = lines::read(text, path, &substituted, self.budget);
+        let going_on = self.tell_the_end(|code, why| match &lines.ended_at {
+            Some(place) => place.at_key(Severity::Error, code, why),
+            None => Diagnostic::of_file(Severity::Error, code, &*shown, why),
+        });
+        if !going_on {
+            return;
+        }
         let asked: Vec<&str> = match section {
             Some(section) if !section.is_empty() => vec![section],
             _ => self.sections.to_vec(),
@@ -55,7 +63,8 @@ impl Flattener<'_> {
     }
 
     fn report_eaten(&mut self, text: &[u8], eaten: &[usize], map: &lines::Map<'_>) {
-        for at in eaten {
+        self.report.and_more(if self.reload { 0 } else { eaten.len().saturating_sub(EATEN) });
+        for at in eaten.iter().take(EATEN) {
             let name = text.get(at + 1).copied();
             let shown = match name {
                 Some(b'\n' | b'\r') | None => "% at the end of a line".to_owned(),
@@ -89,7 +98,9 @@ impl Flattener<'_> {
                 format!("more than {DEPTH} files within files: {path} seems to include itself"),
             ));
         }
-        match self.lookup.read(&paths::absolute(&path, &self.lookup.directory())) {
+        match self.lookup.read(&paths::absolute(&path, &self.lookup.directory()), usize::MAX) {
+            // What is too much is told as the budget's end.
+            _ if !self.goes_on(place) => {}
             Ok(text) => {
                 self.depth += 1;
                 self.magic.enter(&named, section, template, self.lookup);

@@ -1,5 +1,6 @@
 //! When everything is appended: the three passes, then what `inherit` brings, then text.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Flattener, Mark};
@@ -10,6 +11,17 @@ use crate::paths;
 use crate::place::Place;
 use crate::placeholder;
 use crate::{Code, Diagnostic, Severity, traps};
+
+/// What resolving one name counts for.
+const RESOLVED: usize = 64;
+
+/// One name that a value asks for.
+struct Asked<'a> {
+    name: &'a [u8],
+    place: &'a Place,
+    /// The same value has asked for it before, and there is none: the scan starts again after each replacement.
+    again: bool,
+}
 
 impl Flattener<'_> {
     /// The passes, then what `inherit` brings.
@@ -34,6 +46,9 @@ impl Flattener<'_> {
         }
         self.close_logic();
         self.refuse_unknown();
+        if self.budget.is_over() {
+            return Vec::new();
+        }
         self.into_pairs()
     }
 
@@ -50,7 +65,12 @@ impl Flattener<'_> {
     fn warn_of_unexpanded(&mut self, from: usize) {
         for option in &self.options[from..] {
             let mut expanded = option.value.clone();
-            let outcome = placeholder::expand(&mut expanded, b'%', |name| placeholder::pipeline(name, |name| self.option(name)));
+            let budget = self.budget;
+            let resolve = |name: &[u8]| placeholder::pipeline(name, budget, |name| self.option(name));
+            let outcome = placeholder::expand(&mut expanded, b'%', budget, resolve);
+            if budget.is_over() {
+                break;
+            }
             if outcome.is_err() || expanded != option.value {
                 let late = option.place.at_value(
                     Severity::Warning,
@@ -62,7 +82,7 @@ impl Flattener<'_> {
         }
     }
 
-    fn pass(&mut self, symbol: u8, resolve: impl Fn(&Self, &[u8], &Place) -> (Option<Vec<u8>>, Option<Diagnostic>)) {
+    fn pass(&mut self, symbol: u8, resolve: impl Fn(&Self, &Asked<'_>) -> (Option<Vec<u8>>, Option<Diagnostic>)) {
         for at in 0..self.options.len() {
             if self.options[at].mark != Mark::Plain {
                 continue;
@@ -70,12 +90,21 @@ impl Flattener<'_> {
             let mut value = self.options[at].value.clone();
             let place = Arc::clone(&self.options[at].place);
             let mut mistakes = Vec::new();
+            let mut told = HashSet::new();
             // The option under expansion is itself still found with its old value, as in uWSGI.
-            let outcome = placeholder::expand(&mut value, symbol, |name| {
-                let (found, mistake) = resolve(self, name, &place);
+            let outcome = placeholder::expand(&mut value, symbol, self.budget, |name| {
+                self.budget.work(RESOLVED);
+                let asked = Asked { name, place: &place, again: told.contains(name) };
+                let (found, mistake) = resolve(self, &asked);
+                if found.is_none() && !asked.again {
+                    told.insert(name.to_vec());
+                }
                 mistakes.extend(mistake);
                 found
             });
+            if !self.goes_on(&place) {
+                return;
+            }
             if outcome.is_err() {
                 // Whoever asks for it grows as well: one such mistake is enough, and each costs time.
                 return self.report.push(place.at_value(
@@ -92,18 +121,19 @@ impl Flattener<'_> {
     }
 
     fn expand_environment(&mut self) {
-        self.pass(b'$', |this, name, place| {
-            let name = String::from_utf8_lossy(name);
-            let found = environment(&name, &|name| this.env(name)).map(String::into_bytes);
-            let unset = if found.is_none() { this.unset(&name, place) } else { None };
+        self.pass(b'$', |this, asked| {
+            let name = String::from_utf8_lossy(asked.name);
+            let of_a_shell = traps::has_own_signs(&asked.place.name);
+            let found = environment(&name, of_a_shell, &|name| this.env(name)).map(String::into_bytes);
+            let unset = if found.is_none() && !asked.again { this.unset(&name, asked.place) } else { None };
             (found, unset)
         });
     }
 
     fn expand_files(&mut self) {
-        self.pass(b'@', |this, name, place| {
-            let name = String::from_utf8_lossy(name).into_owned();
-            match this.lookup.read(&paths::absolute(&name, &this.lookup.directory())) {
+        self.pass(b'@', |this, asked| {
+            let name = String::from_utf8_lossy(asked.name).into_owned();
+            match this.lookup.read(&paths::absolute(&name, &this.lookup.directory()), usize::MAX) {
                 Ok(mut content) => {
                     if let [.., b'\n' | b'\r'] = content[..] {
                         content.pop();
@@ -112,9 +142,10 @@ impl Flattener<'_> {
                     content.truncate(end);
                     (Some(content), None)
                 }
+                Err(_) if asked.again => (None, None),
                 Err(why) => (
                     None,
-                    Some(place.at_word(
+                    Some(asked.place.at_word(
                         Severity::Error,
                         &format!("@({name})"),
                         Code::Unreadable,
@@ -126,9 +157,9 @@ impl Flattener<'_> {
     }
 
     fn expand_placeholders(&mut self) {
-        self.pass(b'%', |this, name, place| {
-            let found = placeholder::pipeline(name, |name| this.option(name));
-            let typo = if found.is_none() { this.mistyped(name, place) } else { None };
+        self.pass(b'%', |this, asked| {
+            let found = placeholder::pipeline(asked.name, this.budget, |name| this.option(name));
+            let typo = if found.is_none() && !asked.again { this.mistyped(asked.name, asked.place) } else { None };
             (found, typo)
         });
     }
@@ -138,7 +169,7 @@ impl Flattener<'_> {
         let names = self.lookup.env_names();
         let upper = name.to_uppercase();
         let near = names.iter().find(|known| **known == upper).map(String::as_str);
-        let near = near.or_else(|| known::nearest(&upper, names.iter().map(String::as_str)));
+        let near = near.or_else(|| self.report.nearest(&upper, names.iter().map(String::as_str)));
         if near.is_none() && (traps::has_own_signs(&place.name) || !is_name(name)) {
             return None;
         }
@@ -153,8 +184,8 @@ impl Flattener<'_> {
     /// An unknown `%(name)` stays as it is, and in a log format or a command it has to. There only a near miss is worth a warning.
     fn mistyped(&self, name: &[u8], place: &Place) -> Option<Diagnostic> {
         let name = std::str::from_utf8(name).ok()?;
-        let keys = self.options.iter().filter_map(|option| std::str::from_utf8(&option.key).ok());
-        let near = known::nearest(name, keys);
+        let keys = self.options.iter().map(|option| std::str::from_utf8(&option.key).unwrap_or_default());
+        let near = self.report.nearest(name, keys);
         if near.is_none() && (traps::has_own_signs(&place.name) || !is_name(name)) {
             return None;
         }
@@ -203,12 +234,56 @@ fn is_name(name: &str) -> bool {
 
 /// `NAME`, and the later uWSGI's `NAME-default` (where unset) and `NAME:-default` (where unset or empty). A default goes on
 /// to the end of the parenthesis; uWSGI's own reader of defaults breaks at the first `-` or `:` inside it.
-fn environment(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+///
+/// `$(id -u)` and `$(dpkg-architecture)` are a shell's: before a default stands the name of a variable, and in the line of a
+/// shell one in capitals. uWSGI 2.0 has no defaults at all and leaves all of them to the shell.
+fn environment(name: &str, of_a_shell: bool, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     if let Some(value) = env(name) {
         return Some(value);
     }
-    if let Some((name, default)) = name.split_once(":-") {
-        return Some(env(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned()));
+    let (variable, default) = name.split_once('-')?;
+    let (variable, or_empty) = variable.strip_suffix(':').map_or((variable, false), |variable| (variable, true));
+    if !is_variable(variable) || of_a_shell && variable.contains(|c: char| c.is_ascii_lowercase()) {
+        return None;
     }
-    name.split_once('-').map(|(name, default)| env(name).unwrap_or_else(|| default.to_owned()))
+    Some(env(variable).filter(|value| !or_empty || !value.is_empty()).unwrap_or_else(|| default.to_owned()))
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_stands_behind_the_name_of_a_variable() {
+        let env = |name: &str| match name {
+            "SET" => Some("s".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        for (name, of_a_shell, meant) in [
+            ("SET", false, Some("s")),
+            ("NO", false, None),
+            ("NO-d", false, Some("d")),
+            ("NO:-d", true, Some("d")),
+            ("SET-d", true, Some("s")),
+            ("EMPTY-d", true, Some("")),
+            ("EMPTY:-d-e:f", false, Some("d-e:f")),
+            ("port-8080", false, Some("8080")),
+            ("port-8080", true, None),
+            ("id -u", false, None),
+            ("echo a-b", true, None),
+            ("date -u +%Y", false, None),
+            ("dpkg-architecture", true, None),
+            ("7-d", false, None),
+            ("-d", false, None),
+        ] {
+            assert_eq!(environment(name, of_a_shell, &env).as_deref(), meant, "{name} {of_a_shell}");
+        }
+    }
 }
