@@ -19,7 +19,7 @@ export ROOTFS_CACHE := $(abspath $(or $(ROOTFS_CACHE),$(CARGO_TARGET_DIR)/rootfs
 # One story with its output, however long it takes: cargo's own runner, because nextest ends what lasts.
 STORY   := $(CARGO) test --quiet -p liege-integration-tests --test
 
-.PHONY: help build install check fmt lint doc borders test stories demo demo-cow bench faults soak rootfs deps deps-build root
+.PHONY: help build install check fmt lint doc borders test stories demo demo-cow bench faults soak vm check-vm rootfs deps deps-build root
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 14
@@ -79,6 +79,14 @@ faults: root deps build ## every fault, three times each, and a crowd of 1000 hu
 
 soak: root deps build ## random faults for SOAK_SECONDS (900) or SOAK_FAULTS (10000), whichever comes first
 	SOAK_SECONDS=$${SOAK_SECONDS:-900} SOAK_FAULTS=$${SOAK_FAULTS:-10000} $(STORY) random_faults_add_up_to_nothing -- --nocapture
+
+vm: root deps build rootfs ## the life cycle under systemd and the stories that matter, on Debian's kernels 6.1 and 6.12, in QEMU; a table
+	integration-tests/scripts/deps.sh vm
+	integration-tests/vm/vm.sh all
+
+check-vm: root deps build ## the short form of make vm: the life cycle under the unit, on 6.1
+	integration-tests/scripts/deps.sh vm
+	integration-tests/vm/vm.sh short bookworm
 
 rootfs: root deps ## the Debian root of the copy-on-write vassals, by debootstrap into ROOTFS_CACHE, once
 	integration-tests/scripts/rootfs.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, and nothing else. `deps.sh build`: what compiling needs. `deps.sh all`: also what the stories drive.
+# `deps.sh vm`: also what the guests of `make vm` are made with.
 #
 # uwsgi-emperor is deliberately not in the list: the real Emperor is in uwsgi-core, and that package would start a service.
 set -euo pipefail
@@ -32,8 +33,21 @@ drive=(
   find=findutils
 )
 
+guest=(
+  qemu-system-x86_64=qemu-system-x86
+  mmdebstrap=mmdebstrap
+  busybox=busybox-static
+  depmod=kmod
+  cpio=cpio
+  mkfs.ext4=e2fsprogs
+  objcopy=binutils
+)
+
 wanted=("${build[@]}")
-[ "${1:-all}" = build ] || wanted+=("${drive[@]}")
+case ${1:-all} in
+  all) wanted+=("${drive[@]}") ;;
+  vm) wanted+=("${drive[@]}" "${guest[@]}") ;;
+esac
 
 missing=()
 for pair in "${wanted[@]}"; do
