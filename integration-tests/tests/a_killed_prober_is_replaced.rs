@@ -1,4 +1,4 @@
-//! The prober wears tenants' identities, so a tenant may kill it. No vassal suffers, and the next dead mount is still found.
+//! The prober is killed. No vassal suffers, and the next dead mount is still found.
 
 use std::time::Instant;
 

@@ -316,6 +316,8 @@ pub(crate) fn errno_name(errno: i32) -> String {
         107 => "ENOTCONN",
         110 => "ETIMEDOUT",
         116 => "ESTALE",
+        // Not "Owner died": the prober says so of the process that asked for it.
+        130 => return "EOWNERDEAD (the process that looked as the mount's owner was killed or stopped)".to_owned(),
         other => return format!("errno {other} ({text})"),
     };
     format!("{name} ({text})")

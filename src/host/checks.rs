@@ -3,8 +3,8 @@
 //! The first probe is made at once. At most one probe of a mount is in flight: while a mount hangs its task waits with it, no
 //! interval is counted, no second probe is queued. The answer is told as it is; what it means is the core's business.
 //!
-//! Deliberately not here: the probe itself (a thread that wears a tenant's uid can be killed by that tenant, so it lives in
-//! the prober process), and judging a mount that does not answer.
+//! Deliberately not here: the probe itself (what hangs on a mount keeps its process from ending, so it lives in the prober process),
+//! and judging a mount that does not answer.
 
 use std::{collections::HashMap, sync::Arc};
 

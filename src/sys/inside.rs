@@ -25,7 +25,7 @@ use nix::{
     sys::stat::Mode,
 };
 
-use crate::{raw, wait};
+use crate::{asker::Asker, raw};
 
 /// Where the child was: at the door, or at the mount.
 const ENTER: raw::Stage = 0;
@@ -47,22 +47,22 @@ pub(crate) fn other_user_namespace(pid: i32) -> nix::Result<Option<OwnedFd>> {
 ///
 /// # Errors
 /// Outer: it could not be asked. Inner: what it answered.
-pub(crate) fn statfs(namespace: &OwnedFd, mount: BorrowedFd<'_>) -> nix::Result<nix::Result<()>> {
+pub(crate) fn statfs(asker: &Asker, namespace: &OwnedFd, mount: BorrowedFd<'_>) -> nix::Result<nix::Result<()>> {
     let (namespace, mount) = (namespace.as_raw_fd(), mount.as_raw_fd());
     let mut answer = [0u64; 32]; // struct statfs has 120 bytes
     // SAFETY: `ask` makes raw calls only.
-    unsafe { by_child([namespace, mount], |parent| ask(namespace, mount, parent, &mut answer)) }
+    unsafe { by_child(asker, [namespace, mount], |parent| ask(namespace, mount, parent, &mut answer)) }
 }
 
 /// Follows a path in this root, with the caller's identity. Blocks as long as the mounts on the way do.
 ///
 /// # Errors
 /// Outer: there was no child to do it. Inner: what was said on the way.
-pub(crate) fn follow(root: BorrowedFd<'_>, path: &CStr) -> nix::Result<nix::Result<()>> {
+pub(crate) fn follow(asker: &Asker, root: BorrowedFd<'_>, path: &CStr) -> nix::Result<nix::Result<()>> {
     let root = root.as_raw_fd();
     let mut seen = [0u64; 64]; // struct statx has 256 bytes
     // SAFETY: `walk` makes raw calls only.
-    unsafe { by_child([root], |_| walk(root, path, &mut seen)) }
+    unsafe { by_child(asker, [root], |_| walk(root, path, &mut seen)) }
 }
 
 /// Forks a child that has only these files open, runs `ask`, and says what came of it.
@@ -73,6 +73,7 @@ pub(crate) fn follow(root: BorrowedFd<'_>, path: &CStr) -> nix::Result<nix::Resu
 /// # Safety
 /// `ask` makes raw calls only: the caller has other threads. It is told the pid of the child's parent.
 unsafe fn by_child<const N: usize>(
+    asker: &Asker,
     open: [RawFd; N],
     ask: impl FnOnce(i32) -> (raw::Stage, Errno),
 ) -> nix::Result<nix::Result<()>> {
@@ -80,25 +81,31 @@ unsafe fn by_child<const N: usize>(
     let mut keep: Vec<RawFd> = open.into_iter().chain([tell.as_raw_fd()]).collect();
     keep.sort_unstable();
     let parent = nix::unistd::getpid().as_raw();
-    // SAFETY: the child makes raw calls, as those of `ask` are, and leaves.
-    match unsafe { raw::fork(0) }? {
-        raw::Side::Child => {
-            raw::close_all_but(&keep);
-            let (stage, errno) = raw::die_with(parent).map_or_else(|errno| (ENTER, errno), |()| ask(parent));
-            raw::leave(tell.as_raw_fd(), stage, errno)
-        }
-        raw::Side::Parent(pid) => {
-            drop(tell);
-            let said = raw::read_report(std::os::fd::AsFd::as_fd(&report));
-            wait::reap_blocking(pid);
-            match said {
-                Some((ASK, 0)) => Ok(Ok(())),
-                Some((ASK, errno)) => Ok(Err(Errno::from_raw(errno))),
-                Some((_, errno)) => Err(Errno::from_raw(errno)),
-                None => Err(Errno::EINTR), // it was killed
+    asker.run(|| {
+        // SAFETY: the child makes raw calls, as those of `ask` are, and leaves.
+        match unsafe { raw::fork(0) }? {
+            raw::Side::Parent(pid) => Ok(pid),
+            raw::Side::Child => {
+                raw::close_all_but(&keep);
+                let (stage, errno) = secluded(parent).map_or_else(|errno| (ENTER, errno), |()| ask(parent));
+                raw::leave(tell.as_raw_fd(), stage, errno)
             }
         }
+    })?;
+    drop(tell);
+    match raw::read_report(std::os::fd::AsFd::as_fd(&report)) {
+        Some((ASK, 0)) => Ok(Ok(())),
+        Some((ASK, errno)) => Ok(Err(Errno::from_raw(errno))),
+        Some((_, errno)) => Err(Errno::from_raw(errno)),
+        None => Err(Errno::EOWNERDEAD), // it was killed
     }
+}
+
+/// In the child: it dies with its parent, and root of the namespace it enters cannot trace it.
+fn secluded(parent: i32) -> Result<(), Errno> {
+    // SAFETY: numbers only.
+    raw::check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;
+    raw::die_with(parent)
 }
 
 /// In the child.

@@ -8,6 +8,9 @@
 #![allow(unsafe_code, reason = "this is the one room that talks to the kernel by hand")]
 #![warn(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
+mod asker;
+mod follow;
+mod handed;
 mod inside;
 mod raw;
 mod stat;

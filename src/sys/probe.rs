@@ -4,33 +4,30 @@
 //! (without `allow_other`), dead or alive. And a path followed from here would take the symlinks of the host.
 //!
 //! Blocks for as long as the file system's daemon pleases, perhaps unkillably: called in the prober, one thread per look.
-//! The thread wears the mount's owner meanwhile (see `switch`); a mount made in a user namespace for all is asked from inside
-//! of it (see `inside`). Nothing stays open afterwards: an fd left on a mount would
+//! The path is followed first (see `follow`). The mount at its end is asked by a process that wears its owner's ids (see `switch`); a mount
+//! made in a user namespace for all is asked from inside of it (see `inside`). Nothing stays open afterwards: an fd left on a mount would
 //! make the vassal's own unmount fail.
 //!
-//! Measured on 6.18: a FUSE server that knows no statfs is heard as it answers, ENOSYS (libfuse answers zeroes for it). That is an answer: who
-//! is dead says ENOTCONN. An automount is not woken: `O_PATH` stops before an automount point that is the end of the path, and a
-//! path that leads through one is not followed (`autofs` alone would wait for its daemon there, at every look again, and a mount that is
-//! looked at never expires). Only as the path is written: who puts a symbolic link into an automount has it followed as his app would.
+//! Measured on 6.18: a FUSE server that knows no statfs is heard as it answers, ENOSYS (libfuse answers zeroes for it). That is an answer:
+//! a dead one says ENOTCONN.
 
 use std::{
-    ffi::CString,
     fmt, fs,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
+    os::fd::{AsFd, BorrowedFd},
     sync::OnceLock,
 };
 
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
-    sys::{
-        stat::Mode,
-        statfs::{FUSE_SUPER_MAGIC, fstatfs},
-    },
+    sys::statfs::{FUSE_SUPER_MAGIC, fstatfs},
 };
 
-use crate::{inside, mountinfo, statx, switch};
+use crate::{
+    asker::Asker,
+    follow::{self, Way, follow},
+    inside, mountinfo, statx,
+    switch::{self, Owner},
+};
 
 /// What was seen of a mount that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +46,27 @@ pub struct Seen {
 
 /// How far a probe under way has come, for whoever finds it late.
 #[derive(Debug, Default)]
-pub struct Progress(OnceLock<(u32, u32)>);
+pub struct Progress {
+    asks: OnceLock<(u32, u32)>,
+    asker: Asker,
+}
 
 impl Progress {
     /// The file system that is being asked. None: the path is still being followed.
     #[must_use]
     pub fn asks(&self) -> Option<(u32, u32)> {
-        self.0.get().copied()
+        self.asks.get().copied()
+    }
+
+    /// The process that asks for this probe as the mount's owner, or as a member of its user namespace. None: the probe's own thread asks.
+    #[must_use]
+    pub fn asker(&self) -> Option<i32> {
+        self.asker.pid()
+    }
+
+    /// Ends that process, and the probe with it: its owner may have stopped it, or nobody waits for the probe any more.
+    pub fn end_asker(&self) {
+        self.asker.kill();
     }
 }
 
@@ -122,7 +133,7 @@ impl ProbeError {
 }
 
 /// An errno that a process meets for want of something: fds, files, memory, or a way through `..` that nobody changes meanwhile.
-fn is_lack(errno: Errno) -> bool {
+pub(crate) fn is_lack(errno: Errno) -> bool {
     matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN)
 }
 
@@ -140,8 +151,8 @@ pub fn probe(pid: i32, path: &str) -> Result<Seen, ProbeError> {
 /// As there.
 pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen, ProbeError> {
     let at = |stage| move |errno| ProbeError { stage, errno };
-    let root = root_of(pid).map_err(at(ProbeStage::Root))?;
-    let target = match walk(pid, root.as_fd(), path)? {
+    let root = follow::root_of(pid).map_err(at(ProbeStage::Root))?;
+    let target = match follow(pid, root.as_fd(), path, &progress.asker)? {
         Way::Leads(target) => target,
         Way::Sleeps(seen) => return Ok(seen),
     };
@@ -153,8 +164,8 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
         return above_the_root(target.as_fd(), classic, is_mountpoint, with_root);
     };
     drop(list);
-    progress.0.get_or_init(|| mount.device);
-    let ask = || answered(fstatfs(&target).map(drop)).map(|()| unique_id(target.as_fd()));
+    progress.asks.get_or_init(|| mount.device);
+    let ask = || answered(statx::statfs(target.as_fd())).map(|()| unique_id(target.as_fd()));
     let elsewhere = if mount.is_fuse() && mount.allows_others() {
         inside::other_user_namespace(pid).map_err(at(ProbeStage::Root))?
     } else {
@@ -162,10 +173,13 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
     };
     let answer = match (elsewhere, mount.fuse_owner().filter(|_| mount.is_fuse())) {
         (Some(namespace), _) => {
-            let heard = inside::statfs(&namespace, target.as_fd()).map_err(at(ProbeStage::Identity))?;
+            let heard = inside::statfs(&progress.asker, &namespace, target.as_fd()).map_err(at(ProbeStage::Identity))?;
             answered(heard).map(|()| None) // the unique id would not be told to us either
         }
-        (None, Some((uid, gid))) => switch::worn_by(uid, gid, ask).map_err(at(ProbeStage::Identity))?,
+        (None, Some((uid, gid))) => {
+            // SAFETY: two system calls of an open file, which open none.
+            unsafe { switch::ask(Owner { uid, gid }, &progress.asker, ask) }.map_err(at(ProbeStage::Identity))?
+        }
         (None, None) => ask(),
     };
     let mount_id = answer.map_err(at(ProbeStage::Statfs))?.unwrap_or(classic);
@@ -194,61 +208,6 @@ fn above_the_root(target: BorrowedFd<'_>, classic: u64, is_mountpoint: bool, wit
     Ok(Seen { mount_id, device, fstype: String::new(), is_mountpoint, not_mounted })
 }
 
-fn root_of(pid: i32) -> nix::Result<OwnedFd> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    open(format!("/proc/{pid}/root").as_str(), flags, Mode::empty())
-}
-
-/// The path as the process would follow it: absolute symlinks and `..` stay below its root.
-/// Where a path leads.
-enum Way {
-    /// To this.
-    Leads(OwnedFd),
-    /// Through an automount that nobody has woken.
-    Sleeps(Seen),
-}
-
-fn walk(pid: i32, root: BorrowedFd<'_>, path: &str) -> Result<Way, ProbeError> {
-    // A slash at the end would wake an automount point.
-    let path = if path.trim_end_matches('/').is_empty() { path } else { path.trim_end_matches('/') };
-    // What the kernel remembers is followed without asking anybody. That is nearly always all, and then the list need not be read for it.
-    if let Ok(target) = inside(root, path, ResolveFlag::RESOLVE_IN_ROOT | CACHED) {
-        return Ok(Way::Leads(target));
-    }
-    let list = list_of(pid)?;
-    if contains(&list, b" - autofs ")
-        && let Some(mount) = automount_before(mountinfo::parse(&list), path)
-    {
-        return Ok(Way::Sleeps(Seen {
-            mount_id: mount.id.into(),
-            device: mount.device,
-            fstype: mount.fstype,
-            is_mountpoint: false,
-            not_mounted: false,
-        }));
-    }
-    drop(list);
-    match followed(root, path) {
-        Err(ProbeError { stage: ProbeStage::Path, errno: Errno::EACCES }) => followed_as_owner(pid, root, path).map(Way::Leads),
-        answer => answer.map(Way::Leads),
-    }
-}
-
-/// `RESOLVE_CACHED` (Linux 5.12; before, EINVAL): EAGAIN where somebody would have to be asked, also an automount.
-const CACHED: ResolveFlag = ResolveFlag::from_bits_retain(libc::RESOLVE_CACHED);
-
-/// The automount point through which a path leads, as it is written, if nothing is mounted there now.
-fn automount_before(mounts: Vec<mountinfo::Mount>, path: &str) -> Option<mountinfo::Mount> {
-    let on_the_way = |m: &mountinfo::Mount| Path::new(path).starts_with(&m.mount_point);
-    // The last of those on one point is the one that is seen.
-    let nearest = mounts.into_iter().filter(on_the_way).max_by_key(|m| m.mount_point.len())?;
-    (nearest.fstype == "autofs" && nearest.mount_point != path).then_some(nearest)
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|window| window == word)
-}
-
 /// That it knows no statfs is an answer of one who lives.
 fn answered(said: nix::Result<()>) -> nix::Result<()> {
     match said {
@@ -257,42 +216,7 @@ fn answered(said: nix::Result<()>) -> nix::Result<()> {
     }
 }
 
-/// The daemon of a FUSE mount may answer what the kernel says to whoever lacks something. So that is asked again by one who lacks nothing.
-fn followed(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, ProbeError> {
-    let met = match inside(root, path, ResolveFlag::RESOLVE_IN_ROOT) {
-        Err(errno) if is_lack(errno) => errno,
-        answer => return answer.map_err(|errno| ProbeError { stage: ProbeStage::Path, errno }),
-    };
-    let asked_again = CString::new(path).ok().and_then(|path| inside::follow(root, &path).ok());
-    Err(match asked_again {
-        Some(Err(errno)) if is_lack(errno) => ProbeError { stage: ProbeStage::Path, errno },
-        _ => ProbeError { stage: ProbeStage::Means, errno: met },
-    })
-}
-
-fn inside(root: BorrowedFd<'_>, path: &str, resolve: ResolveFlag) -> nix::Result<OwnedFd> {
-    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
-    // EAGAIN: a rename somewhere raced with the `..` of this walk. It is nobody's fault and soon over.
-    for _ in 0..8 {
-        match openat2(root, path, how) {
-            Err(Errno::EAGAIN) if !resolve.contains(CACHED) => {}
-            answer => return answer,
-        }
-    }
-    Err(Errno::EAGAIN)
-}
-
-/// The way leads through a FUSE mount that lets only its owner pass: followed as the owner of the last one on the way.
-fn followed_as_owner(pid: i32, root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, ProbeError> {
-    let at = |stage| move |errno| ProbeError { stage, errno };
-    let on_the_way = |m: &mountinfo::Mount| Path::new(path).starts_with(&m.mount_point);
-    let mounts = mountinfo::parse(&list_of(pid)?);
-    let last = mounts.iter().filter(|m| m.is_fuse() && on_the_way(m)).max_by_key(|m| m.mount_point.len());
-    let (uid, gid) = last.and_then(mountinfo::Mount::fuse_owner).ok_or_else(|| at(ProbeStage::Path)(Errno::EACCES))?;
-    switch::worn_by(uid, gid, || followed(root, path)).map_err(at(ProbeStage::Identity))?
-}
-
-fn list_of(pid: i32) -> Result<Vec<u8>, ProbeError> {
+pub(crate) fn list_of(pid: i32) -> Result<Vec<u8>, ProbeError> {
     fs::read(format!("/proc/{pid}/mountinfo")).map_err(|error| ProbeError {
         stage: ProbeStage::Mountinfo,
         errno: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),

@@ -1,11 +1,11 @@
-//! `statx` without a question to the file system: only what the kernel's own mount table says.
+//! `statx` without a question to the file system (only what the kernel's own mount table says), and `statfs`, which is the question.
 
 use std::{
     ffi::CStr,
     os::fd::{AsRawFd, BorrowedFd},
 };
 
-use nix::errno::Errno;
+use crate::raw::check;
 
 /// What the kernel fills in unasked: the classic mount id, the attributes. A question by name would be refused by the FUSE
 /// mount of another user, so none is asked.
@@ -23,11 +23,18 @@ pub(crate) fn is_mount_root(stat: &libc::statx) -> bool {
     stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0
 }
 
+/// `fstatfs`, of which only the answer counts: this one asks the file system. Raw, so a child that shares our memory may call it.
+pub(crate) fn statfs(fd: BorrowedFd<'_>) -> nix::Result<()> {
+    let mut answer = [0u64; 32]; // struct statfs has 120 bytes
+    // SAFETY: room for more than the kernel writes, which outlives the call.
+    check(unsafe { libc::syscall(libc::SYS_fstatfs, fd.as_raw_fd(), answer.as_mut_ptr()) }).map(drop)
+}
+
 fn call(at: i32, path: &CStr, flags: i32, mask: u32) -> nix::Result<libc::statx> {
     // SAFETY: all zeroes is a value of this plain C struct.
     let mut out: libc::statx = unsafe { std::mem::zeroed() };
     let flags = flags | libc::AT_STATX_DONT_SYNC;
     // SAFETY: the path is terminated and the struct outlives the call, which fills it.
-    Errno::result(unsafe { libc::statx(at, path.as_ptr(), flags, mask, &raw mut out) })?;
+    check(unsafe { libc::syscall(libc::SYS_statx, at, path.as_ptr(), flags, mask, &raw mut out) })?;
     Ok(out)
 }

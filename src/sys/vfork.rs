@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use crate::raw::{CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP};
 
 /// Enough for raw calls and their arguments, in a build without optimisation too.
-const STACK: usize = 32 << 10;
+pub(crate) const STACK: usize = 32 << 10;
 
 /// `struct clone_args`, third version; a kernel that knows less minds only what is not zero.
 #[repr(C, align(8))]
@@ -82,6 +82,31 @@ pub(crate) unsafe fn spawn(
     }
     drop(stack);
     if pid < 0 { Err(Errno::from_raw(-pid as i32)) } else { Ok((pid as i32, pidfd)) }
+}
+
+/// Makes a child that shares the caller's memory and runs `work` beside it, on a stack of its own. No signal tells of its end: it is
+/// waited for by its pid, with `__WALL`.
+///
+/// # Safety
+/// As [`spawn`]; beyond that, `stack` and `data` outlive the child, and the caller touches neither meanwhile. Both write the same
+/// `errno`: the caller makes no call that may fail before it has waited for the child.
+pub(crate) unsafe fn beside(flags: u64, stack: &mut [u128], work: Work, data: *mut c_void) -> Result<i32, Errno> {
+    let args = Args {
+        flags: flags | libc::CLONE_VM as u64,
+        pidfd: 0,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: 0,
+        stack: stack.as_mut_ptr() as u64,
+        stack_size: size_of_val(stack) as u64,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    // SAFETY: the caller's promise; the block is read by the kernel only.
+    let pid = unsafe { enter(&raw const args, work, data, false) };
+    if pid < 0 { Err(Errno::from_raw(-pid as i32)) } else { Ok(pid as i32) }
 }
 
 /// The system call; in the child, on the new stack, a call of `work`. Gives the kernel's answer.

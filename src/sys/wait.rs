@@ -45,6 +45,23 @@ pub fn reap_blocking(pid: i32) -> Option<Ended> {
     waitid(libc::P_PID, id, libc::WEXITED).ok().flatten().map(|end| end.1)
 }
 
+/// Waits for the end of a child that the calling thread made, and leaves it to be reaped.
+pub(crate) fn end_of_own(pid: i32) {
+    own(pid, libc::WNOWAIT);
+}
+
+/// Reaps a child that the calling thread made, also one whose end sends no signal. Waits for its end.
+pub(crate) fn reap_own(pid: i32) -> Option<Ended> {
+    own(pid, 0)
+}
+
+/// `__WNOTHREAD`: the children of thousands of threads need not be looked through for one.
+fn own(pid: i32, options: i32) -> Option<Ended> {
+    let id = libc::id_t::try_from(pid).ok()?;
+    let options = options | libc::WEXITED | libc::__WALL | libc::__WNOTHREAD;
+    waitid(libc::P_PID, id, options).ok().flatten().map(|end| end.1)
+}
+
 /// `waitid` in numbers, because signals beyond the named ones (real-time) end processes too.
 fn waitid(kind: libc::idtype_t, id: libc::id_t, options: i32) -> Result<Option<(i32, Ended)>, Errno> {
     loop {

@@ -4,8 +4,8 @@
 //! is only in need (it can open nothing any more, or threads of it hang for nobody) is relieved: another one takes over what stands and
 //! what comes, while this one finishes its looks, so that no hung mount is timed anew because of it.
 //!
-//! That it is gone the end of its socket tells, but for one case: a thread that hangs beyond SIGKILL keeps open what the process had
-//! open. So while anything is asked of it, it is looked at too.
+//! That it is gone the end of its socket tells, but for one case: a thread or a child that hangs beyond SIGKILL keeps open what the
+//! process had open. So while anything is asked of it, it is looked at too.
 
 use std::{collections::HashMap, io, os::unix::net::UnixStream as StdStream, time::Duration};
 
@@ -219,7 +219,9 @@ impl Conversation {
     /// A glance is due: it is dead, though its socket may not say so.
     fn has_died(&mut self) -> bool {
         self.glance = Instant::now() + GLANCE;
-        pidfd::has_ended_but_for_threads(&self.child.pidfd, self.child.pid)
+        // Reaped, and the socket is still open: in a process that asked for it, and waits in the kernel.
+        let is_reaped = pidfd::signal(&self.child.pidfd, 0) == Err(Errno::ESRCH);
+        is_reaped || pidfd::has_ended_but_for_threads(&self.child.pidfd, self.child.pid)
     }
 
     /// There is something to read; true: an end.

@@ -19,7 +19,7 @@ use std::{
 
 use liege_core::{Health, Late};
 use liege_sys::{
-    block,
+    Errno, block,
     fuse_daemon::{self, Outside, Shown, Work},
     fusectl::Connections,
     mountinfo::{self, Mount},
@@ -32,6 +32,9 @@ const BUSY: f64 = 0.05;
 
 /// Or this many bytes a second from or to a disk.
 const BUSY_DISK: f64 = 65_536.0;
+
+/// The process that asks is stopped: the mount's owner can do that, and nothing is known of the mount.
+pub(super) const STOPPED: Health = Health::Unknown { errno: Errno::EOWNERDEAD as i32 };
 
 /// Names in one sentence.
 const MOST_NAMED: usize = 8;
@@ -88,7 +91,14 @@ impl Suspicion {
         let looker = fuse_daemon::shown(self.tid);
         // It does not sleep: nobody keeps it waiting but the processor.
         let runs = looker.as_ref().is_some_and(|seen| seen.state == 'R');
-        let health = if is_busy || daemon.is_some_and(waits_below) || device_works || runs { Health::Slow } else { Health::Hung };
+        let is_stopped = looker.as_ref().is_some_and(|seen| matches!(seen.state, 'T' | 't'));
+        let health = if is_stopped {
+            STOPPED
+        } else if is_busy || daemon.is_some_and(waits_below) || device_works || runs {
+            Health::Slow
+        } else {
+            Health::Hung
+        };
         let late = Late {
             at: self.at,
             waiting: self.minor.and_then(|minor| connections.waiting(minor)),

@@ -12,13 +12,13 @@ use std::{
 use liege_core::{Health, Mounted, Probed};
 use liege_sys::{
     Errno,
-    probe::{ProbeError, Progress, Seen, probe_observed},
+    probe::{ProbeError, Seen, probe_observed},
 };
 use nix::unistd::gettid;
 use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
 
 use super::{
-    late::{Signs, Suspicion},
+    late::{STOPPED, Signs, Suspicion},
     protocol::Look,
     threads::UnderWay,
 };
@@ -29,7 +29,7 @@ const SHORTEST_MEASURE: Duration = Duration::from_millis(100);
 /// Looks; `tell` gets the news, whether it is the last, and whether it is the prober that lacked something.
 pub(super) async fn look(look: Look, under_way: UnderWay, signs: Arc<Signs>, tell: impl Fn(Probed, bool, bool)) {
     let last_word = LastWord(&tell);
-    let progress = Arc::new(Progress::default());
+    let progress = under_way.progress();
     let (begin, mut begun) = oneshot::channel();
     let mut probe = spawn_blocking({
         let (look, progress) = (look.clone(), Arc::clone(&progress));
@@ -63,11 +63,14 @@ pub(super) async fn look(look: Look, under_way: UnderWay, signs: Arc<Signs>, tel
             return tell(probed, true, is_need);
         }
         let mut judging = spawn_blocking({
-            let (look, asks, signs) = (look.clone(), progress.asks(), Arc::clone(&signs));
+            let (look, progress, signs) = (look.clone(), Arc::clone(&progress), Arc::clone(&signs));
             move || {
                 let verdict = suspicion.map(|suspicion| suspicion.confirmed(&signs.connections));
+                if verdict.as_ref().is_some_and(|(health, _)| *health == STOPPED) {
+                    progress.end_asker();
+                }
                 // The end of one measure is the beginning of the next.
-                (Suspicion::raised(&look, asks, tid, &signs), verdict)
+                (Suspicion::raised(&look, progress.asks(), progress.asker().unwrap_or(tid), &signs), verdict)
             }
         });
         let judged = loop {

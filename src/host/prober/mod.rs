@@ -1,9 +1,9 @@
 //! The prober: a process of its own that asks mounts whether they live, and frees whoever hangs on one.
 //!
-//! A mount of FUSE answers truly only to its owner, so a thread must wear the owner's ids, and a thread that does can be
-//! killed by that owner, which ends its whole process; one that hangs in the kernel keeps its process from ending. So both
-//! happen to a process that may die: it is the daemon's own program under the hidden verb `prober`, at the other end of a
-//! socket, restarted when it dies, and it ends by itself when the daemon does.
+//! A mount of FUSE answers truly only to its owner, so it must be asked with the owner's ids, and a process with these can be killed by
+//! that owner: each such question is asked by a child of the prober's that lives for it alone (`sys/switch.rs`). A thread that hangs in
+//! the kernel keeps its process from ending. So all this happens to a process that may die: it is the daemon's own program under the
+//! hidden verb `prober`, at the other end of a socket, restarted when it dies, and it ends by itself when the daemon does.
 //!
 //! * `client.rs`: the daemon's side: asks, and keeps a prober alive to ask
 //! * `conversation.rs`: requests and answers of one prober; `patience.rs`: how long it may be silent

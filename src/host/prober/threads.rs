@@ -1,8 +1,8 @@
 //! The threads that look, and those among them that hang for nobody.
 //!
-//! A look whose life is over is taken back. Its judge ends then; its thread ends when the mount answers, which an aborted FUSE connection
-//! does at once and a dead NFS server never. No signal reaches one thread without ending its whole process. So what hangs on
-//! is told, and the daemon has this prober relieved: its end frees whoever can be freed.
+//! A look whose life is over is taken back. Its judge ends then, and the process that asks for it is killed; its thread ends when that
+//! has ended, or when the mount answers, which an aborted FUSE connection does at once and a dead NFS server never. No signal reaches one
+//! thread without ending its whole process. So what hangs on is told, and the daemon has this prober relieved: its end frees whoever can be freed.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_sys::fuse_daemon;
+use liege_sys::{fuse_daemon, probe::Progress};
 use nix::unistd::gettid;
 use tokio::task::AbortHandle;
 
@@ -28,6 +28,7 @@ struct Thread {
     path: String,
     /// Known from its first system call on.
     tid: Option<i32>,
+    progress: Arc<Progress>,
     judge: Option<AbortHandle>,
     /// Since when nobody wants its answer.
     unwanted: Option<Instant>,
@@ -44,14 +45,17 @@ pub(super) struct Threads {
 #[derive(Debug)]
 pub(super) struct UnderWay {
     threads: Arc<Threads>,
+    progress: Arc<Progress>,
     id: u64,
 }
 
 impl Threads {
     /// A look begins.
     pub(super) fn enter(self: &Arc<Self>, id: u64, look: &Look) -> UnderWay {
-        self.looks().insert(id, Thread { path: look.path.clone(), tid: None, judge: None, unwanted: None });
-        UnderWay { threads: Arc::clone(self), id }
+        let progress = Arc::new(Progress::default());
+        let thread = Thread { path: look.path.clone(), tid: None, progress: Arc::clone(&progress), judge: None, unwanted: None };
+        self.looks().insert(id, thread);
+        UnderWay { threads: Arc::clone(self), progress, id }
     }
 
     /// This task judges it while it lasts.
@@ -65,6 +69,7 @@ impl Threads {
     pub(super) fn cancel(&self, id: u64) {
         if let Some(thread) = self.looks().get_mut(&id) {
             thread.unwanted = Some(Instant::now());
+            thread.progress.end_asker();
             if let Some(judge) = thread.judge.take() {
                 judge.abort();
             }
@@ -76,7 +81,8 @@ impl Threads {
         let is_stranded = |thread: &Thread| thread.unwanted.is_some_and(|since| now.saturating_duration_since(since) > GRACE);
         let mut stranded: Vec<(String, i32)> = {
             let looks = self.looks();
-            looks.values().filter(|thread| is_stranded(thread)).filter_map(|t| Some((t.path.clone(), t.tid?))).collect()
+            let hangs = |t: &Thread| Some((t.path.clone(), t.progress.asker().or(t.tid)?));
+            looks.values().filter(|thread| is_stranded(thread)).filter_map(hangs).collect()
         };
         stranded.sort();
         let found: Vec<String> =
@@ -96,6 +102,11 @@ impl Threads {
 }
 
 impl UnderWay {
+    /// How far it has come.
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
     /// The thread that calls this looks. False: nobody wants it any more.
     pub(super) fn begin(&self) -> bool {
         let mut looks = self.threads.looks();

@@ -1,0 +1,176 @@
+//! A path as a process of the vassal would follow it, to whatever stands at its end.
+//!
+//! Absolute symbolic links and `..` stay below the process's root, and no link of `/proc` leads out of it. Where the way leads through a
+//! FUSE mount that lets only its owner pass, it is followed on from there as that owner, by a process of its own (`switch.rs`).
+//!
+//! An automount is not woken: `O_PATH` stops before an automount point that is the end of the path, and a path that leads through one is
+//! not followed (`autofs` alone would wait for its daemon there, at every look again, and a mount that is looked at never expires). Only
+//! as the path is written: a symbolic link into an automount is followed as the app would follow it.
+
+use std::{
+    ffi::CString,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    path::Path,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
+    sys::stat::Mode,
+};
+
+use crate::{
+    asker::Asker,
+    handed::{self, Hand},
+    inside, mountinfo,
+    probe::{ProbeError, ProbeStage, Seen, is_lack, list_of},
+    raw,
+    switch::{self, Owner},
+};
+
+/// Where a path leads.
+pub(crate) enum Way {
+    /// To this.
+    Leads(OwnedFd),
+    /// Through an automount that nobody has woken.
+    Sleeps(Seen),
+}
+
+/// The root of a process.
+pub(crate) fn root_of(pid: i32) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open(format!("/proc/{pid}/root").as_str(), flags, Mode::empty())
+}
+
+/// Follows a path in the root of a process. Blocks as long as the mounts on the way do.
+///
+/// # Errors
+/// What was said on the way, or what was lacking for it.
+pub(crate) fn follow(pid: i32, root: BorrowedFd<'_>, path: &str, asker: &Asker) -> Result<Way, ProbeError> {
+    // A slash at the end would wake an automount point.
+    let path = if path.trim_end_matches('/').is_empty() { path } else { path.trim_end_matches('/') };
+    // What the kernel remembers is followed without asking anybody. That is nearly always all, and then the list need not be read for it.
+    if let Ok(target) = open_inside(root, path, CACHED) {
+        return Ok(Way::Leads(target));
+    }
+    let list = list_of(pid)?;
+    if contains(&list, b" - autofs ")
+        && let Some(mount) = automount_before(mountinfo::parse(&list), path)
+    {
+        return Ok(Way::Sleeps(Seen {
+            mount_id: mount.id.into(),
+            device: mount.device,
+            fstype: mount.fstype,
+            is_mountpoint: false,
+            not_mounted: false,
+        }));
+    }
+    drop(list);
+    match followed(root, path, asker) {
+        Err(ProbeError { stage: ProbeStage::Path, errno: Errno::EACCES }) => as_owner(pid, root, path, asker).map(Way::Leads),
+        answer => answer.map(Way::Leads),
+    }
+}
+
+/// `RESOLVE_CACHED` (Linux 5.12; before, EINVAL): EAGAIN where somebody would have to be asked, also an automount.
+const CACHED: ResolveFlag = ResolveFlag::from_bits_retain(libc::RESOLVE_CACHED);
+
+/// The automount point through which a path leads, as it is written, if nothing is mounted there now.
+fn automount_before(mounts: Vec<mountinfo::Mount>, path: &str) -> Option<mountinfo::Mount> {
+    let on_the_way = |m: &mountinfo::Mount| Path::new(path).starts_with(&m.mount_point);
+    // The last of those on one point is the one that is seen.
+    let nearest = mounts.into_iter().filter(on_the_way).max_by_key(|m| m.mount_point.len())?;
+    (nearest.fstype == "autofs" && nearest.mount_point != path).then_some(nearest)
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}
+
+/// The daemon of a FUSE mount may answer what the kernel says to a process that lacks something. So that is asked again by one that lacks
+/// nothing.
+fn followed(root: BorrowedFd<'_>, path: &str, asker: &Asker) -> Result<OwnedFd, ProbeError> {
+    let met = match open_inside(root, path, ResolveFlag::empty()) {
+        Err(errno) if is_lack(errno) => errno,
+        answer => return answer.map_err(|errno| ProbeError { stage: ProbeStage::Path, errno }),
+    };
+    let asked_again = CString::new(path).ok().and_then(|path| inside::follow(asker, root, &path).ok());
+    Err(match asked_again {
+        Some(Err(errno)) if is_lack(errno) => ProbeError { stage: ProbeStage::Path, errno },
+        _ => ProbeError { stage: ProbeStage::Means, errno: met },
+    })
+}
+
+fn open_inside(root: BorrowedFd<'_>, path: &str, also: ResolveFlag) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT | also);
+    // EAGAIN: a rename somewhere raced with the `..` of this walk. It is nobody's fault and soon over.
+    for _ in 0..8 {
+        match openat2(root, path, how) {
+            Err(Errno::EAGAIN) if !also.contains(CACHED) => {}
+            answer => return answer,
+        }
+    }
+    Err(Errno::EAGAIN)
+}
+
+/// The way leads through a FUSE mount that lets only its owner pass: followed as the owner of the last one on the way.
+fn as_owner(pid: i32, root: BorrowedFd<'_>, path: &str, asker: &Asker) -> Result<OwnedFd, ProbeError> {
+    let on_the_way = |m: &mountinfo::Mount| Path::new(path).starts_with(&m.mount_point);
+    let mounts = mountinfo::parse(&list_of(pid)?);
+    let last = mounts.iter().filter(|m| m.is_fuse() && on_the_way(m)).max_by_key(|m| m.mount_point.len());
+    let (uid, gid) =
+        last.and_then(mountinfo::Mount::fuse_owner).ok_or(ProbeError { stage: ProbeStage::Path, errno: Errno::EACCES })?;
+    rest_as(Owner { uid, gid }, root, root, path.trim_start_matches('/'), asker)
+}
+
+/// Follows the rest of a way from `at`, below `root`, as this owner.
+fn rest_as(owner: Owner, root: BorrowedFd<'_>, at: BorrowedFd<'_>, rest: &str, asker: &Asker) -> Result<OwnedFd, ProbeError> {
+    let failed = |stage| move |errno| ProbeError { stage, errno };
+    let rest = CString::new(if rest.is_empty() { "." } else { rest }).map_err(|_| failed(ProbeStage::Path)(Errno::EINVAL))?;
+    let (ours, theirs) = handed::pair().map_err(failed(ProbeStage::Means))?;
+    let (root, at, hand) = (root.as_raw_fd(), at.as_raw_fd(), Hand::new(theirs.as_fd()));
+    let mut keep = [root, at, theirs.as_raw_fd()];
+    keep.sort_unstable();
+    let (mut seen, how) = ([0u64; 64], How::new()); // struct statx has 256 bytes
+    let enter = || {
+        raw::close_all_but(&keep);
+        // SAFETY: numbers only; the child shares its directory with nobody.
+        raw::check(unsafe { libc::syscall(libc::SYS_fchdir, root) })?;
+        // SAFETY: a terminated path; the child shares its root with nobody.
+        raw::check(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) }).map(drop)
+    };
+    let walk = || match how.open(at, &rest) {
+        Ok(fd) => hand.give(fd).map_err(|errno| (ProbeStage::Means, errno)),
+        // Its owner may have bounded this child. A question that needs no file tells whether the mount says so.
+        Err(met) if is_lack(met) => {
+            let flags = libc::AT_NO_AUTOMOUNT | libc::AT_STATX_DONT_SYNC;
+            // SAFETY: a terminated path, and as much room as the kernel writes, which outlives the call.
+            let again = unsafe { libc::syscall(libc::SYS_statx, at, rest.as_ptr(), flags, 0, seen.as_mut_ptr()) };
+            Err(match raw::check(again) {
+                Err(errno) if is_lack(errno) => (ProbeStage::Path, errno),
+                Ok(_) | Err(_) => (ProbeStage::Means, met),
+            })
+        }
+        Err(errno) => Err((ProbeStage::Path, errno)),
+    };
+    // SAFETY: system calls only; what they open is the child's own.
+    let answer = unsafe { switch::ask_apart(owner, asker, enter, walk) };
+    answer.map_err(failed(ProbeStage::Identity))?.map_err(|(stage, errno)| failed(stage)(errno))?;
+    handed::take(ours.as_fd()).map_err(failed(ProbeStage::Means))
+}
+
+/// `struct open_how`: `O_PATH`, and no link of `/proc`, which would lead out of the root.
+struct How([u64; 3]);
+
+impl How {
+    fn new() -> Self {
+        let flags = (OFlag::O_PATH | OFlag::O_CLOEXEC).bits() as u64;
+        Self([flags, 0, libc::RESOLVE_NO_MAGICLINKS])
+    }
+
+    fn open(&self, at: RawFd, path: &std::ffi::CStr) -> Result<RawFd, Errno> {
+        // SAFETY: a terminated path and a block as long as we say, which outlive the call.
+        let fd = unsafe { libc::syscall(libc::SYS_openat2, at, path.as_ptr(), self.0.as_ptr(), size_of_val(&self.0)) };
+        raw::check(fd).map(|fd| fd as RawFd)
+    }
+}
