@@ -26,7 +26,7 @@ use crate::{
     checks::Means,
     children::Children,
     clock::Clock,
-    control::{Control, House},
+    control::{Control, Family, House},
     deaths::Deaths,
     events::Events,
     health,
@@ -115,7 +115,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     let logs = Arc::new(VassalLogs::below(&spec.log_dir));
     let deaths = Deaths::keep(Path::new(&spec.state_dir), Arc::clone(&logs))?;
     let house = House::new(post.clone(), events.clone(), deaths.records(), Arc::clone(&logs));
-    let control = Control::serve(Path::new(&spec.control), house)?;
+    let control = Control::serve(Path::new(&spec.control), house, Family::own(children.mark))?;
     let (book, readiness) = (Arc::<Book>::default(), Arc::<Readiness>::default());
     let recent = Arc::<Recent>::default();
     let sights =

@@ -105,12 +105,21 @@ pub fn proc_is_ours() -> bool {
 /// below him is then found further up.
 #[must_use]
 pub fn is_below(pid: i32, root: i32) -> bool {
-    (0..AGAIN).any(|_| {
-        let mut above = parent_of(pid);
-        while let Some(parent) = above.filter(|&parent| parent > 1 && parent != root) {
-            above = parent_of(parent);
+    child_above(pid, root).is_some()
+}
+
+/// The child of `root` that a process is, or descends from. None as in [`is_below`].
+#[must_use]
+pub fn child_above(pid: i32, root: i32) -> Option<i32> {
+    (0..AGAIN).find_map(|_| {
+        let mut child = pid;
+        loop {
+            match parent_of(child)? {
+                parent if parent == root => return Some(child),
+                parent if parent > 1 => child = parent,
+                _ => return None,
+            }
         }
-        above == Some(root)
     })
 }
 

@@ -6,6 +6,8 @@
 
 use std::{
     io::{self, Read, Write},
+    os::fd::AsFd,
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,13 +17,17 @@ use axum::{
     serve::{IncomingStream, Listener},
 };
 use liege_core::{Reply, Verdict};
+use liege_sys::peer;
 use tokio::{
     net::{UnixListener, UnixStream, unix::SocketAddr},
     task::yield_now,
     time::sleep,
 };
 
-use super::rooms::Rooms;
+use super::{
+    asker::{Belief, Family},
+    rooms::Rooms,
+};
 use crate::door::{Guest, Times, Visit};
 
 /// A whole visit, question and answer; and how long one who stays may leave unread what was written to him.
@@ -34,6 +40,7 @@ const LEISURE: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(super) struct Door {
     listener: UnixListener,
+    family: Family,
     rooms: Rooms,
     /// The whole answer to one for whom there is no place.
     full: &'static [u8],
@@ -43,6 +50,7 @@ pub(super) struct Door {
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) uid: u32,
+    pub(super) belief: Belief,
     rooms: Rooms,
     visit: Visit,
 }
@@ -50,7 +58,8 @@ pub(super) struct Peer {
 impl Peer {
     /// The guest may stay, from now on; false: too many of his do.
     pub(super) fn stay(&self) -> bool {
-        let Some(place) = self.rooms.streams(self.uid).enter(self.uid) else { return false };
+        let share = self.belief.share(self.uid);
+        let Some(place) = self.rooms.streams(share).enter(share) else { return false };
         self.visit.take(place);
         self.visit.stay(TIMES.stall);
         true
@@ -63,19 +72,21 @@ impl Peer {
 }
 
 impl Door {
-    pub(super) fn new(listener: UnixListener) -> Self {
-        Self { listener, rooms: Rooms::new(), full: full().leak() }
+    pub(super) fn new(listener: UnixListener, family: Family) -> Self {
+        Self { listener, family, rooms: Rooms::new(), full: full().leak() }
     }
 
     fn admit(&self, stream: UnixStream) -> Option<(Guest<UnixStream>, Peer)> {
-        let uid = stream.peer_cred().ok()?.uid();
-        let Some(place) = self.rooms.visits(uid).enter(uid) else {
+        let process = Arc::new(peer::Peer::of(stream.as_fd()).ok()?);
+        let (uid, belief) = (process.uid, self.family.belief(&process));
+        let share = belief.share(uid);
+        let Some(place) = self.rooms.visits(share).enter(share) else {
             turn_away(stream, self.full);
             return None;
         };
         let guest = Guest::new(stream, place, TIMES, self.full);
         let visit = guest.visit();
-        Some((guest, Peer { uid, rooms: self.rooms.clone(), visit }))
+        Some((guest, Peer { uid, belief, rooms: self.rooms.clone(), visit }))
     }
 }
 

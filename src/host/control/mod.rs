@@ -2,13 +2,15 @@
 //!
 //! It has a thread and a runtime of its own, so that nobody who floods it takes time from the loop; what reaches the loop is
 //! one snapshot or one request at a time. The socket is open to everybody (0666) and tells who is who by the peer's uid, which
-//! the kernel vouches for.
+//! the kernel vouches for, and by where the peer's process lives, which decides what that uid is worth.
 //!
 //! * `guest.rs`, `rooms.rs`: who comes in, how many, for how long
+//! * `asker.rs`: what its uid is worth
 //! * `routes.rs`, `asked.rs`, `openapi.rs`: the table of requests, what they say, and its description
 //! * `orders.rs`, `views.rs` (with `looks.rs`), `stream.rs`, `log.rs`: what is done about them
 
 mod asked;
+mod asker;
 mod guest;
 mod log;
 mod looks;
@@ -32,6 +34,7 @@ use anyhow::{Context, bail};
 use tokio::net::UnixListener;
 
 use crate::{deaths::Records, events::Events, inbox::Post, server::Server, vassal_logs::VassalLogs};
+pub(crate) use asker::Family;
 use guest::{Door, Peer};
 use looks::Looks;
 
@@ -64,12 +67,12 @@ impl Control {
     ///
     /// # Errors
     /// Somebody else's socket or file is there, or the directory is missing.
-    pub(crate) fn serve(path: &Path, house: House) -> anyhow::Result<Self> {
+    pub(crate) fn serve(path: &Path, house: House, family: Family) -> anyhow::Result<Self> {
         let step = || format!("the control socket {} (emperor-control)", path.display());
         let listener = bind(path).with_context(step)?;
-        let server = Server::start("control", move || async {
+        let server = Server::start("control", move || async move {
             let app = routes::router(house).into_make_service_with_connect_info::<Peer>();
-            axum::serve(Door::new(UnixListener::from_std(listener)?), app).await
+            axum::serve(Door::new(UnixListener::from_std(listener)?, family), app).await
         });
         Ok(Self { path: path.to_owned(), _server: server.with_context(step)? })
     }

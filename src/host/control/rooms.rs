@@ -2,9 +2,9 @@
 //!
 //! Root has rooms of its own, so that no other user can keep it out, and no user can take all the places of the others.
 
-use liege_core::ROOT;
 use prometheus_client::metrics::counter::Counter;
 
+use super::asker::Share;
 use crate::door::{Room, Size};
 
 /// All rooms.
@@ -18,8 +18,8 @@ pub(super) struct Rooms {
 
 #[derive(Clone, Debug)]
 struct Pair {
-    roots: Room<u32>,
-    others: Room<u32>,
+    roots: Room<Share>,
+    others: Room<Share>,
 }
 
 impl Rooms {
@@ -32,18 +32,18 @@ impl Rooms {
     }
 
     /// Where this user asks.
-    pub(super) fn visits(&self, uid: u32) -> &Room<u32> {
-        self.visits.of(uid)
+    pub(super) fn visits(&self, share: Share) -> &Room<Share> {
+        self.visits.of(share)
     }
 
     /// Where he listens.
-    pub(super) fn streams(&self, uid: u32) -> &Room<u32> {
-        self.streams.of(uid)
+    pub(super) fn streams(&self, share: Share) -> &Room<Share> {
+        self.streams.of(share)
     }
 }
 
 impl Pair {
-    fn of(&self, uid: u32) -> &Room<u32> {
-        if uid == ROOT { &self.roots } else { &self.others }
+    fn of(&self, share: Share) -> &Room<Share> {
+        if share.is_roots() { &self.roots } else { &self.others }
     }
 }

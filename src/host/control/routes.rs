@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, Request},
+    extract::ConnectInfo,
     http::{HeaderValue, StatusCode, header::CONNECTION},
-    middleware::{Next, from_fn, map_response},
+    middleware::{from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use liege_core::{Detail, Happening, Order, ROOT, Reply, Verdict, View};
+use liege_core::{Detail, Happening, Order, Reply, Verdict, View};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use tokio::time::sleep;
 
-use super::{House, guest::Peer, log, openapi, orders, stream, views};
+use super::{House, asker::admitted, guest::Peer, log, openapi, orders, stream, views};
 
 /// One line of the table.
 pub(super) struct Route {
@@ -167,12 +166,15 @@ pub(super) fn routes() -> Vec<Route> {
         queries: &[],
         answers: vec![
             said::<Reply>(StatusCode::OK, "They are being looked at"),
-            said::<Reply>(StatusCode::FORBIDDEN, "The asker is not root"),
             said::<Reply>(StatusCode::CONFLICT, "No: why"),
             ending(),
         ],
         handler: post(orders::rescan),
     });
+    for route in &mut routes {
+        let about = "The asker is not believed to be who its uid says, or has to be root: why";
+        route.answers.push(said::<Reply>(StatusCode::FORBIDDEN, about));
+    }
     routes
 }
 
@@ -219,19 +221,12 @@ pub(super) fn router(house: House) -> Router {
             no(StatusCode::NOT_FOUND, Verdict::Unknown, "no such request; GET /v1/openapi.json lists them")
         })
         .layer(map_response(closes))
-        .layer(from_fn(paced))
+        .layer(from_fn_with_state(house.clone(), admitted))
         .with_state(house)
 }
 
 /// How long whoever is not root waits for any answer: nobody has the daemon work for him alone.
-const PACE: Duration = Duration::from_millis(20);
-
-async fn paced(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
-    if peer.uid != ROOT {
-        sleep(PACE).await;
-    }
-    next.run(request).await
-}
+pub(super) const PACE: Duration = Duration::from_millis(20);
 
 /// Who could go on asking would hold his place for ever.
 async fn closes(mut response: Response) -> Response {

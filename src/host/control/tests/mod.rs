@@ -14,7 +14,7 @@ use std::{
 
 use liege_core::{Answer, Note, Order, Phase, ROOT, Request, VassalView, View};
 
-use super::{Control, House};
+use super::{Control, Family, House};
 use crate::{
     deaths::Records,
     events::Events,
@@ -60,7 +60,7 @@ impl Scene {
         let events = Events::new();
         let logs = Arc::new(VassalLogs::below(dir.path().join("logs").to_str().unwrap()));
         let house = House::new(post, events.clone(), Records::below(dir.path()), Arc::clone(&logs));
-        let control = Control::serve(&dir.path().join("control.sock"), house).unwrap();
+        let control = Control::serve(&dir.path().join("control.sock"), house, Family::own(None)).unwrap();
         Self { control: Some(control), dir, events, logs, asked }
     }
 
@@ -207,12 +207,12 @@ fn the_socket_is_open_to_all_and_gone_at_the_end() {
 #[test]
 fn a_socket_left_behind_is_replaced_but_none_that_is_served() {
     let scene = Scene::new();
-    let error = Control::serve(&scene.socket(), house()).unwrap_err();
+    let error = Control::serve(&scene.socket(), house(), Family::own(None)).unwrap_err();
     assert!(format!("{error:#}").contains("somebody serves it"), "{error:#}");
     let stale = scene.dir.path().join("stale");
     drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
-    drop(Control::serve(&stale, house()).unwrap());
+    drop(Control::serve(&stale, house(), Family::own(None)).unwrap());
     std::fs::write(&stale, "").unwrap();
-    let error = Control::serve(&stale, house()).unwrap_err();
+    let error = Control::serve(&stale, house(), Family::own(None)).unwrap_err();
     assert!(format!("{error:#}").contains("something else"), "{error:#}");
 }

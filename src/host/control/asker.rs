@@ -1,0 +1,132 @@
+//! Whether who asks at the control socket may ask as its uid.
+//!
+//! A uid is worth what it takes to have it. Root of a vassal's user namespace, and root of a vassal with some of root's capabilities, have
+//! the number 0 and can take any other. So:
+//! * a process of a vassal's is believed to be the vassal's own user and nobody else, root least of all. It is known by the daemon's mark
+//!   (`liege_sys::mark`), or by descending from the daemon;
+//! * root must be in the daemon's own user and pid namespaces;
+//! * any other process in another user namespace is believed to be the user who made that namespace.
+//!
+//! What cannot be found out speaks against it: it is refused, with the reason, whatever it asks. It is told nothing of any vassal by that.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::StatusCode,
+    middleware::Next,
+    response::Response,
+};
+use liege_core::{ROOT, Verdict};
+use liege_sys::{
+    descendants,
+    mark::Mark,
+    peer::{Peer, Place},
+};
+use tokio::time::sleep;
+
+use super::{House, guest, routes::is_ending, routes::no};
+
+/// How the daemon knows the processes of its vassals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Family {
+    mark: Option<Mark>,
+    daemon: i32,
+}
+
+/// What a uid is worth.
+#[derive(Clone, Debug)]
+pub(super) enum Belief {
+    /// It is what it says.
+    Yes,
+    /// Of the vassal with this init: if that is who the vassal runs as.
+    AsOwnerOf(i32, Arc<Peer>),
+    /// No: why.
+    No(&'static str),
+}
+
+/// Which places at the socket are one's: those of who is not believed yet are not taken from the user it says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    uid: u32,
+    is_believed: bool,
+}
+
+impl Share {
+    pub(super) fn is_roots(self) -> bool {
+        self.is_believed && self.uid == ROOT
+    }
+}
+
+const OF_A_VASSAL: &str = "a process of a vassal may ask as the user its vassal runs as, and never as root";
+const ROOT_ELSEWHERE: &str = "root of another user or pid namespace is not root here: ask from the namespaces the daemon runs in";
+const USER_ELSEWHERE: &str = "in a user namespace somebody may be any user: only who made the namespace may ask from it";
+const UNKNOWN: &str = "it cannot be found out in which namespaces this process is, so it is not believed to be root";
+const GONE: &str = "the process that connected is gone, so it cannot be found out whether it was of a vassal";
+
+impl Family {
+    /// Of this process.
+    pub(crate) fn own(mark: Option<Mark>) -> Self {
+        Self { mark, daemon: std::process::id().cast_signed() }
+    }
+
+    /// What the uid of this one is worth.
+    pub(super) fn belief(self, peer: &Arc<Peer>) -> Belief {
+        // One of ours is always visible from here.
+        if peer.is_visible() {
+            match peer.read(|pid| Some(self.has(pid).then(|| descendants::child_above(pid, self.daemon)))) {
+                None => return Belief::No(GONE),
+                Some(Some(Some(init))) if peer.uid != ROOT => return Belief::AsOwnerOf(init, Arc::clone(peer)),
+                Some(Some(_)) => return Belief::No(OF_A_VASSAL),
+                Some(None) => {}
+            }
+        }
+        match (peer.uid, peer.place()) {
+            (ROOT, Some(Place::Here)) => Belief::Yes,
+            (ROOT, Some(Place::OtherPids | Place::Below(_))) => Belief::No(ROOT_ELSEWHERE),
+            (ROOT, None) => Belief::No(UNKNOWN),
+            (uid, Some(Place::Below(owner))) if uid != owner => Belief::No(USER_ELSEWHERE),
+            (_, _) => Belief::Yes,
+        }
+    }
+
+    /// Whether a process is, or may be, of a vassal.
+    fn has(self, pid: i32) -> bool {
+        self.mark.is_some_and(|mark| !mark.is_lacked_by(pid)) || descendants::child_above(pid, self.daemon).is_some()
+    }
+}
+
+impl Belief {
+    pub(super) fn share(&self, uid: u32) -> Share {
+        Share { uid, is_believed: matches!(self, Self::Yes) }
+    }
+}
+
+/// Before any route: nobody but root is answered at once, and who is not believed is refused.
+pub(super) async fn admitted(
+    State(house): State<House>,
+    ConnectInfo(peer): ConnectInfo<guest::Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !peer.belief.share(peer.uid).is_roots() {
+        sleep(super::routes::PACE).await;
+    }
+    let refused = match &peer.belief {
+        Belief::Yes => None,
+        Belief::No(why) => Some(*why),
+        Belief::AsOwnerOf(init, process) => {
+            let Some(view) = house.looks.recent().await else { return is_ending() };
+            let is_owner = view.vassals.iter().any(|vassal| vassal.pid == Some(*init) && vassal.owner == Some(peer.uid));
+            // While it lives its init does, whose number is its own so long.
+            (!is_owner || !process.lives()).then_some(OF_A_VASSAL)
+        }
+    };
+    match refused {
+        None => next.run(request).await,
+        Some(why) => {
+            tracing::debug!(target: "control", uid = peer.uid, "refused: {why}");
+            no(StatusCode::FORBIDDEN, Verdict::Refused, why)
+        }
+    }
+}
