@@ -2,6 +2,7 @@
 //! and nobody who is inside keeps a vassal alive.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,11 @@ fn enter(emperor: &Emperor, name: &str, flags: &[&str], command: &[&str]) -> (i3
     run_liege(&words)
 }
 
+/// The daemon has heard of its app: from now on it has a user.
+fn known(emperor: &Emperor, name: &str) {
+    wait_until("the app to be known", LONG, || enter(emperor, name, &[], &["true"]).0 == 0);
+}
+
 #[test]
 fn a_command_sees_what_the_app_sees() {
     story(|host| {
@@ -32,13 +38,14 @@ fn a_command_sees_what_the_app_sees() {
 
         // The mount is the user's: only he may enter, here as there.
         let page = app.mount.join("page.txt").display().to_string();
-        assert_eq!(enter(&emperor, "app.ini", &["--user"], &["cat", &page]), (0, "inside the zip".into()));
+        assert_eq!(enter(&emperor, "app.ini", &[], &["cat", &page]), (0, "inside the zip".into()));
         assert_eq!(enter(&emperor, "app.ini", &[], &["cat", "/proc/1/comm"]), (0, "liege-init\n".into()));
-        assert_eq!(enter(&emperor, "app.ini", &["--user"], &["id", "-un"]), (0, format!("{USER}\n")));
-        assert_eq!(enter(&emperor, "app.ini", &[], &["id", "-un"]), (0, "root\n".into()));
+        assert_eq!(enter(&emperor, "app.ini", &[], &["id", "-un"]), (0, format!("{USER}\n")));
+        assert_eq!(enter(&emperor, "app.ini", &["--user"], &["id", "-un"]), (0, format!("{USER}\n")), "the same in more words");
+        assert_eq!(enter(&emperor, "app.ini", &["--root"], &["id", "-un"]), (0, "root\n".into()));
         let directory = format!("{}\n", emperor.watched.display());
-        assert_eq!(enter(&emperor, "app.ini", &["--user"], &["pwd"]), (0, directory), "where the app is");
-        assert_eq!(enter(&emperor, "app.ini", &[], &["pwd"]), (0, "/\n".into()), "root goes nowhere an app leads him");
+        assert_eq!(enter(&emperor, "app.ini", &[], &["pwd"]), (0, directory), "where the app is");
+        assert_eq!(enter(&emperor, "app.ini", &["--root"], &["pwd"]), (0, "/\n".into()), "root goes nowhere an app leads him");
 
         let init = emperor.vassals()[0].init.clone();
         for kind in ["mnt", "pid"] {
@@ -54,7 +61,7 @@ fn exit_codes_are_passed_on() {
         let reporter = Reporter::new(host, "app");
         let emperor = host.emperor().start();
         emperor.write("v.ini", &reporter.vassal(""));
-        let _report = reporter.started(1);
+        known(&emperor, "v.ini");
         for (script, code) in [("exit 0", 0), ("exit 7", 7), ("exit 200", 200), ("kill -9 $$", 137), ("kill -TERM $$", 143)] {
             let (status, said) = enter(&emperor, "v.ini", &[], &["sh", "-c", script]);
             assert_eq!(status, code, "{script}: {said}");
@@ -82,7 +89,7 @@ fn root_takes_no_word_of_the_app() {
         assert!(apps.contains("COLOUR=green\n") && apps.contains("PATH=/tmp/of-the-tenant:/bin\n"), "{apps}");
         // An app may be root only because it executes a setuid program just now.
         for (name, flags) in
-            [("user.ini", &[][..]), ("user.ini", &["--user", "--clean-env"]), ("root.ini", &[]), ("root.ini", &["--user"])]
+            [("user.ini", &["--root"][..]), ("user.ini", &["--clean-env"]), ("root.ini", &["--root"]), ("root.ini", &[])]
         {
             assert_eq!(enter(&emperor, name, flags, &["env"]), (0, format!("PATH={PATH}\n")), "{name} {flags:?}");
         }
@@ -103,7 +110,7 @@ fn an_app_does_not_choose_where_visitors_are() {
         wait_until("the app to hide", LONG, || jail.join("hidden").exists());
         wait_until("the app to be known", SHORT, || !enter(&emperor, "v.ini", &["--user"], &["true"]).1.contains("does not run"));
         let init = emperor.vassals()[0].init.pid;
-        for (flags, name) in [(&[][..], "root"), (&["--user"], USER)] {
+        for (flags, name) in [(&["--root"][..], "root"), (&[], USER)] {
             for kind in ["mnt", "user"] {
                 let theirs = fs::read_link(format!("/proc/{init}/ns/{kind}")).unwrap().display().to_string();
                 let seen = enter(&emperor, "v.ini", flags, &["readlink", &format!("/proc/self/ns/{kind}")]);
@@ -125,7 +132,7 @@ fn a_visitor_may_no_more_than_the_vassal() {
         let status = fs::read_to_string(format!("/proc/{}/status", emperor.vassal("reports/app").init.pid)).unwrap();
         let bound = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
         let none = "0".repeat(16);
-        for (flags, permitted) in [(&[][..], bound), (&["--user"], &none)] {
+        for (flags, permitted) in [(&["--root"][..], bound), (&[], &none)] {
             let seen = enter(&emperor, "v.ini", flags, &["grep", "-E", "^Cap", "/proc/self/status"]);
             let sets = [("Inh", &*none), ("Prm", permitted), ("Eff", permitted), ("Bnd", bound), ("Amb", &none)];
             assert_eq!(seen, (0, sets.map(|(set, caps)| format!("Cap{set}:\t{caps}\n")).concat()), "{flags:?}");
@@ -191,7 +198,7 @@ fn groups_and_other_namespaces_are_joined() {
         let emperor = host.emperor().namespaces(Some("fs,pid,uts,user")).start();
         let lines = format!("cgroup = {}\nhook-as-root = hostname:of-the-vassal\n", tree.join(&group).display());
         emperor.write("v.ini", &reporter.vassal(&lines));
-        let _report = reporter.started(1);
+        known(&emperor, "v.ini");
         let (_, said) = enter(&emperor, "v.ini", &[], &["cat", "/proc/self/cgroup"]);
         assert!(said.contains(&format!("0::/{group}\n")), "{said}");
         assert_eq!(enter(&emperor, "v.ini", &[], &["uname", "-n"]), (0, "of-the-vassal\n".into()));
@@ -259,7 +266,7 @@ fn a_shell_has_its_terminal() {
         let reporter = Reporter::new(host, "app");
         let emperor = host.emperor().start();
         emperor.write("v.ini", &reporter.vassal(""));
-        let _report = reporter.started(1);
+        known(&emperor, "v.ini");
         let mut terminal = Terminal::enter(&emperor, "v.ini");
         wait_until("a prompt", SHORT, || terminal.shown().ends_with("# "));
         terminal.type_and_see("tty; cat /proc/1/comm\n", "liege-init");
@@ -287,14 +294,46 @@ fn nobody_inside_types_into_the_terminal() {
         let reporter = Reporter::new(host, "app");
         let emperor = host.emperor().start();
         emperor.write("v.ini", &reporter.vassal(&format!("uid = {USER}\ngid = {USER}\n")));
-        wait_until("the app to be known", SHORT, || enter(&emperor, "v.ini", &["--user"], &["true"]).0 == 0);
+        known(&emperor, "v.ini");
+        // A line typed into its own terminal, where the kernel lets it; then what waits in ours to be read.
         let script = host.path("push.pl");
-        fs::write(&script, "my $key = '#'; print ioctl(STDIN, 0x5412, $key) ? 'typed' : $!").unwrap();
-        for flags in ["", "--user"] {
-            let terminal = Terminal::run(&emperor, "v.ini", &format!("{flags} -- perl {}", script.display()));
-            // EIO would be the kernel's own refusal, where it is configured.
-            assert_eq!(terminal.wait(), (Some(0), "Operation not permitted".into()), "{flags}");
+        fs::write(&script, "ioctl(STDIN, 0x5412, my $key = $_) for '#', qq{\n}; print -t STDIN ? 'its own' : 'none'").unwrap();
+        let queued = r#"perl -e 'ioctl(STDIN, 0x541B, my $n = pack("i", 0)); print " queued ", unpack("i", $n)'"#;
+        for flags in ["--root", ""] {
+            let terminal = Terminal::run(&emperor, "v.ini", &format!("{flags} -- perl {}; {queued}", script.display()));
+            let (code, shown) = terminal.wait();
+            assert!(code == Some(0) && shown.contains("its own") && shown.ends_with(" queued 0"), "{flags}: {shown}");
         }
+    });
+}
+
+#[test]
+fn what_goes_through_pipes_arrives_whole_and_in_order() {
+    story(|host| {
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &reporter.vassal(&format!("uid = {USER}\ngid = {USER}\n")));
+        known(&emperor, "v.ini");
+        // Both channels are one file: what is written first comes first. What is written at the very end comes too.
+        let out = host.path("out");
+        let file = File::create(&out).unwrap();
+        let mut visit = Command::new(liege());
+        let script = "for n in $(seq 1000); do echo $n; echo $n >&2; done; head -c 3000000 /dev/zero | tr '\\0' z";
+        visit.args(["enter", "v.ini", "--control"]).arg(&emperor.control).args(["--", "sh", "-c", script]);
+        let status = visit.env_clear().env("PATH", PATH).stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        assert!(status.status().unwrap().success());
+        let text = fs::read_to_string(&out).unwrap();
+        let lines: String = (1..=1000).map(|n| format!("{n}\n{n}\n")).collect();
+        assert!(text.starts_with(&lines) && text.len() == lines.len() + 3_000_000, "{} bytes", text.len());
+
+        // A reader that has enough ends the writer, as in any pipeline; and stdin ends where ours does.
+        let control = emperor.control.display();
+        let piped = format!(
+            "{} enter v.ini --control {control} -- yes | head -n 1; echo to be counted | {0} enter v.ini --control {control} -- wc -c",
+            liege().display()
+        );
+        let said = Command::new("sh").args(["-c", &piped]).env_clear().env("PATH", PATH).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "y\n14\n", "{said:?}");
     });
 }
 
@@ -310,7 +349,7 @@ fn a_visitor_dies_with_his_host() {
         let reporter = Reporter::new(host, "app");
         let emperor = host.emperor().start();
         emperor.write("v.ini", &reporter.vassal(""));
-        let _report = reporter.started(1);
+        known(&emperor, "v.ini");
         let mut terminal = Terminal::enter(&emperor, "v.ini");
         wait_until("a prompt", SHORT, || terminal.shown().ends_with("# "));
         terminal.type_and_see("echo ready; sleep 1000\n", "\nready");
@@ -331,7 +370,7 @@ fn a_visitor_that_is_stopped_holds_up_no_end() {
         let reporter = Reporter::new(host, "app");
         let emperor = host.emperor().start();
         emperor.write("v.ini", &reporter.vassal(""));
-        let _report = reporter.started(1);
+        known(&emperor, "v.ini");
         let mut visit = Command::new(liege());
         visit.args(["enter", "v.ini", "--control"]).arg(&emperor.control).args(["--", "sleep", "1000"]);
         let mut visit = visit.env_clear().env("PATH", PATH).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -354,7 +393,7 @@ fn without_a_pid_namespace_the_command_ends_with_the_vassal_too() {
         let reporter = Reporter::new(host, "app");
         let emperor = host.emperor().namespaces(Some("fs")).start();
         emperor.write("v.ini", &reporter.vassal(""));
-        let _report = reporter.started(1);
+        known(&emperor, "v.ini");
         let mut visit = Command::new(liege());
         visit.args(["enter", "v.ini", "--control"]).arg(&emperor.control).args(["--", "sleep", "1000"]);
         let mut visit = visit.env_clear().env("PATH", PATH).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

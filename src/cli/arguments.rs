@@ -49,7 +49,7 @@ pub(crate) enum Verb {
     Logs(Logs),
     /// What happened lately, and what happens
     Events(Events),
-    /// A shell, or a command, beside the app of a vassal: in its namespaces, its root, its control groups
+    /// A shell, or a command, beside the app of a vassal: as its user, in its namespaces, its root, its control groups
     Enter(Enter),
     /// What of this machine liege needs, what is missing, what that costs, and how to get it
     Doctor(Doctor),
@@ -252,13 +252,17 @@ pub(crate) struct Enter {
     /// Which
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// As the user the app runs as, instead of root, with the app's environment and directory
+    /// As root, with a fresh environment, instead of as the user the app runs as. What is executed is what lies in the vassal's root, which
+    /// may be anybody's
     #[arg(long)]
+    pub(crate) root: bool,
+    /// As the user the app runs as: what is done anyway
+    #[arg(long, hide = true, conflicts_with = "root")]
     pub(crate) user: bool,
-    /// With --user: a fresh environment, as root always has it
+    /// A fresh environment instead of the app's, as root always has it
     #[arg(long)]
     pub(crate) clean_env: bool,
-    /// What is run there; without it a shell. It shares this terminal: it cannot type into it, but read and show there what it likes
+    /// What is run there; without it a shell. It has a terminal of its own, and shows on this one what it likes
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
     #[command(flatten)]

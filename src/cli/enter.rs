@@ -8,8 +8,8 @@ use crate::{arguments::Enter, remote};
 
 /// Goes in, and comes back with the command's exit code.
 pub(crate) fn visit(arguments: &Enter) -> ExitCode {
-    let Enter { name, user, clean_env, command, remote } = arguments;
-    let visitor = Visitor { command: command.clone(), as_user: *user, clean: *clean_env };
+    let Enter { name, root, user: _, clean_env, command, remote } = arguments;
+    let visitor = Visitor { command: command.clone(), as_root: *root, clean: *clean_env };
     match enter(&remote.control, name, &visitor) {
         Ok(code) => code.into(),
         Err(Refusal::Daemon(failure)) => remote::tell(&failure),

@@ -2,8 +2,11 @@
 //!
 //! Who the vassal is the daemon knows: the pid of its init, and of its app inside. A pid may be somebody else's a moment later, so
 //! the pidfd comes first and the daemon is asked once more: it reaps its own children, so a pid it still names was not reused.
-//! Namespaces, root and bounds are those of init: an app may have made namespaces of its own, with another root in them. Nothing of
-//! what root does inside follows the app; environment, directory and identity are the app's for who comes as its user.
+//! Namespaces, root and bounds are those of init: an app may have made namespaces of its own, with another root in them.
+//!
+//! What is executed in there is what lies there, in a root of a customer's. So a visitor is the app's user, with its environment and
+//! directory; root only if asked for, and then nothing follows the app. The program that goes in is a sealed copy of ours, and has none of
+//! the caller's files open.
 
 use std::{
     fmt, fs,
@@ -20,8 +23,9 @@ use liege_sys::{
     identity::Identity,
     join::{Guest, JoinStage, Surroundings, Visit, directory_of},
     pidfd,
-    process::OneThread,
+    process::{self, OneThread},
     programs::{PATH, candidates},
+    sealed,
     status::field,
 };
 
@@ -32,8 +36,8 @@ use crate::{Client, Failure, words};
 pub struct Visitor {
     /// Program and arguments; a shell where there are none.
     pub command: Vec<String>,
-    /// As the app's user instead of root, with the app's environment and directory.
-    pub as_user: bool,
+    /// As root instead of the app's user.
+    pub as_root: bool,
     /// With a fresh environment all the same, as root always has it.
     pub clean: bool,
 }
@@ -78,6 +82,8 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
         return Err(because("only root enters a vassal".to_owned()));
     }
     let alone = OneThread::now().ok_or_else(|| because("this process has more than one thread".to_owned()))?;
+    sealed::run_as_copy(&alone).map_err(|why| because(format!("go on as a sealed copy of this program: {why}")))?;
+    process::keep_to_itself();
     let client = Client::new(control);
     let gone = |_: Errno| because("it ended just now".to_owned());
     let init = running(&client, name)?.0;
@@ -93,11 +99,14 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
         Errno::ESRCH | Errno::ENOENT => gone(errno),
         _ => because(format!("look at its namespaces: {errno}")),
     })?;
-    let app = match (visitor.as_user, app) {
-        (false, _) => None,
-        (true, None) => return Err(because("its app does not run, so it is nobody yet: enter it as root".to_owned())),
-        (true, Some(inside)) => Some(App::called(init, inside).map_err(|why| because(why.to_owned()))?),
+    let app = match (visitor.as_root, app) {
+        (true, _) => None,
+        (false, None) => return Err(because("its app does not run, so it has no user yet (--root enters as root)".to_owned())),
+        (false, Some(inside)) => Some(App::called(init, inside).map_err(|why| because(why.to_owned()))?),
     };
+    if visitor.as_root && around.has_another_root().unwrap_or(true) {
+        eprintln!("liege: {name}: {}", what_root_means(&around));
+    }
     // Whatever an app says is for nobody but its user. One that executes a setuid program may be root for that long.
     let told = app.as_ref().filter(|app| app.user.uid != 0);
     let env = environment(told.filter(|_| !visitor.clean).map(|app| &*app.env));
@@ -105,8 +114,11 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
     let strings = |of: Vec<Vec<u8>>| Strings::new(of).map_err(|_| because("a zero byte in the command".to_owned()));
     let (programs, argv, env) = (strings(programs)?, strings(argv)?, strings(env)?);
     let identity = app.as_ref().map(|App { user, .. }| Identity { uid: user.uid, gid: user.gid, groups: &user.groups });
+    let identity = identity.unwrap_or(Identity { uid: 0, gid: 0, groups: &[] });
+    let bound = app.as_ref().map_or(u64::MAX, |app| app.bound);
+    let no_new_privs = app.as_ref().is_some_and(|app| app.no_new_privs);
     let directory = told.map(|app| app.directory.as_fd());
-    let guest = Guest { programs: &programs, argv: &argv, env: &env, identity, directory };
+    let guest = Guest { programs: &programs, argv: &argv, env: &env, identity, bound, no_new_privs, directory };
     match around.visit(&alone, &guest).map_err(|errno| because(format!("make a process in its pid namespace: {errno}")))? {
         Visit::Exited(status) => Ok(status as u8),
         Visit::Killed(signal) => Ok(128u8.saturating_add(signal as u8)),
@@ -126,9 +138,18 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
                 JoinStage::Root => "enter its root",
                 JoinStage::Identity => "become its user",
                 JoinStage::Capabilities => "give up the capabilities it does not have",
-                JoinStage::Terminal => "keep it from typing into the terminal",
+                JoinStage::Terminal => "give it a terminal of its own",
             }
         ))),
+    }
+}
+
+/// What who asks for root should know.
+fn what_root_means(around: &Surroundings) -> &'static str {
+    if around.has_another_user_namespace() {
+        "as root of its user namespace: what is executed is what its root file system holds, and owns what root owns"
+    } else {
+        "as root of this machine: what is executed is what its root file system holds, whoever put it there"
     }
 }
 
@@ -150,6 +171,9 @@ fn running(client: &Client, name: &str) -> Result<(i32, Option<i32>), Refusal> {
 /// What is taken from an app, for a visit as its user.
 struct App {
     user: User,
+    /// The capabilities it can get at most.
+    bound: u64,
+    no_new_privs: bool,
     env: Vec<u8>,
     directory: OwnedFd,
 }
@@ -172,10 +196,12 @@ impl App {
         if child_called(init, inside) != Some(pid) {
             return Err(GONE);
         }
-        let user = user_of(pid).ok_or("its app is between two users (it executes a setuid program?): enter it as root")?;
+        let user = user_of(pid).ok_or("its app is between two users (it executes a setuid program?): try again")?;
+        let bound = bound_of(pid, &user).ok_or(GONE)?;
+        let no_new_privs = field(pid, "NoNewPrivs").ok_or(GONE)? != "0";
         let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         let directory = directory_of(&held, pid).map_err(|_| GONE)?;
-        Ok(Self { user, env, directory })
+        Ok(Self { user, bound, no_new_privs, env, directory })
     }
 }
 
@@ -186,6 +212,13 @@ fn child_called(init: i32, inside: i32) -> Option<i32> {
         let numbers = field(*child, "NSpid").unwrap_or_default();
         numbers.split_whitespace().nth(depth - 1) == Some(&inside.to_string())
     })
+}
+
+/// Where root executes a program it gets its bounding set: of an app that is root and has less, no more than it has.
+fn bound_of(pid: i32, user: &User) -> Option<u64> {
+    let set = |name: &str| u64::from_str_radix(&field(pid, name)?, 16).ok();
+    let has = if user.uid == 0 { set("CapPrm")? } else { u64::MAX };
+    Some(set("CapBnd")? & has)
 }
 
 /// As they are now: a uwsgi drops by itself. None where real, effective and saved are not the same.

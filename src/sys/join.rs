@@ -2,13 +2,16 @@
 //! capabilities than theirs may ever get.
 //!
 //! Two processes are made. The *keeper* is born into the other pid namespace, joins the rest and waits for the command, which is its
-//! child. Both die with the namespace. Races and traps it closes:
+//! child. Both die with the namespace. The caller stays outside and carries what is said between its own files and theirs (`lines`). Races
+//! and traps it closes:
 //! * a pid may be somebody else's by now: everything is opened through `/proc/PID` and then the pidfd is asked whether that process
 //!   still lives;
-//! * who is born in there is not yet the command, but a copy of us: nobody in there may look into it, or at the file it executes;
+//! * who is born in there is not yet the command, but a copy of us. Nobody in there may look into it; it has none of the caller's files open;
+//!   and the program it runs is a sealed copy (the caller sees to that), because what it executes is theirs, may be a link to
+//!   `/proc/self/exe`, and then brings a loader of theirs into our own program;
 //! * the end of a pid namespace waits until everybody in it is *reaped*. The caller is outside, and may be stopped by its terminal: so it
 //!   ignores SIGCHLD, the kernel reaps the keeper, and how the command ended comes through a pipe;
-//! * the terminal is the caller's own and stays it: no session is made, so a shell in there can be the foreground of it. What it would type into it is refused.
+//! * without a pid namespace nothing says that the command is of this vassal: so it bears the mark of its processes.
 //!
 //! For a process of one thread; it moves the caller's *future children* into the pid namespace, so the caller ends afterwards.
 
@@ -29,16 +32,20 @@ use nix::{
         signal::{SigHandler, Signal, signal},
         stat::Mode,
     },
-    unistd::{chdir, chroot, fchdir, getpgrp, tcgetpgrp, tcsetpgrp},
+    unistd::{chdir, chroot, fchdir, setsid},
 };
 
 use crate::{
-    Strings, caps, fds,
+    Strings, caps,
     identity::{self, Identity},
+    lines::Lines,
+    mark::Mark,
     mountinfo, pidfd,
     poll::{Interest, poll},
-    process::OneThread,
-    programs, raw, typing,
+    process::{self, OneThread},
+    programs, raw,
+    signals::{self, Signals},
+    statx,
     wait::{self, Ended},
 };
 
@@ -64,6 +71,7 @@ pub struct Surroundings {
     namespaces: i32,
     /// The lists of its control groups that are not the caller's own, to write to.
     groups: Vec<File>,
+    mark: Option<Mark>,
 }
 
 /// What is run in there.
@@ -75,8 +83,12 @@ pub struct Guest<'a> {
     pub argv: &'a Strings,
     /// The whole environment.
     pub env: &'a Strings,
-    /// Who it is; None: as the caller.
-    pub identity: Option<Identity<'a>>,
+    /// Who it is.
+    pub identity: Identity<'a>,
+    /// The capabilities it may get at most, beside what the surroundings allow.
+    pub bound: u64,
+    /// No setuid program makes it another one.
+    pub no_new_privs: bool,
     /// Where it starts, as far as its user comes there and the root is above it; None, and otherwise: at the root.
     pub directory: Option<BorrowedFd<'a>>,
 }
@@ -110,7 +122,7 @@ pub enum JoinStage {
     Identity,
     /// The bounds of its capabilities.
     Capabilities,
-    /// The terminal, into which it shall not type.
+    /// The terminal of its own.
     Terminal,
 }
 
@@ -131,6 +143,7 @@ impl Surroundings {
             bound: caps::bound_of(pid)?,
             namespaces: foreign_namespaces(pid)?,
             groups: foreign_groups(pid).map_err(|error| errno(&error))?,
+            mark: Mark::of(pid),
             process,
         };
         // All of the above was of this process, if it lives now.
@@ -138,20 +151,33 @@ impl Surroundings {
         Ok(found)
     }
 
-    /// Runs a command in there, and waits for its end or the others'. Everything but fds 0 to 2 is kept from it.
+    /// Whether its root is another one than the caller's.
+    ///
+    /// # Errors
+    /// Its file system does not tell.
+    pub fn has_another_root(&self) -> nix::Result<bool> {
+        let identity = |stat: libc::statx| (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
+        let theirs = statx::of_fd(self.root.as_fd(), libc::STATX_INO)?;
+        Ok(identity(theirs) != identity(statx::of_path(c"/")?))
+    }
+
+    /// Whether it has a user namespace of its own.
+    #[must_use]
+    pub fn has_another_user_namespace(&self) -> bool {
+        self.namespaces & libc::CLONE_NEWUSER != 0
+    }
+
+    /// Runs a command in there, and waits for its end or the others'. It has no file of the caller's.
     ///
     /// # Errors
     /// EAGAIN, ENOMEM: no process could be made; EPERM: not root.
     pub fn visit(&self, _: &OneThread, guest: &Guest<'_>) -> nix::Result<Visit> {
-        let terminal = Terminal::of_ours();
-        fds::cloexec_from(3)?;
         // Inherited by both children, until the command is executed.
-        // SAFETY: numbers only.
-        raw::check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;
-        // SIGCHLD: the kernel reaps. The others are the terminal's, meant for the command; the keeper ignores them too.
-        for ignored in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGQUIT] {
-            set_handler(ignored, SigHandler::SigIgn)?;
-        }
+        process::keep_to_itself();
+        let mut lines = Lines::new((guest.identity.uid, guest.identity.gid))?;
+        let signals = Signals::take_over()?;
+        // The kernel reaps.
+        set_handler(Signal::SIGCHLD, SigHandler::SigIgn)?;
         if self.namespaces & libc::CLONE_NEWPID != 0 {
             join(&self.process, libc::CLONE_NEWPID)?;
         }
@@ -159,31 +185,52 @@ impl Surroundings {
         // SAFETY: the caller has one thread, so the child may run ordinary code; it leaves by `leave`.
         match unsafe { raw::fork(0) }? {
             raw::Side::Child => {
-                let (stage, number) = self.keep(guest, tell.as_raw_fd());
-                raw::leave_with(tell.as_raw_fd(), stage, number)
+                let mut tell = [tell.as_raw_fd()];
+                let (stage, number) = self.keep(guest, &lines, &mut tell);
+                raw::leave_with(tell[0], stage, number)
             }
             raw::Side::Parent(keeper) => {
                 drop(tell);
-                let visit = self.await_end(keeper, report.as_fd());
-                drop(terminal);
-                Ok(visit)
+                lines.hand_over();
+                Ok(self.await_end(keeper, report.as_fd(), &mut lines, &signals))
             }
         }
     }
 
-    fn await_end(&self, keeper: i32, report: BorrowedFd<'_>) -> Visit {
+    fn await_end(&self, keeper: i32, report: BorrowedFd<'_>, lines: &mut Lines, signals: &Signals) -> Visit {
         // None: it has ended already, and what it had to say is in the pipe.
         let keeper = pidfd::open(keeper).ok();
+        let tell = |signal| {
+            let _ = keeper.as_ref().map(|keeper| pidfd::signal(keeper, signal));
+        };
         loop {
-            let ready = poll(&[Interest::readable(report), Interest::readable(self.process.as_fd())], None).unwrap_or_default();
-            if ready.first() != Some(&true) && ready.get(1) == Some(&true) {
-                // Where there is no pid namespace to end it.
-                keeper.as_ref().map(|keeper| pidfd::signal(keeper, libc::SIGKILL));
+            let own = [report, self.process.as_fd(), signals.as_fd()];
+            let interests: Vec<_> = own.into_iter().map(Interest::readable).chain(lines.interests()).collect();
+            let ready = poll(&interests, None).unwrap_or_default();
+            let [reported, ended, signalled, ready @ ..] = &ready[..] else { continue };
+            if *signalled {
+                while let Some(received) = signals.next() {
+                    match received.signal {
+                        signals::SIGWINCH | signals::SIGCONT => lines.follow_window(),
+                        // Of a terminal we share with other programs.
+                        signals::SIGINT | signals::SIGQUIT => tell(received.signal),
+                        signals::SIGTSTP => drop(nix::sys::signal::raise(Signal::SIGSTOP)),
+                        // With us goes the keeper, and with it the command.
+                        signals::SIGTERM | signals::SIGHUP => return Visit::Killed(received.signal),
+                        _ => {}
+                    }
+                }
             }
-            if ready.iter().any(|ready| *ready) {
+            lines.carry(ready);
+            if *ended && !*reported {
+                // Where there is no pid namespace to end it.
+                tell(libc::SIGKILL);
+            }
+            if *reported || *ended {
                 break;
             }
         }
+        lines.drain();
         let said = raw::read_report(report);
         // Whoever is left to another parent may never be reaped by it, and then its namespace never ends.
         if let Some(keeper) = &keeper {
@@ -202,18 +249,24 @@ impl Surroundings {
     }
 
     /// The keeper: goes in, starts the command, and comes back with its end, or with what went wrong.
-    fn keep(&self, guest: &Guest<'_>, tell: RawFd) -> (raw::Stage, i32) {
-        if let Err((stage, errno)) = self.go_in() {
+    fn keep(&self, guest: &Guest<'_>, lines: &Lines, tell: &mut [RawFd; 1]) -> (raw::Stage, i32) {
+        die_with_parent(libc::SIGKILL);
+        if let Err((stage, errno)) = self.let_go_of_ours(guest, lines, tell).and_then(|()| self.go_in()) {
             return (stage as raw::Stage, errno as i32);
         }
+        let directory = guest.directory.map(|directory| directory.as_raw_fd());
+        let mut kept: Vec<RawFd> = [0, 1, 2, tell[0]].into_iter().chain(directory).collect();
+        kept.sort_unstable();
+        raw::close_all_but(&kept);
+        let Ok(signals) = Signals::take_over() else { return (EXEC, Errno::EMFILE as i32) };
         // SAFETY: one thread, so the child may run ordinary code; it leaves by exec or `leave`.
         match unsafe { raw::fork(0) } {
             Err(errno) => (EXEC, errno as i32),
             Ok(raw::Side::Child) => {
-                let (stage, errno) = execute(guest, self.bound);
-                raw::leave(tell, stage, errno)
+                let (stage, errno) = execute(guest, self.bound & guest.bound, lines.is_terminal());
+                raw::leave(tell[0], stage, errno)
             }
-            Ok(raw::Side::Parent(command)) => match wait::reap_blocking(command) {
+            Ok(raw::Side::Parent(command)) => match await_command(command, &signals) {
                 Some(Ended::Code(status)) => (EXITED, status),
                 Some(Ended::Signal(signal)) => (KILLED, signal),
                 None => (EXITED, 1),
@@ -221,8 +274,25 @@ impl Surroundings {
         }
     }
 
+    /// Before anything is entered: of what the caller has open only what it takes is left.
+    fn let_go_of_ours(&self, guest: &Guest<'_>, lines: &Lines, tell: &mut [RawFd; 1]) -> Result<(), (JoinStage, Errno)> {
+        let theirs = lines.theirs().ok_or((JoinStage::Terminal, Errno::EBADF))?;
+        let mut moves: Vec<raw::Move> = theirs.iter().zip(0..).map(|(fd, to)| (fd.as_raw_fd(), to)).collect();
+        let own = [self.process.as_raw_fd(), self.root.as_raw_fd()];
+        let groups = self.groups.iter().map(File::as_raw_fd);
+        let directory = guest.directory.map(|directory| directory.as_raw_fd());
+        let mut kept: Vec<RawFd> = own.into_iter().chain(groups).chain(directory).chain([0, 1, 2]).collect();
+        raw::arrange(&mut moves, tell).map_err(|errno| (JoinStage::Terminal, errno))?;
+        kept.push(tell[0]);
+        kept.sort_unstable();
+        raw::close_all_but(&kept);
+        Ok(())
+    }
+
     fn go_in(&self) -> Result<(), (JoinStage, Errno)> {
-        die_with_parent(libc::SIGKILL);
+        if let Some(mark) = self.mark {
+            mark.bear().map_err(|errno| (JoinStage::Group, errno))?;
+        }
         for mut group in &self.groups {
             group.write_all(b"0").map_err(|error| (JoinStage::Group, errno(&error)))?;
         }
@@ -231,14 +301,29 @@ impl Surroundings {
             join(&self.process, others).map_err(|errno| (JoinStage::Namespaces, errno))?;
         }
         let root = |errno| (JoinStage::Root, errno);
-        fchdir(&self.root).and_then(|()| chroot(".")).and_then(|()| chdir("/")).map_err(root)?;
-        set_handler(Signal::SIGCHLD, SigHandler::SigDfl).map_err(root)
+        fchdir(&self.root).and_then(|()| chroot(".")).and_then(|()| chdir("/")).map_err(root)
+    }
+}
+
+/// Passes on what comes from the caller's terminal, until the command ends. None: it is gone without a word.
+fn await_command(command: i32, signals: &Signals) -> Option<Ended> {
+    loop {
+        if let Some(ended) = wait::reap(command) {
+            return Some(ended);
+        }
+        poll(&[Interest::readable(signals.as_fd())], None).ok()?;
+        while let Some(received) = signals.next() {
+            if matches!(received.signal, signals::SIGINT | signals::SIGQUIT) {
+                // Its group may not be made yet, and a command that has ended is reaped by us alone.
+                let _ = crate::descendants::kill(-command, received.signal);
+            }
+        }
     }
 }
 
 /// In the command's process: comes back only to say what failed. No path is looked up before it is who it shall be.
-fn execute(guest: &Guest<'_>, bound: u64) -> (raw::Stage, Errno) {
-    if let Err((stage, errno)) = become_guest(guest, bound) {
+fn execute(guest: &Guest<'_>, bound: u64, has_terminal: bool) -> (raw::Stage, Errno) {
+    if let Err((stage, errno)) = own_session(has_terminal).and_then(|()| become_guest(guest, bound)) {
         return (stage as raw::Stage, errno);
     }
     // Behind the change of identity, which clears it.
@@ -255,14 +340,28 @@ fn execute(guest: &Guest<'_>, bound: u64) -> (raw::Stage, Errno) {
     (EXEC, programs::execute(guest.programs, guest.argv, guest.env))
 }
 
+/// A session of its own, whose terminal is the visitor's.
+fn own_session(has_terminal: bool) -> Result<(), (JoinStage, Errno)> {
+    let terminal = |errno| (JoinStage::Terminal, errno);
+    setsid().map_err(terminal)?;
+    if has_terminal {
+        // SAFETY: numbers only.
+        raw::check(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }.into()).map_err(terminal)?;
+    }
+    Ok(())
+}
+
 /// The bounding set shrinks while we may, and the sets behind the identity, which needs more than may be left.
 fn become_guest(guest: &Guest<'_>, bound: u64) -> Result<(), (JoinStage, Errno)> {
-    typing::refuse().map_err(|errno| (JoinStage::Terminal, errno))?;
-    caps::bound(bound).map_err(|errno| (JoinStage::Capabilities, errno))?;
-    if let Some(identity) = &guest.identity {
-        identity::take(identity).map_err(|errno| (JoinStage::Identity, errno))?;
+    let capabilities = |errno| (JoinStage::Capabilities, errno);
+    caps::bound(bound).map_err(capabilities)?;
+    identity::take(&guest.identity).map_err(|errno| (JoinStage::Identity, errno))?;
+    caps::keep(bound).map_err(capabilities)?;
+    if guest.no_new_privs {
+        // SAFETY: numbers only.
+        raw::check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).map_err(capabilities)?;
     }
-    caps::keep(bound).map_err(|errno| (JoinStage::Capabilities, errno))
+    Ok(())
 }
 
 /// Whether the working directory is below the root, in mounts of this namespace. libc's `getcwd` hides the kernel's answer.
@@ -343,25 +442,6 @@ fn set_handler(of: Signal, handler: SigHandler) -> nix::Result<()> {
 
 fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
-}
-
-/// The terminal whose foreground we are; so again when this is dropped, whoever was it meanwhile.
-struct Terminal(bool);
-
-impl Terminal {
-    fn of_ours() -> Self {
-        Self(tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp()))
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        if self.0 {
-            // Whoever takes the terminal from the background is stopped by it.
-            let _ = set_handler(Signal::SIGTTOU, SigHandler::SigIgn);
-            let _ = tcsetpgrp(io::stdin(), getpgrp());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,23 @@ impl Mark {
         Ok(Self(mark))
     }
 
+    /// What `pid` bears of these marks, which is then handed on to all that this process starts. None where it bears none, and may be
+    /// borne by anybody.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+        hard_limit(&limits).filter(|hard| *hard != RLIM_INFINITY).map(Self)
+    }
+
+    /// Bears it from now on, as a descendant of the family would.
+    ///
+    /// # Errors
+    /// None: a limit may always be lowered.
+    pub(crate) fn bear(self) -> nix::Result<()> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_LOCKS)?;
+        let mark = hard.min(self.0);
+        setrlimit(Resource::RLIMIT_LOCKS, soft.min(mark), mark)
+    }
+
     /// Whether a process certainly lacks it. One that is gone, or cannot be asked, does not.
     #[must_use]
     pub fn is_lacked_by(self, pid: i32) -> bool {

@@ -21,6 +21,12 @@ impl<'a> Interest<'a> {
         Self { fd, flags: PollFlags::POLLIN }
     }
 
+    /// Room to write, and nothing else.
+    #[must_use]
+    pub fn writable(fd: BorrowedFd<'a>) -> Self {
+        Self { fd, flags: PollFlags::POLLOUT }
+    }
+
     /// Room to write counts as well, if so.
     #[must_use]
     pub fn or_writable(self, so: bool) -> Self {

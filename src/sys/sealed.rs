@@ -13,12 +13,15 @@
 //! `CAP_SYS_PTRACE` inside is none over it.
 
 use std::{
-    ffi::CStr,
+    ffi::{CStr, OsString},
     fs::{self, File},
     io,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
-        unix::fs::{FileTypeExt, MetadataExt},
+        unix::{
+            ffi::{OsStrExt, OsStringExt},
+            fs::{FileTypeExt, MetadataExt},
+        },
     },
     path::Path,
 };
@@ -30,7 +33,12 @@ use nix::{
     unistd::fchown,
 };
 
-use crate::{detached, raw::check, userns};
+use crate::{
+    Strings, detached,
+    process::OneThread,
+    raw::{self, check},
+    userns,
+};
 
 /// `MFD_EXEC`, Linux 6.3: asked for, because a sysctl may make executable ones the exception.
 const MFD_EXEC: libc::c_uint = 0x10;
@@ -96,6 +104,29 @@ pub fn own_program() -> io::Result<OwnedFd> {
         Some(found) => Ok(found),
         None => copy(&File::open("/proc/self/exe")?, c"liege"), // it was replaced, or lies where no mount can be made
     }
+}
+
+/// Goes on as a sealed copy of the program this process runs, with the same words and environment; comes back at once where it is one.
+///
+/// # Errors
+/// As [`copy`]; then nothing has changed.
+pub fn run_as_copy(_: &OneThread) -> io::Result<()> {
+    let own = File::open("/proc/self/exe")?;
+    if is_sealed(&own) {
+        return Ok(());
+    }
+    let zero = |_| io::Error::from(Errno::EINVAL);
+    let words = Strings::new(std::env::args_os().map(OsStringExt::into_vec)).map_err(zero)?;
+    let pair = |(name, value): (OsString, OsString)| [name.as_bytes(), b"=", value.as_bytes()].concat();
+    let env = Strings::new(std::env::vars_os().map(pair)).map_err(zero)?;
+    let copy = copy(&own, c"liege")?;
+    Err(raw::exec(copy.as_raw_fd(), c"".as_ptr(), words.as_ptr(), env.as_ptr()).into())
+}
+
+fn is_sealed(file: &File) -> bool {
+    // SAFETY: numbers only.
+    let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
+    seals >= 0 && seals & CONTENT == CONTENT
 }
 
 /// `/dev/null`, open for both; whoever gets it can use it and open it once more, and cannot change its mode or owner. Where `/dev/null` is a
