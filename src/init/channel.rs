@@ -25,7 +25,7 @@ pub(crate) struct Channel {
     socket: OwnedFd,
     reader: FrameReader,
     outbox: Outbox,
-    /// Changes of the mount table that were not told: whether there are own FUSE mounts after the last of them.
+    /// Changes of the mount table that were not told: whether one of them was of own FUSE mounts.
     untold_mounts: Option<bool>,
 }
 
@@ -50,11 +50,14 @@ impl Channel {
     pub(crate) fn say(&mut self, message: &FromInit) {
         let is_full = self.outbox.len() > PATIENCE;
         match message {
-            FromInit::MountsChanged { own_fuse, .. } if is_full => self.untold_mounts = Some(*own_fuse),
-            // What went before it was not told, so not all that changed is known.
-            FromInit::MountsChanged { own_fuse, .. } if self.untold_mounts.take().is_some() => {
-                self.send(&FromInit::MountsChanged { own_fuse: *own_fuse, changes: None });
+            FromInit::MountsChanged { own_fuse, .. } if is_full => {
+                self.untold_mounts = Some(*own_fuse || self.untold_mounts == Some(true));
             }
+            FromInit::MountsChanged { own_fuse, changes } => match self.untold_mounts.take() {
+                None => self.send(&FromInit::MountsChanged { own_fuse: *own_fuse, changes: changes.clone() }),
+                // What went before it was not told, so not all that changed is known.
+                Some(before) => self.send(&FromInit::MountsChanged { own_fuse: *own_fuse || before, changes: None }),
+            },
             message if is_full && can_be_missed(message) => {}
             message => self.send(message),
         }

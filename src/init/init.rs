@@ -158,8 +158,9 @@ impl Init {
         if ready[others..mounts].contains(&true) {
             self.output.attend(&self.one_thread, &mut self.channel);
         }
-        if ready[mounts..].contains(&true) {
-            let changed = self.mounts.changed();
+        if ready[mounts..].contains(&true)
+            && let Some(changed) = self.mounts.changed(Instant::now())
+        {
             self.say(&changed);
         }
         Ok(())

@@ -13,6 +13,11 @@
 //! they are must be looked up all the same, it needs one more privilege than init has in a user namespace, and kernels before it need
 //! this file anyway.
 //!
+//! A user of the host who mounts and unmounts in a loop changes the table of every vassal that follows the host's root. While only such
+//! foreign mounts change the table is read less and less often, down to [`LONGEST_PAUSE`]. They are known by what they follow
+//! (`master:` in the table), which a new mount of the vassal's own does not. A change of its own sets the pause back, and so does the end
+//! of any child, which may be the FUSE daemon of one.
+//!
 //! Deliberately not here: which mounts are watched, and what a change means.
 
 use std::{
@@ -32,11 +37,30 @@ use liege_sys::{
 /// A vassal that mounts all the time is heard so often.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// And so often while only mounts of others come and go. Shorter than the usual interval of a check.
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+
 /// More changes at once are only said to be many.
 const MOST_TOLD: usize = 64;
 
-/// A mount as far as it is remembered: id, parent, device. No names: a host may have thousands of mounts, and a machine thousands of inits.
-type Entry = (u32, u32, (u32, u32));
+/// A mount as far as it is remembered. No names: a host may have thousands of mounts, and a machine thousands of inits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    id: u32,
+    parent: u32,
+    device: (u32, u32),
+    /// As in [`mountinfo::Brief`].
+    follows: bool,
+}
+
+/// What changed since the table was last read.
+#[derive(Debug, PartialEq, Eq)]
+struct News {
+    /// None: too many, or nobody knows what was there before.
+    changes: Option<Vec<MountChange>>,
+    /// All of it is known, and none of it the vassal's own.
+    is_foreign: bool,
+}
 
 /// Whether an act changes which mounts init sees.
 pub(crate) fn moves(act: &Act) -> bool {
@@ -55,19 +79,24 @@ pub(crate) struct Mounts {
     entries: Option<Vec<Entry>>,
     /// The table could not be opened again: own connections are taken for granted.
     is_blind: bool,
-    /// After a change: until then nobody looks.
-    silent_until: Option<Instant>,
+    /// When it was last found changed: until the pause is over nobody looks.
+    changed: Option<Instant>,
+    pause: Duration,
 }
 
 impl Mounts {
     /// From now on.
     pub(crate) fn watched() -> Self {
         let table = File::open("/proc/self/mountinfo").ok();
-        let mut mounts = Self { table, inherited: BTreeSet::new(), entries: None, is_blind: false, silent_until: None };
+        let mut mounts = Self::of(table);
         let text = mounts.read();
         mounts.inherited = fuse(&text).collect();
-        mounts.changes(&text);
+        mounts.news(&text);
         mounts
+    }
+
+    fn of(table: Option<File>) -> Self {
+        Self { table, inherited: BTreeSet::new(), entries: None, is_blind: false, changed: None, pause: PAUSE }
     }
 
     /// What to wait for.
@@ -78,7 +107,12 @@ impl Mounts {
 
     /// When to wait for it again; what happens meanwhile is told then.
     pub(crate) fn silent_until(&self, now: Instant) -> Option<Instant> {
-        self.silent_until.filter(|until| *until > now)
+        self.changed.map(|changed| changed + self.pause).filter(|until| *until > now)
+    }
+
+    /// A child has ended, perhaps the daemon of a mount: a change is not left waiting for mounts of others.
+    pub(crate) fn child_ended(&mut self) {
+        self.pause = PAUSE;
     }
 
     /// The root or the namespace is about to change. What to tell before.
@@ -104,21 +138,26 @@ impl Mounts {
     }
 
     fn own_fuse(&mut self) -> Option<FromInit> {
-        let (own_fuse, changes) = self.news();
+        let text = self.read();
+        let own_fuse = self.has_own_fuse(&text);
+        let changes = self.news(&text).changes;
         own_fuse.then_some(FromInit::MountsChanged { own_fuse, changes })
     }
 
-    /// It changed: what to tell.
-    pub(crate) fn changed(&mut self) -> FromInit {
-        self.silent_until = Some(Instant::now() + PAUSE);
-        let (own_fuse, changes) = self.news();
-        FromInit::MountsChanged { own_fuse, changes }
+    /// It changed: what to tell, if anything.
+    pub(crate) fn changed(&mut self, now: Instant) -> Option<FromInit> {
+        let text = self.read();
+        self.judge(&text, now)
     }
 
-    /// Whether there are own connections, and what changed since this was last asked.
-    fn news(&mut self) -> (bool, Option<Vec<MountChange>>) {
-        let text = self.read();
-        (self.has_own_fuse(&text), self.changes(&text))
+    fn judge(&mut self, text: &[u8], now: Instant) -> Option<FromInit> {
+        self.changed = Some(now);
+        let has_own_fuse = self.has_own_fuse(text);
+        let News { changes, is_foreign } = self.news(text);
+        self.pause = if is_foreign { (self.pause * 2).min(LONGEST_PAUSE) } else { PAUSE };
+        let is_nothing = changes.as_ref().is_some_and(Vec::is_empty);
+        // The exits of own connections stand as they stood.
+        (!is_nothing).then_some(FromInit::MountsChanged { own_fuse: has_own_fuse && !is_foreign, changes })
     }
 
     /// Too often rather than not once: the prober knows better which are whose.
@@ -129,11 +168,12 @@ impl Mounts {
         self.is_blind || standing.iter().any(|(_, minor)| !inherited.contains(minor))
     }
 
-    fn changes(&mut self, text: &[u8]) -> Option<Vec<MountChange>> {
-        let mut now: Vec<Entry> = mountinfo::brief(text).map(|mount| (mount.id, mount.parent, mount.device)).collect();
+    fn news(&mut self, text: &[u8]) -> News {
+        let mut now: Vec<Entry> = mountinfo::brief(text).map(|mount| entry(&mount)).collect();
         now.sort_unstable();
-        let before = self.entries.replace(now)?;
-        Some(differences(&before, self.entries.as_ref()?, text)).filter(|changes| changes.len() <= MOST_TOLD)
+        let before = self.entries.replace(now);
+        let (Some(before), Some(now)) = (before, &self.entries) else { return News { changes: None, is_foreign: false } };
+        differences(&before, now, text)
     }
 
     /// What cannot be read is a table without mounts, and the next change is another chance.
@@ -151,12 +191,19 @@ fn fuse(text: &[u8]) -> impl Iterator<Item = (u32, u32)> {
     mountinfo::brief(text).filter(|mount| mount.is_fuse).map(|mount| (mount.id, mount.device.1))
 }
 
+fn entry(mount: &mountinfo::Brief<'_>) -> Entry {
+    Entry { id: mount.id, parent: mount.parent, device: mount.device, follows: mount.follows }
+}
+
 /// Both in order; `text` is the table of `now`.
-fn differences(before: &[Entry], now: &[Entry], text: &[u8]) -> Vec<MountChange> {
-    let went = before.iter().filter(|entry| now.binary_search(entry).is_err()).map(|entry| MountChange::Went { device: entry.2 });
-    let came = |mount: &mountinfo::Brief<'_>| before.binary_search(&(mount.id, mount.parent, mount.device)).is_err();
-    let came = mountinfo::brief(text).filter(came);
-    went.chain(came.map(|mount| MountChange::Came { point: mount.mount_point().to_string_lossy().into_owned() })).collect()
+fn differences(before: &[Entry], now: &[Entry], text: &[u8]) -> News {
+    let went = before.iter().filter(|entry| now.binary_search(entry).is_err());
+    let came = mountinfo::brief(text).filter(|mount| before.binary_search(&entry(mount)).is_err());
+    let is_foreign = went.clone().all(|entry| entry.follows) && came.clone().all(|mount| mount.follows);
+    let went = went.map(|entry| MountChange::Went { device: entry.device });
+    let came = came.map(|mount| MountChange::Came { point: mount.mount_point().to_string_lossy().into_owned() });
+    let changes: Vec<_> = went.chain(came).collect();
+    News { changes: Some(changes).filter(|changes| changes.len() <= MOST_TOLD), is_foreign }
 }
 
 #[cfg(test)]
@@ -166,11 +213,34 @@ mod tests {
     const BEFORE: &str = "1 0 8:1 / / rw - ext4 x rw\n5 1 0:40 / /app rw - fuse.zip z rw\n7 1 0:41 / /old rw - tmpfs t rw\n";
 
     fn nothing() -> Mounts {
-        Mounts { table: None, inherited: BTreeSet::new(), entries: None, is_blind: false, silent_until: None }
+        Mounts::of(None)
     }
 
     fn seen(mounts: &mut Mounts, text: &str) -> Option<Vec<MountChange>> {
-        mounts.changes(text.as_bytes())
+        mounts.news(text.as_bytes()).changes
+    }
+
+    #[test]
+    fn while_only_mounts_of_others_change_the_pause_grows_and_a_change_of_its_own_sets_it_back() {
+        let (mut mounts, start) = (nothing(), Instant::now());
+        let foreign = [BEFORE, "9 1 0:50 / /user rw shared:3 master:2 - fuse.sshfs s rw\n"].concat();
+        let own = [&foreign, "10 1 0:51 / /own rw - fuse.zip z rw\n"].concat();
+        let told = |mounts: &mut Mounts, text: &str, at: Instant| {
+            let said = mounts.judge(text.as_bytes(), at);
+            let own_fuse = said.map(|said| matches!(said, FromInit::MountsChanged { own_fuse: true, .. }));
+            (own_fuse, mounts.silent_until(at).map_or(Duration::ZERO, |until| until - at))
+        };
+        assert_eq!(told(&mut mounts, BEFORE, start), (Some(true), PAUSE), "nobody knows what was there before");
+        let pauses: Vec<_> =
+            [&foreign, BEFORE, &foreign, BEFORE, &foreign, BEFORE].map(|text| told(&mut mounts, text, start)).into();
+        assert_eq!(pauses[0], (Some(false), 2 * PAUSE), "no exit is to be opened for it");
+        assert_eq!(pauses[5], (Some(false), LONGEST_PAUSE));
+        assert_eq!(told(&mut mounts, &own, start), (Some(true), PAUSE));
+        assert_eq!(told(&mut mounts, &own, start).0, None, "nothing to tell");
+        assert_eq!(told(&mut mounts, BEFORE, start), (Some(true), PAUSE), "its own went, and a foreign one with it");
+        told(&mut mounts, &foreign, start);
+        mounts.child_ended();
+        assert_eq!(mounts.silent_until(start), Some(start + PAUSE));
     }
 
     #[test]

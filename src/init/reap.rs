@@ -16,7 +16,10 @@ impl Init {
     pub(crate) fn receive_signals(&mut self) {
         while let Some(Received { signal, .. }) = self.signals.next() {
             match signal {
-                SIGCHLD => self.reap(),
+                SIGCHLD => {
+                    self.mounts.child_ended();
+                    self.reap();
+                }
                 // Ours alone: a broken pipe of our own, job control without a terminal, our own faults.
                 SIGPIPE | SIGTTIN | SIGTTOU | SIGSEGV | SIGBUS | SIGILL | SIGFPE | SIGTRAP | SIGSYS | SIGABRT => {}
                 _ => self.pass_on(signal),

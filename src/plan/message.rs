@@ -96,7 +96,7 @@ pub enum FromInit {
     },
     /// The vassal's mount table changed. Told with a pause in between when it changes all the time; the last change is always told.
     MountsChanged {
-        /// It holds FUSE mounts that may be the vassal's own, not its host's.
+        /// It holds FUSE mounts that may be the vassal's own, not its host's, and not only mounts of others changed.
         own_fuse: bool,
         /// Which entries of it. None: too many, or it is not known what was there before.
         changes: Option<Vec<MountChange>>,
