@@ -70,8 +70,6 @@ struct Child {
     read: Vec<u8>,
     /// It was asked to finish.
     finishes: bool,
-    /// The sources it knows, the newest of each name only.
-    names: Vec<Option<&'static str>>,
 }
 
 impl Output {
@@ -164,7 +162,7 @@ impl Output {
     /// Something of what is waited for has come.
     pub(crate) fn attend(&mut self, one_thread: &OneThread, channel: &mut Channel) {
         match &mut self.child {
-            Some(child) => child.listen(&mut self.last, Some(channel)),
+            Some(child) => child.listen(&self.sources, &mut self.last, Some(channel)),
             None => {
                 // Ended: nothing in it, and nobody who could write any more.
                 self.sources
@@ -179,7 +177,7 @@ impl Output {
     /// Whether it was ours that ended.
     pub(crate) fn ended(&mut self, pid: i32, in_order: bool) -> bool {
         let Some(mut child) = self.child.take_if(|child| child.pid == pid) else { return false };
-        child.listen(&mut self.last, None);
+        child.listen(&self.sources, &mut self.last, None);
         if !in_order {
             self.not_before = Some(Instant::now() + AGAIN);
         }
@@ -193,9 +191,7 @@ impl Output {
             let keep: Vec<_> = sources.iter().map(|source| source.1).chain([place.as_fd(), theirs.as_fd()]).collect();
             let work = || logger::write(place.as_fd(), log, theirs.as_fd(), &sources);
             let pid = process::fork_apart(one_thread, &keep, work)?;
-            let is_newest = |at: usize, name: &str| self.sources[at + 1..].iter().all(|later| later.name != name);
-            let names = self.sources.iter().enumerate().map(|(at, source)| is_newest(at, source.name).then_some(source.name));
-            Ok(Child { pid, line: ours, read: Vec::new(), finishes: false, names: names.collect() })
+            Ok(Child { pid, line: ours, read: Vec::new(), finishes: false })
         });
         match forked {
             Ok(child) => self.child = Some(child),
@@ -224,7 +220,7 @@ fn is_over(source: &Source) -> bool {
 
 impl Child {
     /// What it has to say. What is wrong is told on, where there is still time for it.
-    fn listen(&mut self, last: &mut Vec<(&'static str, String)>, mut channel: Option<&mut Channel>) {
+    fn listen(&mut self, sources: &[Source], last: &mut Vec<(&'static str, String)>, mut channel: Option<&mut Channel>) {
         let mut bytes = [0; 512];
         let ended = loop {
             match stream::read(&self.line, &mut bytes) {
@@ -241,7 +237,9 @@ impl Child {
                     }
                 }
                 Word::Last(source, text) => {
-                    if let Some(name) = self.names.get(usize::from(source)).copied().flatten() {
+                    // Sources come and go in front of the child's only while there is none. One nothing is started with any more
+                    // is of an earlier step.
+                    if let Some(name) = sources.get(usize::from(source)).filter(|of| of.writer.is_some()).map(|of| of.name) {
                         last.retain(|(other, _)| *other != name);
                         last.push((name, text));
                     }
