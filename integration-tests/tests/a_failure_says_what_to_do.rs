@@ -4,7 +4,8 @@ use std::fs;
 
 use liege_integration_tests::apps::{USER, ZipApp, user};
 use liege_integration_tests::tools::run_liege;
-use liege_integration_tests::{Emperor, story};
+use liege_integration_tests::{Emperor, LONG, SHORT, story, wait_until};
+use nix::sys::signal::Signal;
 
 fn ask(emperor: &Emperor, words: &[&str]) -> String {
     let control = emperor.control.as_os_str();
@@ -65,5 +66,73 @@ fn a_program_that_is_nowhere_is_told_with_the_places() {
         emperor.write("typo.ini", &vassal(&format!("env = PATH={path}\ncommand = gunicon app:app")));
         let line = emperor.wait_cause(0, "typo.ini", "exec_failed");
         assert!(line.contains(&format!("no gunicon in the PATH of the vassal's root ({path})")), "{line}");
+    });
+}
+
+#[test]
+fn a_program_that_stays_in_the_foreground_is_named_while_it_is_waited_for() {
+    story(|host| {
+        let (emperor, app) = (host.emperor().start(), ZipApp::new(host, "zip", "text"));
+        let hook = format!("exec-as-user = fuse-zip -f -r {} {}", app.zip.display(), app.mount.display());
+        emperor.write("v.ini", &vassal(&format!("{hook}\nhook-timeout = 6\ncommand = sleep 1000")));
+        let shown = |view: &[&str], what: &str| {
+            wait_until(&format!("{view:?} to show {what}"), LONG, || ask(&emperor, view).contains(what))
+        };
+        shown(&["status"], "preparing");
+        shown(&["status"], "s: exec fuse-zip -f -r");
+        shown(&["status", "v.ini"], "-f keeps it in the foreground");
+        let line = emperor.wait_cause(0, "v.ini", "hook_timeout");
+        assert!(line.contains("did not end in time: -f keeps it in the foreground"), "{line}");
+    });
+}
+
+#[test]
+fn a_mounts_death_names_its_daemon_and_no_helper_before_it() {
+    story(|host| {
+        let (emperor, app) = (host.emperor().start(), ZipApp::new(host, "zip", "text"));
+        let (zip, mount) = (app.zip.display(), app.mount.display());
+        // The helper becomes an orphan and ends well, just before.
+        let helper = host.path("go");
+        let lines = format!(
+            "exec-as-user = fuse-zip -r {zip} {mount}\nexec-as-user = (until [ -e {} ]; do sleep 0.05; done) &\n\
+             command = sleep 1000\nmountpoint-check = {mount}",
+            helper.display()
+        );
+        emperor.write("v.ini", &vassal(&lines));
+        emperor.wait_log(&format!("{mount} is healthy"));
+        let running = emperor.vassal("sleep 1000");
+        let daemon = running.process("fuse-zip");
+        fs::write(&helper, "").unwrap();
+        wait_until("the helper to have ended", SHORT, || running.processes().iter().all(|process| process.name != "sh"));
+        daemon.kill(Signal::SIGKILL);
+        let line = emperor.wait_cause(0, "v.ini", "mountpoint_dead");
+        assert!(line.contains("; fuse-zip (pid ") && line.contains("killed by SIGKILL"), "{line}");
+    });
+}
+
+#[test]
+fn a_failure_is_shown_after_what_was_wished_and_after_a_restart_of_the_daemon() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &vassal("command = sleep 1000"));
+        emperor.vassal("sleep 1000").process("sleep").kill(Signal::SIGKILL);
+        emperor.wait_cause(0, "v.ini", "signal");
+        for _ in 0..2 {
+            let mark = emperor.mark();
+            wait_until("an app to restart", LONG, || emperor.vassal_with("sleep 1000").is_some());
+            ask(&emperor, &["restart", "v.ini"]);
+            emperor.wait_cause(mark, "v.ini", "requested");
+        }
+        let shows = |emperor: &Emperor| {
+            for view in [&["status"][..], &["status", "v.ini"]] {
+                wait_until("the failure to be shown", LONG, || ask(emperor, view).contains("ago: the app was killed by SIGKILL"));
+            }
+        };
+        shows(&emperor);
+        emperor.signal(Signal::SIGTERM);
+        assert!(emperor.wait_exit(LONG).success());
+        let second = host.emperor().start_unheard();
+        second.wait_log("started (app is");
+        shows(&second);
     });
 }

@@ -17,9 +17,31 @@ pub(crate) fn for_mounting(said: &str, owner: Option<u32>) -> Option<String> {
     has("no such file").then(|| "mkdir the mount point".to_owned())
 }
 
+/// What helps where a program of a hook does not end. `step`: in words, `exec fuse-zip -f ... (shop.ini:4: exec-as-user)`.
+pub(crate) fn for_foreground(step: &str) -> Option<String> {
+    let command = step.strip_prefix("exec ")?;
+    let stays = command.split_whitespace().find(|word| ["-f", "--foreground", "-foreground", "--nodaemon"].contains(word));
+    Some(match stays {
+        Some(word) => {
+            format!("{word} keeps it in the foreground, and the app starts when it ends: leave it out, or end the line with &")
+        }
+        None => {
+            "the app starts when it ends: a program that stays in the foreground needs & at its end, or attach-daemon".to_owned()
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::for_mounting;
+    use super::{for_foreground, for_mounting};
+
+    #[test]
+    fn a_program_in_the_foreground_is_told_from_a_wait() {
+        let advice = |step| for_foreground(step).unwrap_or_default();
+        assert!(advice("exec fuse-zip -f -r /a /b (v.ini:4: exec-as-user)").starts_with("-f keeps it in the foreground"));
+        assert!(advice("exec sleep 1000").contains("needs & at its end"));
+        assert_eq!((advice("wait for /run/x"), advice("a hook")), (String::new(), String::new()));
+    }
 
     #[test]
     fn what_fuse_says_is_answered() {

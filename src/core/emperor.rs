@@ -153,7 +153,7 @@ impl Emperor {
         View {
             now,
             shutting_down: self.reign != Reign::Rules,
-            vassals: self.vassals.values().map(Vassal::view).collect(),
+            vassals: self.vassals.values().map(|vassal| vassal.view(now)).collect(),
             unusable: self.unusable.iter().map(|(name, mistake)| (name.clone(), mistake.clone())).collect(),
         }
     }

@@ -87,7 +87,7 @@ pub enum Note {
     /// An attached daemon ended, or could not be started.
     DaemonEnded { vassal: Name, what: String, again_in: Duration },
     /// A daemon of the vassal died.
-    OrphanDied { vassal: Name, pid: i32, how: String },
+    OrphanDied { vassal: Name, pid: i32, name: String, how: String },
     /// So many more died, too fast to be named.
     OrphansDied { vassal: Name, count: u32 },
     /// A watched mount changed its state.
@@ -340,7 +340,7 @@ impl std::fmt::Display for Note {
             Self::DaemonStarted { pid, daemon, .. } => write!(f, "daemon started (pid {pid} in its namespace): {daemon}"),
             Self::DaemonEnded { what, again_in, .. } if again_in.is_zero() => write!(f, "{what}; starts again now"),
             Self::DaemonEnded { what, again_in, .. } => write!(f, "{what}; starts again in {}", seconds(*again_in)),
-            Self::OrphanDied { pid, how, .. } => write!(f, "daemon with pid {pid} in its namespace {how}"),
+            Self::OrphanDied { pid, name, how, .. } => write!(f, "{name} with pid {pid} in its namespace {how}"),
             Self::OrphansDied { count, .. } => write!(f, "{count} more processes died that nobody in it waited for"),
             Self::Mount { path, state, detail, .. } if detail.is_empty() => write!(f, "{path} is {state}"),
             Self::Mount { path, state, detail, .. } => write!(f, "{path} is {state}: {detail}"),

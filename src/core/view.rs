@@ -70,6 +70,12 @@ pub struct VassalView {
     /// When that was.
     #[serde(default)]
     pub last_end: Option<Time>,
+    /// Why it last failed, whatever wished ends came after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<Failure>,
+    /// The step of its start under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepView>,
     /// Its file has mistakes; what runs is the last good one. The first mistake.
     pub config_error: Option<String>,
 }
@@ -97,9 +103,33 @@ impl VassalView {
             retry_at: None,
             last_cause: None,
             last_end: None,
+            last_failure: None,
+            step: None,
             config_error: None,
         }
     }
+}
+
+/// Why a vassal failed, in this daemon's life or an earlier one's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// The word of the closed list.
+    pub cause: String,
+    /// The sentence.
+    pub what: String,
+    /// Seconds before the snapshot.
+    pub ago: f64,
+}
+
+/// A step of a start that may last: a program of a hook, a wait.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepView {
+    /// The step, and the line that asked for it.
+    pub what: String,
+    /// When it began.
+    pub since: Time,
+    /// What to do where it lasts.
+    pub advice: Option<String>,
 }
 
 /// One watched mount.

@@ -8,8 +8,8 @@ use liege_plan::stamp;
 use crate::{
     Style,
     span::span,
-    style::{FAINT, RED},
-    words::{bytes, colour, cpu, is_ill, mount, restarts, shown, state, uptime, wrap},
+    style::{FAINT, RED, YELLOW},
+    words::{bytes, colour, cpu, first_line, is_ill, mount, restarts, shown, state, under_way, uptime, wrap},
 };
 
 /// So many of the last ends are shown; `--json` has all that are kept.
@@ -51,6 +51,13 @@ impl Page {
         match uptime(vassal, of.now) {
             Some(up) => self.field("up", &up),
             None => self.field("since", &format!("{} in this state", span(of.now.since(vassal.since)))),
+        }
+        if let Some(step) = &vassal.step {
+            self.painted("step", &under_way(step, of.now), Some(YELLOW));
+        }
+        if let Some(failure) = &vassal.last_failure {
+            let ago = Duration::try_from_secs_f64(failure.ago).unwrap_or_default();
+            self.field("failed", &format!("{} ago: {}", span(ago), first_line(&failure.what)));
         }
         if let Some(uid) = vassal.owner {
             self.field("runs as", &format!("uid {uid}"));

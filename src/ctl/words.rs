@@ -1,14 +1,17 @@
 //! The words of table and detail: where a vassal stands, what is wrong, sizes; and text that fits.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
-use liege_core::{Health, MountView, Phase, VassalView, View};
+use liege_core::{Health, MountView, Phase, StepView, VassalView, View};
 use unicode_width::UnicodeWidthChar;
 
 use crate::{
     span::span,
     style::{FAINT, RED, YELLOW},
 };
+
+/// A step that lasts longer may need advice.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a person wants to know about where it stands.
 pub(crate) fn state(vassal: &VassalView, now: liege_core::Time) -> String {
@@ -34,17 +37,30 @@ pub(crate) fn uptime(vassal: &VassalView, now: liege_core::Time) -> Option<Strin
     vassal.up_since.map(|since| span(now.since(since)))
 }
 
-/// The worst that is to be said of it, first line only: its file, its last end.
+/// The worst that is to be said of it, first line only: its file, what its start waits for, its last failure, its last end.
 pub(crate) fn trouble(vassal: &VassalView, view: &View) -> Option<String> {
-    let ago = |cause: &str| match vassal.last_end {
-        Some(at) => format!("{} ago: {}", span(view.now.since(at)), first_line(cause)),
-        None => first_line(cause).to_owned(),
-    };
-    match (&vassal.config_error, &vassal.last_cause) {
-        (Some(error), _) => Some(format!("bad file: {}", first_line(error))),
-        (None, Some(cause)) => Some(ago(cause)),
-        (None, None) => None,
+    let ago = |since, cause: &str| format!("{} ago: {}", span(since), first_line(cause));
+    if let Some(error) = &vassal.config_error {
+        return Some(format!("bad file: {}", first_line(error)));
     }
+    if let Some(step) = &vassal.step {
+        return Some(under_way(step, view.now));
+    }
+    // A failure is what is looked for, also after ends that somebody wished for.
+    if let Some(failure) = &vassal.last_failure {
+        return Some(ago(Duration::try_from_secs_f64(failure.ago).unwrap_or_default(), &failure.what));
+    }
+    vassal.last_cause.as_ref().map(|cause| match vassal.last_end {
+        Some(at) => ago(view.now.since(at), cause),
+        None => first_line(cause).to_owned(),
+    })
+}
+
+/// `for 12s: exec fuse-zip -f ... (shop.ini:4: exec-as-user)`, and from some seconds on what helps.
+pub(crate) fn under_way(step: &StepView, now: liege_core::Time) -> String {
+    let lasts = now.since(step.since);
+    let advice = step.advice.as_ref().filter(|_| lasts >= PATIENCE).map(|advice| format!(": {advice}"));
+    format!("for {}: {}{}", span(lasts), first_line(&step.what), advice.unwrap_or_default())
 }
 
 pub(crate) fn first_line(text: &str) -> &str {

@@ -23,7 +23,7 @@ use std::{
 };
 
 use anyhow::Context;
-use liege_core::{Cause, Death, Name, Note, may};
+use liege_core::{Cause, Death, Failure, Name, Note, View, may};
 
 use crate::{file_name::file_name, vassal_logs::VassalLogs};
 
@@ -55,6 +55,8 @@ pub(crate) struct Deaths {
     missed: Missed,
     /// Those that are being destroyed, as far as it is known why.
     dying: HashMap<Name, Death>,
+    /// The newest failure of each record that an earlier daemon left, by its file.
+    earlier: HashMap<PathBuf, Death>,
     /// The daemon ends: from now on vassals go, and their files stay.
     ending: bool,
     ended: mpsc::Receiver<()>,
@@ -93,6 +95,7 @@ impl Deaths {
             }
             _ => {}
         }
+        let earlier = failures(&dir);
         let (requests, queue) = mpsc::sync_channel(QUEUE);
         let (end, ended) = mpsc::channel();
         let (known, missed) = (Known::default(), Missed::default());
@@ -104,12 +107,33 @@ impl Deaths {
                 end.send(()).ok();
             }
         })?;
-        Ok(Self { records, requests: Some(requests), known, missed, dying: HashMap::new(), ending: false, ended })
+        Ok(Self { records, requests: Some(requests), known, missed, dying: HashMap::new(), earlier, ending: false, ended })
     }
 
     /// Where they can be read while the daemon runs.
     pub(crate) fn records(&self) -> Records {
         self.records.clone()
+    }
+
+    /// Adds to a snapshot the failures of which only an earlier daemon knew.
+    pub(crate) fn complete(&self, view: &mut View) {
+        if self.earlier.is_empty() {
+            return;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        for vassal in view.vassals.iter_mut().filter(|vassal| vassal.last_failure.is_none()) {
+            let of_its = self.earlier.get(&file_of(&self.records.0, &vassal.name)).filter(|death| death.owner == vassal.owner);
+            vassal.last_failure = of_its.map(|death| Failure {
+                cause: death.cause.clone(),
+                what: death.what.clone(),
+                ago: (now - death.at).max(0.0),
+            });
+        }
+    }
+
+    /// The newest failure that an earlier daemon knew, of vassals of any owner.
+    pub(crate) fn earlier(&self, vassal: &str) -> Option<&Death> {
+        self.earlier.get(&file_of(&self.records.0, vassal))
     }
 
     /// Takes from a note what is of interest here.
@@ -142,6 +166,7 @@ impl Deaths {
             Note::Gone { .. } if self.ending => return,
             Note::Gone { vassal } => {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(vassal);
+                self.earlier.remove(&file_of(&self.records.0, vassal));
                 Request::Forget(vassal.clone())
             }
             _ => return,
@@ -259,7 +284,15 @@ fn add(file: &Path, death: &Death, replaces: bool) -> io::Result<()> {
         deaths.pop();
     }
     deaths.push(death.clone());
-    deaths.drain(..deaths.len().saturating_sub(KEPT));
+    let surplus = deaths.len().saturating_sub(KEPT);
+    // The newest failure is kept, however many wished ends came after it.
+    match deaths.iter().rposition(|death| death.detail.is_failure()) {
+        Some(failure) if failure < surplus => {
+            deaths.drain(failure + 1..=surplus);
+            deaths.drain(..failure);
+        }
+        _ => drop(deaths.drain(..surplus)),
+    }
     let new = file.with_extension("new");
     fs::write(&new, serde_json::to_vec_pretty(&deaths)?)?;
     fs::rename(&new, file)
@@ -270,6 +303,14 @@ fn read(file: &Path) -> Vec<Death> {
     fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
+/// The newest failure of each record in a directory.
+fn failures(dir: &Path) -> HashMap<PathBuf, Death> {
+    let files = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = files.filter(|file| file.extension().is_some_and(|extension| extension == "json"));
+    let newest = |file: &PathBuf| read(file).into_iter().rfind(|death| death.detail.is_failure());
+    files.filter_map(|file| newest(&file).map(|death| (file, death))).collect()
+}
+
 /// `shop.ini.json`
 fn file_of(dir: &Path, vassal: &str) -> PathBuf {
     dir.join(format!("{}.json", file_name(vassal)))
@@ -277,7 +318,7 @@ fn file_of(dir: &Path, vassal: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use liege_core::ROOT;
+    use liege_core::{Phase, ROOT, Time, VassalView};
 
     use super::*;
 
@@ -327,6 +368,28 @@ mod tests {
             (4..20).map(|code| Cause::Exit { code }).collect::<Vec<_>>()
         );
         assert_eq!((kept[0].cause.as_str(), kept[0].lived), ("exit", 1.5));
+    }
+
+    #[test]
+    fn a_failure_is_remembered_whatever_was_wished_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let wished = || {
+            let (vassal, cause, lived) = ("a/b.ini".into(), Cause::Requested, Duration::ZERO);
+            Note::Ended { vassal, cause, lived, again_in: None, owner: Some(1001) }
+        };
+        daemon(dir.path(), [added(), ended(1), ended(2)].into_iter().chain((0..40).map(|_| wished())).chain([shutting_down()]));
+        let kept = recorded(dir.path());
+        assert_eq!(
+            (kept.len(), kept[0].detail.clone(), kept[1].detail.clone()),
+            (KEPT, Cause::Exit { code: 2 }, Cause::Requested)
+        );
+        let deaths = Deaths::keep(dir.path(), VassalLogs::below("/nonexistent").into()).unwrap();
+        let vassal = |owner| VassalView { owner, ..VassalView::new("a/b.ini".into(), Phase::Running, Time(0)) };
+        let mut view = View { vassals: vec![vassal(Some(1001)), vassal(Some(1002))], ..View::default() };
+        deaths.complete(&mut view);
+        let failure = view.vassals[0].last_failure.as_ref().unwrap();
+        assert_eq!(failure.what, "the app exited with status 2");
+        assert_eq!(view.vassals[1].last_failure, None, "another owner's name by now");
     }
 
     #[test]
@@ -386,7 +449,16 @@ mod tests {
         let (known, ended) = (Known::default(), mpsc::channel().1);
         let missing = Arc::clone(&missed);
         let dying = HashMap::new();
-        let mut deaths = Deaths { records, requests: Some(requests), known, missed: missing, dying, ending: false, ended };
+        let mut deaths = Deaths {
+            records,
+            requests: Some(requests),
+            known,
+            missed: missing,
+            dying,
+            earlier: HashMap::new(),
+            ending: false,
+            ended,
+        };
         for name in ["a.ini", "b.ini", "c.ini", "back.ini"] {
             fs::write(file_of(dir.path(), name), "[]").unwrap();
             deaths.hear(&Note::Gone { vassal: name.into() });

@@ -108,7 +108,9 @@ impl Loop {
                 self.decide(event)
             }
             Woken::Mail(Mail::View(answer)) => {
-                answer.send(self.core.view(self.clock.now())).ok();
+                let mut view = self.core.view(self.clock.now());
+                self.deaths.complete(&mut view);
+                answer.send(view).ok();
                 ControlFlow::Continue(())
             }
             Woken::Mail(Mail::Alive(answer)) => {
@@ -178,6 +180,11 @@ impl Loop {
             Action::Note(note) => {
                 notes::tell(&note);
                 self.deaths.hear(&note);
+                if let (Some(recent), liege_core::Note::Added { vassal }) = (&self.recent, &note)
+                    && let Some(death) = self.deaths.earlier(vassal)
+                {
+                    recent.recall(vassal, death);
+                }
                 self.events.hear(&note, |_| self.core.audience(&note));
                 self.book.hear(now, &note, note.vassal().is_some_and(|vassal| self.core.is_ready(vassal)));
             }

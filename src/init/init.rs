@@ -9,7 +9,7 @@ use liege_plan::{Exit, FromInit, Place, Reload, ToInit};
 use liege_sys::{
     fds,
     poll::{Interest, poll},
-    process::{self, OneThread},
+    process::{self, Names, OneThread},
     signals::Signals,
     subreaper,
 };
@@ -73,6 +73,8 @@ pub(crate) struct Init {
     pub(crate) reload: Option<Box<Reload>>,
     /// Deaths that nobody waited for.
     pub(crate) orphans: Orphans,
+    /// What the processes of the vassal are called.
+    pub(crate) names: Names,
     /// What of the plan later moments need.
     pub(crate) later: Later,
     /// The mount table, watched.
@@ -109,6 +111,7 @@ impl Init {
             stop: false,
             reload: None,
             orphans: Orphans::default(),
+            names: Names::new(),
             later: Later::default(),
             mounts: Mounts::watched(),
             output,

@@ -25,12 +25,17 @@ pub(crate) struct Orphans {
 
 impl Orphans {
     /// One died: told at once, or counted.
-    pub(crate) fn died(&mut self, now: Instant, pid: i32, exit: Exit, channel: &mut Channel) {
+    pub(crate) fn died(&mut self, now: Instant, pid: i32, exit: Exit, name: Option<String>, channel: &mut Channel) {
         if self.untold == 0 && self.may_speak(now) {
-            channel.say(&FromInit::OrphanDied { pid, exit });
+            channel.say(&FromInit::OrphanDied { pid, exit, name });
         } else {
             self.untold = self.untold.saturating_add(1);
         }
+    }
+
+    /// Whether none waits to be told.
+    pub(crate) fn has_room(&self) -> bool {
+        self.untold == 0
     }
 
     /// When those who wait may be told.

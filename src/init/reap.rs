@@ -29,8 +29,10 @@ impl Init {
 
     /// Reaps everybody who ended: the step's child, the app, a daemon, who writes the log, or an orphan the kernel left to us.
     pub(crate) fn reap(&mut self) {
-        while let Some((pid, ended)) = wait::reap_any() {
-            let exit = exit_of(ended);
+        while let Some(pid) = wait::peek() {
+            // Only until it is reaped. In a storm nobody asks for names.
+            let name = if self.orphans.has_room() { self.names.of(pid) } else { None };
+            let Some(exit) = wait::reap(pid).map(exit_of) else { return };
             if let Some(job) = self.job.as_mut().filter(|job| job.pid == pid && job.ended.is_none()) {
                 job.ended = Some(exit);
             } else if let Some(app) = self.app.as_mut().filter(|app| app.pid == pid && app.ended.is_none()) {
@@ -40,7 +42,7 @@ impl Init {
             } else if let Some(looker) = self.lookers.iter().position(|looker| *looker == pid) {
                 self.lookers.swap_remove(looker);
             } else if !self.output.ended(pid, exit == Exit::Code(0)) && !self.daemons.reaped(pid, exit) {
-                self.orphans.died(Instant::now(), pid, exit, &mut self.channel);
+                self.orphans.died(Instant::now(), pid, exit, name, &mut self.channel);
             }
         }
     }

@@ -114,6 +114,8 @@ pub enum FromInit {
         pid: i32,
         /// How.
         exit: Exit,
+        /// Its program's name, as far as the kernel keeps it; it may call itself anything.
+        name: Option<String>,
     },
     /// So many more died like that, too fast to be told one by one.
     OrphansDied {

@@ -1,7 +1,7 @@
 //! A timer of the vassal is due.
 
 use super::{KILL_PATIENCE, Phase, Vassal};
-use crate::{Action, Cause, Note, emperor::Context, timers::Timer};
+use crate::{Action, Cause, Note, advice, emperor::Context, timers::Timer};
 
 impl Vassal {
     pub(crate) fn due(&mut self, timer: Timer, cx: &mut Context<'_>) {
@@ -45,7 +45,11 @@ impl Vassal {
 
     fn hook_due(&mut self, cx: &mut Context<'_>) {
         let what = match self.life.as_ref().and_then(|life| life.step) {
-            Some(step) => format!("{} did not end in time", self.step_in_words(step, false)),
+            Some((step, _)) => {
+                let what = self.step_in_words(step, false);
+                let advice = advice::for_foreground(&what).map(|advice| format!(": {advice}")).unwrap_or_default();
+                format!("{what} did not end in time{advice}")
+            }
             None => "init did not answer in time".to_owned(),
         };
         match self.phase {

@@ -29,7 +29,7 @@ impl Vassal {
         let what = format!("the daemon {daemon} {how}");
         // It may have been the daemon of a mount.
         if let Some(life) = self.life.as_mut().filter(|_| has_died) {
-            life.last_orphan = Some((cx.now, what.clone()));
+            life.fallen.attached(cx.now, what.clone());
         }
         match again_in_ms {
             Some(pause) => {

@@ -88,6 +88,9 @@ impl Vassal {
         }
         *self.past.ends.entry(cause.word()).or_default() += 1;
         (self.past.last_cause, self.past.last_end) = (Some(cause.to_string()), Some(cx.now));
+        if cause.is_failure() {
+            self.past.last_failure = Some((cause.clone(), cx.now));
+        }
         let lived = cx.now - life.began;
 
         let again_in = match &self.wish {

@@ -27,9 +27,6 @@ const SLOW_TIMEOUTS: u32 = 10;
 /// word: the vassal may be on its way out, the prober may have been killed.
 const UNKNOWNS: u32 = 5;
 
-/// A death this close before is probably the reason: a push follows it within milliseconds, a poll within an interval.
-const JUST_BEFORE: Duration = Duration::from_secs(3);
-
 impl Vassal {
     pub(crate) fn probed(&mut self, path: &str, probed: Probed, cx: &mut Context<'_>) {
         match self.phase {
@@ -174,9 +171,7 @@ impl Vassal {
 
     /// A daemon of the vassal that died just now: mounts die of that.
     fn daemon_that_died(&self, cx: &Context<'_>) -> Option<String> {
-        let (at, daemon) = self.life.as_ref()?.last_orphan.as_ref()?;
-        let before = cx.now - *at;
-        (before < JUST_BEFORE).then(|| format!("{daemon} {:.3}s before", before.as_secs_f64()))
+        self.life.as_ref()?.fallen.blamed(cx.now)
     }
 
     fn check(&self, path: &str) -> Option<&MountpointCheck> {

@@ -25,6 +25,7 @@ mod clock;
 mod daemons;
 mod difference;
 mod end;
+mod fallen;
 mod health;
 mod order;
 mod phase;
@@ -32,6 +33,8 @@ mod report;
 mod wish;
 
 pub use phase::Phase;
+
+use fallen::Fallen;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +45,7 @@ use std::{
 use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, VassalConfig};
 
 use crate::{
-    Action, Cause, Late, MountView, Name, Note, Time, VassalView,
+    Action, Cause, Failure, Late, MountView, Name, Note, StepView, Time, VassalView, advice,
     backoff::Backoff,
     compile::{Source, Surroundings},
     emperor::Context,
@@ -103,6 +106,8 @@ struct Past {
     ends: BTreeMap<&'static str, u64>,
     last_cause: Option<String>,
     last_end: Option<Time>,
+    /// The newest end that was a failure.
+    last_failure: Option<(Cause, Time)>,
 }
 
 /// One life: from a clone's request to its reaping.
@@ -122,8 +127,8 @@ struct Life {
     at_exit_sources: Vec<Source>,
     /// The attached daemons, in words with their lines.
     daemons: Vec<String>,
-    /// The step of the walk under way.
-    step: Option<u32>,
+    /// The step of the walk under way, and since when.
+    step: Option<(u32, Time)>,
     /// The steps of the walk under way and of the end, in words.
     steps: Vec<String>,
     at_exit_steps: Vec<String>,
@@ -152,8 +157,8 @@ struct Life {
     mounts: Vec<MountView>,
     /// What was last seen of each that does not answer.
     late: BTreeMap<String, Late>,
-    /// The last daemon of it that died, when and how.
-    last_orphan: Option<(Time, String)>,
+    /// Those of its processes that died lately.
+    fallen: Fallen,
     /// When the kernel's OOM killer was last at work in it.
     oom: Option<Time>,
     /// Who holds up its end, while somebody does.
@@ -204,7 +209,7 @@ impl Life {
             kept: None,
             mounts: Vec::new(),
             late: BTreeMap::new(),
-            last_orphan: None,
+            fallen: Fallen::default(),
             oom: None,
             leftovers: Vec::new(),
         }
@@ -281,7 +286,7 @@ impl Vassal {
         }
     }
 
-    pub(crate) fn view(&self) -> VassalView {
+    pub(crate) fn view(&self, now: Time) -> VassalView {
         let life = self.life.as_ref();
         let past = Some(&self.past).filter(|past| past.owner == self.seen_by());
         VassalView {
@@ -303,8 +308,22 @@ impl Vassal {
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),
             last_cause: past.and_then(|past| past.last_cause.clone()),
             last_end: past.and_then(|past| past.last_end),
+            last_failure: past.and_then(|past| past.last_failure.as_ref()).map(|(cause, at)| Failure {
+                cause: cause.word().to_owned(),
+                what: cause.to_string(),
+                ago: (now - *at).as_secs_f64(),
+            }),
+            step: self.step_view(),
             config_error: self.config_error.clone().or_else(|| life.and_then(|l| l.kept.clone())),
         }
+    }
+
+    /// The step under way, while there is no app yet.
+    fn step_view(&self) -> Option<StepView> {
+        let (step, since) = self.life.as_ref()?.step.filter(|_| self.phase == Phase::Preparing)?;
+        let what = self.step_in_words(step, false);
+        let advice = advice::for_foreground(&what);
+        Some(StepView { what, since, advice })
     }
 
     /// By name to their owner; another one is only told that they are there.

@@ -25,7 +25,7 @@ impl Vassal {
             FromInit::AppExited { exit } => self.app_exited(exit, cx),
             FromInit::MountsChanged { own_fuse, changes } => self.mounts_changed(own_fuse, changes.as_deref(), cx),
             FromInit::Daemon { index, news } => self.daemon_news(index, news, cx),
-            FromInit::OrphanDied { pid, exit } => self.orphan_died(pid, exit, cx),
+            FromInit::OrphanDied { pid, exit, name } => self.orphan_died(pid, exit, name, cx),
             FromInit::OrphansDied { count } => self.orphans_died(count, cx),
         }
     }
@@ -47,7 +47,7 @@ impl Vassal {
                     self.timers.arm(Timer::Phase, cx.now + timeouts.hook + time_to_replace(timeouts));
                 }
                 if let Some(life) = &mut self.life {
-                    life.step = Some(step);
+                    life.step = Some((step, cx.now));
                 }
             }
             Phase::Waiting
@@ -386,15 +386,17 @@ impl Vassal {
     }
 
     /// Perhaps it was the daemon of a watched mount: ask the mounts at once.
-    fn orphan_died(&mut self, pid: i32, exit: Exit, cx: &mut Context<'_>) {
+    fn orphan_died(&mut self, pid: i32, exit: Exit, name: Option<String>, cx: &mut Context<'_>) {
+        if let Some(life) = &mut self.life {
+            let spec = life.running.as_ref().map(|config| &config.fresh);
+            life.fallen.orphan(cx.now, pid, name.as_deref(), exit, spec);
+        }
         let how = match exit {
             Exit::Code(code) => format!("exited with status {code}"),
             Exit::Signal(signal) => format!("killed by {}", signal_name(signal)),
         };
-        if let Some(life) = &mut self.life {
-            life.last_orphan = Some((cx.now, format!("a daemon of the vassal (pid {pid} in its namespace) {how}")));
-        }
-        cx.note(Note::OrphanDied { vassal: self.name.clone(), pid, how });
+        let name = name.unwrap_or_else(|| "daemon".to_owned());
+        cx.note(Note::OrphanDied { vassal: self.name.clone(), pid, name, how });
         self.probe_now(cx);
     }
 

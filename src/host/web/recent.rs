@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use liege_core::{Action, Cause, Event, Health, Name, Note};
+use liege_core::{Action, Cause, Death, Event, Health, Name, Note};
 use serde::Serialize;
 
 /// Ends that are kept of all vassals together.
@@ -67,6 +67,20 @@ impl Recent {
             }
             checks.push_back(probed.micros);
         }
+    }
+
+    /// Why a vassal had last failed in an earlier daemon's life.
+    pub(crate) fn recall(&self, vassal: &Name, death: &Death) {
+        let end = End {
+            at: death.at,
+            vassal: vassal.clone(),
+            cause: death.detail.word(),
+            what: for_everybody(&death.detail),
+            failed: true,
+            lived: death.lived,
+            again_in: death.again_in,
+        };
+        self.lock().vassals.entry(vassal.clone()).or_default().last_failure.get_or_insert(end);
     }
 
     /// The core says what is to be done.

@@ -78,7 +78,7 @@ fn a_mount_of_the_vassal_is_not_the_hosts() {
 #[test]
 fn a_program_that_is_not_there_is_told_as_such() {
     let mut vassal = Vassal::start(plan(command(&["no-such-program", "x"])));
-    let detail = "no no-such-program in the PATH of the vassal's root".to_owned();
+    let detail = "no no-such-program in the PATH of the vassal's root (/usr/bin:/bin:/usr/sbin:/sbin)".to_owned();
     assert_eq!(vassal.failed(), FromInit::Failed { at: Place::AppExec, errno: 2, detail, fatal: true });
     assert_eq!(vassal.ends(), Ended::Code(1));
 }

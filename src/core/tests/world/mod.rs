@@ -194,7 +194,7 @@ impl<M: Machine> World<M> {
             Op::Says { pick, word } => self.report(pick, FromInit::Said(AppWord::from(word))),
             Op::AppEnds { pick, code } => self.report(pick, FromInit::AppExited { exit: Exit::Code(code.into()) }),
             Op::Storm { pick } => self.report(pick, FromInit::OrphansDied { count: 1000 }),
-            Op::Orphan { pick } => self.report(pick, FromInit::OrphanDied { pid: 3, exit: Exit::Signal(9) }),
+            Op::Orphan { pick } => self.report(pick, FromInit::OrphanDied { pid: 3, exit: Exit::Signal(9), name: None }),
             Op::Mounts { pick, fuse } => self.report(pick, FromInit::MountsChanged { own_fuse: fuse, changes: None }),
             Op::Garbles { pick } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
                 Some((birth, vassal)) => self.feed(Event::Garbled { vassal, birth }),

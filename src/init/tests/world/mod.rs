@@ -213,7 +213,7 @@ impl Vassal {
 
     pub fn orphan_died(&mut self) -> (i32, Exit) {
         self.hears_until(|m| match m {
-            FromInit::OrphanDied { pid, exit } => Some((*pid, *exit)),
+            FromInit::OrphanDied { pid, exit, .. } => Some((*pid, *exit)),
             _ => None,
         })
     }
