@@ -48,7 +48,7 @@ fn a_directory_removed_and_made_again_is_followed() {
 fn an_unmounted_directory_shows_what_was_below() {
     story(|host| {
         let (below, above) = (Reporter::new(host, "below"), Reporter::new(host, "above"));
-        let emperor = host.emperor().start();
+        let emperor = host.emperor().arg("--emperor-shrink-guard").arg("0").start();
         emperor.write("below.ini", &below.vassal(""));
         let _below = below.started(1);
 

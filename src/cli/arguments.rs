@@ -44,7 +44,7 @@ pub(crate) enum Verb {
     /// Forget failures, of all vassals where none is named: whoever waits starts at once
     Clear(Clear),
     /// Have all directories looked at now
-    Rescan(Remote),
+    Rescan(Rescan),
     /// What a vassal says: hooks, FUSE daemons and app, each line with its time and who said it
     Logs(Logs),
     /// What happened lately, and what happens
@@ -200,6 +200,15 @@ pub(crate) struct Clear {
     /// All of them
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rescan {
+    /// Take a directory for empty that was unmounted, replaced or is gone, without waiting for emperor-shrink-guard
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) remote: Remote,
 }

@@ -6,7 +6,7 @@ use liege_core::{Name, Order};
 use liege_ctl::{Client, Failure, resolve};
 
 use crate::{
-    arguments::{Clear, Orders, Remote, Whom},
+    arguments::{Clear, Orders, Rescan, Whom},
     remote::{answer, names, tell},
     say::say,
 };
@@ -27,8 +27,8 @@ pub(crate) fn clear(arguments: &Clear) -> ExitCode {
 }
 
 /// `liege rescan`
-pub(crate) fn rescan(remote: &Remote) -> ExitCode {
-    answer(Client::new(&remote.control).rescan().map(|reply| say(&format!("{reply}\n"))))
+pub(crate) fn rescan(arguments: &Rescan) -> ExitCode {
+    answer(Client::new(&arguments.remote.control).rescan(arguments.force).map(|reply| say(&format!("{reply}\n"))))
 }
 
 /// The whole names of who is meant, in the order of the command line; who is not there fails alone.

@@ -51,7 +51,7 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
         Verb::Restart(arguments) => Ok(restart::restart(&arguments)),
         Verb::Reload(arguments) => Ok(orders::order(&arguments, Order::Reload)),
         Verb::Clear(arguments) => Ok(orders::clear(&arguments)),
-        Verb::Rescan(remote) => Ok(orders::rescan(&remote)),
+        Verb::Rescan(arguments) => Ok(orders::rescan(&arguments)),
         Verb::Logs(arguments) => Ok(logs::logs(&arguments)),
         Verb::Events(arguments) => Ok(remote::events(&arguments)),
         Verb::Man { directory } => man::write(&directory).map(|()| ExitCode::SUCCESS),

@@ -86,6 +86,8 @@ pub enum Action {
     },
     /// Look at all directories now.
     Rescan,
+    /// Look at all directories now, and believe what is found.
+    Believe,
     /// What whoever asked is told. Each request gets exactly one.
     Answer(Answer),
     /// Tell people.

@@ -13,8 +13,8 @@ use liege_plan::{FromInit, Limits};
 use liege_spec::{EmperorSpec, Hook, Namespaces};
 
 use crate::{
-    Action, Answer, Cause, Event, Name, Note, Order, Phase, Request, Time, View, request::may, storm::Storms, vassal::Vassal,
-    view::first_mistake,
+    Action, Answer, Cause, Event, HeldDirectory, Name, Note, Order, Phase, Request, Time, View, request::may, storm::Storms,
+    vassal::Vassal, view::first_mistake,
 };
 
 /// What the emperor's file decides for all vassals.
@@ -89,6 +89,8 @@ pub struct Emperor {
     vassals: BTreeMap<Name, Vassal>,
     /// Files without a vassal, because they never were usable: the first mistake of each, only to be shown.
     unusable: BTreeMap<Name, String>,
+    /// By its path.
+    held: BTreeMap<String, HeldDirectory>,
     starts: Starts,
     births: u64,
     storms: Storms,
@@ -113,6 +115,7 @@ impl Emperor {
             reign: Reign::Rules,
             vassals: BTreeMap::new(),
             unusable: BTreeMap::new(),
+            held: BTreeMap::new(),
             starts: Starts { free: spec.max_starts.unwrap_or(2 * processors).max(1), queue: VecDeque::new() },
             births: 0,
             storms: Storms::default(),
@@ -155,6 +158,7 @@ impl Emperor {
             shutting_down: self.reign != Reign::Rules,
             vassals: self.vassals.values().map(|vassal| vassal.view(now)).collect(),
             unusable: self.unusable.iter().map(|(name, mistake)| (name.clone(), mistake.clone())).collect(),
+            held: self.held.values().cloned().collect(),
         }
     }
 
@@ -182,6 +186,22 @@ impl Emperor {
             Event::Vanished { vassal } => {
                 self.unusable.remove(&vassal);
                 self.with(now, &vassal, actions, |v, cx| v.down(Cause::Vanished, cx));
+            }
+            Event::DirectoryHeld { directory, vassals, why, believed_in } => {
+                let is_news = self.held.get(&directory).is_none_or(|held| held.why != why);
+                let since = self.held.get(&directory).map_or(now, |held| held.since);
+                let until = believed_in.map(|span| now + span);
+                let held = HeldDirectory { directory: directory.clone(), vassals, why: why.clone(), since, until };
+                self.held.insert(directory.clone(), held);
+                if is_news {
+                    actions.push(Action::Note(Note::DirectoryHeld { directory, vassals, why, believed_in }));
+                }
+            }
+            Event::DirectoryReleased { directory, believed } => {
+                if let Some(held) = self.held.remove(&directory) {
+                    let (vassals, after) = (held.vassals, now - held.since);
+                    actions.push(Action::Note(Note::DirectoryReleased { directory, vassals, believed, after }));
+                }
             }
             Event::Spawned { vassal, birth, pid } => {
                 if self.lives(&vassal, birth) {
@@ -246,6 +266,10 @@ impl Emperor {
                 actions.push(Action::Rescan);
                 Answer::Done
             }
+            Request::Believe => {
+                actions.push(Action::Believe);
+                Answer::Done
+            }
             Request::Each { order, by } => self.order_each(now, order, by, actions),
             Request::One { vassal, order, by } => self.order_one(now, &vassal, order, by, actions),
         };
@@ -281,7 +305,7 @@ impl Emperor {
                 let all = self.vassals.keys().chain(self.unusable.keys());
                 all.filter(|name| is_his(name, *by)).cloned().collect()
             }
-            Request::Shutdown | Request::Rescan | Request::One { .. } | Request::Each { .. } => Vec::new(),
+            Request::Shutdown | Request::Rescan | Request::Believe | Request::One { .. } | Request::Each { .. } => Vec::new(),
         }
     }
 

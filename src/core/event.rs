@@ -1,6 +1,6 @@
 //! What can happen. Every input of the machine is one of these, recorded as it is when a trace is asked for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use liege_plan::{Exit, FromInit};
 use liege_spec::{Diagnostic, VassalConfig};
@@ -111,6 +111,25 @@ pub enum Event {
         birth: u64,
         /// Processes with state and kernel function, mounts with what waits on them; each a phrase.
         found: Vec<String>,
+    },
+    /// A vassals' directory is unmounted, replaced or gone, and its vassals are kept all the same. Told again when more is known.
+    DirectoryHeld {
+        /// Its path.
+        directory: String,
+        /// So many vassals have their files there.
+        vassals: usize,
+        /// What is wrong with it.
+        why: String,
+        /// Then it is believed, and they end; None: as long as it is so.
+        #[serde(default)]
+        believed_in: Option<Duration>,
+    },
+    /// That is over.
+    DirectoryReleased {
+        /// Its path.
+        directory: String,
+        /// It is believed: vassals without a file end. Else the directory is as it was.
+        believed: bool,
     },
     /// Who survives SIGKILL of what a vassal without a pid namespace has left behind; nobody any more, where `found` is empty.
     LeftBehind {

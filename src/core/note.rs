@@ -94,6 +94,10 @@ pub enum Note {
     Mount { vassal: Name, path: String, state: String, detail: String },
     /// A file has mistakes; what runs goes on.
     BadConfig { vassal: Name, runs_on: bool, diagnostics: Vec<Diagnostic> },
+    /// A vassals' directory is not what it was; its vassals are kept for now.
+    DirectoryHeld { directory: String, vassals: usize, why: String, believed_in: Option<Duration> },
+    /// It is what it was, or it is believed.
+    DirectoryReleased { directory: String, vassals: usize, believed: bool, after: Duration },
     /// Everything is being taken down.
     ShuttingDown { vassals: usize },
     /// Somebody is impatient.
@@ -119,6 +123,7 @@ impl Note {
             | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::DaemonStarted { .. }
+            | Self::DirectoryReleased { believed: false, .. }
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => Level::Info,
             Self::Ended { cause, .. } | Self::Destroying { why: cause, .. } => {
@@ -138,6 +143,8 @@ impl Note {
             Self::Tolerated { .. } | Self::OomKilled { .. } | Self::DaemonEnded { .. } => Level::Warn,
             Self::LeftBehind { found, .. } if found.is_empty() => Level::Info,
             Self::LeftBehind { .. }
+            | Self::DirectoryHeld { .. }
+            | Self::DirectoryReleased { .. }
             | Self::Lingers { .. }
             | Self::HeldUp { .. }
             | Self::Storm { .. }
@@ -149,7 +156,9 @@ impl Note {
     #[must_use]
     pub fn target(&self) -> &'static str {
         match self {
-            Self::ShuttingDown { .. } | Self::Hurrying { .. } => "emperor",
+            Self::ShuttingDown { .. } | Self::Hurrying { .. } | Self::DirectoryHeld { .. } | Self::DirectoryReleased { .. } => {
+                "emperor"
+            }
             Self::Mount { .. } | Self::Storm { .. } | Self::StormOver { .. } | Self::Held { .. } => "mountpoint",
             Self::Added { .. }
             | Self::Started { .. }
@@ -208,6 +217,8 @@ impl Note {
             Self::OrphansDied { .. } => "orphans_died",
             Self::Mount { .. } => "mount",
             Self::BadConfig { .. } => "bad_config",
+            Self::DirectoryHeld { .. } => "directory_held",
+            Self::DirectoryReleased { .. } => "directory_released",
             Self::ShuttingDown { .. } => "shutting_down",
             Self::Hurrying { .. } => "hurrying",
         }
@@ -217,7 +228,9 @@ impl Note {
     #[must_use]
     pub fn vassal(&self) -> Option<&Name> {
         match self {
-            Self::ShuttingDown { .. } | Self::Hurrying { .. } => None,
+            Self::ShuttingDown { .. } | Self::Hurrying { .. } | Self::DirectoryHeld { .. } | Self::DirectoryReleased { .. } => {
+                None
+            }
             Self::Added { vassal }
             | Self::Started { vassal, .. }
             | Self::Ready { vassal, .. }
@@ -277,6 +290,8 @@ impl Note {
             | Self::StormOver { .. }
             | Self::Held { .. }
             | Self::BadConfig { .. }
+            | Self::DirectoryHeld { .. }
+            | Self::DirectoryReleased { .. }
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => None,
         }
@@ -349,6 +364,23 @@ impl std::fmt::Display for Note {
                 let goes_on = if *runs_on { "; what runs goes on" } else { "" };
                 write!(f, "its file cannot be used ({errors} mistake{}){goes_on}", if errors == 1 { "" } else { "s" })?;
                 diagnostics.iter().try_for_each(|d| write!(f, "\n{d}"))
+            }
+            Self::DirectoryHeld { directory, vassals, why, believed_in } => {
+                write!(f, "{directory} {why}: its {vassals} vassals run on")?;
+                match believed_in {
+                    Some(span) => write!(
+                        f,
+                        " and end in {} unless their files come back; liege rescan --force ends them now",
+                        seconds(*span)
+                    ),
+                    None => Ok(()),
+                }
+            }
+            Self::DirectoryReleased { directory, believed: false, after, .. } => {
+                write!(f, "{directory} is what it was, after {}", seconds(*after))
+            }
+            Self::DirectoryReleased { directory, vassals, after, .. } => {
+                write!(f, "{directory} is believed after {}: of its {vassals} vassals those without a file end", seconds(*after))
             }
             Self::ShuttingDown { vassals } => {
                 write!(f, "shutting down, {vassals} vassals are asked to end; a second signal means now")

@@ -14,6 +14,8 @@ pub enum Request {
     Shutdown,
     /// WINCH: look at all directories now.
     Rescan,
+    /// Look at them, and take those for empty that are (see [`crate::Event::DirectoryHeld`]).
+    Believe,
     /// Of every vassal that is the asker's.
     Each {
         /// What it shall do.

@@ -18,6 +18,32 @@ pub struct View {
     /// Files that never were usable, by name, each with its first mistake: they have no vassal.
     #[serde(default)]
     pub unusable: Vec<(Name, String)>,
+    /// Directories that are not what they were, and whose vassals are kept for now.
+    #[serde(default)]
+    pub held: Vec<HeldDirectory>,
+}
+
+/// A vassals' directory that was unmounted, replaced by an empty one, or cannot be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldDirectory {
+    /// Its path.
+    pub directory: String,
+    /// So many vassals have their files there.
+    pub vassals: usize,
+    /// What is wrong with it.
+    pub why: String,
+    /// Since when.
+    pub since: Time,
+    /// When it is believed, and they end; None: it is not.
+    pub until: Option<Time>,
+}
+
+impl std::fmt::Display for HeldDirectory {
+    /// What people are told, without the time.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (directory, vassals, many) = (&self.directory, self.vassals, if self.vassals == 1 { "" } else { "s" });
+        write!(f, "{directory} {}: its {vassals} vassal{many} kept", self.why)
+    }
 }
 
 /// The mistake a status line has room for.

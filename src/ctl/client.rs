@@ -155,8 +155,9 @@ impl Client {
     ///
     /// # Errors
     /// [`Failure::Refused`], and what any request may meet.
-    pub fn rescan(&self) -> Result<Reply, Failure> {
-        self.post("/v1/rescan", None)
+    /// With `force` a directory that was unmounted, replaced or is gone is taken for empty.
+    pub fn rescan(&self, force: bool) -> Result<Reply, Failure> {
+        self.post(if force { "/v1/rescan?force" } else { "/v1/rescan" }, None)
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str, about: Option<&str>) -> Result<T, Failure> {
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_socket_nobody_listens_at_is_no_daemon() {
-        let failure = Client::new(Path::new("/nonexistent/control.sock")).rescan().unwrap_err();
+        let failure = Client::new(Path::new("/nonexistent/control.sock")).rescan(false).unwrap_err();
         assert!(matches!(failure, Failure::NoDaemon { .. }), "{failure:?}");
     }
 

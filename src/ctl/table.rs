@@ -6,6 +6,7 @@ use liege_core::{VassalView, View};
 use crate::{
     Style,
     style::RED,
+    words,
     words::{bytes, colour, columns, cpu, cut, first_line, is_ill, mount, padded, restarts, shown, state, trouble, uptime},
 };
 
@@ -41,6 +42,10 @@ pub fn table(view: &View, style: Style) -> String {
         Some(width) if fixed + widths[widths.len() - 1].min(LEAST_OF_LAST) > width => narrow(&rows, width, style),
         _ => wide(&head, &rows, &widths, style),
     };
+    for held in &view.held {
+        text.push_str(&style.paint(&cut(&shown(&words::held(held, view.now)), style.width), Some(RED)));
+        text.push('\n');
+    }
     if view.shutting_down {
         text.push_str("the daemon is shutting down\n");
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use liege_core::{Health, MountView, Phase, StepView, VassalView, View};
+use liege_core::{Health, HeldDirectory, MountView, Phase, StepView, VassalView, View};
 use unicode_width::UnicodeWidthChar;
 
 use crate::{
@@ -30,6 +30,15 @@ pub(crate) fn state(vassal: &VassalView, now: liege_core::Time) -> String {
         let _ = write!(shown, ", again in {}", span(at.since(now)));
     }
     shown
+}
+
+/// A directory whose vassals are kept, and until when.
+pub(crate) fn held(held: &HeldDirectory, now: liege_core::Time) -> String {
+    let since = span(now.since(held.since));
+    match held.until {
+        Some(until) => format!("{held} for {} more (since {since}; liege rescan --force ends them)", span(until.since(now))),
+        None => format!("{held} (since {since})"),
+    }
 }
 
 /// How long the app has been running; else nothing.

@@ -171,6 +171,7 @@ impl Loop {
             Action::ProbeNow { birth, .. } => self.lives.probe_now(birth),
             Action::Release { birth, .. } => self.lives.release(birth),
             Action::Rescan => self.monitors.rescan(),
+            Action::Believe => self.monitors.believe(),
             Action::Answer(answer) => {
                 // A signal waits for no answer, and who has hung up is told nothing.
                 if let Some(asker) = self.asker.take() {

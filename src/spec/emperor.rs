@@ -31,6 +31,9 @@ pub struct EmperorSpec {
     pub nofollow: bool,
     /// `emperor-extra-extension`: further suffixes a vassal's file may have, with their dot.
     pub extra_extensions: Vec<String>,
+    /// `emperor-shrink-guard`: vassals outlive their directory's unmount for so long; zero: not at all.
+    #[serde(default)]
+    pub shrink_guard: Duration,
     /// `emperor-pidfile`
     pub pidfile: Option<String>,
     /// `emperor-state-dir` (`/run/liege`)

@@ -19,8 +19,11 @@ pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "liege"];
 /// `emperor-state-dir` unless told otherwise.
 const STATE_DIR: &str = "/run/liege";
 
+/// `emperor-shrink-guard` unless told otherwise.
+const SHRINK_GUARD: Duration = Duration::from_secs(60);
+
 /// Options this file may hold.
-const OWN: [&str; 27] = [
+const OWN: [&str; 28] = [
     "emperor",
     "emperor-cap",
     "emperor-control",
@@ -38,6 +41,7 @@ const OWN: [&str; 27] = [
     "emperor-nofollow",
     "emperor-pidfile",
     "emperor-required-heartbeat",
+    "emperor-shrink-guard",
     "emperor-state-dir",
     "emperor-throttle",
     "emperor-use-clone",
@@ -84,6 +88,7 @@ fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec 
             .all(&["emperor-extra-extension", "emperor-extra-ext"])
             .map(|line| dotted(&line.value))
             .collect(),
+        shrink_guard: options.checked("emperor-shrink-guard", report, values::seconds).unwrap_or(SHRINK_GUARD),
         pidfile: options.all(&["emperor-pidfile", "pidfile"]).last().map(|line| line.value.clone()),
         control: options.text("emperor-control").unwrap_or_else(|| format!("{}/control.sock", state_dir.trim_end_matches('/'))),
         log_dir: options.text("emperor-log-dir").unwrap_or_else(|| log_dir(&state_dir)),

@@ -30,6 +30,7 @@ pub const KNOWN_OPTIONS: &[&str] = &[
     "emperor-nofollow",
     "emperor-pidfile",
     "emperor-required-heartbeat",
+    "emperor-shrink-guard",
     "emperor-state-dir",
     "emperor-throttle",
     "emperor-use-clone",

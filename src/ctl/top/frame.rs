@@ -108,6 +108,9 @@ fn title(model: &Model) -> String {
             said.push_str(&format!(", {count} {what}"));
         }
     }
+    for held in &model.view.held {
+        said.push_str(&format!("; {}", shown(&held.to_string())));
+    }
     if model.view.shutting_down {
         said.push_str(", the daemon is shutting down");
     }

@@ -7,12 +7,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use liege_core::{Answer, Order, ROOT, Reply, Request, Verdict};
+use serde::Deserialize;
 
 use super::{
     House,
-    asked::Named,
+    asked::{Named, With},
     guest::Peer,
     routes::{is_ending, no},
+    views,
 };
 
 pub(super) async fn one(
@@ -29,11 +31,24 @@ pub(super) async fn each(State(house): State<House>, ConnectInfo(peer): ConnectI
     ask(&house, &peer, None, order.word(), Request::Each { order, by: peer.uid }).await
 }
 
-pub(super) async fn rescan(State(house): State<House>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+/// The parameters of a rescan.
+#[derive(Debug, Deserialize)]
+pub(super) struct Rescan {
+    force: Option<String>,
+}
+
+pub(super) async fn rescan(
+    State(house): State<House>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    With(asked): With<Rescan>,
+) -> Response {
     if peer.uid != ROOT {
         return no(StatusCode::FORBIDDEN, Verdict::Refused, "only root may ask for that");
     }
-    ask(&house, &peer, None, "rescan", Request::Rescan).await
+    match views::is_set(asked.force.as_ref()) {
+        true => ask(&house, &peer, None, "rescan --force", Request::Believe).await,
+        false => ask(&house, &peer, None, "rescan", Request::Rescan).await,
+    }
 }
 
 async fn ask(house: &House, peer: &Peer, vassal: Option<&str>, asked: &str, request: Request) -> Response {

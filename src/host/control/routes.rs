@@ -57,6 +57,12 @@ const LAST: Query = Query { name: "n", about: "At most so many of the past, the 
 const FOLLOW: Query =
     Query { name: "follow", about: "Go on for ever, as a client's Accept: text/event-stream asks for too", kind: "boolean" };
 
+const FORCE: Query = Query {
+    name: "force",
+    about: "Take a directory for empty that was unmounted, replaced or is gone, without waiting for emperor-shrink-guard",
+    kind: "boolean",
+};
+
 fn said<T: JsonSchema>(status: StatusCode, about: &'static str) -> Said {
     Said { status, about, media: JSON, schema: SchemaGenerator::subschema_for::<T> }
 }
@@ -163,9 +169,10 @@ pub(super) fn routes() -> Vec<Route> {
         method: "post",
         path: "/v1/rescan".to_owned(),
         about: "Look at all directories now (root only)",
-        queries: &[],
+        queries: &[FORCE],
         answers: vec![
             said::<Reply>(StatusCode::OK, "They are being looked at"),
+            senseless(),
             said::<Reply>(StatusCode::CONFLICT, "No: why"),
             ending(),
         ],

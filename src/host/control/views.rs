@@ -81,7 +81,8 @@ pub(super) async fn shown(house: &House, all: &View, uid: u32, usage: bool) -> O
     let is_root = uid == ROOT;
     let vassals = all.vassals.iter().filter(|vassal| is_root || may(uid, vassal.owner)).cloned().collect();
     let unusable = if is_root { all.unusable.clone() } else { Vec::new() };
-    let mut view = View { vassals, unusable, ..*all };
+    let held = if is_root { all.held.clone() } else { Vec::new() };
+    let mut view = View { vassals, unusable, held, ..*all };
     if usage && view.vassals.iter().any(|vassal| vassal.pid.is_some()) {
         let usage = house.looks.usage(all, is_root).await?;
         for vassal in &mut view.vassals {

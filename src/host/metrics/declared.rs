@@ -69,6 +69,7 @@ families! {
     MOUNTPOINT_UP: Gauge "liege_mountpoint_up" "" ["vassal" "mountpoint" "state"] "1 while a mount is at the watched path and answers its owner";
     MOUNTPOINT_CHECK: Gauge "liege_mountpoint_check" "seconds" ["vassal" "mountpoint"] "Time the last check of the mount took";
 
+    HELD: Gauge "liege_vassals_held" "" ["directory"] "Vassals kept although their directory was unmounted, replaced or is gone";
     VASSALS: Gauge "liege_vassals" "" ["phase"] "Vassals in this phase";
     ENDS: Counter "liege_ends" "" ["cause"] "Ends of all vassals, of those that are gone too, by their cause";
     CONFIG_ERRORS: Counter "liege_config_errors" "" [] "Times a file was read and could not be used";

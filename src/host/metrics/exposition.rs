@@ -77,7 +77,8 @@ impl Everything {
     fn vassals(&self, pen: &mut Pen<'_>) -> fmt::Result {
         let vassals = &self.view.vassals;
         pen.up(&self.view)?;
-        pen.gauges(&family::VASSAL_READY, vassals.iter().map(|v| (of(v), i64::from(is_up(v) && v.ready))))?;
+        let ready = vassals.iter().map(|v| (of(v), i64::from(is_up(v) && v.ready)));
+        pen.gauges(&family::VASSAL_READY, ready.chain(never_usable(&self.view)))?;
         let phases = vassals.iter().map(|v| ([("vassal", &*v.name), ("phase", v.phase.word())], 1_i64));
         pen.gauges(&family::VASSAL_PHASE, phases)?;
         pen.gauges(&family::VASSAL_PHASE_START, vassals.iter().map(|v| (of(v), self.unix(v.since))))?;
@@ -97,6 +98,8 @@ impl Everything {
             Phase::Stopping,
             Phase::Killing,
         ];
+        let held = self.view.held.iter().map(|held| ([("directory", &*held.directory)], count(held.vassals)));
+        pen.gauges(&family::HELD, held)?;
         // All of them, also where nobody is: a sum over them is then always right.
         let mut phases: BTreeMap<&str, i64> = known.into_iter().map(|phase| (phase.word(), 0)).collect();
         vassals.iter().for_each(|v| *phases.entry(v.phase.word()).or_default() += 1);
@@ -158,6 +161,15 @@ fn of(vassal: &VassalView) -> [(&'static str, &str); 1] {
     [("vassal", &vassal.name)]
 }
 
+/// A file that never was usable has no vassal. It is down all the same: who asks what is down must find it.
+fn never_usable(view: &View) -> impl Iterator<Item = ([(&'static str, &str); 1], i64)> {
+    view.unusable.iter().map(|(name, _)| ([("vassal", &**name)], 0))
+}
+
+fn count(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
+}
+
 fn is_up(vassal: &VassalView) -> bool {
     matches!(vassal.phase, Phase::Running | Phase::Reloading)
 }
@@ -167,7 +179,8 @@ struct Pen<'a>(DescriptorEncoder<'a>);
 
 impl Pen<'_> {
     fn up(&mut self, view: &View) -> fmt::Result {
-        self.gauges(&family::VASSAL_UP, view.vassals.iter().map(|v| (of(v), i64::from(is_up(v)))))
+        let up = view.vassals.iter().map(|v| (of(v), i64::from(is_up(v))));
+        self.gauges(&family::VASSAL_UP, up.chain(never_usable(view)))
     }
 
     fn mounts(&mut self, view: &View) -> fmt::Result {

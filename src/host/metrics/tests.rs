@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_core::{Cause, Event, Health, Late, MountView, Name, Note, Phase, Probed, Time, VassalView, View};
+use liege_core::{Cause, Event, Health, HeldDirectory, Late, MountView, Name, Note, Phase, Probed, Time, VassalView, View};
 use liege_plan::{Exit, FromInit};
 
 use super::{
@@ -58,6 +58,10 @@ fn family(what: &Declared) -> String {
     what.unit().map_or_else(|| what.stem.to_owned(), |unit| format!("{}_{}", what.stem, unit.as_str()))
 }
 
+fn held() -> HeldDirectory {
+    HeldDirectory { directory: "/v".into(), vassals: 3, why: "is gone".into(), since: Time(0), until: None }
+}
+
 /// The name of the samples: what people ask for.
 fn name(what: &Declared) -> String {
     let suffix = match what.kind {
@@ -86,7 +90,7 @@ fn the_health_lines_are_those_of_the_contract() {
 fn every_family_is_written_as_it_is_declared() {
     let book = Arc::<Book>::default();
     live_through_everything(&book);
-    let text = exposition(&view(vec![app001()]), &book);
+    let text = exposition(&Arc::new(View { held: vec![held()], ..View::clone(&view(vec![app001()])) }), &book);
     let (types, samples) = parse(&text);
     assert_eq!(types.keys().cloned().collect::<BTreeSet<_>>(), ALL.iter().map(family).collect());
     for what in ALL {
@@ -154,7 +158,8 @@ fn every_family_moves() {
     while start.elapsed() < Duration::from_millis(50) {
         black_box(memory.iter().map(|byte| u64::from(*byte)).sum::<u64>());
     }
-    let mut after = View { now: Time(9_000_000), vassals: vec![app001()], shutting_down: true, ..View::default() };
+    let mut after =
+        View { now: Time(9_000_000), vassals: vec![app001()], held: vec![held()], shutting_down: true, ..View::default() };
     after.vassals[0].config_error = Some("a.ini:1".into());
     after.vassals[0].since = Time(8_000_000);
     let after = exposition(&Arc::new(after), &book);

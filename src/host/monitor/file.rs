@@ -90,6 +90,8 @@ pub(super) struct File {
     open_since: Option<Instant>,
     /// The last sign said that a writer is done.
     complete: bool,
+    /// The last sign said that the name was unlinked, or moved away.
+    unlinked: bool,
     /// Since when it is waited for because it is fresh.
     fresh_since: Option<Instant>,
     /// How many signs there were.
@@ -163,6 +165,16 @@ impl File {
         Some(self.looked? + FIRST_APART.saturating_mul(1 << more.min(10)).min(MOST_APART))
     }
 
+    /// It is not missing because its directory is: a sign said so.
+    pub(super) fn is_unlinked(&self) -> bool {
+        self.unlinked
+    }
+
+    /// Somebody was told of it.
+    pub(super) fn was_told(&self) -> bool {
+        self.good.is_some() || self.bad.is_some()
+    }
+
     /// It was looked at again and again just now, so the next look waits.
     pub(super) fn is_held(&self) -> bool {
         self.looks >= QUICK_LOOKS
@@ -177,6 +189,11 @@ impl File {
     pub(super) fn sign(&mut self, now: Instant, sign: Sign) {
         self.signs += 1;
         self.glance = false;
+        self.unlinked = match sign {
+            Sign::Deleted | Sign::MovedAway => true,
+            Sign::Created | Sign::Modified | Sign::Complete => false,
+            Sign::Attributes => self.unlinked,
+        };
         if let Some(bad) = &mut self.bad {
             bad.quietly = false; // somebody did something: he gets an answer, be it the same
         }
@@ -284,6 +301,10 @@ impl File {
                 self.forget();
                 News::Gone
             }
+            Look::Kept => {
+                self.rest();
+                News::None
+            }
             Look::Unfinished => {
                 let since = *self.open_since.get_or_insert(now);
                 self.due.get_or_insert((since + SILENT_WRITE).max(now + NEW));
@@ -327,6 +348,7 @@ impl File {
     /// Whatever is found next is another story.
     fn rest(&mut self) {
         self.again = false;
+        self.unlinked = false;
         self.open_since = None;
         self.fresh_since = None;
         self.complete = false;

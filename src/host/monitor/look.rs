@@ -53,6 +53,8 @@ pub(super) struct Question {
 pub(super) enum Look {
     /// No regular file is there.
     Missing,
+    /// The directory it was in is not there now: it may come back with it.
+    Kept,
     /// Probably still being written.
     Unfinished,
     /// Modified just now, and no sign of its completeness would come under this name.

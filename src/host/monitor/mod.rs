@@ -8,6 +8,7 @@
 //! * `place.rs`, `walk.rs`: which directories and names a monitor means, and one walk over them
 //! * `watch.rs`: inotify events, named
 //! * `file.rs`: one file's states: being written, leaving, in reading, read (pure, told the time)
+//! * `guard.rs`: whether a directory that lost all its files is believed (pure)
 //! * `table.rs`: all files of a monitor and what is due when (pure)
 //! * `trail.rs`, `follow.rs`: what links among the files lead to, and its inotify events
 //! * `pace.rs`: a flood of events is taken in gulps (pure)
@@ -15,13 +16,16 @@
 //! * `complaints.rs`: what was complained about already (pure)
 //! * `scans.rs`: when the next walk is due (pure)
 //! * `late.rs`: waiting for what hangs
+//! * `errands.rs`: one look, one walk, sent to a thread
 //! * `task.rs`: the task that turns all this
 //!
 //! Deliberately not here: what a changed file means for a running vassal.
 
 mod complaints;
+mod errands;
 mod file;
 mod follow;
+mod guard;
 mod late;
 mod look;
 mod naming;
@@ -40,7 +44,10 @@ mod watch;
 use std::{
     collections::{HashMap, hash_map::Entry},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -80,15 +87,24 @@ struct Rules {
     vassal_set: Vec<(String, String)>,
     stop_timeout: Option<Duration>,
     freq: Duration,
+    shrink_guard: Duration,
 }
 
 /// The running monitors.
 #[derive(Debug)]
 pub(crate) struct Monitors {
-    scan: Vec<Arc<Notify>>,
+    scan: Vec<Arc<Scan>>,
     names: Arc<Names>,
     watching: Vec<oneshot::Receiver<()>>,
     first_scan: Vec<oneshot::Receiver<()>>,
+}
+
+/// Has a monitor look at everything.
+#[derive(Debug, Default)]
+struct Scan {
+    now: Notify,
+    /// And believe what it finds.
+    believe: AtomicBool,
 }
 
 /// What is told once, of one monitor.
@@ -125,12 +141,13 @@ impl Monitors {
                 vassal_set: spec.vassal_set.clone(),
                 stop_timeout: spec.curse_tolerance,
                 freq: spec.freq,
+                shrink_guard: spec.shrink_guard,
             }),
             overflows,
         };
         let (mut scan, mut watching, mut first_scan) = (Vec::new(), Vec::new(), Vec::new());
         for monitor in &spec.monitors {
-            let (now, what) = (Arc::new(Notify::new()), monitor.value.clone());
+            let (now, what) = (Arc::<Scan>::default(), monitor.value.clone());
             let milestones = task::start(what.clone(), spec.monitors.len() == 1, shared.clone(), Arc::clone(&now))
                 .with_context(|| format!("watch {what}: start inotify (is fs.inotify.max_user_instances used up?)"))?;
             scan.push(now);
@@ -154,7 +171,13 @@ impl Monitors {
 
     /// Looks at everything now.
     pub(crate) fn rescan(&self) {
-        self.scan.iter().for_each(|now| now.notify_one());
+        self.scan.iter().for_each(|scan| scan.now.notify_one());
+    }
+
+    /// Looks at everything now, and takes directories for empty that are.
+    pub(crate) fn believe(&self) {
+        self.scan.iter().for_each(|scan| scan.believe.store(true, Ordering::Relaxed));
+        self.rescan();
     }
 
     /// Reads a vassal's file again, whatever is known of it.

@@ -45,7 +45,8 @@ impl Table {
     }
 
     /// A scan is done. `complete`: what is not in it is not there.
-    pub(super) fn scanned(&mut self, now: Instant, listing: &Listing, complete: bool) {
+    /// Nor what is `kept`.
+    pub(super) fn scanned(&mut self, now: Instant, listing: &Listing, complete: bool, kept: impl Fn(&Path) -> bool) {
         for (path, stamp) in &listing.files {
             self.with(path, |file| file.scanned(now, Found::File(*stamp)));
         }
@@ -54,7 +55,7 @@ impl Table {
         }
         if complete {
             let unknown: HashSet<&Path> = listing.unknown.iter().map(PathBuf::as_path).collect();
-            let found = |path: &Path| listing.files.contains_key(path) || unknown.contains(path);
+            let found = |path: &Path| listing.files.contains_key(path) || unknown.contains(path) || kept(path);
             let missing: Vec<_> = self.files.keys().filter(|path| !found(path)).cloned().collect();
             for path in missing {
                 self.with(&path, |file| file.scanned(now, Found::Nothing));
@@ -65,6 +66,20 @@ impl Table {
     /// Whether the file is unknown, or all that was asked of it is answered.
     pub(super) fn is_settled(&self, path: &Path) -> bool {
         self.files.get(path).is_none_or(File::is_settled)
+    }
+
+    /// Whether a sign said that the name was unlinked or moved away.
+    pub(super) fn is_unlinked(&self, path: &Path) -> bool {
+        self.files.get(path).is_some_and(File::is_unlinked)
+    }
+
+    /// Of the files somebody was told of, by directory: those that are not among these, and were not unlinked.
+    pub(super) fn missing(&self, found: impl Fn(&Path) -> bool) -> HashMap<PathBuf, usize> {
+        let mut missing: HashMap<PathBuf, usize> = HashMap::new();
+        for (path, _) in self.files.iter().filter(|(path, file)| file.was_told() && !file.is_unlinked() && !found(path)) {
+            *missing.entry(path.parent().unwrap_or(Path::new("/")).to_owned()).or_default() += 1;
+        }
+        missing
     }
 
     /// Whether there is anything to say of a file.

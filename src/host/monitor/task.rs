@@ -7,34 +7,35 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use futures::FutureExt;
-use inotify::Watches;
 use liege_core::{Event, Name};
 use liege_spec::Diagnostic;
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     task::{spawn_blocking, yield_now},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{
-    Again, Home, Milestones, Shared,
+    Again, Home, Milestones, Scan, Shared,
     complaints::{Complaint, Complaints},
+    errands::{Answer, Around, hangs, list, look},
     file::{Good, News, Sign},
     follow::{Follow, Told},
+    guard::{Guard, Inode, State},
     late::patiently,
-    look::{Look, Question, Reader},
+    look::{Look, Reader},
     naming::{Naming, Verdict},
     pace::Pace,
     place::Place,
     scans::{SCANS_APART, Scans},
     table::Table,
-    trail::{Led, Tracker},
-    walk::{Listing, Whereabouts, walk},
+    trail::Led,
+    walk::Listing,
     watch::{Seen, Watch},
 };
 use crate::world::{World, phrase};
@@ -58,6 +59,7 @@ struct Monitor {
     /// The names of this monitor that the core has heard of.
     told: HashSet<Name>,
     complaints: Complaints,
+    guard: Guard,
     scans: Scans,
     answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
     /// Files to be read again.
@@ -78,22 +80,11 @@ struct FirstScan {
     looks: Arc<()>,
 }
 
-/// What comes back from the threads that may block.
-enum Answer {
-    Listing(Listing),
-    /// Some directory hangs; its listing will come.
-    Late,
-    /// Some file hangs; its look will come.
-    LateLook,
-    /// Holds its copy until it was heard; none where it was late.
-    Look(Arc<Path>, Look, Led, Option<Arc<()>>),
-}
-
 /// Starts the task of `emperor = WHAT`. What it returns is told when everything is watched that is there.
 ///
 /// # Errors
 /// No inotify instance.
-pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<Notify>) -> io::Result<Milestones> {
+pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<Scan>) -> io::Result<Milestones> {
     let watch = Watch::new()?;
     let (watching, is_watching) = oneshot::channel();
     let (over, first_scan) = oneshot::channel();
@@ -133,6 +124,7 @@ impl Monitor {
         Self {
             naming: Naming { short, extra: shared.rules.extra_extensions.clone() },
             place: Arc::new(place),
+            guard: Guard::new(shared.rules.shrink_guard),
             shared,
             reader: Arc::new(reader),
             watch,
@@ -152,7 +144,7 @@ impl Monitor {
         }
     }
 
-    async fn run(mut self, scan_now: Arc<Notify>) {
+    async fn run(mut self, scan_now: Arc<Scan>) {
         let mut rescan = interval(self.shared.rules.freq.max(Duration::from_millis(10)));
         rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut broken = false;
@@ -162,7 +154,15 @@ impl Monitor {
             self.first_scan.look(&self.table);
             let now = Instant::now();
             let (pause, follow_pause) = (self.pace.pause(now), self.follow_pace.pause(now));
-            let due = self.table.next_due().into_iter().chain(self.scans.due()).chain(pause).chain(follow_pause).min();
+            let due = self
+                .table
+                .next_due()
+                .into_iter()
+                .chain(self.guard.due())
+                .chain(self.scans.due())
+                .chain(pause)
+                .chain(follow_pause)
+                .min();
             let due_at = due.unwrap_or(now);
             tokio::select! {
                 biased; // signs before answers: an answer may be older than a sign
@@ -176,12 +176,13 @@ impl Monitor {
                     yield_now().await;
                     self.take_waiting_signs(&mut broken);
                     match answer {
-                        Answer::Listing(listing) => self.scanned(listing),
+                        Answer::Listing(listing) => self.scanned(listing).await,
                         Answer::Late => drop(self.watching.take()),
                         Answer::LateLook => {}
-                        Answer::Look(path, look, led, _awaited) => {
+                        Answer::Look(path, look, Around { led, directory }, _awaited) => {
                             self.looks -= 1;
                             self.led(&path, led);
+                            let look = self.doubted(&path, look, directory);
                             self.finish(&path, look).await;
                             self.answer(&path);
                         }
@@ -190,7 +191,12 @@ impl Monitor {
                 Some(again) = self.again.1.recv() => self.read_again(again),
                 () = sleep_until(due_at), if due.is_some() => {}
                 _ = rescan.tick() => self.scans.ask(Instant::now()),
-                () = scan_now.notified() => self.scans.ask(Instant::now()),
+                () = scan_now.now.notified() => {
+                    if scan_now.believe.swap(false, Ordering::Relaxed) {
+                        self.guard.believe(Instant::now());
+                    }
+                    self.scans.ask(Instant::now());
+                }
             }
         }
     }
@@ -215,6 +221,18 @@ impl Monitor {
             self.table.read_again(Instant::now(), &path);
             self.waiting.entry(path).or_default().push(done);
         }
+    }
+
+    /// A file that is missing because its directory is another one is not gone yet: a scan decides.
+    fn doubted(&mut self, path: &Path, look: Look, directory: Option<Inode>) -> Look {
+        let is_doubted = matches!(look, Look::Missing)
+            && !self.table.is_unlinked(path)
+            && path.parent().is_some_and(|parent| self.guard.doubts(parent, directory));
+        if !is_doubted {
+            return look;
+        }
+        self.scans.ask(Instant::now());
+        Look::Kept
     }
 
     /// Whoever waits for a file is told that nothing more will come of it.
@@ -333,6 +351,9 @@ impl Monitor {
 
     fn begin_what_is_due(&mut self) {
         let now = Instant::now();
+        if self.guard.due().is_some_and(|due| due <= now) {
+            self.scans.ask(now); // the scan believes it
+        }
         if self.scans.begin(now) {
             let (place, nofollow) = (Arc::clone(&self.place), self.shared.rules.nofollow);
             let tracker = (!nofollow).then(|| self.follow.tracker()).flatten();
@@ -346,7 +367,7 @@ impl Monitor {
         }
     }
 
-    fn scanned(&mut self, mut listing: Listing) {
+    async fn scanned(&mut self, mut listing: Listing) {
         let now = Instant::now();
         self.watch.set(std::mem::take(&mut listing.watched));
         self.led(&Arc::from(&*self.place.base), std::mem::take(&mut listing.way));
@@ -380,6 +401,7 @@ impl Monitor {
         };
         listing.files.retain(|path, _| vassal(self, path));
         listing.unknown.retain(|path| vassal(self, path));
+        self.guard_directories(now, &listing).await;
         let gone_for_good = !listing.base_missing || self.scans.base_was_missing;
         if listing.base_missing != self.scans.base_was_missing {
             match listing.base_missing {
@@ -387,7 +409,9 @@ impl Monitor {
                 false => tracing::info!(target: "emperor", monitor = %self.place, "the directory is there"),
             }
         }
-        self.table.scanned(now, &listing, complete && gone_for_good);
+        let guard = &self.guard;
+        let kept = |path: &Path| path.parent().is_some_and(|directory| guard.holds(directory));
+        self.table.scanned(now, &listing, complete && gone_for_good, kept);
         if complete {
             let there: HashSet<&Path> = listing.unknown.iter().map(PathBuf::as_path).chain([&*self.place.base]).collect();
             let gone = |path: &Path| !there.contains(path) && !self.table.knows(path);
@@ -397,6 +421,40 @@ impl Monitor {
         self.scans.finish(now, listing.base_missing);
         self.watching = None;
         self.first_scan.listed = true;
+    }
+
+    /// What is believed of the directories. A pattern's base decides for all below it.
+    async fn guard_directories(&mut self, now: Instant, listing: &Listing) {
+        let unknown: HashSet<&Path> = listing.unknown.iter().map(PathBuf::as_path).collect();
+        let found = |path: &Path| listing.files.contains_key(path) || unknown.contains(path);
+        let mut missing = self.table.missing(found);
+        let mut files: HashMap<&Path, usize> = HashMap::new();
+        for path in listing.files.keys().map(PathBuf::as_path).chain(unknown.iter().copied()) {
+            *files.entry(path.parent().unwrap_or(Path::new("/"))).or_default() += 1;
+        }
+        let there: HashMap<&Path, Inode> = listing.directories.iter().map(|(path, inode)| (&**path, *inode)).collect();
+        let unreadable: HashMap<&Path, String> =
+            listing.unreadable.iter().map(|(path, error)| (&**path, phrase(error))).collect();
+        let base = &self.place.base;
+        let is_all_gone = listing.base_missing || (files.is_empty() && self.guard.doubts(base, there.get(&**base).copied()));
+        let mut directories: Vec<PathBuf> = self.guard.directories();
+        directories.extend(listing.directories.iter().map(|(path, _)| path.clone()));
+        directories.extend(missing.keys().cloned());
+        directories.sort_unstable();
+        directories.dedup();
+        for directory in directories {
+            let state = match (there.get(&*directory), unreadable.get(&*directory)) {
+                (_, Some(why)) => State::Unreadable(why.clone()),
+                (Some(inode), None) => State::There { inode: *inode, files: files.get(&*directory).copied().unwrap_or_default() },
+                (None, None) => State::Gone,
+            };
+            // One directory of a pattern may be removed with its file.
+            let is_removed = state == State::Gone && !is_all_gone;
+            let missing = missing.remove(&*directory).filter(|_| !is_removed).unwrap_or_default();
+            if let Some(event) = self.guard.scanned(now, &directory, &state, missing) {
+                self.shared.post.event(event).await;
+            }
+        }
     }
 
     fn complain_of_format(&mut self, path: &Path) {
@@ -457,78 +515,4 @@ fn warn(vassal: &Name, warnings: &[Diagnostic]) {
     for warning in warnings {
         tracing::warn!(target: "vassal", vassal = &**vassal, "{warning}");
     }
-}
-
-/// One look, on a thread that may block.
-async fn look(
-    shared: Shared,
-    reader: Arc<Reader>,
-    path: Arc<Path>,
-    question: Question,
-    (tracker, way_holds): (Option<Tracker>, bool),
-    answers: mpsc::UnboundedSender<Answer>,
-    awaited: Arc<()>,
-) {
-    let (Ok(_thread), Ok(place)) = (shared.threads.acquire().await, shared.readings.acquire().await) else { return };
-    let (mut place, mut awaited) = (Some(place), Some(awaited));
-    let reading = spawn_blocking({
-        let path = Arc::clone(&path);
-        move || {
-            if way_holds && let Some(known) = reader.is_same(&path, &question) {
-                return (Look::Same(known), Led::AsBefore);
-            }
-            // Watched first, then read: no change in between is missed.
-            let led = if reader.is_followed(&path) { Led::follow(&path, tracker) } else { Led::Straight };
-            (reader.look(&path, &question), led)
-        }
-    });
-    let waited = patiently(reading, |since| {
-        place = None;
-        if awaited.take().is_some() {
-            answers.send(Answer::LateLook).ok();
-        }
-        tracing::warn!(
-            target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
-            path.display(), since.as_secs()
-        );
-    })
-    .await;
-    if let Some((look, led)) = waited.answer {
-        answers.send(Answer::Look(path, look, led, awaited)).ok(); // an error: the runtime is ending
-    }
-}
-
-/// One walk, on a thread that may block.
-async fn list(
-    place: Arc<Place>,
-    mut watches: Watches,
-    tracker: Option<Tracker>,
-    nofollow: bool,
-    answers: mpsc::UnboundedSender<Answer>,
-) {
-    let at = Whereabouts::default();
-    let walking = spawn_blocking({
-        let at = at.clone();
-        move || walk(&place, &mut watches, tracker, nofollow, &at)
-    });
-    let mut hung = PathBuf::new();
-    let waited = patiently(walking, |since| {
-        hung = at.path();
-        hangs(&hung, since);
-        answers.send(Answer::Late).ok();
-    })
-    .await;
-    if let Some(late) = waited.late {
-        tracing::info!(target: "emperor", "{} answers again after {} s", hung.display(), late.as_secs());
-    }
-    if let Some(listing) = waited.answer {
-        answers.send(Answer::Listing(listing)).ok(); // an error: the daemon is ending
-    }
-}
-
-fn hangs(directory: &Path, since: Duration) {
-    tracing::warn!(
-        target: "emperor", "{} has not answered for {} s: a dead file system? What runs goes on, what changes there is not seen",
-        directory.display(), since.as_secs()
-    );
 }

@@ -17,6 +17,7 @@ use inotify::{WatchDescriptor, WatchMask, Watches};
 use nix::errno::Errno;
 
 use super::{
+    guard::Inode,
     place::{Place, matches},
     stamp::Stamp,
     trail::{Led, Tracker},
@@ -46,6 +47,8 @@ pub(super) struct Listing {
     pub(super) unknown: Vec<PathBuf>,
     /// The base is not there at all.
     pub(super) base_missing: bool,
+    /// The directories that were listed.
+    pub(super) directories: Vec<(PathBuf, Inode)>,
     /// The watches on the way to the base.
     pub(super) way: Led,
 }
@@ -109,6 +112,10 @@ impl Walk<'_> {
             }
             Err(error) => return self.listing.unreadable.push((dir.to_owned(), error)),
         };
+        match Inode::at(dir) {
+            Ok(inode) => self.listing.directories.push((dir.to_owned(), inode)),
+            Err(_) => return, // it goes just now: its going is a sign
+        }
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,

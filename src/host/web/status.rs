@@ -24,6 +24,8 @@ pub(super) struct Status<'a> {
     uptime: f64,
     version: &'static str,
     shutting_down: bool,
+    /// Vassals that are kept although their directory was unmounted, replaced or is gone.
+    held: usize,
     /// Vassals there are.
     vassals: usize,
     up: usize,
@@ -90,6 +92,7 @@ fn status<'a>(view: &'a View, recent: &Recent, whole: bool) -> Status<'a> {
         uptime: (view.now - liege_core::Time(0)).as_secs_f64(),
         version: env!("CARGO_PKG_VERSION"),
         shutting_down: view.shutting_down,
+        held: view.held.iter().map(|held| held.vassals).sum(),
         vassals: view.vassals.len(),
         up: view.vassals.iter().filter(|vassal| is_up(vassal)).count(),
         down: view.vassals.iter().filter(|vassal| rank(vassal) == Rank::Down).count(),

@@ -125,7 +125,9 @@ impl Books {
             | Event::Examined { .. }
             | Event::LeftBehind { .. }
             | Event::Deadline
-            | Event::Asked(Request::Rescan) => {}
+            | Event::DirectoryHeld { .. }
+            | Event::DirectoryReleased { .. }
+            | Event::Asked(Request::Rescan | Request::Believe) => {}
         }
     }
 

@@ -421,6 +421,7 @@ impl<M: Machine> World<M> {
             | Action::ProbeNow { .. }
             | Action::ReadAgain { .. }
             | Action::Rescan
+            | Action::Believe
             | Action::Answer(_)
             | Action::Note(_) => {}
         }

@@ -87,6 +87,7 @@ pub fn emperor() -> EmperorSpec {
         nofollow: false,
         extra_extensions: Vec::new(),
         pidfile: None,
+        shrink_guard: Duration::ZERO,
         state_dir: "/run/liege".into(),
         control: "/run/liege/control.sock".into(),
         health_log: None,

@@ -48,7 +48,7 @@ impl Scene {
                     Mail::Asked(request, answer) => {
                         let known = match &request {
                             Request::One { vassal, .. } => view.vassals.iter().any(|v| v.name == *vassal),
-                            Request::Each { .. } | Request::Rescan | Request::Shutdown => true,
+                            Request::Each { .. } | Request::Rescan | Request::Believe | Request::Shutdown => true,
                         };
                         tell.send(request).ok();
                         answer.send(if known { Answer::Done } else { Answer::Unknown }).unwrap();

@@ -73,11 +73,21 @@ impl Scene {
     }
 
     async fn next(&mut self) -> (String, News) {
+        loop {
+            if let Some(news) = self.next_of_any().await {
+                return news;
+            }
+        }
+    }
+
+    /// None: of a directory.
+    async fn next_of_any(&mut self) -> Option<(String, News)> {
         let mail = tokio::time::timeout(Duration::from_secs(20), self.mail.recv())
             .await
             .expect("news in time")
             .expect("the monitor lives");
-        match mail {
+        Some(match mail {
+            Mail::Event(Event::DirectoryHeld { .. } | Event::DirectoryReleased { .. }) => return None,
             Mail::Event(Event::Config { vassal, config, touched, .. }) => match &config.fresh.app.program {
                 ProgramSpec::Command(Asked { value, .. }) if touched => (vassal.to_string(), News::Runs(value[1].clone())),
                 ProgramSpec::Command(Asked { value, .. }) => (vassal.to_string(), News::Still(value[1].clone())),
@@ -86,7 +96,7 @@ impl Scene {
             Mail::Event(Event::BadConfig { vassal, .. }) => (vassal.to_string(), News::Bad),
             Mail::Event(Event::Vanished { vassal }) => (vassal.to_string(), News::Gone),
             other => panic!("{other:?}"),
-        }
+        })
     }
 
     #[track_caller]

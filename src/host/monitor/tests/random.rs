@@ -113,7 +113,7 @@ fn there(scene: &Scene) -> BTreeMap<String, News> {
 async fn follow(deeds: Vec<Deed>) {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("v")).unwrap();
-    let mut scene = Scene::with(dir, &["v"], &[]).await;
+    let mut scene = Scene::with(dir, &["v"], &[("emperor-shrink-guard", "0")]).await;
     for (round, deed) in deeds.into_iter().enumerate() {
         act(&scene, deed, &format!("w{round}")).ok();
         if matches!(deed, Deed::Breathe) {

@@ -273,3 +273,48 @@ async fn the_first_scan_is_over_when_all_it_found_was_told() {
     }
     assert_eq!(told, 3);
 }
+
+#[tokio::test]
+async fn a_directory_that_was_replaced_by_an_empty_one_ends_nobody_before_it_is_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("v")).unwrap();
+    let mut scene = Scene::with(dir, &["v"], &[("emperor-shrink-guard", "3600")]).await;
+    scene.write("v/a.ini", "one");
+    scene.expect("a.ini", runs("one")).await;
+    fs::rename(scene.path("v"), scene.path("old")).unwrap();
+    fs::create_dir(scene.path("v")).unwrap();
+    assert_eq!(scene.next_of_any().await, None, "held");
+    // Not by a reading for an order either, nor because something else comes.
+    scene.monitors.read_now(&["a.ini".into()]).await;
+    scene.write("v/b.ini", "two");
+    scene.expect("b.ini", runs("two")).await;
+    fs::remove_file(scene.path("v/b.ini")).unwrap();
+    scene.expect("b.ini", News::Gone).await;
+    // It comes back.
+    fs::remove_dir(scene.path("v")).unwrap();
+    fs::rename(scene.path("old"), scene.path("v")).unwrap();
+    scene.write("v/c.ini", "three");
+    scene.expect("c.ini", runs("three")).await;
+    for name in ["a.ini", "c.ini"] {
+        fs::remove_file(scene.path("v").join(name)).unwrap();
+        scene.expect(name, News::Gone).await;
+    }
+}
+
+#[tokio::test]
+async fn a_directory_removed_with_its_files_is_believed_at_once_and_one_that_moved_when_somebody_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("v")).unwrap();
+    let mut scene = Scene::with(dir, &["v"], &[("emperor-shrink-guard", "3600")]).await;
+    scene.write("v/a.ini", "one");
+    scene.expect("a.ini", runs("one")).await;
+    fs::remove_dir_all(scene.path("v")).unwrap();
+    scene.expect("a.ini", News::Gone).await;
+    fs::create_dir(scene.path("v")).unwrap();
+    scene.write("v/a.ini", "two");
+    scene.expect("a.ini", runs("two")).await;
+    fs::rename(scene.path("v"), scene.path("old")).unwrap();
+    assert_eq!(scene.next_of_any().await, None, "held");
+    scene.monitors.believe();
+    scene.expect("a.ini", News::Gone).await;
+}

@@ -108,6 +108,7 @@ function draw() {
     total("vassals up", look.up, `of ${look.vassals}`, false),
     total("down", look.down, "", look.down > 0),
     total("mounts that do not answer", look.mounts_ill, `of ${look.mounts}`, look.mounts_ill > 0),
+    ...(look.held ? [total("kept without a directory", look.held, "", true)] : []),
     total("files with mistakes", look.bad_files.length, "", look.bad_files.length > 0),
     total("since the start", span(look.uptime), "", false));
   byId("rows").replaceChildren(...(look.rows.length ? look.rows.map(row) : [make("p", "empty", "There are none.")]));

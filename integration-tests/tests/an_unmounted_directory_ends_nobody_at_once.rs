@@ -1,0 +1,92 @@
+//! A vassals' directory that is unmounted, so that an empty one shows, ends nobody before that is believed: it is told, in the log,
+//! in the status and as a metric, and when it comes back nothing has happened.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use liege_integration_tests::scrape::{ANY_PORT, Listener};
+use liege_integration_tests::tools::run_liege;
+use liege_integration_tests::{Emperor, LONG, story, wait_until};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::Signal;
+
+const SLEEPER: &str = "[vassal]\nuid = root\ncommand = /bin/sleep 100000\n";
+
+fn ask(emperor: &Emperor, words: &[&str]) -> String {
+    let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+    words.extend([OsStr::new("--control"), emperor.control.as_os_str()]);
+    let (status, said) = run_liege(&words);
+    assert_eq!(status, 0, "{said}");
+    said
+}
+
+fn bind(from: &Path, to: &Path) {
+    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+}
+
+#[test]
+fn an_unmounted_directory_ends_nobody_at_once() {
+    story(|host| {
+        let (real, watched) = (host.open_dir("real"), host.open_dir("vassals"));
+        bind(&real, &watched);
+        for name in ["a.ini", "b.ini"] {
+            fs::write(real.join(name), SLEEPER).unwrap();
+        }
+        let emperor = host.emperor().arg("--emperor-shrink-guard").arg("3000").arg("--emperor-metrics").arg(ANY_PORT).start();
+        let daemon = Listener::of(&emperor);
+        wait_until("both to run", LONG, || emperor.vassals().len() == 2);
+        let series = format!("liege_vassals_held{{directory=\"{}\"}}", watched.display());
+
+        umount2(&watched, MntFlags::MNT_DETACH).unwrap();
+        emperor.wait_log("was unmounted or replaced, and is empty now: its 2 vassals run on");
+        daemon.wait_value(&series, LONG, |held| held == 2.0);
+        let said = ask(&emperor, &["status"]);
+        assert!(said.contains("its 2 vassals kept") && said.contains("rescan --force"), "{said}");
+        // They run on, also where one of them dies, and a rescan finds nothing new.
+        let first = emperor.vassals()[0].init.pid;
+        emperor.vassals()[0].process("sleep").kill(Signal::SIGKILL);
+        wait_until("the one that died to be back", LONG, || {
+            let vassals = emperor.vassals();
+            vassals.len() == 2 && vassals.iter().all(|vassal| vassal.init.pid != first)
+        });
+        ask(&emperor, &["rescan"]);
+        ask(&emperor, &["reload", "--all"]);
+
+        let mark = emperor.mark();
+        bind(&real, &watched);
+        emperor.wait_log_from(mark, &["is what it was"]);
+        wait_until("the series to end", LONG, || daemon.value(&series).is_none());
+        assert!(!ask(&emperor, &["status"]).contains("kept"));
+        assert_eq!(emperor.vassals().len(), 2);
+
+        // Somebody says that it is so.
+        let mark = emperor.mark();
+        umount2(&watched, MntFlags::MNT_DETACH).unwrap();
+        emperor.wait_log_from(mark, &["was unmounted or replaced"]);
+        ask(&emperor, &["rescan", "--force"]);
+        wait_until("both to go", LONG, || emperor.vassals().is_empty());
+        emperor.wait_log_from(mark, &["is believed"]);
+    });
+}
+
+#[test]
+fn it_is_believed_when_its_time_is_over_and_files_that_are_removed_are_removed() {
+    story(|host| {
+        let emperor = host.emperor().arg("--emperor-shrink-guard").arg("1").start();
+        for name in ["a.ini", "b.ini"] {
+            emperor.write(name, SLEEPER);
+        }
+        wait_until("both to run", LONG, || emperor.vassals().len() == 2);
+        emperor.remove("a.ini");
+        wait_until("one to go", LONG, || emperor.vassals().len() == 1);
+        fs::rename(&emperor.watched, host.path("elsewhere")).unwrap();
+        emperor.wait_log("is gone: its 1 vassals run on");
+        wait_until("the other to go", LONG, || emperor.vassals().is_empty());
+        emperor.wait_log("is believed");
+        fs::create_dir(&emperor.watched).unwrap();
+        emperor.write("c.ini", SLEEPER);
+        wait_until("a new one", LONG, || emperor.vassals().len() == 1);
+        assert!(emperor.log().iter().all(|line| !line.contains("was unmounted")));
+    });
+}

@@ -1,0 +1,115 @@
+//! What a monitor sends threads for: one look, one walk. Each says when it is late, and comes back with an [`Answer`].
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use inotify::Watches;
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use super::{
+    Shared,
+    guard::Inode,
+    late::patiently,
+    look::{Look, Question, Reader},
+    place::Place,
+    trail::{Led, Tracker},
+    walk::{Listing, Whereabouts, walk},
+};
+
+/// What comes back from the threads that may block.
+pub(super) enum Answer {
+    Listing(Listing),
+    /// Some directory hangs; its listing will come.
+    Late,
+    /// Some file hangs; its look will come.
+    LateLook,
+    /// Holds its copy until it was heard; none where it was late.
+    Look(Arc<Path>, Look, Around, Option<Arc<()>>),
+}
+
+/// What was seen beside the file.
+pub(super) struct Around {
+    pub(super) led: Led,
+    /// Its directory, where the file was missing.
+    pub(super) directory: Option<Inode>,
+}
+
+/// One look, on a thread that may block.
+pub(super) async fn look(
+    shared: Shared,
+    reader: Arc<Reader>,
+    path: Arc<Path>,
+    question: Question,
+    (tracker, way_holds): (Option<Tracker>, bool),
+    answers: mpsc::UnboundedSender<Answer>,
+    awaited: Arc<()>,
+) {
+    let (Ok(_thread), Ok(place)) = (shared.threads.acquire().await, shared.readings.acquire().await) else { return };
+    let (mut place, mut awaited) = (Some(place), Some(awaited));
+    let reading = spawn_blocking({
+        let path = Arc::clone(&path);
+        move || {
+            if way_holds && let Some(known) = reader.is_same(&path, &question) {
+                return (Look::Same(known), Around { led: Led::AsBefore, directory: None });
+            }
+            // Watched first, then read: no change in between is missed.
+            let led = if reader.is_followed(&path) { Led::follow(&path, tracker) } else { Led::Straight };
+            let look = reader.look(&path, &question);
+            let is_missing = matches!(look, Look::Missing);
+            let directory = path.parent().filter(|_| is_missing).and_then(|parent| Inode::at(parent).ok());
+            (look, Around { led, directory })
+        }
+    });
+    let waited = patiently(reading, |since| {
+        place = None;
+        if awaited.take().is_some() {
+            answers.send(Answer::LateLook).ok();
+        }
+        tracing::warn!(
+            target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
+            path.display(), since.as_secs()
+        );
+    })
+    .await;
+    if let Some((look, around)) = waited.answer {
+        answers.send(Answer::Look(path, look, around, awaited)).ok(); // an error: the runtime is ending
+    }
+}
+
+/// One walk, on a thread that may block.
+pub(super) async fn list(
+    place: Arc<Place>,
+    mut watches: Watches,
+    tracker: Option<Tracker>,
+    nofollow: bool,
+    answers: mpsc::UnboundedSender<Answer>,
+) {
+    let at = Whereabouts::default();
+    let walking = spawn_blocking({
+        let at = at.clone();
+        move || walk(&place, &mut watches, tracker, nofollow, &at)
+    });
+    let mut hung = PathBuf::new();
+    let waited = patiently(walking, |since| {
+        hung = at.path();
+        hangs(&hung, since);
+        answers.send(Answer::Late).ok();
+    })
+    .await;
+    if let Some(late) = waited.late {
+        tracing::info!(target: "emperor", "{} answers again after {} s", hung.display(), late.as_secs());
+    }
+    if let Some(listing) = waited.answer {
+        answers.send(Answer::Listing(listing)).ok(); // an error: the daemon is ending
+    }
+}
+
+pub(super) fn hangs(directory: &Path, since: Duration) {
+    tracing::warn!(
+        target: "emperor", "{} has not answered for {} s: a dead file system? What runs goes on, what changes there is not seen",
+        directory.display(), since.as_secs()
+    );
+}
