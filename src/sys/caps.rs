@@ -34,6 +34,8 @@ pub const SETGID: u64 = 1 << 6;
 pub const SETUID: u64 = 1 << 7;
 /// `PR_CAPBSET_DROP`, secure bits.
 pub const SETPCAP: u64 = 1 << 8;
+/// A look at what other users' processes have open.
+pub const SYS_PTRACE: u64 = 1 << 19;
 /// `chroot`.
 pub const SYS_CHROOT: u64 = 1 << 18;
 /// Mounts, `pivot_root`, host name and much else.
@@ -89,6 +91,25 @@ pub fn keep(wanted: u64) -> nix::Result<()> {
     clear_ambient()?;
     let now = get()?;
     set(&Caps { effective: now.effective & wanted, permitted: now.permitted & wanted, inheritable: 0 })
+}
+
+/// As [`keep`], but these others stay permitted: without effect until they are [raised](raise).
+///
+/// # Errors
+/// None: less is always allowed.
+pub fn keep_and_park(wanted: u64, parked: u64) -> nix::Result<()> {
+    clear_ambient()?;
+    let now = get()?;
+    set(&Caps { effective: now.effective & wanted, permitted: now.permitted & (wanted | parked), inheritable: 0 })
+}
+
+/// Makes these effective, as far as they are permitted.
+///
+/// # Errors
+/// None: what is permitted may be effective.
+pub fn raise(wanted: u64) -> nix::Result<()> {
+    let now = get()?;
+    set(&Caps { effective: now.effective | now.permitted & wanted, ..now })
 }
 
 /// Takes every capability that is not in this set out of the bounding set, for good and for all descendants.
@@ -173,6 +194,16 @@ mod tests {
             keep(KILL | SETUID).unwrap();
             assert_eq!(get().unwrap(), Caps { effective: KILL | SETUID, permitted: KILL | SETUID, inheritable: 0 });
             assert_eq!(set(&Caps { effective: SYS_ADMIN, permitted: SYS_ADMIN, inheritable: 0 }), Err(Errno::EPERM));
+        });
+    }
+
+    #[test]
+    fn what_is_parked_has_no_effect_until_it_is_raised() {
+        on_a_thread(|| {
+            keep_and_park(KILL, SYS_ADMIN).unwrap();
+            assert_eq!(get().unwrap(), Caps { effective: KILL, permitted: KILL | SYS_ADMIN, inheritable: 0 });
+            raise(SYS_ADMIN | SETUID).unwrap();
+            assert_eq!(get().unwrap().effective, KILL | SYS_ADMIN);
         });
     }
 

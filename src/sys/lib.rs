@@ -48,6 +48,7 @@ pub mod pipe;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod processes;
 pub mod programs;
 pub mod sealed;
 pub mod signals;

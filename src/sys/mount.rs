@@ -1,14 +1,22 @@
 //! Mounts, their propagation, and the change of the root.
 
-use std::path::Path;
+use std::{
+    ffi::CString,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+};
 
 use nix::{
     errno::Errno,
+    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2},
     mount::{MntFlags, MsFlags, umount2},
     unistd,
 };
 
-use crate::mountinfo;
+use crate::{mountinfo, statx};
 
 /// `mount(2)`. Empty words are passed as null, as the kernel wants them where the flags need none.
 ///
@@ -50,6 +58,28 @@ pub fn propagate(propagation: Propagation) -> nix::Result<()> {
 /// The kernel's: EINVAL where nothing is mounted, EBUSY while it is used and not detached.
 pub fn umount(target: &str, detach: bool, force: bool) -> nix::Result<()> {
     umount2(target, flags(detach, force))
+}
+
+/// Unmounts this mount and no other: `point` and `id` are those of its line in the mount table. Changes the working directory.
+///
+/// Several users may own the directories on the way. No link in them is followed, and the id is compared where the mount stands:
+/// a directory that was replaced after the table was read cannot lead to a mount of the host.
+///
+/// # Errors
+/// ESTALE: another mount is there now. EBUSY while it is used and not detached. EACCES below a FUSE mount that lets only its owner
+/// in. Else the kernel's.
+pub fn umount_exactly(point: &Path, id: u32, detach: bool) -> nix::Result<()> {
+    let (Some(parent), Some(name)) = (point.parent(), point.file_name()) else { return Err(Errno::EINVAL) };
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let directory: OwnedFd = openat2(AT_FDCWD, parent, how)?;
+    let name = CString::new(name.as_bytes()).map_err(|_| Errno::EINVAL)?;
+    if statx::of_name(directory.as_fd(), &name)?.stx_mnt_id != u64::from(id) {
+        return Err(Errno::ESTALE);
+    }
+    unistd::fchdir(&directory)?;
+    umount2(name.as_c_str(), flags(detach, false) | MntFlags::UMOUNT_NOFOLLOW)
 }
 
 /// Gives a mount these attributes (`MS_*` bits) beside those it has, and every mount below it too if that is wanted. A

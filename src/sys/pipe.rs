@@ -41,6 +41,14 @@ pub fn read(pipe: &impl AsFd, buffer: &mut [u8]) -> Read {
     }
 }
 
+/// Writes as much as there is room for.
+///
+/// # Errors
+/// EAGAIN, EPIPE.
+pub fn write(pipe: &impl AsFd, bytes: &[u8]) -> nix::Result<usize> {
+    unistd::write(pipe, bytes)
+}
+
 /// Whether there is something to read (`FIONREAD`).
 #[must_use]
 pub fn holds_something(pipe: &impl AsFd) -> bool {

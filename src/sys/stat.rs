@@ -15,6 +15,11 @@ impl Stat {
         fs::read_to_string(format!("/proc/{pid}/stat")).ok().map(Self)
     }
 
+    /// Of a line that was read elsewhere.
+    pub(crate) fn parse(line: String) -> Self {
+        Self(line)
+    }
+
     /// The first thread alone, at the price of one however many there are.
     pub(crate) fn of_first_thread(pid: i32) -> Option<Self> {
         fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).ok().map(Self)

@@ -18,6 +18,11 @@ pub(crate) fn of_fd(fd: BorrowedFd<'_>, mask: u32) -> nix::Result<libc::statx> {
     call(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH, mask)
 }
 
+/// The same of a name in a directory, as it is: no link is followed, no automount is woken.
+pub(crate) fn of_name(directory: BorrowedFd<'_>, name: &CStr) -> nix::Result<libc::statx> {
+    call(directory.as_raw_fd(), name, libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT, 0)
+}
+
 /// Whether this is the root of a mount (Linux 5.8).
 pub(crate) fn is_mount_root(stat: &libc::statx) -> bool {
     stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0

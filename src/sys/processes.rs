@@ -1,0 +1,211 @@
+//! The processes of this pid namespace, by a `/proc` of the caller's own.
+//!
+//! A vassal's root may have no `/proc`, or one that a tenant has covered. This one is mounted for the caller alone and stands
+//! nowhere: no path leads to it. Calls in their order: [`Processes::open`], [`Processes::all`] or [`Processes::below`], then
+//! [`Processes::look`] and [`Processes::fuse`] for each pid.
+//!
+//! Nothing here asks a file system. Whether an open file is `/dev/fuse` is read off its name, and confirmed by the kernel where
+//! the kernel tells the connection of an fd (Linux 6.16).
+//!
+//! Races: what was read is history. A caller that means to signal opens a pidfd first, reads then, and asks last whether the
+//! process still lives.
+//!
+//! Bounded: a tenant decides how many files its processes have open.
+
+use std::{
+    collections::HashSet,
+    ffi::CStr,
+    fs::File,
+    io::Read as _,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use nix::{
+    dir::Dir,
+    fcntl::{OFlag, open, openat, readlinkat},
+    sys::stat::Mode,
+};
+
+use crate::{descendants, detached, process::own_pid, signals::SIGTERM, stat::Stat};
+
+/// Open files of one process that are looked at, the lowest numbers first: a FUSE daemon opens its device early.
+const MOST_FDS: usize = 1024;
+/// Bytes read of one file of `/proc`.
+const MOST_BYTES: u64 = 64 << 10;
+/// Ticks of the kernel's clock in a second, wherever Linux runs today (`USER_HZ`).
+const TICKS: u64 = 100;
+
+/// All processes of this pid namespace.
+#[derive(Debug)]
+pub struct Processes(OwnedFd);
+
+/// One process at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its parent.
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// Its session.
+    pub session: i32,
+    /// When it was started, as [`now_in_ticks`] counts.
+    pub started: u64,
+    /// Its name, as it calls itself: any bytes, made printable.
+    pub name: String,
+    /// It has a handler for SIGTERM. A program of libfuse has one while it serves, and none once it saves.
+    pub catches_term: bool,
+}
+
+impl Processes {
+    /// Mounts a `/proc`; where that is refused the one that is there is taken, if it is of this pid namespace.
+    ///
+    /// # Errors
+    /// EPERM without `CAP_SYS_ADMIN` and without such a `/proc`.
+    pub fn open() -> nix::Result<Self> {
+        detached::mount(c"proc").map(Self).or_else(|errno| {
+            if !descendants::proc_is_ours() {
+                return Err(errno);
+            }
+            open("/proc", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map(Self)
+        })
+    }
+
+    /// The pids of all.
+    #[must_use]
+    pub fn all(&self) -> Vec<i32> {
+        self.numbers_in(c".", usize::MAX)
+    }
+
+    /// The pids of the descendants of a process that is the subreaper of its own.
+    #[must_use]
+    pub fn below(&self, root: i32) -> Vec<i32> {
+        let (mut found, mut seen, mut parents) = (Vec::new(), HashSet::new(), vec![root]);
+        while let Some(parent) = parents.pop() {
+            for pid in self.children_of(parent) {
+                if seen.insert(pid) {
+                    found.push(pid);
+                    parents.push(pid);
+                }
+            }
+        }
+        found
+    }
+
+    /// How a process looks; None when it is gone, or dead and not reaped.
+    #[must_use]
+    pub fn look(&self, pid: i32) -> Option<Process> {
+        let stat = Stat::parse(self.read(&format!("{pid}/stat"))?);
+        let state: char = stat.field(3)?;
+        let status = self.read(&format!("{pid}/status"))?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);
+        let name = stat.name()?.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+        Some(Process {
+            parent: stat.field(4)?,
+            group: stat.field(5)?,
+            session: stat.field(6)?,
+            started: stat.field(22)?,
+            name,
+            catches_term: caught >> (SIGTERM - 1) & 1 == 1,
+        })
+        .filter(|_| !matches!(state, 'Z' | 'X'))
+    }
+
+    /// The FUSE connections a process serves, or holds: None for one of which this kernel does not say which it is.
+    #[must_use]
+    pub fn fuse(&self, pid: i32) -> Vec<Option<u32>> {
+        let Ok(directory) = std::ffi::CString::new(format!("{pid}/fd")) else { return Vec::new() };
+        let is_fuse = |fd: &i32| {
+            // Seen from a root that has another /dev, the name is cut.
+            let link = readlinkat(&self.0, format!("{pid}/fd/{fd}").as_str()).unwrap_or_default();
+            link == "/dev/fuse" || link == "/fuse"
+        };
+        let fds = self.numbers_in(&directory, MOST_FDS);
+        fds.into_iter().filter(is_fuse).map(|fd| self.connection(pid, fd)).collect()
+    }
+
+    fn connection(&self, pid: i32, fd: i32) -> Option<u32> {
+        let info = self.read(&format!("{pid}/fdinfo/{fd}"))?;
+        info.lines().find_map(|line| line.strip_prefix("fuse_connection:")?.trim().parse().ok())
+    }
+
+    fn children_of(&self, parent: i32) -> Vec<i32> {
+        let Ok(tasks) = std::ffi::CString::new(format!("{parent}/task")) else { return Vec::new() };
+        let mut children = Vec::new();
+        for task in self.numbers_in(&tasks, usize::MAX) {
+            match self.read(&format!("{parent}/task/{task}/children")) {
+                Some(line) => children.extend(line.split_ascii_whitespace().filter_map(|n| n.parse::<i32>().ok())),
+                // The file needs CONFIG_PROC_CHILDREN; without it each process is asked for its parent.
+                None if self.read(&format!("{0}/task/{0}/children", own_pid())).is_none() => {
+                    return self.all().into_iter().filter(|&pid| self.parent_of(pid) == Some(parent)).collect();
+                }
+                None => {}
+            }
+        }
+        children
+    }
+
+    fn parent_of(&self, pid: i32) -> Option<i32> {
+        Stat::parse(self.read(&format!("{pid}/stat"))?).field(4)
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        let file = openat(&self.0, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        let mut bytes = Vec::new();
+        File::from(file).take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn numbers_in(&self, directory: &CStr, most: usize) -> Vec<i32> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let Ok(directory) = Dir::openat(self.0.as_fd(), directory, flags, Mode::empty()) else { return Vec::new() };
+        let number = |entry: nix::Result<nix::dir::Entry>| entry.ok()?.file_name().to_str().ok()?.parse().ok();
+        directory.into_iter().filter_map(number).take(most).collect()
+    }
+}
+
+/// Now, in the unit of [`Process::started`].
+#[must_use]
+pub fn now_in_ticks() -> u64 {
+    // SAFETY: all zeroes is a value of this plain C struct.
+    let mut now: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct outlives the call, which fills it.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+    #[allow(clippy::cast_sign_loss, reason = "time since the machine started")]
+    let (seconds, nanos) = (now.tv_sec as u64, now.tv_nsec as u64);
+    seconds * TICKS + nanos / (1_000_000_000 / TICKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn our_child_is_below_us_and_shown() {
+        let before = now_in_ticks();
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "trap : TERM; echo; read x"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap(); // its trap is set
+        let pid = i32::try_from(child.id()).unwrap();
+        let processes = Processes::open().expect("root");
+        assert!(processes.below(own_pid()).contains(&pid) && processes.all().contains(&1));
+        let seen = processes.look(pid).unwrap();
+        assert_eq!((seen.parent, seen.name.as_str(), seen.catches_term), (own_pid(), "sh", true));
+        assert!((before..=now_in_ticks()).contains(&seen.started), "{before} {seen:?}");
+        assert!(processes.fuse(pid).is_empty());
+        child.kill().unwrap();
+        while processes.look(pid).is_some() {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn an_open_device_is_seen() {
+        let _device = File::options().read(true).write(true).open("/dev/fuse").expect("a kernel with FUSE");
+        assert!(!Processes::open().expect("root").fuse(own_pid()).is_empty());
+    }
+}
