@@ -262,6 +262,7 @@ impl Init {
                     return;
                 }
                 self.output.fork(&self.one_thread);
+                self.output.relieve(); // else it would wait for more
             }
             let left = until.saturating_duration_since(Instant::now());
             let signals = [Interest::readable(self.signals.as_fd())];
