@@ -9,6 +9,7 @@
 //! says what was waited for.
 
 pub mod apps;
+pub mod archive;
 pub mod browser;
 pub mod cgroups;
 pub mod cow;

@@ -1,12 +1,14 @@
 //! The app's part of a plan: the program, what bounds it, what runs beside it; and of a uwsgi, its configuration as it is pushed.
 
-use liege_plan::{App, AppLimits, Daemon, DaemonPidfile, Lasting, Program, Uwsgi};
+use liege_plan::{App, AppLimits, Daemon, DaemonPidfile, Lasting, Program, SmartDaemon, Uwsgi};
 use liege_spec::{AppSpec, Asked, AttachedDaemon, Pidfile, ProcessLimits, ProgramSpec, VassalSpec, capability_names};
 
 use crate::compile::{CompileError, Surroundings, identity, millis};
 
 /// The options by which a uwsgi becomes somebody.
 const WHO: [&str; 4] = ["uid", "gid", "add-gid", "no-initgroups"];
+
+const SIGTERM: i32 = 15;
 
 /// The options that a uwsgi carries out as root only: after its drop a reload can neither raise nor take back what they have set.
 const BY_ROOT: [&str; 4] = ["limit-as", "limit-nproc", "max-fd", "prio"];
@@ -27,6 +29,10 @@ pub(crate) fn app(spec: &VassalSpec, around: Surroundings<'_>, set_by_hooks: &[S
     } = &spec.app;
     let wears_it = matches!(program, ProgramSpec::Command(_) | ProgramSpec::Shell(_));
     let is_uwsgi = matches!(program, ProgramSpec::Uwsgi { .. });
+    let smart_daemons = match program {
+        ProgramSpec::Uwsgi { options, .. } => options.iter().filter_map(|(key, value)| smart_daemon(key, value)).collect(),
+        ProgramSpec::Command(_) | ProgramSpec::Shell(_) | ProgramSpec::PrivilegedShell(_) => Vec::new(),
+    };
     let program = match program {
         ProgramSpec::Uwsgi { binary, options } => Program::Uwsgi(uwsgi(spec, binary, options, set_by_hooks, around)?),
         ProgramSpec::Command(words) => Program::Command(words.value.clone()),
@@ -48,6 +54,7 @@ pub(crate) fn app(spec: &VassalSpec, around: Surroundings<'_>, set_by_hooks: &[S
         reload_signal: *reload_signal,
         stop_timeout_ms: millis(spec.timeouts.stop),
         daemons: attached.iter().map(|asked| daemon(&asked.value)).collect(),
+        smart_daemons,
     })
 }
 
@@ -91,6 +98,24 @@ fn daemon(asked: &AttachedDaemon) -> Daemon {
     }
 }
 
+/// A daemon that uwsgi starts, and leaves behind when it ends: known by the pidfile, as the next uwsgi would know it. One whose
+/// pidfile has a relative path is unknown here: only its uwsgi knows in which directory that is.
+fn smart_daemon(key: &str, value: &str) -> Option<SmartDaemon> {
+    let in_front = |words: &str| {
+        let file = words.split_once(' ')?.0;
+        Some(file.split_once(',').map_or(file, |(file, _seconds)| file).to_owned())
+    };
+    let keyed =
+        |name: &str| value.split(',').find_map(|pair| Some(pair.trim().strip_prefix(name)?.strip_prefix('=')?.to_owned()));
+    let (pidfile, stop_signal) = match key {
+        "smart-attach-daemon" | "smart-attach-daemon2" => (in_front(value)?, None),
+        "legion-smart-attach-daemon" | "legion-smart-attach-daemon2" => (in_front(value.split_once(' ')?.1)?, None),
+        "attach-daemon2" => (keyed("pidfile")?, keyed("stopsignal").and_then(|signal| signal.parse().ok())),
+        _ => return None,
+    };
+    pidfile.starts_with('/').then_some(SmartDaemon { pidfile, stop_signal: stop_signal.unwrap_or(SIGTERM) })
+}
+
 fn uwsgi(
     spec: &VassalSpec,
     binary: &str,
@@ -130,4 +155,24 @@ fn lasting(options: &[(String, String)], dropped: bool) -> Lasting {
         }
     }
     lasting
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_smart_daemon_is_known_by_its_pidfile() {
+        let known = |key, value| smart_daemon(key, value).map(|smart| (smart.pidfile, smart.stop_signal));
+        let db = |signal| Some(("/run/db.pid".to_owned(), signal));
+        assert_eq!(known("smart-attach-daemon", "/run/db.pid db --fork"), db(15));
+        assert_eq!(known("smart-attach-daemon2", "/run/db.pid,5 db --foreground"), db(15));
+        assert_eq!(known("legion-smart-attach-daemon", "lords /run/db.pid db"), db(15));
+        assert_eq!(known("attach-daemon2", "cmd=db,pidfile=/run/db.pid,stopsignal=2"), db(2));
+        for (key, value) in
+            [("attach-daemon2", "cmd=db"), ("attach-daemon", "/a b"), ("smart-attach-daemon", "db.pid db"), ("x", "")]
+        {
+            assert_eq!(known(key, value), None, "{key} = {value}");
+        }
+    }
 }

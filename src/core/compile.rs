@@ -183,6 +183,7 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         limits: limits(spec, around.limits),
         log: log(spec),
         own_pid_namespace: namespaces.pid,
+        own_mounts,
     };
     Ok(Compiled { work: plan, origins: list.sources, at_exit_origins: end.sources })
 }

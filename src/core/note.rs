@@ -6,7 +6,7 @@ use liege_spec::Diagnostic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, Name};
+use crate::{Cause, Name, vassal::not_saved};
 
 /// How loud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +65,14 @@ pub enum Note {
     Held { vassal: Name, layer: String },
     /// That one does well.
     StormOver { vassal: Name, layer: String, lasted: Duration, held: usize },
+    /// Its life ends, and these were killed before they had ended: what they had not written back is lost. `stop` is its stop-timeout.
+    Unsaved {
+        vassal: Name,
+        killed: Vec<String>,
+        stop: Option<Duration>,
+        #[serde(default)]
+        owner: Option<u32>,
+    },
     /// Its life ended, and whose it was: the vassal may be somebody else's by now.
     Ended {
         vassal: Name,
@@ -140,7 +148,7 @@ impl Note {
                     Level::Warn
                 }
             }
-            Self::Tolerated { .. } | Self::OomKilled { .. } | Self::DaemonEnded { .. } => Level::Warn,
+            Self::Tolerated { .. } | Self::OomKilled { .. } | Self::DaemonEnded { .. } | Self::Unsaved { .. } => Level::Warn,
             Self::LeftBehind { found, .. } if found.is_empty() => Level::Info,
             Self::LeftBehind { .. }
             | Self::DirectoryHeld { .. }
@@ -173,6 +181,7 @@ impl Note {
             | Self::Lingers { .. }
             | Self::HeldUp { .. }
             | Self::LeftBehind { .. }
+            | Self::Unsaved { .. }
             | Self::Ended { .. }
             | Self::Suspended { .. }
             | Self::Gone { .. }
@@ -206,6 +215,7 @@ impl Note {
             Self::Storm { .. } => "storm",
             Self::StormOver { .. } => "storm_over",
             Self::Held { .. } => "held",
+            Self::Unsaved { .. } => "unsaved",
             Self::Ended { .. } => "ended",
             Self::Suspended { .. } => "suspended",
             Self::Gone { .. } => "gone",
@@ -244,6 +254,7 @@ impl Note {
             | Self::Lingers { vassal, .. }
             | Self::HeldUp { vassal, .. }
             | Self::LeftBehind { vassal, .. }
+            | Self::Unsaved { vassal, .. }
             | Self::Ended { vassal, .. }
             | Self::Suspended { vassal }
             | Self::Gone { vassal }
@@ -278,6 +289,7 @@ impl Note {
             | Self::HeldUp { .. }
             | Self::Suspended { .. }
             | Self::LeftBehind { .. }
+            | Self::Unsaved { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::OomKilled { .. }
@@ -301,7 +313,7 @@ impl Note {
 impl Note {
     /// Whose life it is about, where the note itself knows; None within: root's alone.
     pub(crate) fn owner(&self) -> Option<Option<u32>> {
-        if let Self::Ended { owner, .. } = self { Some(*owner) } else { None }
+        if let Self::Ended { owner, .. } | Self::Unsaved { owner, .. } = self { Some(*owner) } else { None }
     }
 }
 
@@ -340,6 +352,7 @@ impl std::fmt::Display for Note {
             Self::Held { layer, .. } => {
                 write!(f, "waits: others that use {layer} lost their mounts too, and one of them tries first")
             }
+            Self::Unsaved { killed, stop, .. } => f.write_str(&not_saved(killed, *stop)),
             Self::Ended { cause, lived, again_in, .. } => {
                 write!(f, "ended after {}: {cause}; ", seconds(*lived))?;
                 match again_in {

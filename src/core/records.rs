@@ -98,6 +98,9 @@ pub struct Death {
     /// Who was last seen to hold up its end.
     #[serde(default)]
     pub held_up_by: Vec<String>,
+    /// What was killed before it had ended: what these had not written back is lost.
+    #[serde(default)]
+    pub unsaved: Vec<String>,
     /// The last lines of its log, as far as they are of this life; none where its output goes elsewhere.
     #[serde(default)]
     pub last_lines: Vec<String>,

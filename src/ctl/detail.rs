@@ -103,10 +103,10 @@ impl Page {
         self.line("last ends", None);
         // What it printed before its newest end, and before its newest failure, says enough of the others, mostly. Who has restarted
         // what had failed asks for the failure.
-        let failure = of.deaths.iter().rev().position(|death| death.detail.is_failure());
+        let failure = of.deaths.iter().rev().position(|death| death.detail.is_failure() || !death.unsaved.is_empty());
         let is_shown = |n: usize| n < ENDS || failure == Some(n);
         let shown = || of.deaths.iter().rev().enumerate().filter(|(n, _)| is_shown(*n));
-        for (n, Death { at, cause, what, lived, again_in, unfinished, held_up_by, last_lines, .. }) in shown() {
+        for (n, Death { at, cause, what, lived, again_in, unfinished, held_up_by, unsaved, last_lines, .. }) in shown() {
             let moment = when(*at, of.at);
             let ago = span(Duration::try_from_secs_f64(of.at - at).unwrap_or_default());
             let lived = span(Duration::try_from_secs_f64(*lived).unwrap_or_default());
@@ -119,6 +119,7 @@ impl Page {
             self.line(&format!("  {ago} ago{moment}: {cause}, having lived {lived}; {then}"), None);
             what.lines().for_each(|text| self.quote("    ", text));
             held_up_by.iter().for_each(|text| self.quote("    held up by ", text));
+            unsaved.iter().for_each(|text| self.quote("    killed before it had written back: ", text));
             if n == 0 || failure == Some(n) {
                 last_lines.iter().for_each(|text| self.quote("    | ", text));
             }
@@ -185,6 +186,7 @@ mod tests {
             again_in: Some(4.0),
             unfinished: false,
             held_up_by: Vec::new(),
+            unsaved: Vec::new(),
             last_lines: vec!["no such file: shop.zip".into()],
         };
         let vassal = VassalView {

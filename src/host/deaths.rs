@@ -57,6 +57,8 @@ pub(crate) struct Deaths {
     dying: HashMap<Name, Death>,
     /// The newest failure of each record that an earlier daemon left, by its file.
     earlier: HashMap<PathBuf, Death>,
+    /// What was killed with those whose end is about to be told.
+    unsaved: HashMap<Name, Vec<String>>,
     /// The daemon ends: from now on vassals go, and their files stay.
     ending: bool,
     ended: mpsc::Receiver<()>,
@@ -107,7 +109,17 @@ impl Deaths {
                 end.send(()).ok();
             }
         })?;
-        Ok(Self { records, requests: Some(requests), known, missed, dying: HashMap::new(), earlier, ending: false, ended })
+        Ok(Self {
+            records,
+            requests: Some(requests),
+            known,
+            missed,
+            dying: HashMap::new(),
+            unsaved: HashMap::new(),
+            earlier,
+            ending: false,
+            ended,
+        })
     }
 
     /// Where they can be read while the daemon runs.
@@ -158,10 +170,15 @@ impl Deaths {
                 death.held_up_by.clone_from(found);
                 Request::Add(vassal.clone(), Box::new(death.clone()))
             }
+            Note::Unsaved { vassal, killed, .. } => {
+                self.unsaved.insert(vassal.clone(), killed.clone());
+                return;
+            }
             Note::Ended { vassal, cause, lived, again_in, owner } => {
                 let held_up_by = self.dying.remove(vassal).map(|death| death.held_up_by).unwrap_or_default();
+                let unsaved = self.unsaved.remove(vassal).unwrap_or_default();
                 let again_in = again_in.as_ref().map(Duration::as_secs_f64);
-                Request::Add(vassal.clone(), Box::new(Death { again_in, held_up_by, ..death(cause, *lived, *owner) }))
+                Request::Add(vassal.clone(), Box::new(Death { again_in, held_up_by, unsaved, ..death(cause, *lived, *owner) }))
             }
             Note::Gone { .. } if self.ending => return,
             Note::Gone { vassal } => {
@@ -197,6 +214,7 @@ fn death(cause: &Cause, lived: Duration, owner: Option<u32>) -> Death {
         again_in: None,
         unfinished: false,
         held_up_by: Vec::new(),
+        unsaved: Vec::new(),
         last_lines: Vec::new(), // whoever writes it may wait for a disk
     }
 }
@@ -455,6 +473,7 @@ mod tests {
             known,
             missed: missing,
             dying,
+            unsaved: HashMap::new(),
             earlier: HashMap::new(),
             ending: false,
             ended,

@@ -46,7 +46,7 @@ pub(crate) fn tells_of_a_kill(report: &FromInit) -> bool {
         FromInit::AppExited { exit } | FromInit::OrphanDied { exit, .. } => is_kill(*exit),
         FromInit::OrphansDied { .. } | FromInit::Failed { .. } | FromInit::Daemon { .. } => true,
         FromInit::Entered { .. } | FromInit::Walked | FromInit::Kept | FromInit::Started { .. } => false,
-        FromInit::Said(_) | FromInit::MountsChanged { .. } => false,
+        FromInit::Said(_) | FromInit::MountsChanged { .. } | FromInit::Saving { .. } | FromInit::Unsaved { .. } => false,
     }
 }
 

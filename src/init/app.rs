@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use liege_plan::{App, Exit, FromInit, Identity, Place, Program, Uwsgi};
+use liege_plan::{App, Exit, FromInit, Identity, Place, Program, SmartDaemon, Uwsgi};
 use liege_sys::{
     Errno,
     descendants::kill,
     poll::Interest,
     process::{LaunchStage, Report},
+    processes::now_in_ticks,
 };
 
 use crate::{
@@ -30,6 +31,8 @@ pub(crate) struct RunningApp {
     report: Option<Report>,
     failed: Option<(LaunchStage, Errno)>,
     relay: Option<Relay>,
+    /// When it was started, in ticks: what is older is none of its own.
+    pub(crate) born: u64,
 }
 
 /// How a start came out, if it did not end init.
@@ -60,6 +63,16 @@ impl RunningApp {
         {
             channel.say(&FromInit::Started { pid: self.pid });
         }
+    }
+
+    /// What it may take to end.
+    pub(crate) fn stop_timeout(&self) -> Duration {
+        Duration::from_millis(self.plan.stop_timeout_ms)
+    }
+
+    /// What it leaves behind.
+    pub(crate) fn smart_daemons(&self) -> &[SmartDaemon] {
+        &self.plan.smart_daemons
     }
 
     fn ask_to_end(&mut self) {
@@ -145,9 +158,10 @@ impl Init {
             [(ends.words.as_fd(), UWSGI_FDS[0]), (ends.config.as_fd(), UWSGI_FDS[1])]
         });
         let output = self.output.writer(APP, None);
+        let born = now_in_ticks();
         match recipe.launch(fds.as_ref().map_or(&[], |fds| &fds[..]), output) {
             Ok((pid, report)) => {
-                self.app = Some(RunningApp { pid, ended: None, recipe, plan, report: Some(report), failed: None, relay });
+                self.app = Some(RunningApp { pid, ended: None, recipe, plan, report: Some(report), failed: None, relay, born });
                 Ok(())
             }
             Err(errno) => Err(self.fail(Place::Init, errno as i32, "fork for the app")),
@@ -158,6 +172,13 @@ impl Init {
     pub(crate) fn ask_app_to_end(&mut self) {
         if let Some(app) = &mut self.app {
             app.ask_to_end();
+        }
+    }
+
+    /// It had its time.
+    pub(crate) fn kill_app(&mut self) {
+        if let Some(app) = &self.app {
+            end_group(app.pid);
         }
     }
 

@@ -139,6 +139,8 @@ fn can_be_missed(message: &FromInit) -> bool {
         | FromInit::Failed { .. }
         | FromInit::Started { .. }
         | FromInit::AppExited { .. }
+        | FromInit::Saving { .. }
+        | FromInit::Unsaved { .. }
         | FromInit::MountsChanged { .. } => false,
     }
 }

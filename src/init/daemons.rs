@@ -30,6 +30,7 @@ use liege_sys::{
 };
 
 use crate::{
+    app::RunningApp,
     init::{End, Init},
     output::DAEMON,
     spawn::{self, Recipe},
@@ -38,14 +39,14 @@ use crate::{
 
 /// One that ends sooner waits before it is started again.
 const SOON: Duration = Duration::from_secs(3);
-/// How long one that is asked to end may take, as uWSGI has it.
-const MERCY: Duration = Duration::from_secs(3);
 /// How long a reload waits at most for the pidfile of one that is on its way: uWSGI's patience with it.
 const ON_ITS_WAY: Duration = Duration::from_secs(10);
 /// Between two looks at a pidfile that is not there yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// For one look.
 const LOOK: Duration = Duration::from_secs(1);
+/// Letters of a command by which its daemon is named.
+const NAMED: usize = 60;
 
 /// All daemons of the vassal.
 #[derive(Debug, Default)]
@@ -59,8 +60,12 @@ struct Attached {
     /// Ends soon after a start, in a row.
     quick: u64,
     began: Instant,
-    /// We have asked it to end: no news, and not started again.
+    /// We have asked it to end, or shall: no news, and not started again.
     dismissed: bool,
+    /// The signal that asked it. A second one of the same kind would interrupt what it does about the first.
+    asked: Option<i32>,
+    /// It serves a FUSE mount, whose unmount is what ends it.
+    serves: bool,
 }
 
 #[derive(Debug)]
@@ -131,8 +136,21 @@ impl Daemons {
         self.0.iter_mut().any(|daemon| daemon.reaped(dead, exit))
     }
 
+    /// Those that were asked to end and have not: for people.
+    pub(crate) fn waited_for(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter(|daemon| daemon.is_waited_for()).map(|daemon| {
+            let command: String = daemon.plan.command.chars().take(NAMED).collect();
+            daemon.pid().map_or_else(|| command.clone(), |pid| format!("{command} (pid {pid})"))
+        })
+    }
+
+    /// The sessions of all: each was started in one of its own.
+    pub(crate) fn sessions(&self) -> Vec<i32> {
+        self.0.iter().filter_map(Attached::pid).collect()
+    }
+
     fn are_gone(&self) -> bool {
-        self.0.iter().all(|daemon| !daemon.dismissed || matches!(daemon.state, State::Over))
+        !self.0.iter().any(Attached::is_waited_for)
     }
 }
 
@@ -143,12 +161,15 @@ impl Init {
         let attached = app.daemons.iter().map(|plan| {
             let recipe = Recipe::of(&as_app(app, plan, base.as_ref()), &self.env)?;
             let now = Instant::now();
-            Ok(Attached { plan: plan.clone(), recipe, state: State::Due(now), quick: 0, began: now, dismissed: false })
+            let state = State::Due(now);
+            let (plan, quick, began) = (plan.clone(), 0, now);
+            Ok(Attached { plan, recipe, state, quick, began, dismissed: false, asked: None, serves: false })
         });
         attached.collect::<Result<_, &str>>().map(Daemons).map_err(|why| self.fail(Place::AppExec, 0, why))
     }
 
-    /// Before the app is replaced: those in the foreground end, the others are told if they want to be.
+    /// Before the app is replaced: those in the foreground end, the others are told if they want to be. What one of them may still
+    /// have to write is worth as much as at the end of the vassal, so it has as long.
     pub(crate) fn part_with_daemons(&mut self, next: &Daemons) -> Result<(), End> {
         for daemon in &mut self.daemons.0 {
             let stays = daemon.plan.pidfile.is_some() && next.0.iter().any(|new| new.plan == daemon.plan);
@@ -159,7 +180,11 @@ impl Init {
                 daemon.signal(signal.unwrap_or(SIGHUP));
             }
         }
-        self.await_daemons()?;
+        let stop = self.app.as_ref().map_or(Duration::ZERO, RunningApp::stop_timeout);
+        let killed = self.await_daemons(Instant::now() + stop, true)?;
+        if !killed.is_empty() {
+            self.say(&FromInit::Unsaved { killed });
+        }
         self.await_those_on_their_way()
     }
 
@@ -174,26 +199,40 @@ impl Init {
         self.tend_daemons();
     }
 
-    /// At the end of the app: all are asked to end.
+    /// At the end of the app: all are asked to end, but those that serve a FUSE mount, which others may still write to. Gives those
+    /// that had to be killed.
     ///
     /// # Errors
     /// The host's end.
-    pub(crate) fn end_daemons(&mut self) -> Result<(), End> {
-        self.daemons.0.iter_mut().for_each(|daemon| daemon.dismiss(daemon.plan.stop_signal));
-        self.await_daemons()
+    pub(crate) fn end_daemons(&mut self, deadline: Instant) -> Result<Vec<String>, End> {
+        for daemon in &mut self.daemons.0 {
+            daemon.serves = daemon.pid().is_some_and(|pid| self.saving.is_served_by(pid));
+            if daemon.serves { daemon.dismissed = true } else { daemon.dismiss(daemon.plan.stop_signal) }
+        }
+        self.await_daemons(deadline, false)
     }
 
-    /// Waits for those who were dismissed; kills who takes too long.
-    fn await_daemons(&mut self) -> Result<(), End> {
-        let deadline = Instant::now() + MERCY;
+    /// Waits for those that were dismissed; kills what takes too long. A reload waits no more when the vassal ends meanwhile: its end
+    /// does.
+    fn await_daemons(&mut self, deadline: Instant, is_reload: bool) -> Result<Vec<String>, End> {
         while !self.daemons.are_gone() {
+            if is_reload && (self.stop || self.app.as_ref().is_some_and(|app| app.ended.is_some())) {
+                return Ok(Vec::new());
+            }
+            if !is_reload {
+                self.tell_saving();
+            }
             if Instant::now() >= deadline {
-                self.daemons.0.iter().filter(|daemon| daemon.dismissed).for_each(Attached::kill); // what does not die of it ends with the vassal
-                return Ok(());
+                let killed = self.daemons.waited_for().collect();
+                self.daemons.0.iter().filter(|daemon| daemon.is_waited_for()).for_each(Attached::kill); // what does not die of it ends with the vassal
+                return Ok(killed);
             }
             self.turn(Some(deadline))?;
         }
-        Ok(())
+        if !is_reload {
+            self.tell_saving();
+        }
+        Ok(Vec::new())
     }
 
     /// Where a command has done its work and its pidfile is not there yet, nobody knows whom to end. So whoever is named in time is
@@ -224,6 +263,23 @@ impl Init {
             }
         }
         self.daemons = daemons;
+    }
+
+    /// The daemon a pidfile names, if it is of this vassal and lives: read by a child, within this time.
+    ///
+    /// # Errors
+    /// The host's end.
+    pub(crate) fn smart_daemon(&mut self, pidfile: &str, deadline: Instant) -> Result<Option<(i32, OwnedFd)>, End> {
+        let deadline = deadline.min(Instant::now() + LOOK);
+        let Some((child, answer)) = self.look(pidfile) else { return Ok(None) };
+        while self.lookers.contains(&child) {
+            if Instant::now() >= deadline {
+                let _ = kill(child, SIGKILL);
+                return Ok(None);
+            }
+            self.turn(Some(deadline))?;
+        }
+        Ok(named(&answer).flatten().and_then(|pid| living(pid, None)))
     }
 
     /// Has a pidfile read.
@@ -263,7 +319,16 @@ fn as_app(app: &App, plan: &Daemon, base: Option<&Identity>) -> App {
         }
     };
     let chdir = plan.chdir.clone().or_else(|| app.chdir.clone());
-    App { program, identity, found_identity: false, caps: None, chdir, daemons: Vec::new(), ..app.clone() }
+    App {
+        program,
+        identity,
+        found_identity: false,
+        caps: None,
+        chdir,
+        daemons: Vec::new(),
+        smart_daemons: Vec::new(),
+        ..app.clone()
+    }
 }
 
 impl Attached {
@@ -408,10 +473,26 @@ impl Attached {
         Some(pause * 1000)
     }
 
+    /// The process it is known by.
+    fn pid(&self) -> Option<i32> {
+        match &self.state {
+            State::Runs { pid, ended: None, .. }
+            | State::Begins { command: pid, ended: None, .. }
+            | State::Followed { pid, .. } => Some(*pid),
+            State::Due(_) | State::Runs { .. } | State::Begins { .. } | State::Lost { .. } | State::Over => None,
+        }
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.dismissed && !self.serves && !matches!(self.state, State::Over)
+    }
+
     /// Asks it to end.
     fn dismiss(&mut self, signal: i32) {
         self.dismissed = true;
-        self.signal(signal);
+        if self.asked.replace(signal) != Some(signal) {
+            self.signal(signal);
+        }
         if let State::Due(_) = self.state {
             self.state = State::Over;
         }
@@ -450,22 +531,9 @@ impl Look {
             }
             return None;
         };
-        let mut text = [0; 32];
-        let length = match stream::read(answer, &mut text) {
-            stream::Read::Nothing => return None,
-            stream::Read::Bytes(length) => length,
-            stream::Read::Ended => 0,
-        };
+        let pid = named(answer)?;
         self.child = None;
-        let digits = text[..length].trim_ascii_start().split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
-        let pid = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<i32>().ok()).filter(|pid| *pid > 1);
-        Some(pid.and_then(|pid| {
-            let pidfd = pidfd::open(pid).ok()?;
-            // Without a /proc nobody can tell.
-            let is_old = birth_of(pid).zip(born).is_some_and(|(its, command)| its < command);
-            // In this order: that it lives yet means that all this was said of whom the pidfd holds.
-            (!is_old && is_of_this_vassal(pid) && !has_ended(&pidfd)).then_some((pid, pidfd))
-        }))
+        Some(pid.and_then(|pid| living(pid, born)))
     }
 
     /// Nobody waits for it any more.
@@ -474,6 +542,27 @@ impl Look {
             let _ = kill(child, SIGKILL);
         }
     }
+}
+
+/// The pid in what was read of a pidfile. None: nothing was read yet.
+fn named(answer: &OwnedFd) -> Option<Option<i32>> {
+    let mut text = [0; 32];
+    let length = match stream::read(answer, &mut text) {
+        stream::Read::Nothing => return None,
+        stream::Read::Bytes(length) => length,
+        stream::Read::Ended => 0,
+    };
+    let digits = text[..length].trim_ascii_start().split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
+    Some(std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<i32>().ok()).filter(|pid| *pid > 1))
+}
+
+/// A process of this vassal that lives and was not born before that moment.
+fn living(pid: i32, born: Option<Birth>) -> Option<(i32, OwnedFd)> {
+    let pidfd = pidfd::open(pid).ok()?;
+    // Without a /proc nobody can tell.
+    let is_old = birth_of(pid).zip(born).is_some_and(|(its, command)| its < command);
+    // In this order: that it lives yet means that all this was said of the process the pidfd holds.
+    (!is_old && is_of_this_vassal(pid) && !has_ended(&pidfd)).then_some((pid, pidfd))
 }
 
 /// The tick of its start, and its pid: of two that were born within one tick the younger has the higher number.
@@ -489,6 +578,7 @@ fn is_of_this_vassal(pid: i32) -> bool {
     wait::is_child(pid) || if proc_is_ours() { is_below(pid, init) } else { init == 1 }
 }
 
-fn has_ended(pidfd: &OwnedFd) -> bool {
+/// Whether the process has ended.
+pub(crate) fn has_ended(pidfd: &OwnedFd) -> bool {
     poll(&[Interest::readable(pidfd.as_fd())], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
 }

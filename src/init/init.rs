@@ -23,6 +23,7 @@ use crate::{
     mounts::Mounts,
     orphans::Orphans,
     output::Output,
+    save::Saving,
 };
 
 /// Where the file tells no other one.
@@ -81,6 +82,8 @@ pub(crate) struct Init {
     pub(crate) mounts: Mounts,
     /// Where programs write to.
     pub(crate) output: Output,
+    /// What the end waits for.
+    pub(crate) saving: Saving,
 }
 
 impl Init {
@@ -115,6 +118,7 @@ impl Init {
             later: Later::default(),
             mounts: Mounts::watched(),
             output,
+            saving: Saving::default(),
         })
     }
 
@@ -142,6 +146,8 @@ impl Init {
         self.output.interests(now, &mut interests);
         let mounts = interests.len();
         interests.extend(self.mounts.interest(now));
+        let saving = interests.len();
+        self.saving.interests(&mut interests);
         let ready = poll(&interests, timeout).map_err(|_| End::HostGone)?;
         if ready[0] {
             self.channel.flush();
@@ -161,7 +167,7 @@ impl Init {
         if ready[others..mounts].contains(&true) {
             self.output.attend(&self.one_thread, &mut self.channel);
         }
-        if ready[mounts..].contains(&true)
+        if ready[mounts..saving].contains(&true)
             && let Some(changed) = self.mounts.changed(Instant::now())
         {
             self.say(&changed);
@@ -179,6 +185,7 @@ impl Init {
                     return Err(End::HostGone);
                 }
                 News::Message(ToInit::Stop) => self.stop = true,
+                News::Message(ToInit::Hung { paths }) => self.give_up_on(&paths),
                 News::Message(ToInit::Reload(reload)) => self.reload = Some(reload),
                 // A second plan is no message a host sends; the first one stands.
                 News::Message(ToInit::Walk(_)) => {}

@@ -1,4 +1,4 @@
-//! The way out: the last words, the steps of the end, and nobody left behind.
+//! The way out: the last words, and nobody left behind. What is saved on it stands in `save.rs`.
 //!
 //! In a pid namespace of our own our exit is everybody's end, by the kernel. Without one we are a subreaper: we kill what
 //! is below us and reap until nothing comes any more, also what forks meanwhile.
@@ -33,8 +33,7 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
         End::App(exit) => {
             init.say(&FromInit::AppExited { exit });
             // Whatever it answers: the host's end only makes this the last moment.
-            let _ = init.end_daemons();
-            last_steps(init);
+            let _ = init.write_back();
             status_of(exit)
         }
         End::Status(status) => i32::from(status),
@@ -52,11 +51,17 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
     std::process::exit(status)
 }
 
-fn last_steps(init: &mut Init) {
+/// The steps of the end. An `exit` among them only makes it the last one.
+///
+/// # Errors
+/// The host's end.
+pub(crate) fn last_steps(init: &mut Init) -> Result<(), End> {
     let steps = std::mem::take(&mut init.later.at_exit);
     let each = Duration::from_millis(init.later.at_exit_timeout_ms);
-    // Whatever it answers: the host's end or an `exit` step only make this the last moment.
-    let _ = init.walk(&steps, &Patience::at_most(each, Place::AtExit));
+    match init.walk(&steps, &Patience::at_most(each, Place::AtExit)) {
+        Err(End::HostGone) => Err(End::HostGone),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Who sleeps in the kernel, beyond SIGKILL, is left to the host, if there is one.

@@ -5,6 +5,8 @@
 //! ```
 //! A Stop is heard at any time. Before the app runs it ends the walk; afterwards the app is asked, and its end is ours.
 
+use std::time::Instant;
+
 use liege_plan::{Act, FromInit, Phase, Place, Plan, Reload, Step, ToInit, VERSION, describe_act};
 use liege_sys::{enter, limits, poll::poll};
 
@@ -22,6 +24,8 @@ pub(crate) struct Later {
     pub(crate) identity: Option<liege_plan::Identity>,
     pub(crate) at_exit: Vec<Step>,
     pub(crate) at_exit_timeout_ms: u64,
+    /// The mounts are the vassal's own.
+    pub(crate) own_mounts: bool,
 }
 
 /// Lives until there is a reason to leave.
@@ -42,6 +46,7 @@ fn green_light(init: &mut Init) -> Result<Box<Plan>, End> {
                 return Err(init.fail(Place::Init, 0, detail));
             }
             News::Message(ToInit::Stop) | News::HostGone => return Err(End::Stopped),
+            News::Message(ToInit::Hung { .. }) => {} // nothing is mounted yet
             News::Message(ToInit::Reload(_)) => {
                 return Err(init.fail(Place::Init, 0, "a reload came before the plan"));
             }
@@ -73,7 +78,12 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
         let steps = plan.steps.iter().chain(&plan.again).chain(&plan.at_exit);
         rights::needed(steps, plan.identity.as_ref(), &plan.app)
     };
-    init.later = Later { identity: plan.identity, at_exit: plan.at_exit, at_exit_timeout_ms: plan.at_exit_timeout_ms };
+    init.later = Later {
+        identity: plan.identity,
+        at_exit: plan.at_exit,
+        at_exit_timeout_ms: plan.at_exit_timeout_ms,
+        own_mounts: plan.own_mounts,
+    };
     init.output.begin(plan.log, &plan.steps);
     if init.walk(&plan.steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
         return Err(End::Stopped);
@@ -124,19 +134,26 @@ fn restore_oom_score(init: &mut Init, score: i16) {
 
 /// While the app runs.
 fn reign(init: &mut Init) -> End {
-    let mut asked = false;
+    let (mut asked, mut killed) = (false, false);
     loop {
         if let Some(exit) = init.app.as_ref().and_then(|app| app.ended) {
             return End::App(exit);
         }
+        // Where mounts have to be saved after it, the app alone is killed at its deadline.
+        let deadline = init.app_ends_at().filter(|_| asked && !killed);
         let step = if init.stop && !asked {
             asked = true;
+            init.begin_end();
             init.ask_app_to_end();
+            Ok(())
+        } else if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            killed = true;
+            init.kill_app();
             Ok(())
         } else if let Some(reload) = init.reload.take_if(|_| !init.stop) {
             reload_app(init, *reload)
         } else {
-            init.turn(None)
+            init.turn(deadline)
         };
         if let Err(end) = step {
             return end;

@@ -22,6 +22,7 @@ mod output;
 mod reap;
 mod relay;
 mod rights;
+mod save;
 mod spawn;
 mod steps;
 mod walk;

@@ -25,12 +25,13 @@ use std::{
     fs::File,
     io::{Read, Seek},
     os::fd::AsFd,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use liege_plan::{Act, FromInit, MountChange};
 use liege_sys::{
-    mountinfo,
+    mountinfo::{self, Mount},
     poll::{Interest, poll},
 };
 
@@ -82,6 +83,34 @@ pub(crate) struct Mounts {
     /// When it was last found changed: until the pause is over nobody looks.
     changed: Option<Instant>,
     pause: Duration,
+}
+
+/// The mount table at one moment.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) mounts: Vec<Mount>,
+    /// The connections that came with the namespace.
+    inherited: BTreeSet<u32>,
+}
+
+impl Table {
+    /// The FUSE mounts that may be the vassal's own.
+    pub(crate) fn own(&self) -> impl Iterator<Item = &Mount> {
+        self.mounts.iter().filter(|mount| mount.is_fuse() && !self.inherited.contains(&mount.device.1))
+    }
+
+    /// The mount a path lies on, by the names in the table alone: the deepest, and of several at one place the uppermost.
+    pub(crate) fn at(&self, path: &str) -> Option<&Mount> {
+        let path = Path::new(path);
+        let above = self.mounts.iter().filter(|mount| path.starts_with(&mount.mount_point));
+        above.max_by_key(|mount| mount.mount_point.len())
+    }
+
+    /// Of a connection that is in it: what is written there may have to be written back.
+    pub(crate) fn is_writable(&self, minor: u32) -> Option<bool> {
+        let mount = self.own().find(|mount| mount.device.1 == minor)?;
+        Some(mount.super_options.split(',').next() != Some("ro"))
+    }
 }
 
 impl Mounts {
@@ -158,6 +187,20 @@ impl Mounts {
         let is_nothing = changes.as_ref().is_some_and(Vec::is_empty);
         // The exits of own connections stand as they stood.
         (!is_nothing).then_some(FromInit::MountsChanged { own_fuse: has_own_fuse && !is_foreign, changes })
+    }
+
+    /// The whole table, where it holds FUSE mounts that are not the host's. None: it holds none.
+    pub(crate) fn with_own_fuse(&mut self) -> Option<Table> {
+        if self.table.is_none() {
+            self.table = mountinfo::watched().ok(); // at the end init has the right to it again
+            self.is_blind &= self.table.is_none();
+        }
+        let text = self.read();
+        if !self.has_own_fuse(&text) {
+            return None;
+        }
+        let inherited = self.inherited.iter().map(|mount| mount.1).collect();
+        Some(Table { mounts: mountinfo::parse(&text), inherited })
     }
 
     /// Too often rather than not once: the prober knows better which are whose.

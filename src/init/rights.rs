@@ -1,5 +1,8 @@
 //! What init may still do once the steps are done: as little as its later duties need.
 //!
+//! The end of the vassal needs more: to unmount, and to see which process serves a mount. These rights are *parked*: permitted, without
+//! effect until the end begins.
+//!
 //! Only effective and permitted shrink. The bounding set stays as the emperor left it, so whatever init executes as root (uwsgi, a hook)
 //! gets all rights back by exec, and setuid fusermount still mounts for a user.
 
@@ -8,6 +11,9 @@ use liege_sys::caps;
 
 /// Always: signals to the app, its identity at the next start, and the way to a program root may see but not everybody.
 pub(crate) const ALWAYS: u64 = caps::KILL | caps::SETUID | caps::SETGID | caps::DAC_READ_SEARCH;
+
+/// For the end: unmounts, and a look at what the processes of others have open.
+pub(crate) const PARKED: u64 = caps::SYS_ADMIN | caps::SYS_PTRACE;
 
 /// For apps to come, where the emperor leaves it: a bound above the daemon's own, a better priority.
 const BOUNDS: u64 = caps::SYS_NICE | caps::SYS_RESOURCE;
@@ -22,7 +28,7 @@ pub(crate) fn needed<'a>(steps: impl Iterator<Item = &'a Step>, user: Option<&Id
 
 /// Gives the rest up. A refusal is impossible (less is always allowed) and would leave us as we were.
 pub(crate) fn trim(needed: u64) {
-    let _ = caps::keep(needed);
+    let _ = caps::keep_and_park(needed, PARKED);
 }
 
 fn needed_by(act: &Act) -> u64 {

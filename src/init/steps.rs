@@ -31,7 +31,7 @@ pub(crate) fn perform(act: &Act) -> Result<(), Errno> {
             unshare::unshare(unshare::Unshare { mount: *mount, ipc: *ipc, uts: *uts, net: *net, cgroup: *cgroup })
         }
         Act::BoundCaps(left) => caps::bound(*left),
-        Act::KeepCaps(left) => caps::keep(*left | rights::ALWAYS),
+        Act::KeepCaps(left) => caps::keep_and_park(*left | rights::ALWAYS, rights::PARKED),
         Act::Hostname(name) => process::set_hostname(name),
         Act::Mount(m) => mount::mount(&m.fstype, &m.source, &m.target, m.flags.0, &m.data),
         Act::SetMountAttributes(a) => mount::set_attributes(&a.target, a.flags.0, a.recursive),

@@ -46,6 +46,8 @@ pub struct App {
     pub stop_timeout_ms: u64,
     /// What runs beside it.
     pub daemons: Vec<crate::Daemon>,
+    /// What a uwsgi leaves behind.
+    pub smart_daemons: Vec<crate::SmartDaemon>,
 }
 
 /// What runs as the app.

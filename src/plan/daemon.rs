@@ -29,6 +29,15 @@ pub struct Daemon {
     pub max_throttle_s: u64,
 }
 
+/// A daemon that a uwsgi has started and leaves behind at its end (`smart-attach-daemon` and its sisters).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmartDaemon {
+    /// The file that holds its pid.
+    pub pidfile: String,
+    /// The signal that asks it to end.
+    pub stop_signal: i32,
+}
+
 /// The file with a daemon's pid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonPidfile {

@@ -20,7 +20,7 @@ mod text;
 pub use act::{Act, Mount, MountAttributes, MountFlags, Phase, Step, Umount, Unshare, Wait};
 pub use app::{App, AppLimits, Exit, Identity, Lasting, Limits, Program, Uwsgi};
 pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
-pub use daemon::{Daemon, DaemonNews, DaemonPidfile};
+pub use daemon::{Daemon, DaemonNews, DaemonPidfile, SmartDaemon};
 pub use message::{AppWord, FromInit, Limit, MountChange, Place, Plan, Reload, ToInit};
 pub use names::{Account, Names};
 pub use output::{Log, Sink};
@@ -28,4 +28,4 @@ pub use stamp::stamp;
 pub use text::describe_act;
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;

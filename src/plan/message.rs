@@ -31,6 +31,8 @@ pub struct Plan {
     pub log: Option<Log>,
     /// Init is pid 1 of its own namespace; else it is a subreaper and kills its descendants itself.
     pub own_pid_namespace: bool,
+    /// It has a mount namespace of its own: every mount in it that came after its birth may be unmounted.
+    pub own_mounts: bool,
 }
 
 /// Replace the app inside the kept namespaces.
@@ -57,6 +59,11 @@ pub enum ToInit {
     Reload(Box<Reload>),
     /// Ask the app to end; init ends with it.
     Stop,
+    /// The vassal ends, and the mounts of these paths do not answer: their daemons are not waited for.
+    Hung {
+        /// As seen from init's root.
+        paths: Vec<String>,
+    },
 }
 
 /// From init to the host.
@@ -107,6 +114,17 @@ pub enum FromInit {
         index: u32,
         /// What.
         news: DaemonNews,
+    },
+    /// The vassal ends, and these hold what may not be written back yet: FUSE daemons, attached daemons. Told when it begins and
+    /// each time the list changes. An empty list: all of them have ended.
+    Saving {
+        /// Each a phrase.
+        waits_for: Vec<String>,
+    },
+    /// They had their time. Init kills them now, and leaves where the vassal ends.
+    Unsaved {
+        /// Each a phrase.
+        killed: Vec<String>,
     },
     /// A process nobody waited for died: a daemon of the vassal, perhaps the one of a mount.
     OrphanDied {

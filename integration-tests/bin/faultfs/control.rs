@@ -9,6 +9,7 @@
 //! | `lazy MS` | answered after MS, doing nothing |
 //! | `errors NUMBER` | answered with this errno |
 //! | `selfdeadlock` | swallowed, and a thread of this very process waits for an answer |
+//! | `stay` | as before; it does not leave when it is unmounted |
 //! | `exit` | unmounted, ended with 0 |
 //! | `crash` | ended by SIGABRT, mounted |
 //! | `swallowed` | as before; the answer is how many requests have been swallowed |
@@ -83,6 +84,10 @@ impl Control {
             ("selfdeadlock", _, _) => {
                 let own = self.mountpoint.join("hello");
                 self.switch.swallow_one(|| drop(std::thread::spawn(|| std::fs::metadata(own))));
+                return "ok".into();
+            }
+            ("stay", _, _) => {
+                self.switch.stay();
                 return "ok".into();
             }
             ("exit", _, _) => {

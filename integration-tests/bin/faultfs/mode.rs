@@ -32,6 +32,8 @@ pub(crate) struct Switch {
 struct State {
     mode: Mode,
     swallowed: u64,
+    /// The process does not leave when it is unmounted.
+    stays: bool,
     /// When each statfs was read since somebody asked for them.
     looks: Vec<Instant>,
 }
@@ -78,6 +80,16 @@ impl Switch {
     /// How many requests have been read and left without an answer.
     pub(crate) fn swallowed(&self) -> u64 {
         self.lock().swallowed
+    }
+
+    /// From now on the process outlives its mount.
+    pub(crate) fn stay(&self) {
+        self.lock().stays = true;
+    }
+
+    /// Whether it does.
+    pub(crate) fn stays(&self) -> bool {
+        self.lock().stays
     }
 
     /// A statfs was read just now: somebody checks whether we live.

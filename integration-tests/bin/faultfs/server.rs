@@ -49,7 +49,13 @@ pub(crate) fn serve(device: &File, switch: &Switch) -> ! {
                 }
             }
             Ok(None) => {}
-            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => exit(0),
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
+                drop(leave); // whoever asks takes the lock
+                while switch.stays() {
+                    std::thread::park();
+                }
+                exit(0)
+            }
             Err(error) => {
                 eprintln!("faultfs: {error}");
                 exit(1)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use liege_plan::Exit;
 use liege_spec::VassalConfig;
 
-use super::{Past, Phase, Vassal};
+use super::{Past, Phase, Vassal, not_saved};
 use crate::{
     Action, Cause, Health, MountView, Note,
     emperor::Context,
@@ -87,9 +87,13 @@ impl Vassal {
             self.past = Past { owner: life.owner, ..Past::default() };
         }
         *self.past.ends.entry(cause.word()).or_default() += 1;
-        (self.past.last_cause, self.past.last_end) = (Some(cause.to_string()), Some(cx.now));
-        if cause.is_failure() {
-            self.past.last_failure = Some((cause.clone(), cx.now));
+        let stop = life.running.as_ref().map(|config| config.fresh.timeouts.stop);
+        let loss = Some(&life.saving).filter(|killed| !killed.is_empty()).map(|killed| format!("; {}", not_saved(killed, stop)));
+        let what = format!("{cause}{}", loss.as_deref().unwrap_or_default());
+        (self.past.last_cause, self.past.last_end) = (Some(what.clone()), Some(cx.now));
+        // What was lost is looked for as well, whoever wished for the end.
+        if cause.is_failure() || loss.is_some() {
+            self.past.last_failure = Some((cause.clone(), what, cx.now));
         }
         let lived = cx.now - life.began;
 
@@ -108,6 +112,9 @@ impl Vassal {
                 Some(self.backoff.fail())
             }
         };
+        if !life.saving.is_empty() {
+            cx.note(Note::Unsaved { vassal: self.name.clone(), killed: life.saving, stop, owner: life.owner });
+        }
         cx.note(Note::Ended { vassal: self.name.clone(), cause: cause.clone(), lived, again_in, owner: life.owner });
         match again_in {
             Some(delay) => match life.running.filter(|_| cause.is_failure()) {

@@ -13,6 +13,7 @@
 //! | `daemons.rs` | an attached daemon started or ended |
 //! | `health.rs` | a probe answered |
 //! | `clock.rs` | a timer is due |
+//! | `saving.rs` | init waits at the end for what writes back |
 //! | `end.rs` | init was reaped |
 //!
 //! Races: a message of an earlier life is told apart by its *birth* number and is stale. A configuration that comes while the
@@ -30,9 +31,11 @@ mod health;
 mod order;
 mod phase;
 mod report;
+mod saving;
 mod wish;
 
 pub use phase::Phase;
+pub(crate) use saving::not_saved;
 
 use fallen::Fallen;
 
@@ -107,7 +110,7 @@ struct Past {
     last_cause: Option<String>,
     last_end: Option<Time>,
     /// The newest end that was a failure.
-    last_failure: Option<(Cause, Time)>,
+    last_failure: Option<(Cause, String, Time)>,
 }
 
 /// One life: from a clone's request to its reaping.
@@ -163,6 +166,8 @@ struct Life {
     oom: Option<Time>,
     /// Who holds up its end, while somebody does.
     leftovers: Vec<String>,
+    /// What it waits for at its end, because it may not have written back yet.
+    saving: Vec<String>,
 }
 
 /// What of a life a reload replaces before it is known to come about.
@@ -212,6 +217,7 @@ impl Life {
             fallen: Fallen::default(),
             oom: None,
             leftovers: Vec::new(),
+            saving: Vec::new(),
         }
     }
 }
@@ -302,15 +308,15 @@ impl Vassal {
             loyal: life.is_some_and(|l| l.loyal),
             usage: None,
             mounts: life.map(|l| l.mounts.clone()).unwrap_or_default(),
-            leftovers: life.iter().flat_map(|l| l.leftovers.iter().cloned()).chain(self.survivors()).collect(),
+            leftovers: life.iter().flat_map(|l| l.leftovers.iter().chain(&l.saving).cloned()).chain(self.survivors()).collect(),
             restarts: past.iter().flat_map(|past| &past.ends).map(|(word, n)| ((*word).to_owned(), *n)).collect(),
             failures: self.backoff.failures(),
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),
             last_cause: past.and_then(|past| past.last_cause.clone()),
             last_end: past.and_then(|past| past.last_end),
-            last_failure: past.and_then(|past| past.last_failure.as_ref()).map(|(cause, at)| Failure {
+            last_failure: past.and_then(|past| past.last_failure.as_ref()).map(|(cause, what, at)| Failure {
                 cause: cause.word().to_owned(),
-                what: cause.to_string(),
+                what: what.clone(),
                 ago: (now - *at).as_secs_f64(),
             }),
             step: self.step_view(),
@@ -377,6 +383,7 @@ impl Vassal {
         let cause = self.explained(cause, cx.now);
         self.blame(&cause, cx.now);
         cx.note(Note::Stopping { vassal: self.name.clone(), why: cause });
+        self.tell_what_hangs(cx);
         self.tell(liege_plan::ToInit::Stop, cx);
         self.unwatch(cx);
     }

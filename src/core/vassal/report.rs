@@ -24,6 +24,8 @@ impl Vassal {
             FromInit::Said(word) => self.said(word, cx),
             FromInit::AppExited { exit } => self.app_exited(exit, cx),
             FromInit::MountsChanged { own_fuse, changes } => self.mounts_changed(own_fuse, changes.as_deref(), cx),
+            FromInit::Saving { waits_for } => self.saving(waits_for, cx),
+            FromInit::Unsaved { killed } => self.unsaved(killed, cx),
             FromInit::Daemon { index, news } => self.daemon_news(index, news, cx),
             FromInit::OrphanDied { pid, exit, name } => self.orphan_died(pid, exit, name, cx),
             FromInit::OrphansDied { count } => self.orphans_died(count, cx),
@@ -352,6 +354,7 @@ impl Vassal {
                 self.enter(Phase::Stopping, cx);
                 self.timers.disarm_life();
                 self.timers.arm(Timer::Phase, cx.now + stop);
+                self.tell_what_hangs(cx);
                 self.unwatch(cx);
             }
             Phase::Preparing | Phase::Stopping | Phase::Killing => self.blame(&Cause::of_app(exit), cx.now),

@@ -28,6 +28,7 @@ pub(crate) struct Book {
     pub(super) config_errors: Counter,
     pub(super) storms: Counter,
     pub(super) held_up: Counter,
+    pub(super) unsaved: Counter,
     pub(crate) fuse_aborts: Counter,
     pub(crate) prober_restarts: Counter,
     pub(crate) inotify_overflows: Counter,
@@ -61,6 +62,7 @@ impl Default for Book {
             config_errors: Counter::default(),
             storms: Counter::default(),
             held_up: Counter::default(),
+            unsaved: Counter::default(),
             fuse_aborts: Counter::default(),
             prober_restarts: Counter::default(),
             inotify_overflows: Counter::default(),
@@ -125,6 +127,7 @@ impl Book {
             Note::BadConfig { .. } => _ = self.config_errors.inc(),
             Note::Storm { .. } => _ = self.storms.inc(),
             Note::HeldUp { .. } => _ = self.held_up.inc(),
+            Note::Unsaved { .. } => _ = self.unsaved.inc(),
             _ => {}
         }
     }

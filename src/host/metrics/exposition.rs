@@ -113,6 +113,7 @@ impl Everything {
         pen.one(&family::MOUNTPOINT_CHANGES, &book.mountpoint_changes)?;
         pen.one(&family::STORMS, &book.storms)?;
         pen.one(&family::HELD_UP, &book.held_up)?;
+        pen.one(&family::UNSAVED, &book.unsaved)?;
         pen.one(&family::FUSE_ABORTS, &book.fuse_aborts)?;
         pen.one(&family::PROBER_RESTARTS, &book.prober_restarts)?;
         pen.one(&family::INOTIFY_OVERFLOWS, &book.inotify_overflows)?;

@@ -111,6 +111,8 @@ impl Books {
                     | FromInit::AppExited { .. }
                     | FromInit::MountsChanged { .. }
                     | FromInit::Daemon { .. }
+                    | FromInit::Saving { .. }
+                    | FromInit::Unsaved { .. }
                     | FromInit::OrphanDied { .. }
                     | FromInit::OrphansDied { .. } => {}
                 }

@@ -91,6 +91,13 @@ pub enum Op {
         pick: u8,
         fuse: bool,
     },
+    Saves {
+        pick: u8,
+        waits: bool,
+    },
+    GivesUp {
+        pick: u8,
+    },
     Garbles {
         pick: u8,
     },
@@ -196,6 +203,11 @@ impl<M: Machine> World<M> {
             Op::Storm { pick } => self.report(pick, FromInit::OrphansDied { count: 1000 }),
             Op::Orphan { pick } => self.report(pick, FromInit::OrphanDied { pid: 3, exit: Exit::Signal(9), name: None }),
             Op::Mounts { pick, fuse } => self.report(pick, FromInit::MountsChanged { own_fuse: fuse, changes: None }),
+            Op::Saves { pick, waits } => {
+                let waits_for = if waits { vec!["fuse-zip (pid 7) of /app".to_owned()] } else { Vec::new() };
+                self.report(pick, FromInit::Saving { waits_for })
+            }
+            Op::GivesUp { pick } => self.report(pick, FromInit::Unsaved { killed: vec!["fuse-zip (pid 7) of /app".into()] }),
             Op::Garbles { pick } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
                 Some((birth, vassal)) => self.feed(Event::Garbled { vassal, birth }),
                 None => Ok(()),

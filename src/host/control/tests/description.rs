@@ -100,6 +100,7 @@ fn every_described_request_is_answered_as_described() {
         again_in: None,
         unfinished: false,
         held_up_by: vec!["cat (pid 9)".into()],
+        unsaved: vec!["fuse-zip (pid 7) of /app".into()],
         last_lines: vec!["2026-11-22T03:04:05.678Z app: oh".into()],
     };
     std::fs::create_dir(scene.dir.path().join("deaths")).unwrap();

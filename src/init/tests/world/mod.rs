@@ -51,6 +51,7 @@ pub fn plan(app: App) -> Plan {
         limits: Limits { nofile: limits::nofile().unwrap(), oom_score_adj: limits::oom_score_adj().unwrap() },
         log: None,
         own_pid_namespace: true,
+        own_mounts: true,
     }
 }
 
@@ -74,6 +75,7 @@ pub fn app(program: Program) -> App {
         reload_signal: None,
         stop_timeout_ms: 5_000,
         daemons: Vec::new(),
+        smart_daemons: Vec::new(),
     }
 }
 

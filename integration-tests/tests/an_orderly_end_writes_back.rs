@@ -1,0 +1,209 @@
+//! fuse-zip writes its archive back when it is unmounted. Whatever ends a vassal in order, what its app had written is in the archive
+//! afterwards, with namespaces and without, and nothing is left behind.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use liege_integration_tests::archive::Archive;
+use liege_integration_tests::tools::{need, run_liege};
+use liege_integration_tests::{Emperor, Host, LONG, story, wait_for, wait_until};
+use nix::sys::signal::Signal;
+
+const NAMESPACES: [Option<&str>; 2] = [Some("fs,pid"), None];
+
+/// Tells the story of one end, under each kind of namespaces: `end` makes it and waits for it.
+fn saves(text: impl Fn(&Archive) -> String + Send + Sync, end: impl Fn(&Rc<Emperor>, &Archive) + Send + Sync) {
+    need("unzip");
+    for namespaces in NAMESPACES {
+        story(|host| saves_under(host, namespaces, &text, &end));
+    }
+}
+
+fn saves_under(host: &Host, namespaces: Option<&str>, text: impl Fn(&Archive) -> String, end: impl Fn(&Rc<Emperor>, &Archive)) {
+    let archive = Archive::new(host, "app");
+    let emperor = host.emperor().namespaces(namespaces).start();
+    emperor.write("v.ini", &text(&archive));
+    archive.written(1);
+    let start = Instant::now();
+    end(&emperor, &archive);
+    assert!(archive.is_saved(), "{namespaces:?}: lost");
+    println!("{namespaces:?}: saved after {:.1?}", start.elapsed());
+    let unsaved = emperor.log().into_iter().find(|line| line.contains("not written back"));
+    assert_eq!(unsaved, None);
+}
+
+fn order(emperor: &Emperor, words: &[&str]) {
+    let mut words: Vec<_> = words.iter().map(std::ffi::OsStr::new).collect();
+    words.extend([std::ffi::OsStr::new("--control"), emperor.control.as_os_str()]);
+    let (status, said) = run_liege(&words);
+    assert_eq!(status, 0, "{said}");
+}
+
+fn is_down(emperor: &Emperor) {
+    wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
+}
+
+/// The app has written a second time: another life of it runs, and has found the first one's archive.
+fn is_born_again(emperor: &Emperor, archive: &Archive) {
+    archive.written(2);
+    assert_eq!(emperor.vassals().len(), 1);
+}
+
+#[test]
+fn a_stop() {
+    saves(
+        |archive| archive.vassal(""),
+        |emperor, _| {
+            order(emperor, &["stop", "v"]);
+            is_down(emperor);
+        },
+    );
+}
+
+#[test]
+fn a_stop_of_all() {
+    saves(
+        |archive| archive.vassal(""),
+        |emperor, _| {
+            order(emperor, &["stop", "--all"]);
+            is_down(emperor);
+        },
+    );
+}
+
+#[test]
+fn a_removed_file() {
+    saves(
+        |archive| archive.vassal(""),
+        |emperor, _| {
+            emperor.remove("v.ini");
+            is_down(emperor);
+        },
+    );
+}
+
+#[test]
+fn a_restart() {
+    saves(
+        |archive| archive.vassal(""),
+        |emperor, archive| {
+            order(emperor, &["restart", "v"]);
+            is_born_again(emperor, archive);
+        },
+    );
+}
+
+#[test]
+fn a_rebuild() {
+    saves(
+        |archive| archive.vassal(""),
+        |emperor, archive| {
+            emperor.write("v.ini", &archive.vassal("exec-as-root = true\n"));
+            is_born_again(emperor, archive);
+        },
+    );
+}
+
+#[test]
+fn the_end_of_the_daemon_by_each_of_its_signals() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
+        saves(
+            |archive| archive.vassal(""),
+            |emperor, _| {
+                emperor.signal(signal);
+                assert!(emperor.wait_exit(LONG).success());
+            },
+        );
+    }
+}
+
+#[test]
+fn the_death_of_the_app() {
+    saves(
+        |archive| archive.vassal(""),
+        |emperor, archive| {
+            emperor.vassal("sleep 1001").process("sleep").kill(Signal::SIGKILL);
+            is_born_again(emperor, archive);
+        },
+    );
+}
+
+#[test]
+fn a_hook_that_unmounts_it_does_not_have_to_wait() {
+    saves(
+        |archive| archive.vassal(&format!("exec-as-user-atexit = fusermount -u {}\n", archive.mount.display())),
+        |emperor, _| {
+            order(emperor, &["stop", "v"]);
+            is_down(emperor);
+        },
+    );
+}
+
+/// Vassals whose archive is served by a daemon in the foreground.
+fn attached(archive: &Archive, more: &str) -> String {
+    format!("[vassal]\n{}{}{}{more}", archive.identity(), archive.attached(), archive.command("exec sleep 1001"))
+}
+
+#[test]
+fn a_daemon_in_the_foreground_at_a_stop() {
+    saves(
+        |archive| attached(archive, ""),
+        |emperor, _| {
+            order(emperor, &["stop", "v"]);
+            is_down(emperor);
+        },
+    );
+}
+
+#[test]
+fn a_daemon_in_the_foreground_at_a_reload_that_replaces_the_app() {
+    saves(
+        |archive| attached(archive, ""),
+        |emperor, archive| {
+            emperor.write("v.ini", &attached(archive, "env = CHANGED=yes\n"));
+            is_born_again(emperor, archive);
+        },
+    );
+}
+
+/// What the app leaves behind keeps the mount busy, and does not heed a TERM.
+#[test]
+fn a_process_of_the_app_that_stays_holds_it_open() {
+    saves(
+        |archive| {
+            let busy =
+                format!("setsid sh -c \"trap : TERM; exec 3<{}/precious; while :; do sleep 1; done\" &", archive.mount.display());
+            archive.vassal("").replace("exec sleep 1001", &format!("{busy} exec sleep 1001"))
+        },
+        |emperor, _| {
+            let _stays = wait_for("the process that stays", LONG, || {
+                emperor.vassal("sleep 1001").processes().into_iter().find(|process| process.command_line().contains("trap"))
+            });
+            order(emperor, &["stop", "v"]);
+            is_down(emperor);
+        },
+    );
+}
+
+/// One archive lies in the other: the inner one is written back into the outer one first.
+#[test]
+fn one_archive_in_the_other() {
+    need("unzip");
+    for namespaces in NAMESPACES {
+        story(|host| {
+            let [outer, inner] = ["outer", "inner"].map(|name| Archive::new(host, name));
+            let (inside, zip) = (outer.mount.join("inner.zip"), inner.zip.display());
+            let hook = format!("exec-as-user = cp {zip} {0} && fuse-zip {0} {1}\n", inside.display(), inner.mount.display());
+            let (identity, command) = (outer.identity(), inner.command("exec sleep 1001"));
+            let text = format!("[vassal]\n{identity}{}{hook}{command}stop-timeout = 60\n", outer.hook());
+            let emperor = host.emperor().namespaces(namespaces).start();
+            emperor.write("v.ini", &text);
+            inner.written(1);
+            order(&emperor, &["stop", "v"]);
+            is_down(&emperor);
+            let unpacked = std::process::Command::new("unzip").arg("-p").arg(&outer.zip).arg("inner.zip").output().unwrap();
+            std::fs::write(&inner.zip, unpacked.stdout).unwrap();
+            assert!(inner.is_saved(), "{namespaces:?}: lost");
+        });
+    }
+}

@@ -1,0 +1,186 @@
+//! An end waits for FUSE daemons and attached daemons as long as they are allowed to take, and tells what was killed. A mount that is
+//! dead or hung makes it wait for nothing.
+
+#[path = "world/specs.rs"]
+#[allow(unreachable_pub, reason = "shared with the invariants, where it is a room of its own")]
+mod specs;
+
+use std::time::Duration;
+
+use liege_core::{Action, Emperor, Event, Health, Level, Note, Order, Phase, Probed, ROOT, Request, Time};
+use liege_plan::{Exit, FromInit};
+
+const SECOND: Duration = Duration::from_secs(1);
+const ZIP: &str = "fuse-zip (pid 7) of /app";
+
+/// A daemon with one vassal that runs.
+struct Daemon {
+    emperor: Emperor,
+    now: Time,
+    actions: Vec<Action>,
+}
+
+impl Daemon {
+    fn new() -> Self {
+        let emperor = Emperor::new(&specs::emperor(), 2, specs::LIMITS);
+        let mut daemon = Self { emperor, now: Time(1_000_000), actions: Vec::new() };
+        let config = specs::config(0, 1).into();
+        daemon.hears(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
+        daemon.hears(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
+        daemon.told(FromInit::Started { pid: 2 });
+        daemon
+    }
+
+    fn hears(&mut self, event: Event) {
+        self.actions.extend(self.emperor.handle(self.now, event));
+    }
+
+    fn told(&mut self, report: FromInit) {
+        self.hears(Event::Reported { vassal: specs::name(0), birth: 1, report });
+    }
+
+    fn saving(&mut self, waits_for: &[&str]) {
+        self.told(FromInit::Saving { waits_for: waits_for.iter().map(|&name| name.to_owned()).collect() });
+    }
+
+    fn stops(&mut self) {
+        self.hears(Event::Asked(Request::One { vassal: specs::name(0), order: Order::Stop, by: ROOT }));
+    }
+
+    fn passes(&mut self, span: Duration) {
+        let until = self.now + span;
+        while let Some(at) = self.emperor.next_deadline().filter(|at| *at <= until) {
+            self.now = at;
+            self.hears(Event::Deadline);
+        }
+        self.now = until;
+    }
+
+    fn phase(&self) -> Phase {
+        self.emperor.view(self.now).vassals[0].phase
+    }
+
+    /// Its end; what it was told to have cost.
+    fn ends(&mut self) -> Vec<Vec<String>> {
+        self.hears(Event::Exited { vassal: specs::name(0), birth: 1, exit: Exit::Code(0) });
+        let lost = self.actions.iter().filter_map(|action| match action {
+            Action::Note(Note::Unsaved { killed, .. }) => Some(killed.clone()),
+            _ => None,
+        });
+        lost.collect()
+    }
+}
+
+fn stop_timeout() -> Duration {
+    specs::config(0, 1).fresh.timeouts.stop
+}
+
+#[test]
+fn what_has_saved_is_no_news() {
+    let mut daemon = Daemon::new();
+    daemon.stops();
+    daemon.saving(&[ZIP]);
+    daemon.passes(stop_timeout() - SECOND);
+    assert_eq!((daemon.phase(), daemon.emperor.view(daemon.now).vassals[0].leftovers[0].as_str()), (Phase::Stopping, ZIP));
+    daemon.told(FromInit::AppExited { exit: Exit::Code(0) });
+    daemon.saving(&[]);
+    assert!(daemon.ends().is_empty());
+    assert_eq!(daemon.emperor.view(daemon.now).vassals[0].last_cause.as_deref(), Some("it was asked to"));
+}
+
+#[test]
+fn what_init_had_to_kill_is_told_and_the_rest_is_killed_at_once() {
+    let mut daemon = Daemon::new();
+    daemon.stops();
+    daemon.saving(&[ZIP, "redis (pid 9)"]);
+    daemon.passes(stop_timeout());
+    assert_eq!(daemon.phase(), Phase::Stopping, "init says it first");
+    daemon.told(FromInit::Unsaved { killed: vec![ZIP.into()] });
+    assert_eq!(daemon.phase(), Phase::Killing);
+    assert_eq!(daemon.ends(), [[ZIP]]);
+    let last = daemon.emperor.view(daemon.now).vassals[0].last_cause.clone().unwrap();
+    assert!(last.starts_with("it was asked to; ") && last.contains(ZIP) && last.contains("raise stop-timeout ("), "{last}");
+    let level = daemon.actions.iter().find_map(|action| match action {
+        Action::Note(note @ Note::Unsaved { .. }) => Some(note.level()),
+        _ => None,
+    });
+    assert_eq!(level, Some(Level::Warn));
+}
+
+#[test]
+fn an_init_that_cannot_leave_is_ended_a_little_later() {
+    let mut daemon = Daemon::new();
+    daemon.stops();
+    daemon.saving(&[ZIP]);
+    let most = stop_timeout() + stop_timeout().min(5 * SECOND) + SECOND;
+    daemon.passes(most - Duration::from_millis(1));
+    assert_eq!(daemon.phase(), Phase::Stopping);
+    daemon.passes(Duration::from_millis(1));
+    assert_eq!(daemon.phase(), Phase::Killing);
+    assert_eq!(daemon.ends(), [[ZIP]]);
+}
+
+#[test]
+fn an_app_that_dies_is_followed_by_the_same_end() {
+    let mut daemon = Daemon::new();
+    daemon.told(FromInit::AppExited { exit: Exit::Signal(11) });
+    daemon.saving(&[ZIP]);
+    daemon.passes(stop_timeout());
+    assert_eq!(daemon.phase(), Phase::Stopping);
+    daemon.saving(&[]);
+    assert!(daemon.ends().is_empty());
+    assert_eq!(daemon.phase(), Phase::Spawning, "born again");
+}
+
+#[test]
+fn impatience_cuts_it_short_and_is_told_what_it_cost() {
+    let mut daemon = Daemon::new();
+    daemon.hears(Event::Asked(Request::Shutdown));
+    daemon.saving(&[ZIP]);
+    daemon.hears(Event::Asked(Request::Shutdown));
+    assert_eq!(daemon.phase(), Phase::Killing);
+    assert_eq!(daemon.ends(), [[ZIP]]);
+}
+
+#[test]
+fn where_nothing_is_to_be_saved_nothing_has_changed() {
+    let mut daemon = Daemon::new();
+    daemon.stops();
+    daemon.passes(stop_timeout());
+    assert_eq!(daemon.phase(), Phase::Killing);
+    assert!(daemon.ends().is_empty());
+}
+
+#[test]
+fn init_is_told_what_hangs_before_it_is_told_to_stop() {
+    let hung = Probed { micros: 5_000_000, ..Probed::of(Health::Hung) };
+    let mut daemon = Daemon::new();
+    daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: hung });
+    assert_eq!(daemon.phase(), Phase::Running, "within its tolerance");
+    daemon.actions.clear();
+    daemon.stops();
+    let told = daemon.actions.iter().filter_map(|action| match action {
+        Action::Tell { message, .. } => Some(message.clone()),
+        _ => None,
+    });
+    let paths = vec!["/app".to_owned()];
+    assert_eq!(told.collect::<Vec<_>>(), [liege_plan::ToInit::Hung { paths }, liege_plan::ToInit::Stop]);
+}
+
+#[test]
+fn a_mount_that_is_dead_or_hung_destroys_at_once() {
+    let hung = Probed { micros: 5_000_000, ..Probed::of(Health::Hung) };
+    for (probed, looks) in [(Probed::of(Health::Dead { errno: 107 }), 1), (hung, 3)] {
+        let mut daemon = Daemon::new();
+        let begun = daemon.now;
+        for _ in 0..looks {
+            daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: probed.clone() });
+        }
+        assert_eq!((daemon.phase(), daemon.now), (Phase::Killing, begun));
+        let kills = daemon.actions.iter().filter(|action| matches!(action, Action::Kill { .. })).count();
+        assert_eq!(kills, 1);
+        let asked = daemon.actions.iter().any(|action| matches!(action, Action::Tell { message: liege_plan::ToInit::Stop, .. }));
+        assert!(!asked, "nothing is asked, nothing is waited for");
+        assert!(daemon.ends().is_empty());
+    }
+}

@@ -1,0 +1,84 @@
+//! A vassal ends, and something in it holds what may not be written back yet: FUSE daemons, attached daemons.
+//!
+//! Init waits for them and names them. Within `stop-timeout` of the request to end, or within [`OVERTIME`] of the app's end where
+//! the app alone has used that up. What init had to kill is told: in the log, in the record of the death, in the metrics.
+//!
+//! Races: an init that cannot leave (a mount hangs) says nothing more. Then this room's own deadline ends it, and the list it told
+//! last is what was not saved.
+
+use std::time::Duration;
+
+use super::{Phase, Vassal};
+use crate::{Health, Note, emperor::Context, timers::Timer};
+
+/// What is left at least for writing back, where the app has taken all of `stop-timeout`; init has the same number.
+const OVERTIME: Duration = Duration::from_secs(5);
+
+/// Init's own word comes first: it can say it in the vassal's log as well.
+const INIT_FIRST: Duration = Duration::from_secs(1);
+
+impl Vassal {
+    /// A mount that does not answer saves nothing, and must not hold up the end.
+    pub(super) fn tell_what_hangs(&self, cx: &mut Context<'_>) {
+        let mounts = self.life.iter().flat_map(|life| &life.mounts);
+        let hung = mounts.filter(|mount| mount.health == Some(Health::Hung)).map(|mount| mount.path.clone());
+        let paths: Vec<String> = hung.collect();
+        if !paths.is_empty() {
+            self.tell(liege_plan::ToInit::Hung { paths }, cx);
+        }
+    }
+
+    /// Init waits for these, or for none any more.
+    pub(super) fn saving(&mut self, waits_for: Vec<String>, cx: &mut Context<'_>) {
+        let stop = self.running().map_or_else(Duration::default, |config| config.fresh.timeouts.stop);
+        let Some(life) = &mut self.life else { return };
+        match self.phase {
+            Phase::Stopping => {
+                let until = self.since + stop;
+                let most = until + stop.min(OVERTIME) + INIT_FIRST;
+                let is_saved = waits_for.is_empty();
+                self.timers.arm(Timer::Phase, if is_saved { most.min(until.max(cx.now) + INIT_FIRST) } else { most });
+                life.saving = waits_for;
+            }
+            // What ended before the kill has saved.
+            Phase::Killing => life.saving = waits_for,
+            Phase::Waiting
+            | Phase::Spawning
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Reloading
+            | Phase::Suspended
+            | Phase::Gone => {}
+        }
+    }
+
+    /// Init kills these: their time is over.
+    pub(super) fn unsaved(&mut self, killed: Vec<String>, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Stopping => {
+                let Some(life) = &mut self.life else { return };
+                life.saving = killed;
+                let cause = life.cause.clone().unwrap_or(crate::Cause::Requested);
+                self.kill(cause, cx);
+            }
+            // An attached daemon that a reload ends; the vassal goes on.
+            Phase::Reloading => {
+                let what = not_saved(&killed, self.running().map(|config| config.fresh.timeouts.stop));
+                cx.note(Note::Tolerated { vassal: self.name.clone(), what });
+            }
+            Phase::Killing
+            | Phase::Waiting
+            | Phase::Spawning
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Suspended
+            | Phase::Gone => {}
+        }
+    }
+}
+
+/// The sentence, and what to do about it.
+pub(crate) fn not_saved(killed: &[String], stop: Option<Duration>) -> String {
+    let hint = stop.map(|stop| format!("; raise stop-timeout ({} s) where much is written back", stop.as_secs()));
+    format!("killed before it had ended, what it had not written back is lost: {}{}", killed.join(", "), hint.unwrap_or_default())
+}

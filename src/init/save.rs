@@ -1,0 +1,533 @@
+//! The end of the vassal saves: after the app what it was attached to, then its FUSE mounts, top down, and their daemons.
+//!
+//! Many FUSE daemons write back only when they are unmounted. What each of them does at an end (measured with 20 MB just written;
+//! "both" is a TERM right after the unmount):
+//!
+//! | daemon | plain unmount | TERM | TERM while a file is open | both |
+//! |---|---|---|---|---|
+//! | fuse-zip 0.5 (libfuse 2) | saves, 0.5 s | saves | saves, unmounts lazily | **the archive is lost** |
+//! | unionfs-fuse 2, bindfs 1.15 | leaves at once, has written through | the same | the same | the same |
+//! | sshfs 3.7 | leaves at once, has written through | the same | the same | the same |
+//! | rclone mount (`--vfs-cache-mode writes`) | leaves at once, its next life uploads from the cache | the same | leaves a dead mount | the same |
+//!
+//! So the order matters. libfuse takes its signal handlers away when its loop ends, and the file system's `destroy` saves after that: a
+//! TERM in that moment is the default one. Hence, for each mount:
+//! 1. a plain unmount. Where it succeeded nothing is sent, its daemon is only waited for;
+//! 2. EBUSY: what is left of the app is ended (TERM, then KILL; never a FUSE daemon, never what is older than the app), and it is
+//!    unmounted again;
+//! 3. where that fails too (the root of the vassal is such a mount), or the connection lives on elsewhere: TERM to its daemon, once, and
+//!    only to one that has a handler for it. The others are unmounted lazily.
+//!
+//! A daemon is known by holding `/dev/fuse`, looked at when the vassal is asked to end and again when its app has ended: one that saves
+//! has closed it, so an app or a hook that unmounts by itself must not come before the first look. Which of them serves which
+//! mount the kernel tells since Linux 6.16; on older ones all of them are waited for after all mounts.
+//!
+//! Where the mounts are not the vassal's own (no mount namespace) a mount is unmounted only if the kernel says that a process of the
+//! vassal serves its connection; else its daemon gets TERM, and unmounts it.
+//!
+//! A vassal whose FUSE mounts are all read-only has nothing to save and is left at once.
+//!
+//! Calls in their order: [`Init::begin_end`] when the end is asked for, [`Init::write_back`] when the app has ended. States: what is waited
+//! for is told to the host each time it changes, and what is killed in the end.
+//!
+//! Races: an unmount may hang. It is a child's, and is given up at the deadline. A process is held by its pidfd before it is looked at.
+//!
+//! Deliberately not here: mounts that are known to be dead or hung (the host destroys such a vassal at once).
+
+use std::{
+    collections::BTreeSet,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use liege_plan::FromInit;
+use liege_sys::{
+    Errno, caps,
+    descendants::kill,
+    fusectl::Connections,
+    mount,
+    mountinfo::Mount,
+    pidfd,
+    poll::Interest,
+    process::{self, own_pid},
+    processes::{Process, Processes},
+    signals::{SIGKILL, SIGTERM},
+};
+
+use crate::{
+    daemons::has_ended,
+    init::{End, Init, Job},
+    leave::last_steps,
+    mounts::Table,
+    rights::PARKED,
+    walk::end_group,
+};
+
+/// What is left at least for writing back, where the app has taken all of its stop-timeout. The core has the same number.
+const OVERTIME: Duration = Duration::from_secs(5);
+/// How long what the app left behind may take after a TERM, and after a KILL.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+/// How long one of several unknown daemons is given to be the one whose mount went.
+const PERHAPS: Duration = Duration::from_millis(500);
+/// The source of init's own lines in the vassal's log.
+const OURS: &str = "liege";
+
+/// What the end waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Saving {
+    /// When the end was asked for, or the app ended by itself.
+    since: Option<Instant>,
+    fuse: Vec<FuseDaemon>,
+    /// Other processes, while they are waited for.
+    others: Vec<Other>,
+    /// All of these are polled for now.
+    waits: bool,
+    /// What the host was told last.
+    told: Vec<String>,
+    /// What had to be killed.
+    killed: Vec<String>,
+    /// Connections that do not answer.
+    hung: BTreeSet<u32>,
+}
+
+/// A process that holds `/dev/fuse`.
+#[derive(Debug)]
+struct FuseDaemon {
+    pid: i32,
+    pidfd: OwnedFd,
+    session: i32,
+    name: String,
+    /// Its connections; None: this kernel does not say.
+    minors: Vec<Option<u32>>,
+    /// It may have something to write back.
+    saves: bool,
+    /// It was sent its TERM.
+    asked: bool,
+}
+
+/// Any other process.
+#[derive(Debug)]
+struct Other {
+    name: Option<String>,
+    pidfd: OwnedFd,
+}
+
+/// A mount that shall go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Target {
+    id: u32,
+    point: PathBuf,
+    /// Its connection; None: it is no FUSE mount, and stands on one.
+    minor: Option<u32>,
+}
+
+impl Saving {
+    /// Whether a process, or one of its session, serves a FUSE mount.
+    pub(crate) fn is_served_by(&self, pid: i32) -> bool {
+        self.fuse.iter().any(|daemon| daemon.pid == pid || daemon.session == pid)
+    }
+
+    /// What tells of their ends.
+    pub(crate) fn interests<'a>(&'a self, all: &mut Vec<Interest<'a>>) {
+        if self.waits {
+            let fuse = self.fuse.iter().map(|daemon| &daemon.pidfd);
+            all.extend(fuse.chain(self.others.iter().map(|other| &other.pidfd)).map(|fd| Interest::readable(fd.as_fd())));
+        }
+    }
+
+    fn forget_the_ended(&mut self) {
+        self.fuse.retain(|daemon| !has_ended(&daemon.pidfd));
+        self.others.retain(|other| !has_ended(&other.pidfd));
+    }
+
+    fn savers(&self) -> impl Iterator<Item = &FuseDaemon> {
+        self.fuse.iter().filter(|daemon| daemon.saves)
+    }
+
+    /// Whether a process of the vassal serves this connection. None: the kernel does not say who does.
+    fn is_ours(&self, minor: u32) -> Option<bool> {
+        let mut minors = self.fuse.iter().flat_map(|daemon| &daemon.minors);
+        match minors.clone().any(|of| *of == Some(minor)) {
+            true => Some(true),
+            false if minors.any(Option::is_none) => None,
+            false => Some(false),
+        }
+    }
+}
+
+impl FuseDaemon {
+    fn serves(&self, minor: u32) -> bool {
+        self.minors.contains(&Some(minor))
+    }
+}
+
+impl Init {
+    /// The end was asked for, or the app has ended: whoever may have to write back is looked for and told. Whether anything may.
+    pub(crate) fn begin_end(&mut self) -> bool {
+        if self.saving.since.is_none() {
+            self.saving.since = Some(Instant::now());
+            self.saving.told.clear(); // of a reload
+        }
+        self.find_fuse_daemons();
+        self.tell_saving();
+        self.saving.savers().next().is_some()
+    }
+
+    /// The mounts of these paths do not answer: nothing waits for their daemons.
+    pub(crate) fn give_up_on(&mut self, paths: &[String]) {
+        let _ = caps::raise(PARKED);
+        let Some(table) = self.mounts.with_own_fuse() else { return };
+        let saving = &mut self.saving;
+        saving.hung.extend(paths.iter().filter_map(|path| table.at(path)).map(|mount| mount.device.1));
+        for daemon in &mut saving.fuse {
+            daemon.saves &= !daemon.minors.iter().flatten().any(|minor| saving.hung.contains(minor));
+        }
+    }
+
+    /// Until when the app may go on, where something may have to be written back after it. Else the host ends it.
+    pub(crate) fn app_ends_at(&self) -> Option<Instant> {
+        let since = self.saving.since.filter(|_| self.saving.savers().next().is_some())?;
+        Some(since + self.app.as_ref()?.stop_timeout())
+    }
+
+    /// The app has ended: what was attached to it, the steps of the end, then the mounts.
+    ///
+    /// # Errors
+    /// The host's end.
+    pub(crate) fn write_back(&mut self) -> Result<(), End> {
+        self.begin_end();
+        let stop = self.app.as_ref().map_or(Duration::ZERO, |app| app.stop_timeout());
+        let until = self.saving.since.map_or_else(Instant::now, |since| since + stop);
+        let at_least = |until: Instant| until.max(Instant::now() + stop.min(OVERTIME));
+        let leaders = self.daemons.sessions();
+        let mut killed = self.end_daemons(at_least(until))?;
+        if killed.is_empty() && !leaders.is_empty() {
+            let _ = caps::raise(PARKED);
+            self.find_groups(&leaders);
+            killed = self.await_others(at_least(until))?;
+        }
+        killed.extend(self.end_smart_daemons(at_least(until))?);
+        self.saving.killed = killed;
+        last_steps(self)?;
+        self.save(at_least(until))?;
+        if !self.saving.killed.is_empty() {
+            self.give_up();
+        }
+        Ok(())
+    }
+
+    /// Tells the host what is waited for, where that has changed.
+    pub(crate) fn tell_saving(&mut self) {
+        let fuse = self.saving.savers().map(|daemon| daemon.name.clone());
+        let others = self.saving.others.iter().filter_map(|other| other.name.clone());
+        let waits_for: Vec<String> = fuse.chain(others).chain(self.daemons.waited_for()).collect();
+        if waits_for != self.saving.told {
+            self.saving.told.clone_from(&waits_for);
+            self.say(&FromInit::Saving { waits_for });
+        }
+    }
+
+    fn give_up(&mut self) {
+        let killed = std::mem::take(&mut self.saving.killed);
+        let line = format!("killed before it had ended, what it had not written back is lost: {}\n", killed.join(", "));
+        if let Some(log) = self.output.writer(OURS, None) {
+            let _ = liege_sys::pipe::write(&log, line.as_bytes()); // the host's log has it in any case
+        }
+        self.finish_output();
+        self.say(&FromInit::Unsaved { killed });
+    }
+
+    fn find_fuse_daemons(&mut self) {
+        self.saving.forget_the_ended();
+        let _ = caps::raise(PARKED);
+        let Some(table) = self.mounts.with_own_fuse() else { return };
+        let hung = self.saving.hung.clone();
+        let saves = |mount: &Mount| table.is_writable(mount.device.1) != Some(false) && !hung.contains(&mount.device.1);
+        if table.own().next().is_some() && !table.own().any(saves) {
+            return; // nothing can have been written, or nothing can be
+        }
+        let Ok(processes) = Processes::open() else { return };
+        for pid in ours(&processes) {
+            if pid != own_pid() && !self.saving.fuse.iter().any(|daemon| daemon.pid == pid) {
+                self.saving.fuse.extend(fuse_daemon(&processes, pid, &table, &hung));
+            }
+        }
+        if self.saving.savers().next().is_none() {
+            self.saving.fuse.clear();
+        }
+    }
+
+    /// Those a uwsgi has left behind.
+    fn end_smart_daemons(&mut self, until: Instant) -> Result<Vec<String>, End> {
+        let smart = self.app.as_ref().map(|app| app.smart_daemons().to_vec()).unwrap_or_default();
+        if smart.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _ = caps::raise(PARKED);
+        for daemon in smart {
+            let Some((pid, pidfd)) = self.smart_daemon(&daemon.pidfile, until)? else { continue };
+            let Some(seen) = Processes::open().ok().and_then(|processes| processes.look(pid)) else { continue };
+            if self.saving.is_served_by(pid) || seen.session == own_pid() {
+                continue; // the file is old, and the number another process's by now
+            }
+            // Its group first: a shell that leads it and waits for it would end of the signal and tell it nothing.
+            if seen.group == pid {
+                self.find_groups(&[pid]);
+                let _ = kill(-pid, daemon.stop_signal);
+            } else {
+                let _ = pidfd::signal(&pidfd, daemon.stop_signal);
+                self.saving.others.push(Other { name: Some(format!("{} (pid {pid})", seen.name)), pidfd });
+            }
+        }
+        self.await_others(until)
+    }
+
+    /// Those of a group that was asked to end: its leader may be a shell that ends before them.
+    fn find_groups(&mut self, leaders: &[i32]) {
+        let Ok(processes) = Processes::open() else { return };
+        for pid in ours(&processes) {
+            let Ok(pidfd) = pidfd::open(pid) else { continue };
+            let seen = processes.look(pid).filter(|seen| leaders.contains(&seen.group) && !has_ended(&pidfd));
+            if let Some(seen) = seen.filter(|_| !self.saving.fuse.iter().any(|daemon| daemon.pid == pid)) {
+                self.saving.others.push(Other { name: Some(format!("{} (pid {pid})", seen.name)), pidfd });
+            }
+        }
+    }
+
+    /// Waits for the others; kills those that take too long, and names them.
+    fn await_others(&mut self, until: Instant) -> Result<Vec<String>, End> {
+        self.wait_while(until, |saving| !saving.others.is_empty())?;
+        let left = std::mem::take(&mut self.saving.others);
+        left.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, SIGKILL));
+        Ok(left.into_iter().filter_map(|other| other.name).collect())
+    }
+
+    /// The mounts, then whoever is left.
+    fn save(&mut self, until: Instant) -> Result<(), End> {
+        self.find_fuse_daemons();
+        if self.saving.savers().next().is_none() {
+            return Ok(());
+        }
+        let leave = || if std::env::set_current_dir("/").is_ok() { 0 } else { 1 };
+        let child = process::fork_in_place(&self.one_thread, leave); // ours: a directory in a mount keeps it busy
+        self.await_child(child, until)?;
+        let targets = self.mounts.with_own_fuse().map(|table| self.targets(&table)).unwrap_or_default();
+        let (mut has_cleared, mut freed) = (false, BTreeSet::new());
+        for (n, target) in targets.iter().enumerate() {
+            let mut answer = self.unmount(target, false, until)?;
+            if answer != Some(0) && !std::mem::replace(&mut has_cleared, true) {
+                self.end_leftovers(until)?;
+                answer = self.unmount(target, false, until)?;
+            }
+            let Some(minor) = target.minor else { continue };
+            let is_last = !targets[n + 1..].iter().any(|other| other.minor == Some(minor));
+            if answer == Some(0) && is_last && !is_alive(minor) {
+                freed.insert(minor);
+                self.wait_while(soft(until), |saving| saving.savers().any(|daemon| daemon.serves(minor)))?;
+                self.perhaps_it_was_that(minor, until)?;
+            } else if answer != Some(0) && self.ask(until, |daemon| daemon.serves(minor))? == 0 {
+                self.unmount(target, true, until)?;
+            } else if is_last {
+                self.wait_while(soft(until), |saving| saving.savers().any(|daemon| daemon.serves(minor)))?;
+            }
+        }
+        // Those that still have a mount: the root, one that was detached before, one of a kernel that does not say whose it is.
+        let stands = |daemon: &FuseDaemon| daemon.minors.iter().any(|minor| minor.is_none_or(|minor| !freed.contains(&minor)));
+        self.wait_while(soft(until), |saving| saving.savers().any(|daemon| !stands(daemon)))?;
+        if !has_cleared && self.saving.savers().any(stands) {
+            self.wait_while(Instant::now() + PERHAPS, |saving| saving.savers().any(stands))?;
+            self.end_leftovers(until)?;
+        }
+        self.ask(until, stands)?;
+        self.wait_while(until, |saving| saving.savers().next().is_some())?;
+        let left: Vec<String> = self.saving.savers().map(|daemon| daemon.name.clone()).collect();
+        self.saving.killed.extend(left);
+        Ok(())
+    }
+
+    /// Where the kernel does not say which daemon a mount had: one of them ends now, and others may stand on it.
+    fn perhaps_it_was_that(&mut self, minor: u32, until: Instant) -> Result<(), End> {
+        let before = self.saving.savers().count();
+        if self.saving.is_ours(minor).is_none() {
+            self.wait_while(until.min(Instant::now() + PERHAPS), |saving| saving.savers().count() == before && before > 0)?;
+        }
+        Ok(())
+    }
+
+    /// The mounts that shall go, the newest first.
+    fn targets(&self, table: &Table) -> Vec<Target> {
+        let own: BTreeSet<u32> = table.own().map(|mount| mount.device.1).collect();
+        let is_ours = |minor| own.contains(&minor) && self.saving.is_ours(minor).unwrap_or(self.later.own_mounts);
+        let mut targets = targets(&table.mounts, is_ours, self.later.own_mounts);
+        // An unmount writes back, and of one that hangs it would not come back.
+        targets.retain(|target| target.minor.is_none_or(|minor| !self.saving.hung.contains(&minor)));
+        targets
+    }
+
+    /// One unmount, by a child. The errno; None: it does not come back.
+    fn unmount(&mut self, target: &Target, detach: bool, until: Instant) -> Result<Option<i32>, End> {
+        let work = || match mount::umount_exactly(&target.point, target.id, detach) {
+            // Somebody else has unmounted it.
+            Ok(()) | Err(Errno::ENOENT | Errno::ESTALE) => 0,
+            Err(errno) => errno as i32,
+        };
+        let child = process::fork_apart(&self.one_thread, &[], work);
+        self.await_child(child, until)
+    }
+
+    fn await_child(&mut self, child: Result<i32, Errno>, until: Instant) -> Result<Option<i32>, End> {
+        let Ok(pid) = child else { return Ok(Some(Errno::EAGAIN as i32)) };
+        self.job = Some(Job { pid, ended: None });
+        loop {
+            if let Some(exit) = self.job.and_then(|job| job.ended) {
+                self.job = None;
+                return Ok(Some(exit.status()));
+            }
+            if Instant::now() >= until {
+                end_group(pid);
+                self.job = None; // it may sleep where no signal reaches it; the host ends the connection
+                return Ok(None);
+            }
+            self.turn(Some(until))?;
+        }
+    }
+
+    /// TERM to those that have a handler for it, each once. How many have been asked, now or before.
+    fn ask(&mut self, until: Instant, which: impl Fn(&FuseDaemon) -> bool) -> Result<usize, End> {
+        let Ok(processes) = Processes::open() else { return Ok(0) };
+        let mut asked = 0;
+        for daemon in self.saving.fuse.iter_mut().filter(|daemon| which(daemon)) {
+            let has_handler = || processes.look(daemon.pid).is_some_and(|seen| seen.catches_term);
+            if !daemon.asked && Instant::now() < until && has_handler() {
+                daemon.asked = pidfd::signal(&daemon.pidfd, SIGTERM).is_ok();
+            }
+            asked += usize::from(daemon.asked);
+        }
+        Ok(asked)
+    }
+
+    /// Ends what the app has left behind, because it keeps a mount busy.
+    fn end_leftovers(&mut self, until: Instant) -> Result<(), End> {
+        let (Ok(processes), Some(born)) = (Processes::open(), self.app.as_ref().map(|app| app.born)) else { return Ok(()) };
+        let attached = self.daemons.sessions();
+        let is_left = |pid: i32, seen: &Process| {
+            let is_needed = self.saving.fuse.iter().any(|daemon| daemon.pid == pid) || attached.contains(&seen.session);
+            !is_needed && pid != own_pid() && seen.session != own_pid() && seen.started >= born
+        };
+        let mut left = Vec::new();
+        for pid in ours(&processes) {
+            let Ok(pidfd) = pidfd::open(pid) else { continue };
+            if processes.look(pid).is_some_and(|seen| is_left(pid, &seen)) && !has_ended(&pidfd) {
+                left.push(Other { name: None, pidfd });
+            }
+        }
+        self.saving.others = left;
+        for signal in [SIGTERM, SIGKILL] {
+            self.saving.others.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, signal));
+            self.wait_while(until.min(Instant::now() + LEFTOVERS), |saving| !saving.others.is_empty())?;
+        }
+        self.saving.others.clear();
+        Ok(())
+    }
+
+    /// Turns while this holds of those that live, at most until then.
+    fn wait_while(&mut self, until: Instant, holds: impl Fn(&Saving) -> bool) -> Result<(), End> {
+        loop {
+            self.saving.forget_the_ended();
+            self.tell_saving();
+            if Instant::now() >= until || !holds(&self.saving) {
+                return Ok(());
+            }
+            self.saving.waits = true;
+            let turned = self.turn(Some(until));
+            self.saving.waits = false;
+            turned?;
+        }
+    }
+}
+
+/// All processes of the vassal.
+fn ours(processes: &Processes) -> Vec<i32> {
+    if own_pid() == 1 { processes.all() } else { processes.below(own_pid()) }
+}
+
+fn fuse_daemon(processes: &Processes, pid: i32, table: &Table, hung: &BTreeSet<u32>) -> Option<FuseDaemon> {
+    let pidfd = pidfd::open(pid).ok()?;
+    let minors = processes.fuse(pid);
+    if minors.is_empty() {
+        return None;
+    }
+    let seen = processes.look(pid).filter(|_| !has_ended(&pidfd))?;
+    // One whose mount is not in the table any more may save just now.
+    let may_save = |minor: &u32| table.is_writable(*minor) != Some(false) && !hung.contains(minor);
+    let saves = minors.iter().any(|minor| minor.is_none_or(|minor| may_save(&minor)));
+    let served = |mount: &&Mount| minors.contains(&Some(mount.device.1));
+    let point = table.own().find(served).map(|mount| format!(" of {}", printable(&mount.mount_point.to_string_lossy())));
+    let name = format!("{} (pid {pid}){}", seen.name, point.unwrap_or_default());
+    Some(FuseDaemon { pid, pidfd, session: seen.session, name, minors, saves, asked: false })
+}
+
+fn printable(text: &str) -> String {
+    text.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// Half of the time that is left: one that never ends must not take all of it from the others.
+fn soft(until: Instant) -> Instant {
+    let now = Instant::now();
+    now + until.saturating_duration_since(now) / 2
+}
+
+/// Whether a connection lives though its mount went: another namespace has a copy of it. Where the kernel shows none it does not.
+fn is_alive(minor: u32) -> bool {
+    Connections::open().is_ok_and(|connections| connections.identity(minor).is_some())
+}
+
+/// The mounts of these connections, and what stands on them where `whole` says so; the newest first. Never the root, which cannot go,
+/// nor what stands on it alone.
+fn targets(table: &[Mount], is_ours: impl Fn(u32) -> bool, whole: bool) -> Vec<Target> {
+    let mut marked = BTreeSet::new();
+    let mut found = Vec::new();
+    for mount in table.iter().filter(|mount| mount.mount_point != "/") {
+        let minor = Some(mount.device.1).filter(|minor| mount.is_fuse() && is_ours(*minor));
+        if minor.is_some() || whole && marked.contains(&mount.parent) {
+            marked.insert(mount.id);
+            found.push(Target { id: mount.id, point: mount.mount_point.clone().into(), minor });
+        }
+    }
+    found.reverse();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use liege_sys::mountinfo::parse;
+
+    use super::*;
+
+    const TABLE: &str = "\
+        1 0 0:40 / / rw - fuse.unionfs u rw,user_id=0,group_id=0\n\
+        2 1 0:20 / /proc rw - proc proc rw\n\
+        3 1 0:41 / /app rw - fuse.zip z rw,user_id=0,group_id=0\n\
+        4 3 0:42 / /app/tmp rw - tmpfs t rw\n\
+        5 4 0:43 / /app/tmp/in rw - fuse.zip z ro,user_id=0,group_id=0\n\
+        6 1 0:44 / /hosts rw - fuse.x x rw,user_id=0,group_id=0\n\
+        7 1 0:41 /sub /bound rw - fuse.zip z rw,user_id=0,group_id=0\n";
+
+    fn points(whole: bool) -> Vec<(String, Option<u32>)> {
+        let found = targets(&parse(TABLE.as_bytes()), |minor| minor != 44, whole);
+        found.into_iter().map(|target| (target.point.to_string_lossy().into_owned(), target.minor)).collect()
+    }
+
+    #[test]
+    fn own_mounts_go_top_down_with_what_stands_on_them_and_the_root_stays() {
+        let all = [("/bound", Some(41)), ("/app/tmp/in", Some(43)), ("/app/tmp", None), ("/app", Some(41))];
+        assert_eq!(points(true), all.map(|(point, minor)| (point.to_owned(), minor)));
+    }
+
+    #[test]
+    fn where_the_mounts_are_the_hosts_only_fuse_mounts_of_the_vassal_go() {
+        let all = [("/bound", Some(41)), ("/app/tmp/in", Some(43)), ("/app", Some(41))];
+        assert_eq!(points(false), all.map(|(point, minor)| (point.to_owned(), minor)));
+    }
+}
