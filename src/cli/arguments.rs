@@ -123,6 +123,9 @@ pub(crate) struct Check {
     /// Warnings count as errors
     #[arg(long)]
     pub(crate) deny_warnings: bool,
+    /// Each FILE is a vassal's, also one with an `emperor` key (its uwsgi is an emperor itself)
+    #[arg(long)]
+    pub(crate) vassal: bool,
     /// The namespaces a plan is made for, as the emperor would name them
     #[arg(long, value_name = "LIST", default_value = "fs,pid")]
     pub(crate) emperor_use_clone: String,

@@ -34,7 +34,10 @@ pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
     for path in &arguments.files {
         if path.is_dir() {
             match files_in(path) {
-                Ok(files) => checked.extend(files.iter().map(|file| check_file(file, true, arguments, namespaces))),
+                Ok(files) => {
+                    checked.extend(files.iter().map(|file| check_file(file, true, arguments, namespaces)));
+                    checked.extend(other_formats(path).iter().map(|file| ignored(file)));
+                }
                 Err(mistake) => checked.push(Checked::bad(path, Kind::Directory, mistake)),
             }
         } else {
@@ -67,6 +70,23 @@ fn files_in(directory: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
         return Err(bad(Code::NoVassals, "there is no vassal's file (NAME.ini) in this directory".to_owned()));
     }
     Ok(files)
+}
+
+/// Files that uWSGI would take for vassals.
+fn other_formats(directory: &Path) -> Vec<PathBuf> {
+    const SUFFIXES: [&str; 5] = ["js", "json", "xml", "yaml", "yml"];
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|suffix| SUFFIXES.iter().any(|other| suffix == *other)) && path.is_file())
+        .collect();
+    files.sort();
+    files
+}
+
+fn ignored(file: &Path) -> Checked {
+    let message = "is no vassal: liege reads configurations in INI form only";
+    let ignored = Diagnostic::of_file(Severity::Warning, Code::NotSupported, file.to_string_lossy(), message);
+    Checked::bad(file, Kind::Vassal, ignored.with_hint("write it as NAME.ini"))
 }
 
 fn namespaces(list: &str) -> Result<Namespaces, Vec<Diagnostic>> {

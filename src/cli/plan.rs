@@ -31,6 +31,19 @@ struct Shown {
     asked_at: Option<String>,
 }
 
+impl Plans {
+    /// Another name of a file in the places of the steps.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        for walk in [&mut self.first_start, &mut self.reload] {
+            for step in walk.steps.iter_mut().chain(&mut walk.at_exit) {
+                if let Some(rest) = step.asked_at.as_deref().and_then(|at| at.strip_prefix(from)) {
+                    step.asked_at = Some(format!("{to}{rest}"));
+                }
+            }
+        }
+    }
+}
+
 /// Compiles a vassal as the emperor would, for these namespaces.
 pub(crate) fn compile(config: &VassalConfig, file: &Path, namespaces: Namespaces) -> Result<Plans, CompileError> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -41,8 +54,8 @@ pub(crate) fn compile(config: &VassalConfig, file: &Path, namespaces: Namespaces
         namespaces,
         vassal_caps: None,
         graceful_stop: false,
-        hooks: &[],                                          // the emperor's file is another one
-        limits: Limits { nofile: (0, 0), oom_score_adj: 0 }, // not shown
+        hooks: &[],                                                        // the emperor's file is another one
+        limits: Limits { nofile: (0, 0), oom_score_adj: 0, umask: 0o022 }, // not shown
     };
     let Compiled { work, origins, at_exit_origins } = liege_core::compile(config, around)?;
     let first_start = walk(&work.steps, &origins, &work.app, &work.at_exit, &at_exit_origins);

@@ -18,6 +18,7 @@ pub(crate) fn app(spec: &VassalSpec, around: Surroundings<'_>, set_by_hooks: &[S
     let AppSpec {
         program,
         chdir,
+        environment: _,
         env,
         unenv,
         umask,
@@ -138,8 +139,22 @@ fn uwsgi(
     if config.len() > Uwsgi::MAX_CONFIG {
         return Err(CompileError::ConfigTooLong { length: config.len() });
     }
+    let sockets = sockets(options);
     let (name, graceful_stop) = (around.vassal.to_owned(), around.graceful_stop);
-    Ok(Uwsgi { binary: binary.to_owned(), name, config, graceful_stop, lasting: lasting(options, spec.jail.drops()) })
+    Ok(Uwsgi { binary: binary.to_owned(), name, config, graceful_stop, sockets, lasting: lasting(options, spec.jail.drops()) })
+}
+
+/// What it does when it makes its log and its sockets, which a reload finds made.
+const MADE_ONCE: [&str; 7] = ["chmod", "chmod-socket", "chown-socket", "listen", "log-master", "logto", "logto2"];
+
+/// The options that make sockets.
+const SOCKETS: [&str; 8] =
+    ["fastcgi-socket", "http-socket", "scgi-socket", "socket", "ssl-socket", "uwsgi-socket", "http-socket-modifier1", "zmq"];
+
+/// Where its sockets stand in the vassal's root. One whose file is gone is not made again by a reload, which keeps the socket itself.
+fn sockets(options: &[(String, String)]) -> Vec<String> {
+    let of_sockets = options.iter().filter(|(key, value)| SOCKETS.contains(&key.as_str()) && value.starts_with('/'));
+    of_sockets.map(|(_, value)| value.split(',').next().unwrap_or_default().to_owned()).collect()
 }
 
 /// What a uwsgi cannot take over by its own reload.
@@ -149,6 +164,7 @@ fn lasting(options: &[(String, String)], dropped: bool) -> Lasting {
         match key.as_str() {
             "env" => lasting.env.push(value.split_once('=').map_or(&**value, |(name, _)| name).to_owned()),
             "cap" if dropped => lasting.caps = true,
+            key if MADE_ONCE.contains(&key) => lasting.lines.push(format!("{key} = {value}")),
             "umask" | "unenv" => lasting.lines.push(format!("{key} = {value}")),
             key if dropped && BY_ROOT.contains(&key) => lasting.lines.push(format!("{key} = {value}")),
             _ => {}

@@ -104,7 +104,7 @@ pub enum Cause {
     ConfigChanged,
     /// The file is gone.
     Vanished,
-    /// Asked for: shutdown, a command.
+    /// Asked for: shutdown, a command; or its uwsgi asked (`die-on-idle`).
     Requested,
     /// Init and host do not understand each other.
     Protocol,

@@ -10,10 +10,11 @@
 //! after it. Names that only the new root can tell are found after `as-root`, whose hooks may still change its files.
 
 use liege_plan::{
-    Act, Limits, Log, Mount, MountFlags, Names, Phase, Plan, Reload, Sink, Step, Umount, Unshare, Uwsgi, VERSION, Wait,
+    Act, Base, Limits, Log, Mount, MountFlags, Names, Phase, Plan, Reload, Sink, Step, Umount, Unshare, Uwsgi, VERSION, Wait,
 };
 use liege_spec::{
-    Account, Asked, Hook, HookPhase, Identity, Jail, LogRules, LogTo, Namespaces, Origin, VassalConfig, VassalSpec, Verb,
+    Account, AccountRecord, Asked, Environment, Hook, HookPhase, Identity, Jail, LogRules, LogTo, Namespaces, Origin,
+    VassalConfig, VassalSpec, Verb,
 };
 
 use crate::{app::app, mounts};
@@ -154,7 +155,7 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
     }
     list.surroundings(spec, false);
     for phase in [HookPhase::Asap, HookPhase::PreJail, HookPhase::InJail] {
-        list.hooks(spec, phase, false);
+        list.hooks(spec, phase, spec.jail.immediate);
     }
     list.unshare(Phase::PostJail, spec.jail.unshare.as_ref());
     if spec.jail.unshare.is_some() || spec.jail.jailed {
@@ -176,6 +177,7 @@ pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compil
         steps: list.steps,
         identity: identity(spec),
         directory: Some(around.directory.to_owned()).filter(|d| !d.is_empty()),
+        base: base(spec),
         app: app(spec, around, &[])?,
         again: reload_steps(config).steps,
         at_exit: end.steps,
@@ -196,6 +198,16 @@ fn limits(spec: &VassalSpec, daemon: Limits) -> Limits {
     Limits { oom_score_adj: asked.unwrap_or(daemon.oom_score_adj.max(0)), ..daemon }
 }
 
+/// Where the environment of its programs begins.
+fn base(spec: &VassalSpec) -> Base {
+    let Environment { inherit, account, secrets } = &spec.app.environment;
+    Base {
+        clean: !inherit,
+        account: account.clone().map(|AccountRecord { name, home, shell }| liege_plan::AccountRecord { name, home, shell }),
+        secrets: liege_plan::Secrets(secrets.0.clone()),
+    }
+}
+
 /// What a reload does inside the kept namespaces.
 ///
 /// # Errors
@@ -206,7 +218,7 @@ pub fn compile_reload(config: &VassalConfig, around: Surroundings<'_>) -> Result
     let end = at_exit(spec);
     let app = app(spec, around, &list.set_by_hooks())?;
     let at_exit_timeout_ms = at_exit_timeout(spec);
-    let reload = Reload { steps: list.steps, app, at_exit: end.steps, at_exit_timeout_ms, log: log(spec) };
+    let reload = Reload { steps: list.steps, base: base(spec), app, at_exit: end.steps, at_exit_timeout_ms, log: log(spec) };
     Ok(Compiled { work: reload, origins: list.sources, at_exit_origins: end.sources })
 }
 

@@ -65,6 +65,9 @@ pub struct VassalView {
     /// The uid it runs as, where its file tells: he may see and order it, as root may. Null: root alone.
     #[serde(default)]
     pub owner: Option<u32>,
+    /// Its app runs as root: its file says so, or says nothing.
+    #[serde(default)]
+    pub runs_as_root: bool,
     /// The pid of its app, in its own pid namespace.
     #[serde(default)]
     pub app_pid: Option<i32>,
@@ -116,6 +119,7 @@ impl VassalView {
             pid: None,
             since,
             owner: None,
+            runs_as_root: false,
             app_pid: None,
             up_since: None,
             ready: false,

@@ -59,7 +59,9 @@ impl Page {
             let ago = Duration::try_from_secs_f64(failure.ago).unwrap_or_default();
             self.field("failed", &format!("{} ago: {}", span(ago), first_line(&failure.what)));
         }
-        if let Some(uid) = vassal.owner {
+        if vassal.runs_as_root {
+            self.painted("runs as", "root", Some(RED));
+        } else if let Some(uid) = vassal.owner {
             self.field("runs as", &format!("uid {uid}"));
         }
         if let Some(usage) = vassal.usage {

@@ -94,6 +94,10 @@ fn empty() -> Strings {
     Strings::new::<Vec<u8>>([]).unwrap_or_else(|_| unreachable!("no string has a zero byte in it"))
 }
 
+/// What systemd and uWSGI tell the daemon alone. (uWSGI takes LISTEN_FDS out when it takes the sockets.)
+const OF_THE_DAEMON: [&str; 7] =
+    ["LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "UWSGI_RELOADS", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
 /// uWSGI's rules for what a vassal sees: `UWSGI_VASSAL_X=V` becomes `UWSGI_X=V`; what belongs to the daemon alone is left out.
 fn passed_on(env: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
     let (for_vassals, own): (Vec<_>, Vec<_>) = env.partition(|(name, _)| name.as_bytes().starts_with(b"UWSGI_VASSAL_"));
@@ -102,7 +106,7 @@ fn passed_on(env: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, 
         .map(|(name, value)| (OsString::from_vec([b"UWSGI_", &name.as_bytes()[b"UWSGI_VASSAL_".len()..]].concat()), value))
         .collect();
     own.into_iter()
-        .filter(|(name, _)| name != "UWSGI_RELOADS" && name != "NOTIFY_SOCKET")
+        .filter(|(name, _)| !OF_THE_DAEMON.iter().any(|own| name == own))
         .filter(|(name, _)| renamed.iter().all(|(new, _)| new != name))
         .chain(renamed.iter().cloned())
         .collect()

@@ -33,6 +33,7 @@ mod prober;
 mod regular;
 mod replay;
 mod run;
+mod secret;
 mod server;
 mod signals;
 mod state_dir;

@@ -78,10 +78,11 @@ pub fn require_root() -> anyhow::Result<()> {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     // Whoever started us may have left the very signals blocked that tell us to stop.
     nix::sys::signal::SigSet::empty().thread_set_mask().context("unblock all signals")?;
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    let umask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let limits = Limits {
         nofile: limits::raise_nofile().context("raise the limit of open files")?,
         oom_score_adj: limits::oom_score_adj().context("read /proc/self/oom_score_adj")?,
+        umask: umask.bits(),
     };
     subreaper::enable().context("become the reaper of orphans")?;
     let spec = &options.spec;
@@ -93,7 +94,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let header = Header { liege: env!("CARGO_PKG_VERSION").to_owned(), spec: spec.clone(), processors, limits };
     let trace = options.trace.as_deref().map(|path| Trace::create(path, &header)).transpose()?;
     let _state_dir = StateDir::take(Path::new(&spec.state_dir))?;
-    let _pidfile = spec.pidfile.as_deref().map(Pidfile::write).transpose()?;
+    let _pidfiles = spec.pidfiles.iter().map(|path| Pidfile::write(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(crate::THREADS)

@@ -118,7 +118,7 @@ mod tests {
     fn header() -> Header {
         let flags = [("emperor".to_owned(), "/v".to_owned())];
         let spec = read_emperor(None, &flags, &crate::World::alone()).value.unwrap();
-        Header { liege: "0".into(), spec, processors: 1, limits: Limits { nofile: (1, 1), oom_score_adj: 0 } }
+        Header { liege: "0".into(), spec, processors: 1, limits: Limits { nofile: (1, 1), oom_score_adj: 0, umask: 0o022 } }
     }
 
     #[test]

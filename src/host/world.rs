@@ -13,7 +13,7 @@ use std::{
 };
 
 use liege_plan::Exit;
-use liege_spec::{Kind, Lookup, NoAnswer};
+use liege_spec::{AccountRecord, Kind, Lookup, NoAnswer};
 use liege_sys::{
     Strings,
     clone::{Birth, Child, Namespaces},
@@ -318,6 +318,19 @@ impl Lookup for World {
             return Some(gid);
         }
         Some(Group::from_name(name_or_number).ok()??.gid.as_raw())
+    }
+
+    fn account(&self, uid: u32) -> Option<AccountRecord> {
+        let user = User::from_uid(Uid::from_raw(uid)).ok()??;
+        let text = |path: PathBuf, otherwise: &str| match path.to_string_lossy() {
+            path if path.is_empty() => otherwise.to_owned(),
+            path => path.into_owned(),
+        };
+        Some(AccountRecord { name: user.name, home: text(user.dir, "/"), shell: text(user.shell, "/bin/sh") })
+    }
+
+    fn read_secret(&self, path: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
+        crate::secret::read(Path::new(path), most)
     }
 
     fn groups_of(&self, user: &str, gid: u32) -> Vec<u32> {

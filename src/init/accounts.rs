@@ -4,7 +4,7 @@
 //! is a customer's text, so it is bounded, a line that is none is passed over, and no name in it makes anybody root: a number
 //! 0 in the configuration does, which the operator wrote.
 
-use liege_plan::{Account, Identity, Names};
+use liege_plan::{Account, AccountRecord, Identity, Names};
 
 /// More supplementary groups than anybody has; the kernel's own limit is 65536.
 const MOST_GROUPS: usize = 4096;
@@ -53,7 +53,24 @@ fn not_root(kind: &str, name: &str, file: &str, number: u32) -> Result<u32, Stri
     Ok(number)
 }
 
+/// No home and no shell of a line that means something is longer.
+const LONGEST: usize = 1024;
+
 impl Files {
+    /// What a user's line says besides its numbers: it is a tenant's text, so a word that is none or is endless counts as missing.
+    pub(crate) fn account(&self, uid: u32) -> Option<AccountRecord> {
+        let line = lines(self.passwd.as_deref()).find(|line| fields(line).is_some_and(|[.., id]| number(id) == Some(uid)))?;
+        let word = |at: usize| {
+            let word = line.split(|&b| b == b':').nth(at).filter(|word| !word.is_empty() && word.len() <= LONGEST)?;
+            std::str::from_utf8(word).ok().filter(|word| !word.contains(char::is_control)).map(str::to_owned)
+        };
+        Some(AccountRecord {
+            name: word(0)?,
+            home: word(5).unwrap_or_else(|| "/".into()),
+            shell: word(6).unwrap_or_else(|| "/bin/sh".into()),
+        })
+    }
+
     fn number_of(&self, group: &Account) -> Result<u32, String> {
         match group {
             Account::Number(gid) => Ok(*gid),
@@ -150,6 +167,19 @@ mod tests {
         let more = vec![Account::Name("web".into()), Account::Number(9)];
         let listed = Names { more, initgroups: false, ..named("shop", "shop") };
         assert_eq!(find(&listed, &files()), Ok(Identity { groups: vec![9, 44], ..shop }));
+    }
+
+    #[test]
+    fn a_users_line_tells_home_and_shell_and_nothing_else_is_taken_from_it() {
+        let passwd = "shop:x:7:7:gecos:/home/shop:/bin/bash\nbare:x:8:8\nodd:x:9:9::/a\tb:\n";
+        let files = Files { passwd: Some(passwd.into()), group: None };
+        let record = |name: &str, home: &str, shell: &str| {
+            Some(AccountRecord { name: name.into(), home: home.into(), shell: shell.into() })
+        };
+        assert_eq!(files.account(7), record("shop", "/home/shop", "/bin/bash"));
+        assert_eq!(files.account(8), record("bare", "/", "/bin/sh"));
+        assert_eq!(files.account(9), record("odd", "/", "/bin/sh"));
+        assert_eq!(files.account(10), None);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! The app: started, asked to end, reloaded in its own process, or replaced by a new one.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::ErrorKind::NotFound,
+    time::{Duration, Instant},
+};
 
 use liege_plan::{App, Exit, FromInit, Identity, Place, Program, SmartDaemon, Uwsgi};
 use liege_sys::{
     Errno,
     descendants::kill,
     poll::Interest,
-    process::{LaunchStage, Report},
+    process::{self, LaunchStage, Report},
     processes::now_in_ticks,
 };
 
@@ -17,8 +20,11 @@ use crate::{
     output::APP,
     relay::{Order, Relay},
     spawn::{Recipe, UWSGI_FDS},
-    walk::{end_group, end_rest_of_group},
+    walk::{Patience, end_group, end_rest_of_group},
 };
+
+/// For a look at a few paths.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// An app between its fork and the moment its end has been dealt with.
 #[derive(Debug)]
@@ -190,7 +196,8 @@ impl Init {
     pub(crate) fn reload_app(&mut self, plan: App) -> Result<(), End> {
         let plan = self.with_identity(plan)?;
         let recipe = self.recipe(&plan)?;
-        let Some(app) = self.app.as_mut().filter(|app| app.recipe.serves(&recipe)) else {
+        let has_sockets = self.finds_its_sockets(&plan)?;
+        let Some(app) = self.app.as_mut().filter(|app| has_sockets && app.recipe.serves(&recipe)) else {
             return self.replace_app(plan, recipe);
         };
         match (&mut app.relay, &plan.program, plan.reload_signal) {
@@ -212,6 +219,22 @@ impl Init {
             }
             _ => self.replace_app(plan, recipe),
         }
+    }
+
+    /// Whether the sockets that a uwsgi has made and is to have still stand where they did. Their paths are the tenant's, so a child looks.
+    fn finds_its_sockets(&mut self, plan: &App) -> Result<bool, End> {
+        let (Some(Program::Uwsgi(old)), Program::Uwsgi(new)) = (self.app.as_ref().map(|app| &app.plan.program), &plan.program)
+        else {
+            return Ok(true);
+        };
+        let kept: Vec<&String> = old.sockets.iter().filter(|path| new.sockets.contains(path)).collect();
+        if kept.is_empty() {
+            return Ok(true);
+        }
+        let look = || i32::from(kept.iter().any(|path| std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == NotFound)));
+        let Ok(pid) = process::fork_in_place(&self.one_thread, look) else { return Ok(true) };
+        let patience = Patience::at_most(LOOK, |_| Place::Init);
+        Ok(self.wait_for_job(pid, &patience)? != Some(Exit::Code(1)))
     }
 
     fn replace_app(&mut self, plan: App, recipe: Recipe) -> Result<(), End> {

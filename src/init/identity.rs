@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
-use liege_plan::{Account, Act, Exit, FrameReader, Identity, Names, encode};
+use liege_plan::{Account, AccountRecord, Act, Exit, FrameReader, Identity, Names, encode};
 use liege_sys::{
     fds::{self, O_NONBLOCK},
     process,
@@ -28,8 +28,9 @@ impl Init {
     /// Finds the numbers and makes them the identity of every later step of the user.
     pub(crate) fn find_identity(&mut self, names: &Names, patience: &Patience) -> Result<Outcome, End> {
         Ok(match self.find(names, false, patience)? {
-            Ok(identity) => {
+            Ok((identity, account)) => {
                 self.later.identity = Some(identity);
+                self.env.found(account);
                 Outcome::Fine
             }
             Err(outcome) => outcome,
@@ -45,11 +46,11 @@ impl Init {
     ) -> Result<Result<Act, Outcome>, End> {
         let names = Names { user: user.clone(), group: group.clone(), more: Vec::new(), initgroups: false };
         let found = self.find(&names, as_user, patience)?;
-        Ok(found.map(|owner| Act::Chown(path.to_owned(), Account::Number(owner.uid), Account::Number(owner.gid))))
+        Ok(found.map(|(owner, _)| Act::Chown(path.to_owned(), Account::Number(owner.uid), Account::Number(owner.gid))))
     }
 
-    /// Their numbers, or what the step has come to without them.
-    fn find(&mut self, names: &Names, as_user: bool, patience: &Patience) -> Result<Result<Identity, Outcome>, End> {
+    /// Their numbers and what is said of the user, or what the step has come to without them.
+    fn find(&mut self, names: &Names, as_user: bool, patience: &Patience) -> Result<Result<Found, Outcome>, End> {
         let failed = |errno: i32, detail: String| Ok(Err(Outcome::Failed { errno, detail }));
         let (ours, theirs) = match fds::socketpair() {
             Ok(pair) => pair,
@@ -79,16 +80,22 @@ impl Init {
     }
 }
 
+/// The numbers, and the user's line where it has one.
+type Found = (Identity, Option<AccountRecord>);
+
 /// In the child.
-fn look_up(names: &Names) -> Result<Identity, String> {
+fn look_up(names: &Names) -> Result<Found, String> {
     let named = |account: &Account| matches!(account, Account::Name(_));
     let needs_groups = names.initgroups || named(&names.group) || names.more.iter().any(named);
     let needs_users = names.initgroups || named(&names.user);
     let files = Files {
-        passwd: if needs_users { read("/etc/passwd")? } else { None },
+        // A number needs no file; what it says of the number's home is welcome.
+        passwd: if needs_users { read("/etc/passwd")? } else { read("/etc/passwd").unwrap_or(None) },
         group: if needs_groups { read("/etc/group")? } else { None },
     };
-    find(names, &files)
+    let identity = find(names, &files)?;
+    let account = files.account(identity.uid);
+    Ok((identity, account))
 }
 
 /// None: there is no such file.
@@ -110,7 +117,7 @@ fn read(path: &str) -> Result<Option<Vec<u8>>, String> {
     Ok(Some(text))
 }
 
-fn tell(socket: &std::os::fd::OwnedFd, answer: &Result<Identity, String>) -> i32 {
+fn tell(socket: &std::os::fd::OwnedFd, answer: &Result<Found, String>) -> i32 {
     let Ok(bytes) = encode(answer) else { return 1 };
     match socket.try_clone().map(File::from).and_then(|mut socket| socket.write_all(&bytes)) {
         Ok(()) => 0,
@@ -119,7 +126,7 @@ fn tell(socket: &std::os::fd::OwnedFd, answer: &Result<Identity, String>) -> i32
 }
 
 /// The child has ended, so all it said is there.
-fn hear(socket: std::os::fd::OwnedFd) -> Option<Result<Identity, String>> {
+fn hear(socket: std::os::fd::OwnedFd) -> Option<Result<Found, String>> {
     let mut bytes = Vec::new();
     File::from(socket).read_to_end(&mut bytes).ok()?;
     let mut frames = FrameReader::default();

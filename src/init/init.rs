@@ -26,7 +26,7 @@ use crate::{
     save::Saving,
 };
 
-/// Where the file tells no other one.
+/// Until the plan tells the daemon's.
 const UMASK: u32 = 0o022;
 
 /// Why init leaves.
@@ -60,6 +60,8 @@ pub(crate) struct Init {
     pub(crate) one_thread: OneThread,
     /// The environment of steps and app.
     pub(crate) env: Env,
+    /// The mask where the file tells no other one.
+    pub(crate) umask: u32,
     /// The step's child under way.
     pub(crate) job: Option<Job>,
     /// The app, from its fork until its end has been dealt with.
@@ -107,6 +109,7 @@ impl Init {
             signals,
             one_thread: OneThread::now()?,
             env: Env::inherited(),
+            umask: UMASK,
             job: None,
             app: None,
             daemons: Daemons::default(),
@@ -124,7 +127,7 @@ impl Init {
 
     /// The mask its environment goes with.
     pub(crate) fn take_umask(&self) {
-        process::set_umask(self.env.umask.unwrap_or(UMASK));
+        process::set_umask(self.env.umask.unwrap_or(self.umask));
     }
 
     /// Waits until something happens, at most until the deadline, and notes it.

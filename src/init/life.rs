@@ -84,6 +84,9 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
         at_exit_timeout_ms: plan.at_exit_timeout_ms,
         own_mounts: plan.own_mounts,
     };
+    init.env.begin(plan.base);
+    init.umask = plan.limits.umask;
+    init.take_umask();
     init.output.begin(plan.log, &plan.steps);
     if init.walk(&plan.steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
         return Err(End::Stopped);
@@ -162,9 +165,10 @@ fn reign(init: &mut Init) -> End {
 }
 
 fn reload_app(init: &mut Init, reload: Reload) -> Result<(), End> {
-    let Reload { steps, app, at_exit, at_exit_timeout_ms, log } = reload;
+    let Reload { steps, base, app, at_exit, at_exit_timeout_ms, log } = reload;
     init.output.change(log);
     let env = init.env.clone();
+    init.env.begin(base);
     match init.walk(&steps, &Patience::until_stopped(Place::Step))? {
         Walked::Done => init.say(&FromInit::Walked),
         Walked::Interrupted => return Ok(()), // the stop, or the app's own end, is what comes next

@@ -55,15 +55,15 @@ const ZERO_BYTE: &str = "a zero byte in a word of the command, the environment o
 impl Recipe {
     /// Lays out how this app is started with this environment.
     pub(crate) fn of(app: &App, env: &Env) -> Result<Self, &'static str> {
-        let mut env = env.clone();
+        let mut env = env.of(app.identity.as_ref());
         app.unenv.iter().for_each(|name| env.remove(name));
-        app.env.iter().for_each(|(name, value)| env.put(&format!("{name}={value}")));
+        app.env.iter().for_each(|(name, value)| env.set(&format!("{name}={value}")));
         let (name, argv) = match &app.program {
             Program::Command(words) => (words.first().cloned().unwrap_or_default(), words.clone()),
             Program::Shell(command) => ("/bin/sh".into(), vec!["/bin/sh".into(), "-c".into(), command.clone()]),
             Program::Uwsgi(uwsgi) => {
-                env.put(&format!("UWSGI_EMPEROR_FD={}", UWSGI_FDS[0]));
-                env.put(&format!("UWSGI_EMPEROR_FD_CONFIG={}", UWSGI_FDS[1]));
+                env.set(&format!("UWSGI_EMPEROR_FD={}", UWSGI_FDS[0]));
+                env.set(&format!("UWSGI_EMPEROR_FD_CONFIG={}", UWSGI_FDS[1]));
                 (uwsgi.binary.clone(), vec![uwsgi.binary.clone(), "--ini".into(), format!("emperor://{}", uwsgi.name)])
             }
         };
@@ -165,8 +165,13 @@ pub(crate) fn shell(
     identity: Option<&Identity>,
     output: Option<BorrowedFd<'_>>,
 ) -> Result<(i32, Report), (i32, String)> {
-    let strings =
-        || Ok::<_, std::ffi::NulError>((Strings::new(["/bin/sh"])?, Strings::new(["/bin/sh", "-c", command])?, env.strings()?));
+    let strings = || {
+        Ok::<_, std::ffi::NulError>((
+            Strings::new(["/bin/sh"])?,
+            Strings::new(["/bin/sh", "-c", command])?,
+            env.of(identity).strings()?,
+        ))
+    };
     let (programs, argv, env) = strings().map_err(|_| (0, ZERO_BYTE.to_owned()))?;
     let launch = Launch {
         programs: &programs,

@@ -34,7 +34,7 @@ pub struct App {
     pub env: Vec<(String, String)>,
     /// Names taken out of the environment, before `env` is put in.
     pub unenv: Vec<String>,
-    /// File mode creation mask; None: 022.
+    /// File mode creation mask; None: the daemon's.
     pub umask: Option<u32>,
     /// `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privs: bool,
@@ -73,6 +73,8 @@ pub struct Uwsgi {
     pub config: String,
     /// Stop by byte 2 (graceful) instead of 0.
     pub graceful_stop: bool,
+    /// Paths of the unix sockets it makes: where one is gone, only a new process makes it again.
+    pub sockets: Vec<String>,
     /// What its process keeps, whatever it is told later.
     pub lasting: Lasting,
 }
@@ -109,6 +111,8 @@ pub struct Limits {
     pub nofile: (u64, u64),
     /// `oom_score_adj` of init and of each program it starts.
     pub oom_score_adj: i16,
+    /// The file mode creation mask the daemon was started with: vassals begin with it, as under uWSGI's Emperor.
+    pub umask: u32,
 }
 
 /// What bounds the app and all it starts; None: as the daemon was started.

@@ -8,6 +8,7 @@
 
 mod act;
 mod app;
+mod base;
 mod codec;
 mod daemon;
 pub mod fds;
@@ -19,6 +20,7 @@ mod text;
 
 pub use act::{Act, Mount, MountAttributes, MountFlags, Phase, Step, Umount, Unshare, Wait};
 pub use app::{App, AppLimits, Exit, Identity, Lasting, Limits, Program, Uwsgi};
+pub use base::{AccountRecord, Base, Secrets};
 pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
 pub use daemon::{Daemon, DaemonNews, DaemonPidfile, SmartDaemon};
 pub use message::{AppWord, FromInit, Limit, MountChange, Place, Plan, Reload, ToInit};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Act, App, DaemonNews, Exit, Identity, Limits, Log, Phase, Step};
+use crate::{Act, App, Base, DaemonNews, Exit, Identity, Limits, Log, Phase, Step};
 
 /// Everything init needs to bring one vassal up. Nothing in it is decided later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub struct Plan {
     pub identity: Option<Identity>,
     /// Where steps and app start: the directory of the vassal's file, as under uWSGI's Emperor.
     pub directory: Option<String>,
+    /// Where the environment of steps and app begins.
+    pub base: Base,
     /// What runs when all steps are done.
     pub app: App,
     /// What a reload does as root by what is known today: init keeps the rights it needs.
@@ -40,6 +42,8 @@ pub struct Plan {
 pub struct Reload {
     /// The steps that a reload runs (phases that uWSGI repeats), in order.
     pub steps: Vec<Step>,
+    /// Where their environment, and that of the new app, begins.
+    pub base: Base,
     /// The new app.
     pub app: App,
     /// The new steps of the end.

@@ -10,7 +10,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::{Code, Identity, Kind, Lookup, NoAnswer};
+use crate::{AccountRecord, Code, Identity, Kind, Lookup, NoAnswer};
 
 /// Bytes of all that is read: the file, what it includes, `@(file)`, `for-readline`.
 pub(crate) const BYTES: usize = 4 << 20;
@@ -216,6 +216,14 @@ impl Lookup for Metered<'_> {
 
     fn group(&self, name_or_number: &str) -> Option<u32> {
         if self.budget.ask() { self.budget.world.group(name_or_number) } else { None }
+    }
+
+    fn account(&self, uid: u32) -> Option<AccountRecord> {
+        if self.budget.ask() { self.budget.world.account(uid) } else { None }
+    }
+
+    fn read_secret(&self, path: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
+        if self.budget.ask() { self.budget.world.read_secret(path, most) } else { Err(NoAnswer::Failed(SPENT.into())) }
     }
 
     fn groups_of(&self, user: &str, gid: u32) -> Vec<u32> {

@@ -18,7 +18,7 @@ const TOLD: usize = 20;
 #[must_use]
 pub fn of_vassal(source: &Source<'_>, pairs: &[Pair], config: Option<&VassalConfig>, namespaces: Namespaces) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    if !pairs.iter().any(|pair| pair.key == "uid") {
+    if !pairs.iter().any(|pair| pair.key == "uid" || pair.key == "immediate-uid") {
         let root = Diagnostic::of_file(Severity::Warning, Code::RunsAsRoot, source.path, "runs as root: no uid is given");
         found.push(root.with_hint("add uid = NAME and gid = NAME"));
     }

@@ -34,8 +34,8 @@ pub struct EmperorSpec {
     /// `emperor-shrink-guard`: vassals outlive their directory's unmount for so long; zero: not at all.
     #[serde(default)]
     pub shrink_guard: Duration,
-    /// `emperor-pidfile`
-    pub pidfile: Option<String>,
+    /// `emperor-pidfile` and `pidfile`: each is written, as in uWSGI.
+    pub pidfiles: Vec<String>,
     /// `emperor-state-dir` (`/run/liege`)
     pub state_dir: String,
     /// `emperor-control` (`control.sock` in the state directory)

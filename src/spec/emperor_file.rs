@@ -54,14 +54,35 @@ const OWN: [&str; 28] = [
     "set-ph",
 ];
 
+/// What does here what an option of uWSGI's Emperor does there.
+const INSTEAD: [(&str, &str); 11] = [
+    ("emperor-no-blacklist", "a vassal that fails waits for itself alone; emperor-max-throttle bounds how long"),
+    ("emperor-stats", METRICS),
+    ("emperor-stats-server", METRICS),
+    ("emperor-tyrant", TYRANT),
+    ("emperor-tyrant-nofollow", TYRANT),
+    ("vassal-set-ph", "vassal-set = KEY=VALUE"),
+    ("vassals-include", INCLUDE),
+    ("vassals-include-before", INCLUDE),
+    ("vassals-inherit", INCLUDE),
+    ("vassals-start-hook", "hook-as-vassal = exec:COMMAND runs before each vassal"),
+    ("vassals-stop-hook", "liege events --follow tells of each end"),
+];
+const METRICS: &str = "emperor-metrics = ADDRESS:PORT serves metrics and a page; liege status --json is for programs";
+const TYRANT: &str = "each vassal's file says its uid and gid";
+const INCLUDE: &str = "vassal-set = KEY=VALUE gives an option to all of them; a file: include = FILE in each";
+
 /// Understands the emperor's file, if there is one, and its flags: any `--KEY VALUE`, which count after the file.
 #[must_use]
 pub fn read_emperor(source: Option<&Source<'_>>, flags: &[(String, String)], world: &dyn Lookup) -> Reading<EmperorSpec> {
     let mut report = Report::default();
+    if let Some(other) = source.and_then(Source::other_format) {
+        return Reading { value: None, diagnostics: vec![other] };
+    }
     let budget = Budget::new(world);
     let lookup = &Metered { budget: &budget };
-    let pairs = flatten::flatten_into(source, flags, &SECTIONS, false, lookup, &mut report);
-    traps::pairs(&pairs, &mut report);
+    let pairs = flatten::flatten_into(source, flags, &SECTIONS, false, lookup, &mut report).pairs;
+    traps::pairs(&pairs, true, &mut report);
     refuse_the_rest(&pairs, &mut report);
     let mut spec = raise(&Options::new(&pairs), source.map_or("command line", |source| source.path), &mut report);
     spec.vassal_hooks = hooks::of_the_emperor(&pairs, lookup, &mut report);
@@ -89,7 +110,7 @@ fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec 
             .map(|line| dotted(&line.value))
             .collect(),
         shrink_guard: options.checked("emperor-shrink-guard", report, values::seconds).unwrap_or(SHRINK_GUARD),
-        pidfile: options.all(&["emperor-pidfile", "pidfile"]).last().map(|line| line.value.clone()),
+        pidfiles: ["emperor-pidfile", "pidfile"].into_iter().filter_map(|name| options.text(name)).collect(),
         control: options.text("emperor-control").unwrap_or_else(|| format!("{}/control.sock", state_dir.trim_end_matches('/'))),
         log_dir: options.text("emperor-log-dir").unwrap_or_else(|| log_dir(&state_dir)),
         state_dir,
@@ -124,7 +145,12 @@ fn monitors(options: &Options<'_>, file: &str, report: &mut Report) -> Vec<Asked
                 ),
             );
         } else {
-            monitors.push(Asked::new(value.to_owned(), line.origin.clone()));
+            // uWSGI changes to its directory before it looks.
+            let place = match options.last("chdir") {
+                Some(chdir) if !value.starts_with('/') => format!("{}/{value}", chdir.value.trim_end_matches('/')),
+                _ => value.to_owned(),
+            };
+            monitors.push(Asked::new(place, line.origin.clone()));
         }
     }
     if monitors.is_empty() && options.last("emperor").is_none() {
@@ -184,7 +210,28 @@ fn vassal_set(options: &Options<'_>, report: &mut Report) -> Vec<(String, String
 fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
     let read = |pair: &Pair| {
         let key = pair.key.as_bytes();
-        let done = ["set", "include", "ini", "inherit", "blacklist", "end-blacklist", "whitelist", "end-whitelist", "strict"];
+        let done = [
+            "chdir",
+            "config",
+            "inject-after",
+            "inject-before",
+            "js",
+            "json",
+            "resolve",
+            "xml",
+            "xmlconfig",
+            "yaml",
+            "yml",
+            "set",
+            "include",
+            "ini",
+            "inherit",
+            "blacklist",
+            "end-blacklist",
+            "whitelist",
+            "end-whitelist",
+            "strict",
+        ];
         done.contains(&pair.key.as_str()) || Logic::closes(key) || key == b"else" || Logic::parse(key, b"").is_some()
     };
     for pair in pairs.iter().filter(|pair| !pair.placeholder && !OWN.contains(&pair.key.as_str()) && !read(pair)) {
@@ -196,13 +243,14 @@ fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
             let misplaced = pair.error_at_key(Code::WrongFile, format!("{key} belongs into a vassal's file"));
             report.push(misplaced.with_hint(format!("vassal-set = {key}={} gives it to all of them", pair.value)));
         } else if governs(key) {
-            let near = report.nearest(key, OWN.into_iter());
-            let mut refused = if known::is_uwsgi_option(key) || known::KNOWN_OPTIONS.contains(&key) {
-                pair.error_at_key(Code::NotSupported, format!("{key} is not supported yet"))
+            let mut refused;
+            if known::is_uwsgi_option(key) || known::KNOWN_OPTIONS.contains(&key) {
+                refused = pair.error_at_key(Code::NotSupported, format!("{key} is not supported yet"));
+                refused.hint = INSTEAD.iter().find(|(option, _)| *option == key).map(|(_, instead)| (*instead).to_owned());
             } else {
-                pair.error_at_key(Code::UnknownOption, format!("{key} is no option of an emperor"))
-            };
-            refused.hint = near.map(|near| format!("did you mean {near}?"));
+                refused = pair.error_at_key(Code::UnknownOption, format!("{key} is no option of an emperor"));
+                refused.hint = report.nearest(key, OWN.into_iter()).map(|near| format!("did you mean {near}?"));
+            }
             report.push(refused);
         } else if key == "uid" || key == "gid" {
             let refused = pair.error_at_key(

@@ -23,6 +23,9 @@ use crate::report::Report;
 use crate::values;
 use crate::{Code, Diagnostic, Lookup, Severity, Source};
 
+/// The section of a vassal that is liege's alone.
+pub(crate) const OWN_SECTION: &str = "vassal";
+
 /// Flattens a file: what uWSGI's `--show-config` would print, pair by pair, and the mistakes met on the way.
 ///
 /// `sections` are the names of the sections that count; `reload` makes `if-reload` true.
@@ -30,8 +33,8 @@ use crate::{Code, Diagnostic, Lookup, Severity, Source};
 pub fn flatten(source: &Source<'_>, sections: &[&str], reload: bool, lookup: &dyn Lookup) -> (Vec<Pair>, Vec<Diagnostic>) {
     let mut report = Report::default();
     let budget = Budget::new(lookup);
-    let pairs = flatten_into(Some(source), &[], sections, reload, &Metered { budget: &budget }, &mut report);
-    (pairs, report.into_sorted())
+    let flat = flatten_into(Some(source), &[], sections, reload, &Metered { budget: &budget }, &mut report);
+    (flat.pairs, report.into_sorted())
 }
 
 /// The same, with pairs of the command line after the file, into a report that others fill too. When the budget has ended
@@ -43,7 +46,7 @@ pub(crate) fn flatten_into(
     reload: bool,
     lookup: &Metered<'_>,
     report: &mut Report,
-) -> Vec<Pair> {
+) -> Flat {
     report.read_within(lookup.budget);
     let mut reading = Flattener {
         lookup,
@@ -64,6 +67,7 @@ pub(crate) fn flatten_into(
         last_file: None,
         depth: 0,
         sets: 0,
+        has_own_section: false,
     };
     for (key, value) in source.map_or(&[][..], |source| source.set) {
         reading.append(key.as_bytes(), value.as_bytes(), &Arc::new(Place::command_line(key)));
@@ -83,7 +87,15 @@ pub(crate) fn flatten_into(
     for (key, value) in flags {
         reading.append(key.as_bytes(), value.as_bytes(), &Arc::new(Place::command_line(key)));
     }
-    reading.finish()
+    let has_own_section = reading.has_own_section;
+    Flat { pairs: reading.finish(), has_own_section }
+}
+
+/// What a reading comes to.
+pub(crate) struct Flat {
+    pub(crate) pairs: Vec<Pair>,
+    /// The file has a section `[vassal]`, which uWSGI does not know: it is liege's alone.
+    pub(crate) has_own_section: bool,
 }
 
 /// One exported option.
@@ -142,6 +154,7 @@ struct Flattener<'a> {
     depth: usize,
     /// `set` within `set`.
     sets: usize,
+    has_own_section: bool,
 }
 
 impl Facts for Flattener<'_> {
@@ -160,6 +173,8 @@ impl Facts for Flattener<'_> {
     fn env(&self, name: &str) -> Option<String> {
         match name {
             // uWSGI counts its reloads there itself, from 0.
+            // uWSGI's Emperor hands its vassal a socket, so a file can ask whether it is one.
+            "UWSGI_EMPEROR_FD" if self.sections.contains(&OWN_SECTION) => Some("3".into()),
             "UWSGI_RELOADS" => Some(if self.reload { "1" } else { "0" }.into()),
             _ => self.lookup.env(name),
         }
@@ -355,6 +370,10 @@ impl Flattener<'_> {
     }
 
     fn start_logic(&mut self, logic: Logic, place: &Arc<Place>) {
+        if logic.argument.windows(2).any(|two| two == b"%(") {
+            let message = "placeholders are not expanded here: it is tested as it stands, as in uWSGI";
+            self.report.push(place.at_value(Severity::Warning, Code::UnexpandedPlaceholder, message));
+        }
         if let Some(Running { started: outer, .. }) = &self.logic {
             let line = outer.line;
             let inner = place.at_key(Severity::Error, Code::NestedLogic, "logic inside logic: uWSGI stops here");

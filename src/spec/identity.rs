@@ -44,6 +44,16 @@ pub(crate) fn raise(options: &Options<'_>, in_new_root: bool, lookup: &dyn Looku
     Some(Who::Known(Asked::new(lookup.identity(uid, gid, name.as_deref(), no_initgroups, &more), asked_at)))
 }
 
+/// What `immediate-uid` and `immediate-gid` make of a uwsgi; no supplementary groups, as there. A group alone changes nothing that
+/// hooks could tell.
+pub(crate) fn immediate(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Option<Asked<Identity>> {
+    let line = options.last("immediate-uid")?;
+    let (_, _, own_gid, _) = lookup.own_identity();
+    let gid = options.last("immediate-gid").map_or(Some(own_gid), |line| group(line, lookup, report));
+    let (uid, _) = user(line, lookup, report)?;
+    Some(Asked::new(Identity { uid, gid: gid?, groups: Vec::new() }, line.origin.clone())).filter(|asked| asked.value.uid != 0)
+}
+
 fn warn_of_emperors_group(line: &Pair, in_new_root: bool, lookup: &dyn Lookup, report: &mut Report) {
     // A name the host does not know is a mistake of its own, or the new root's business.
     if lookup.user(&line.value).map_or(in_new_root, |(uid, ..)| uid != 0) {

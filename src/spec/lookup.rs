@@ -1,6 +1,6 @@
 //! What the dialect asks of the world. The host answers for real, tests answer from a table.
 
-use crate::Identity;
+use crate::{AccountRecord, Identity};
 
 /// What is found at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,19 @@ pub trait Lookup {
     fn user(&self, name_or_number: &str) -> Option<(u32, u32, String)>;
     /// A group by name or number.
     fn group(&self, name_or_number: &str) -> Option<u32>;
+    /// What the accounts of this host say of a user's number.
+    fn account(&self, uid: u32) -> Option<AccountRecord> {
+        let _ = uid;
+        None
+    }
+    /// The content of a file that only root may read. The world refuses one that another user could write or read, and a path
+    /// that leads through a directory or a link of another user's.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_secret(&self, path: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
+        self.read(path, most)
+    }
     /// All supplementary groups of a user, as `initgroups(3)` would set them.
     fn groups_of(&self, user: &str, gid: u32) -> Vec<u32>;
     /// The full path of a file, as `%p` shows it: links resolved, except where the file itself is one.

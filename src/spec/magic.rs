@@ -85,7 +85,9 @@ impl Magic {
         let split = full.rfind('/').map_or(0, |at| at + 1);
         let (directory, name) = full.split_at(split);
         let parent = directory.trim_end_matches('/');
-        self.set(b'o', path);
+        // uWSGI's Emperor is in the directory of its vassals and names a file there as it stands.
+        let given = path.strip_prefix(lookup.directory().trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
+        self.set(b'o', given.filter(|name| !name.contains('/')).unwrap_or(path));
         self.set(b'p', full.as_str());
         self.set(b'j', paths::hash_in_hex(full.as_bytes()));
         self.set(b'i', lookup.inode(&full).map(|inode| (inode as i32).to_string()).unwrap_or_default());

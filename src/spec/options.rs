@@ -22,6 +22,11 @@ impl<'a> Options<'a> {
         self.pairs.iter().filter(move |pair| !pair.placeholder && names.contains(&pair.key))
     }
 
+    /// All lines whose names are so.
+    pub(crate) fn of(&self, named: &dyn Fn(&str) -> bool) -> Vec<&'a Pair> {
+        self.pairs.iter().filter(|pair| !pair.placeholder && named(&pair.key)).collect()
+    }
+
     /// The line that counts for a scalar: the last one.
     pub(crate) fn last(&self, name: &str) -> Option<&'a Pair> {
         self.all(&[name]).last()

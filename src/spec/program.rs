@@ -5,8 +5,8 @@ use crate::logic::Logic;
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::vassal_file::{has_checks, is_carried};
-use crate::{AppSpec, Asked, Code, ProcessLimits, ProgramSpec, daemons, hooks, limits, values};
+use crate::vassal_file::{FileKind, has_checks, is_carried};
+use crate::{AppSpec, Asked, Code, Environment, ProcessLimits, ProgramSpec, daemons, hooks, limits, values};
 
 /// Lines that did their work while the file was read; uwsgi must not do it again.
 const READ: [&str; 9] =
@@ -17,6 +17,19 @@ const OF_COMMANDS: [&str; 9] = ["cap", "chdir", "env", "limit-as", "limit-nproc"
 
 /// Options that stay with uwsgi, and that liege needs to know as well.
 const SHARED: [&str; 4] = ["uid", "gid", "add-gid", "no-initgroups"];
+
+/// What others call it: systemd, supervisord, docker, procfiles.
+const OTHERS: [(&[&str], &str); 9] = [
+    (&["user", "runas", "run-as"], "uid = NAME"),
+    (&["group"], "gid = NAME"),
+    (&["directory", "workdir", "working-directory", "workingdirectory", "working-dir", "cwd", "dir"], "chdir = DIRECTORY"),
+    (&["environment", "environ"], "env = NAME=VALUE, one a line"),
+    (&["environment-file", "environmentfile", "env_file", "envfile"], "env-file = FILE"),
+    (&["exec", "cmd", "execstart", "exec-start", "program", "run", "start"], "command = PROGRAM ARG..."),
+    (&["shell", "script"], "unprivileged-binary-patch-arg = LINE"),
+    (&["execstartpre", "exec-start-pre", "pre-start"], "exec-as-user = LINE, or exec-as-root = LINE"),
+    (&["stopsignal", "killsignal", "kill-signal"], "stop-signal = SIGNAL"),
+];
 
 /// What shapes a process, and nobody carries out for a program that is not uwsgi.
 const NOT_YET: [(&str, &str); 12] = [
@@ -37,18 +50,26 @@ const LEGION: &str = "which machine of a legion is its lord is known to uwsgi al
 const UWSGI_STAGES: &str = "it happens inside uwsgi";
 
 /// The app of a vassal.
-pub(crate) fn raise(pairs: &[Pair], report: &mut Report) -> AppSpec {
+pub(crate) fn raise(pairs: &[Pair], kind: FileKind, report: &mut Report) -> AppSpec {
     let options = Options::new(pairs);
-    let own = own_program(&options, report);
+    let own = own_program(&options, kind, report);
     listen(&options, report);
     let is_command = own.is_some();
     let program = match own {
         Some(program) => {
-            warn_of_uwsgi_only(pairs, report);
+            warn_of_uwsgi_only(pairs, kind, report);
             program
+        }
+        None if kind == FileKind::Vassal => {
+            // That there is none is told where the file is read; its other keys are looked at all the same.
+            warn_of_uwsgi_only(pairs, kind, report);
+            ProgramSpec::Uwsgi { binary: "uwsgi".into(), options: Vec::new() }
         }
         None => uwsgi(pairs, &options, report),
     };
+    if kind == FileKind::Uwsgi {
+        of_vassals_alone(&options, report);
+    }
     let stop_signal = options.checked("stop-signal", report, values::signal);
     let reload_signal = options.checked("reload-signal", report, values::signal);
     if !is_command {
@@ -59,6 +80,8 @@ pub(crate) fn raise(pairs: &[Pair], report: &mut Report) -> AppSpec {
     AppSpec {
         program,
         chdir: options.last("chdir").filter(|_| is_command).map(|line| Asked::new(line.value.clone(), line.origin.clone())),
+        // Of a [vassal] it is filled in with its identity.
+        environment: Environment { inherit: true, ..Environment::default() },
         env: if is_command { environment(&options, report) } else { Vec::new() },
         unenv: if is_command { options.all(&["unenv"]).map(|line| line.value.clone()).collect() } else { Vec::new() },
         umask: if is_command { options.checked("umask", report, values::octal) } else { None },
@@ -70,11 +93,15 @@ pub(crate) fn raise(pairs: &[Pair], report: &mut Report) -> AppSpec {
     }
 }
 
+/// What says which program runs instead of uwsgi.
+pub(crate) const KINDS: [&str; 3] = ["command", "unprivileged-binary-patch-arg", "privileged-binary-patch-arg"];
+
 /// The command of its own, if the vassal has one.
-fn own_program(options: &Options<'_>, report: &mut Report) -> Option<ProgramSpec> {
-    const KINDS: [&str; 3] = ["command", "unprivileged-binary-patch-arg", "privileged-binary-patch-arg"];
-    let line = KINDS.iter().find_map(|kind| options.last(kind))?;
-    for other in options.all(&KINDS).filter(|other| other.key != line.key) {
+fn own_program(options: &Options<'_>, kind: FileKind, report: &mut Report) -> Option<ProgramSpec> {
+    // uWSGI knows no `command`: in its own section that is a name like any other.
+    let kinds = if kind == FileKind::Vassal { &KINDS[..] } else { &KINDS[1..] };
+    let line = kinds.iter().find_map(|kind| options.last(kind))?;
+    for other in options.all(kinds).filter(|other| other.key != line.key) {
         let hint = format!("{} of line {} says it too", line.key, line.origin.line);
         report.push(other.error_at_key(Code::TwoCommands, "a vassal has one command").with_hint(hint));
     }
@@ -98,7 +125,10 @@ fn own_program(options: &Options<'_>, report: &mut Report) -> Option<ProgramSpec
 /// `listen` is two things: uwsgi's backlog (a number), and a socket the emperor holds.
 fn listen(options: &Options<'_>, report: &mut Report) {
     for line in options.all(&["listen"]) {
-        if line.value.is_empty() || !line.value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // uWSGI takes the digits in front and passes over the rest.
+        if line.value.contains([':', '/', '@'])
+            && !line.value.starts_with(|c: char| c.is_ascii_digit() && !line.value.contains('.'))
+        {
             report.push(line.error(Code::NotSupported, "sockets held by the emperor are not supported yet"));
         }
     }
@@ -115,11 +145,25 @@ fn environment(options: &Options<'_>, report: &mut Report) -> Vec<(String, Strin
     pairs
 }
 
+/// What a uwsgi's file says for a program of its own alone.
+fn of_vassals_alone(options: &Options<'_>, report: &mut Report) {
+    for line in options.all(&["env-file", "inherit-env"]) {
+        report.push(line.warning(Code::NoEffect, "has no effect: a uwsgi inherits the emperor's environment, as in uWSGI"));
+    }
+    for line in options.all(&["command"]).filter(|line| !line.asked_for) {
+        let idle = line.warning(Code::NoEffect, "is a name for placeholders in [uwsgi], and nothing asks for it: a uwsgi runs");
+        report.push(idle.with_hint("for a program of its own the section is [vassal]"));
+    }
+}
+
 /// A real uwsgi, given all that is left, in the order of the file.
 fn uwsgi(pairs: &[Pair], options: &Options<'_>, report: &mut Report) -> ProgramSpec {
     hooks::check_for_uwsgi(pairs, report);
     let mut left = Vec::new();
-    for pair in pairs.iter().filter(|pair| !pair.placeholder && !is_carried(&pair.key) && !did_its_work(pair)) {
+    for pair in pairs.iter().filter(|pair| !pair.placeholder && !did_its_work(pair)) {
+        if is_carried(&pair.key) && pair.key != "command" {
+            continue;
+        }
         if pair.key.contains('\n') || pair.value.contains('\n') {
             let long = pair.error(Code::NotSupported, "holds a line break, which uWSGI's configuration cannot carry");
             report.push(long.with_hint("let the application read the file itself"));
@@ -139,7 +183,7 @@ fn did_its_work(pair: &Pair) -> bool {
 }
 
 /// In a vassal with a command of its own, options for uwsgi reach nobody.
-fn warn_of_uwsgi_only(pairs: &[Pair], report: &mut Report) {
+fn warn_of_uwsgi_only(pairs: &[Pair], kind: FileKind, report: &mut Report) {
     let mine = |key: &str| {
         is_carried(key)
             || daemons::KEYS.contains(&key)
@@ -156,9 +200,19 @@ fn warn_of_uwsgi_only(pairs: &[Pair], report: &mut Report) {
             refused.hint = (!why.is_empty()).then(|| (*why).to_owned());
             report.push(refused);
         } else if known::is_uwsgi_option(&pair.key) {
-            report.push(
-                pair.warning(Code::NoEffect, format!("{} goes to uwsgi, but this vassal has a command of its own", pair.key)),
-            );
+            let idle = format!("{} goes to uwsgi, but this vassal has a command of its own", pair.key);
+            report.push(pair.warning(Code::NoEffect, idle));
+        } else if !pair.asked_for && kind == FileKind::Vassal {
+            let mut unknown = pair.error_at_key(Code::UnknownOption, format!("{} is no option of a vassal", pair.key));
+            let said = OTHERS.iter().find(|(words, _)| words.contains(&pair.key.to_ascii_lowercase().as_str()));
+            unknown.hint = match said {
+                Some((_, meant)) => Some(format!("write {meant}")),
+                None if pair.lacks_equal() => {
+                    pair.key.split_once([' ', '\t']).map(|(key, rest)| format!("write {key} = {}", rest.trim_start()))
+                }
+                None => report.nearest_option(&pair.key).map(|near| format!("did you mean {near}?")),
+            };
+            report.push(unknown);
         } else if !pair.asked_for && !pair.lacks_equal() {
             let mut unknown = pair.warning(Code::UnknownOption, format!("{} is no option, and nothing asks for it", pair.key));
             unknown.hint = report.nearest_option(&pair.key).map(|near| format!("did you mean {near}?"));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{Code, Diagnostic, Severity};
+
 /// A configuration file, already read.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
@@ -21,6 +23,24 @@ impl<'a> Source<'a> {
     #[must_use]
     pub fn new(path: &'a str, text: &'a [u8]) -> Self {
         Self { path, text, set: &[], stop_timeout: None }
+    }
+
+    /// The mistake of a file that is in another form than INI: read as INI it would be one without options.
+    pub(crate) fn other_format(&self) -> Option<Diagnostic> {
+        let first = self.text.trim_ascii_start();
+        let ends_in = |suffixes: &[&str]| suffixes.iter().any(|suffix| self.path.ends_with(suffix));
+        let form = match first.first() {
+            Some(b'{') => "JSON",
+            Some(b'<') => "XML",
+            _ if first.starts_with(b"---") => "YAML",
+            _ if ends_in(&[".json", ".js"]) => "JSON",
+            _ if ends_in(&[".yml", ".yaml"]) => "YAML",
+            _ if ends_in(&[".xml"]) => "XML",
+            _ => return None,
+        };
+        let message = format!("is {form}: liege reads configurations in INI form only");
+        let found = Diagnostic::of_file(Severity::Error, Code::NotSupported, self.path, message);
+        Some(found.with_hint("write it as NAME.ini: a line [uwsgi], then KEY = VALUE, one line for each value"))
     }
 
     /// A line of it by its number, as it is shown in messages.

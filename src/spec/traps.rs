@@ -76,14 +76,16 @@ const OWN_SIGNS: [&str; 12] = [
 ];
 
 /// Remarks at the end of a line, which uWSGI takes for a part of the value; options that are near misses of known ones.
-pub(crate) fn pairs(pairs: &[Pair], report: &mut Report) {
+///
+/// `strict`: in this kind of file an unknown option is an error, which is told elsewhere.
+pub(crate) fn pairs(pairs: &[Pair], strict: bool, report: &mut Report) {
     for pair in pairs.iter().filter(|pair| pair.origin.line > 0 && !pair.placeholder) {
         inline_remark(pair, report);
         continued(pair, report);
         for_no_shell(pair, report);
         if pair.lacks_equal() {
             lacks_equal(pair, report);
-        } else {
+        } else if !strict {
             mistyped_option(pair, report);
         }
     }
@@ -127,7 +129,7 @@ fn continued(pair: &Pair, report: &mut Report) {
 }
 
 /// Options that have one value: a later line takes the place of an earlier one. Of uWSGI's own only the most common.
-const SCALARS: [&str; 59] = [
+const SCALARS: [&str; 60] = [
     "binary-path",
     "buffer-size",
     "callable",
@@ -155,6 +157,7 @@ const SCALARS: [&str; 59] = [
     "gid",
     "harakiri",
     "hook-timeout",
+    "inherit-env",
     "jailed",
     "limit-as",
     "limit-nproc",

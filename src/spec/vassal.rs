@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asked, AttachedDaemon, Cgroups, LogRules, LogTo, Namespaces, ProcessLimits};
+use crate::{Asked, AttachedDaemon, Cgroups, Environment, LogRules, LogTo, Namespaces, ProcessLimits};
 
 /// One file, understood twice: as for a first start, and as for a reload (`UWSGI_RELOADS` set, so `if-reload` is true).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub type Attributes = Vec<(String, String)>;
 pub struct Jail {
     /// `uid`, `gid`, `add-gid`, `no-initgroups`, resolved to numbers; None: the vassal stays what the emperor is.
     pub identity: Option<Asked<Identity>>,
+    /// `immediate-uid`, of a uwsgi: `identity` is taken before the first hook of its own.
+    pub immediate: bool,
     /// The same where the root changes: whose numbers the new root's own files tell. Never together with `identity`.
     pub names: Option<Asked<Names>>,
     /// All hooks of all phases liege carries out. Within one phase in uWSGI's order: the `hook-X` chain, then `mount-X`,
@@ -286,6 +288,8 @@ pub struct AppSpec {
     pub program: ProgramSpec,
     /// `command` vassals only (uwsgi gets these options itself): `chdir`.
     pub chdir: Option<Asked<String>>,
+    /// Where its environment, and that of the hooks, begins.
+    pub environment: Environment,
     /// `env = NAME=VALUE`, `command` vassals only.
     pub env: Vec<(String, String)>,
     /// `unenv = NAME`, `command` vassals only.

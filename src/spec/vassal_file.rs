@@ -16,7 +16,7 @@ use crate::{
     Asked, Attributes, Code, Diagnostic, HookPhase, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Severity, Source,
     Timeouts, VassalConfig, VassalSpec, Verb,
 };
-use crate::{caps, cgroup, declared, doubts, flatten, jail, limits, namespaces, output, paths, traps, values, verb};
+use crate::{caps, cgroup, declared, doubts, environment, flatten, jail, limits, namespaces, output, paths, traps, values, verb};
 
 /// Sections whose pairs are a vassal's options.
 pub(crate) const SECTIONS: [&str; 2] = ["uwsgi", "vassal"];
@@ -36,14 +36,16 @@ const WAITS: [&str; 7] = [
 ];
 
 /// Options of a vassal that liege carries out itself, so that uwsgi never sees them (hooks besides).
-const CARRIED: [&str; 29] = [
+const CARRIED: [&str; 31] = [
     "binary-path",
     "cgroup",
     "cgroup-dir-mode",
     "cgroup-opt",
     "chroot",
     "command",
+    "env-file",
     "hook-timeout",
+    "inherit-env",
     "jailed",
     "mountpoint-check-interval",
     "mountpoint-check-required",
@@ -71,6 +73,9 @@ const CARRIED: [&str; 29] = [
 /// Understands a vassal's file, once as for a first start and once as for a reload.
 #[must_use]
 pub fn read_vassal(source: &Source<'_>, lookup: &dyn Lookup) -> Reading<VassalConfig> {
+    if let Some(other) = source.other_format() {
+        return Reading { value: None, diagnostics: vec![other] };
+    }
     let mut report = Report::default();
     let fresh = read_once(source, None, lookup, &mut report);
     // A reload happens inside the root the first start has made, wherever its lines stand.
@@ -84,10 +89,14 @@ pub fn read_vassal(source: &Source<'_>, lookup: &dyn Lookup) -> Reading<VassalCo
 fn read_once(source: &Source<'_>, reload: Option<bool>, world: &dyn Lookup, report: &mut Report) -> VassalSpec {
     let budget = Budget::new(world);
     let lookup = &Metered { budget: &budget };
-    let pairs = flatten::flatten_into(Some(source), &[], &SECTIONS, reload.is_some(), lookup, report);
-    let pairs = declared::open(pairs, &budget, report);
-    traps::pairs(&pairs, report);
-    let mut spec = raise(&pairs, attributes(source, &budget), reload, lookup, report);
+    let flat = flatten::flatten_into(Some(source), &[], &SECTIONS, reload.is_some(), lookup, report);
+    let pairs = declared::open(flat.pairs, &budget, report);
+    let kind = if flat.has_own_section { FileKind::Vassal } else { FileKind::Uwsgi };
+    traps::pairs(&pairs, kind == FileKind::Vassal, report);
+    let mut spec = raise(&pairs, kind, attributes(source, &budget), reload, lookup, report);
+    if kind == FileKind::Vassal {
+        lacks(&Options::new(&pairs), source, report);
+    }
     report.tell_the_end(&budget, |code, why| Diagnostic::of_file(Severity::Error, code, source.path, why));
     if let Some(stop) = source.stop_timeout
         && Options::new(&pairs).last("stop-timeout").is_none()
@@ -97,12 +106,41 @@ fn read_once(source: &Source<'_>, reload: Option<bool>, world: &dyn Lookup, repo
     spec
 }
 
+/// What a file is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// `[vassal]`: a program of its own.
+    Vassal,
+    /// `[uwsgi]`: a uwsgi, as under uWSGI's Emperor. What uWSGI does not know are names for placeholders.
+    Uwsgi,
+}
+
+/// What a `[vassal]` must say.
+fn lacks(options: &Options<'_>, source: &Source<'_>, report: &mut Report) {
+    if options.last("uid").is_none() {
+        let message = "there is no uid: it would run as root";
+        let hint = "add uid = NAME and gid = NAME; where root is meant: uid = root";
+        report.whole_file(Severity::Error, Code::RunsAsRoot, source.path, message, Some(hint.into()));
+    }
+    if options.all(&program::KINDS).next().is_none() {
+        let hint = "add command = PROGRAM ARG...; for a uwsgi the section is [uwsgi]";
+        report.whole_file(Severity::Error, Code::MissingValue, source.path, "[vassal] has no command", Some(hint.into()));
+    }
+}
+
 /// Whether liege carries the option out itself.
 pub(crate) fn is_carried(key: &str) -> bool {
     CARRIED.contains(&key) || CHECKS.contains(&key) || key.starts_with("wait-for-") || hooks::is_hook(key)
 }
 
-fn raise(pairs: &[Pair], attributes: Attributes, reload: Option<bool>, lookup: &dyn Lookup, report: &mut Report) -> VassalSpec {
+fn raise(
+    pairs: &[Pair],
+    kind: FileKind,
+    attributes: Attributes,
+    reload: Option<bool>,
+    lookup: &dyn Lookup,
+    report: &mut Report,
+) -> VassalSpec {
     let options = Options::new(pairs);
     jail::refuse(&options, report);
     let mut jail = Jail {
@@ -118,21 +156,57 @@ fn raise(pairs: &[Pair], attributes: Attributes, reload: Option<bool>, lookup: &
         oom_score_adjust: limits::oom_score_adjust(&options, report),
         ..Jail::default()
     };
+    if kind == FileKind::Uwsgi {
+        immediate(&options, &mut jail, lookup, report);
+    }
     // The root changes before `as-root`; a reload begins in the one that the first start has made.
     let inside =
         reload.map_or(jail.changes_root().then_some(HookPhase::AsRoot), |inside| inside.then_some(HookPhase::AsVassalBeforeDrop));
     jail.hooks = hooks::raise(pairs, inside, lookup, report);
-    match identity::raise(&options, reload.unwrap_or_else(|| jail.changes_root()), lookup, report) {
+    if jail.immediate {
+        // uWSGI is nobody's root by then: it returns at once from what it does as root.
+        let never = [HookPhase::PostJail, HookPhase::AsRoot, HookPhase::AsUser];
+        jail.hooks.retain(|hook| !never.contains(&hook.phase));
+    }
+    let who = if jail.immediate {
+        None
+    } else {
+        identity::raise(&options, reload.unwrap_or_else(|| jail.changes_root()), lookup, report)
+    };
+    match who {
         Some(Who::Known(identity)) => jail.identity = Some(identity),
         Some(Who::Named(names)) => jail.names = Some(names),
         None => {}
     }
     let timeouts = timeouts(&options, report);
-    let app = program::raise(pairs, report);
+    let mut app = program::raise(pairs, kind, report);
+    if kind == FileKind::Vassal {
+        let uid = jail.identity.as_ref().map(|identity| identity.value.uid);
+        app.environment = environment::raise(&options, uid, lookup, report);
+    }
     if !matches!(app.program, ProgramSpec::Uwsgi { .. }) {
         jail.caps = caps::raise(&options, &["cap"], report);
     }
     VassalSpec { jail, app, checks: checks(&options, lookup, report), timeouts, log: output::rules(&options, report), attributes }
+}
+
+/// `immediate-uid`: uWSGI becomes this user while it reads its file, so all of its own phases are that user's, and what it would do
+/// as root later is not done at all.
+fn immediate(options: &Options<'_>, jail: &mut Jail, lookup: &dyn Lookup, report: &mut Report) {
+    let Some(identity) = identity::immediate(options, lookup, report) else { return };
+    jail.immediate = true;
+    jail.identity = Some(identity);
+    (jail.chroot, jail.pivot_root, jail.unshare, jail.unshare2) = (None, None, None, None);
+    jail.wait_for.clear();
+    let as_root = |key: &str| {
+        ["chroot", "pivot_root", "pivot-root", "unshare", "unshare2"].contains(&key)
+            || key.starts_with("wait-for-")
+            || hooks::is_hook(key) && ["-post-jail", "-as-root", "-as-user"].iter().any(|phase| key.ends_with(phase))
+    };
+    for line in options.of(&as_root) {
+        let never = line.warning(Code::NoEffect, "never happens: immediate-uid has given up root before, as in uWSGI");
+        report.push(never.with_hint("write uid and gid instead"));
+    }
 }
 
 fn pivot_root(options: &Options<'_>, report: &mut Report) -> Option<Asked<PivotRoot>> {

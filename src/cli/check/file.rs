@@ -85,16 +85,24 @@ pub(super) fn check_file(file: &PathBuf, among_vassals: bool, arguments: &Check,
             return Checked::bad(file, Kind::Vassal, checked.whole(Code::Unreadable, format!("cannot be read: {error}")));
         }
     };
-    let path = checked.file.clone();
+    // By its whole path, as the daemon reads it: relative to the directory it would lie in that directory once more.
+    let whole = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+    let path = whole.to_string_lossy().into_owned();
     let source = Source::new(&path, &text);
     let pairs = flatten(&source, &["uwsgi", "liege"], false, &World::alone()).0;
-    let pairs = if !among_vassals && pairs.iter().any(|pair| pair.key == "emperor") {
+    let is_emperor = !among_vassals && !arguments.vassal && pairs.iter().any(|pair| pair.key == "emperor");
+    let mut pairs = if is_emperor {
         checked.kind = Kind::Emperor;
         emperor(&mut checked, &source, &pairs, arguments);
         pairs
     } else {
-        vassal(&mut checked, &source, file, arguments, namespaces)
+        vassal(&mut checked, &source, &whole, arguments, namespaces)
     };
+    // Shown by the name it was given.
+    let shown = checked.file.clone();
+    checked.diagnostics.iter_mut().filter(|d| d.file == path).for_each(|d| d.file.clone_from(&shown));
+    pairs.iter_mut().filter(|pair| pair.origin.file == path).for_each(|pair| pair.origin.file.clone_from(&shown));
+    checked.plan.iter_mut().for_each(|plan| plan.rename(&path, &shown));
     if arguments.show_config {
         checked.shown = Some(show_config(&pairs));
         checked.config = Some(pairs.into_iter().map(Line::from).collect());
@@ -105,6 +113,18 @@ pub(super) fn check_file(file: &PathBuf, among_vassals: bool, arguments: &Check,
 fn emperor(checked: &mut Checked, source: &Source<'_>, pairs: &[Pair], arguments: &Check) {
     let reading = read_emperor(Some(source), &[], &World::alone());
     checked.diagnostics = reading.diagnostics;
+    if reading.value.is_none() && pairs.iter().any(|pair| pair.key == "uid") {
+        let vassal = "if it is a vassal whose uwsgi is an emperor itself: liege check --vassal FILE";
+        checked.diagnostics.push(
+            Diagnostic::of_file(
+                Severity::Warning,
+                Code::WrongFile,
+                source.path,
+                "is read as an emperor's file, because it has emperor =",
+            )
+            .with_hint(vassal),
+        );
+    }
     if let Some(spec) = reading.value {
         checked.diagnostics.extend(doubts_of_emperor(source, pairs, &spec));
     }
@@ -118,7 +138,13 @@ fn vassal(checked: &mut Checked, source: &Source<'_>, file: &Path, arguments: &C
     let reading = read_vassal(source, &world);
     checked.diagnostics = reading.diagnostics;
     let pairs = flatten(source, &["uwsgi", "vassal"], false, &world).0;
-    checked.diagnostics.extend(doubts_of_vassal(source, &pairs, reading.value.as_ref(), namespaces));
+    if checked.diagnostics.iter().any(|d| d.code == Code::NotSupported && d.line == 0) {
+        return pairs; // it is no INI: what it lacks says nothing
+    }
+    let doubts = doubts_of_vassal(source, &pairs, reading.value.as_ref(), namespaces);
+    // A mistake is told once.
+    let told: Vec<(Code, u32)> = checked.diagnostics.iter().map(|d| (d.code, d.line)).collect();
+    checked.diagnostics.extend(doubts.into_iter().filter(|doubt| !told.contains(&(doubt.code, doubt.line))));
     if let Some(config) = reading.value {
         checked.diagnostics.extend(checks_of_nothing(source, &config, &is_mount_point));
         add_plan(checked, &config, file, arguments.plan, namespaces);

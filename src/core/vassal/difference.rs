@@ -7,6 +7,7 @@ use liege_spec::{Asked, Cgroups, Hook, HookPhase, Jail, Verb};
 pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
     let Jail {
         identity,
+        immediate,
         names,
         hooks,
         pivot_root,
@@ -22,6 +23,7 @@ pub(super) fn jail_difference(old: &Jail, new: &Jail) -> Option<String> {
         oom_score_adjust,
     } = new;
     option("the identity", old.identity.as_ref(), identity.as_ref())
+        .or_else(|| (old.immediate != *immediate).then(|| "immediate-uid changed".to_owned()))
         .or_else(|| option("the identity", old.names.as_ref(), names.as_ref()))
         .or_else(|| option("the root", old.pivot_root.as_ref(), pivot_root.as_ref()))
         .or_else(|| option("the root", old.chroot.as_ref(), chroot.as_ref()))

@@ -45,7 +45,7 @@ use std::{
     time::Duration,
 };
 
-use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, VassalConfig};
+use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, ProgramSpec, VassalConfig, VassalSpec};
 
 use crate::{
     Action, Cause, Failure, Late, MountView, Name, Note, StepView, Time, VassalView, advice,
@@ -301,6 +301,7 @@ impl Vassal {
             pid: life.and_then(|l| l.pid),
             since: self.since,
             owner: self.seen_by(),
+            runs_as_root: life.is_some() && self.running().is_some_and(|config| is_roots(&config.fresh)),
             app_pid: life.filter(|_| self.phase == Phase::Running).and_then(|l| l.app_pid),
             up_since: life.filter(|l| l.has_run && matches!(self.phase, Phase::Running | Phase::Reloading)).map(|l| l.runs_since),
             ready: life.is_some_and(|l| l.ready),
@@ -470,6 +471,12 @@ impl Vassal {
             None => what,
         }
     }
+}
+
+/// Whether its app is root's.
+fn is_roots(spec: &VassalSpec) -> bool {
+    let keeps_root = matches!(spec.app.program, ProgramSpec::PrivilegedShell(_));
+    keeps_root || owner_of(&spec.jail) == Some(0) || !spec.jail.drops()
 }
 
 /// The uid a jail is for, as far as its file tells. A name that only its own root knows is nobody's.

@@ -154,7 +154,10 @@ impl Vassal {
             Place::AppLimit(limit) => self.limit_in_words(*limit),
             Place::AppCaps => self.caps_in_words(),
             Place::AppIdentity => self.app_in_words("take the app's identity"),
-            Place::AppChdir => self.app_in_words("enter the app's directory"),
+            Place::AppChdir => {
+                let line = self.running().and_then(|config| config.fresh.app.chdir.as_ref());
+                line.map_or_else(|| "enter the app's directory".into(), |line| format!("enter the app's directory ({})", line.at))
+            }
             Place::AppExec => self.app_in_words("start the app"),
             Place::Log => "write its log".into(),
             Place::Init => "init".into(),
@@ -322,8 +325,10 @@ impl Vassal {
                 AppWord::Heartbeat => {
                     self.timers.arm(Timer::Heartbeat, cx.now + cx.settings.required_heartbeat);
                 }
-                // Init has answered it; the end is told by AppExited; reinforcements are not had here.
-                AppWord::WantsConfig | AppWord::Leaving | AppWord::Sos | AppWord::Unknown(_) => {}
+                // As uWSGI's Emperor: it is ended, and comes up anew because its file is still there.
+                AppWord::Leaving => self.stop(Cause::Requested, cx),
+                // Init has answered it; reinforcements are not had here.
+                AppWord::WantsConfig | AppWord::Sos | AppWord::Unknown(_) => {}
             },
             Phase::Waiting
             | Phase::Spawning

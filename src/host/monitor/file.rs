@@ -577,7 +577,7 @@ mod tests {
     }
 
     fn spec() -> liege_spec::VassalSpec {
-        let text = b"[vassal]\ncommand = /bin/true\n";
+        let text = b"[vassal]\ncommand = /bin/true\nuid = root\n";
         let world = crate::world::World::alone();
         liege_spec::read_vassal(&liege_spec::Source::new("a.ini", text), &world).value.unwrap().fresh
     }

@@ -191,7 +191,7 @@ mod tests {
         }
     }
 
-    const TEXT: &str = "[vassal]\ncommand = /bin/true\n";
+    const TEXT: &str = "[vassal]\ncommand = /bin/true\nuid = root\n";
 
     #[test]
     fn an_edit_of_the_same_size_and_time_is_seen_while_the_stamp_is_racy() {

@@ -139,6 +139,7 @@ fn the_steps_of_the_end_are_those_of_the_last_reload() {
     vassal.started();
     let reload = liege_plan::Reload {
         steps: vec![],
+        base: liege_plan::Base::default(),
         app: shell("exit 0"),
         at_exit: vec![exec("echo new")],
         at_exit_timeout_ms: 1000,

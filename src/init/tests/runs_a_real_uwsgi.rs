@@ -13,7 +13,14 @@ fn uwsgi(dir: &Dir, extra: &str) -> App {
         "[uwsgi]\nmaster = true\nworkers = 1\nsocket = {socket}\nuid = {NOBODY}\ngid = {NOBODY}\nneed-app = false\n{extra}\n"
     );
     let name = "test.ini".into();
-    app(Program::Uwsgi(Uwsgi { binary: "uwsgi".into(), name, config, graceful_stop: false, lasting: Lasting::default() }))
+    app(Program::Uwsgi(Uwsgi {
+        binary: "uwsgi".into(),
+        name,
+        config,
+        graceful_stop: false,
+        sockets: Vec::new(),
+        lasting: Lasting::default(),
+    }))
 }
 
 fn open_dir(name: &str) -> Dir {

@@ -24,6 +24,7 @@ fn fake(dir: &Dir, config: &str, body: &str) -> App {
         name: "a.ini".into(),
         config: config.into(),
         graceful_stop: false,
+        sockets: Vec::new(),
         lasting: Lasting::default(),
     }))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Flattener;
+use super::{Flattener, OWN_SECTION};
 use crate::budget::DEPTH;
 use crate::lines;
 use crate::paths;
@@ -31,6 +31,9 @@ impl Flattener<'_> {
         });
         if !going_on {
             return;
+        }
+        if self.depth == 0 && self.sections.contains(&OWN_SECTION) {
+            self.has_own_section = lines.headers.iter().any(|(name, _)| name == OWN_SECTION.as_bytes());
         }
         let asked: Vec<&str> = match section {
             Some(section) if !section.is_empty() => vec![section],
@@ -76,7 +79,11 @@ impl Flattener<'_> {
             if place.is_comment() && name != Some(b'\n') {
                 continue;
             }
-            let means = place.at_key(Severity::Warning, Code::EatenPercent, format!("{shown} is no magic variable: it vanishes"));
+            let vanishes = match name {
+                Some(b'\n') => "takes the line break with it: the next line is a part of this one".to_owned(),
+                _ => format!("{shown} is no magic variable: it vanishes"),
+            };
+            let means = place.at_key(Severity::Warning, Code::EatenPercent, vanishes);
             self.report.push(means.with_hint("a % that is meant as such is written %%"));
         }
     }

@@ -15,7 +15,10 @@ fn world() -> TableLookup {
 }
 
 fn spec(text: &str) -> VassalSpec {
-    let text = format!("[uwsgi]\n{text}");
+    let section = if text.starts_with("command") { "vassal" } else { "uwsgi" };
+    // A vassal needs one; behind the lines, so that theirs stay where they are.
+    let uid = if section == "uwsgi" || text.contains("\nuid") { "" } else { "\nuid = 0" };
+    let text = format!("[{section}]\n{text}{uid}");
     let reading = read_vassal(&Source::new("/etc/vassals/shop.ini", text.as_bytes()), &world());
     reading.value.unwrap_or_else(|| panic!("{:#?}", reading.diagnostics)).fresh
 }
@@ -226,7 +229,7 @@ fn attributes_are_read_raw() {
 #[test]
 fn pairs_of_the_emperor_come_first() {
     let set = [("stop-timeout", "9"), ("what", "emperors"), ("hook-timeout", "9")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-    let text = b"[vassal]\nstop-timeout = 5\nwhat = files\nexec-as-user = %(what)\n";
+    let text = b"[vassal]\nuid = 0\ncommand = a\nstop-timeout = 5\nwhat = files\nexec-as-user = %(what)\n";
     let source = Source { set: &set, ..Source::new("a.ini", text) };
     let spec = read_vassal(&source, &world()).value.unwrap().fresh;
     // A scalar of the file wins, a placeholder of the emperor's does: the last and the first one count.
@@ -328,7 +331,7 @@ fn daemons_of_a_command_are_understood_as_uwsgi_does() {
 #[test]
 fn how_long_an_end_may_take_is_the_vassals_own_word_then_the_emperors() {
     let stop = |text: &str, stop_timeout| {
-        let text = format!("[vassal]\ncommand = /bin/true\n{text}");
+        let text = format!("[vassal]\nuid = 0\ncommand = /bin/true\n{text}");
         let source = Source { stop_timeout, ..Source::new("/etc/vassals/shop.ini", text.as_bytes()) };
         let config = read_vassal(&source, &world()).value.unwrap();
         assert_eq!(config.fresh.timeouts, config.again.timeouts);
@@ -337,4 +340,59 @@ fn how_long_an_end_may_take_is_the_vassals_own_word_then_the_emperors() {
     let emperors = Some(Duration::from_secs(7));
     assert_eq!((stop("", None), stop("", emperors)), (30, 7));
     assert_eq!((stop("stop-timeout = 5\n", None), stop("stop-timeout = 5\n", emperors)), (5, 5));
+}
+
+#[test]
+fn the_section_says_which_kind_of_vassal_it_is() {
+    // uWSGI knows no `command`: in its own section it is a name for placeholders.
+    let text = "command = sleep 1000\nattach-daemon = %(command)\n";
+    let read = |text: &str| read_vassal(&Source::new("/etc/vassals/shop.ini", text.as_bytes()), &world()).value.unwrap().fresh;
+    let uwsgi = read(&format!("[uwsgi]\nuid = shop\ngid = shop\n{text}"));
+    let ProgramSpec::Uwsgi { options, .. } = uwsgi.app.program else { panic!("{:?}", uwsgi.app.program) };
+    assert!(options.contains(&("attach-daemon".into(), "sleep 1000".into())), "{options:?}");
+    assert!(uwsgi.app.environment.inherit);
+    let own = read(&format!("[vassal]\nuid = shop\ngid = shop\n{text}"));
+    assert!(matches!(own.app.program, ProgramSpec::Command(_)) && !own.app.environment.inherit);
+    assert!(read("[vassal]\nuid = shop\ngid = shop\ncommand = a\ninherit-env = true\n").app.environment.inherit);
+}
+
+#[test]
+fn the_secrets_of_a_file_are_pairs_that_nothing_shows() {
+    let world = world().with_file("/etc/shop.env", "# ours\nTOKEN=s3cret\n");
+    let text = "[vassal]\nuid = shop\ngid = shop\ncommand = a\nenv-file = /etc/shop.env\n";
+    let spec = read_vassal(&Source::new("/etc/vassals/shop.ini", text.as_bytes()), &world).value.unwrap().fresh;
+    assert_eq!(spec.app.environment.secrets.0, [("TOKEN".to_owned(), "s3cret".to_owned())]);
+    assert!(!format!("{spec:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_uwsgi_that_gives_up_root_at_once_has_no_phase_of_root() {
+    let text = "immediate-gid = shop\nimmediate-uid = shop\nhook-asap = exec:a\nexec-as-root = b\nexec-as-user = c\nchroot = /r\nexec-as-user-atexit = d\n";
+    let jail = spec(text).jail;
+    assert!(jail.immediate && jail.chroot.is_none());
+    let identity = jail.identity.unwrap().value;
+    assert_eq!((identity.uid, identity.gid, identity.groups), (1001, 1002, Vec::new()));
+    let phases: Vec<HookPhase> = jail.hooks.iter().map(|hook| hook.phase).collect();
+    assert_eq!(phases, [HookPhase::Asap, HookPhase::AsUserAtexit]);
+}
+
+#[test]
+fn a_file_can_ask_whether_it_is_a_vassals() {
+    let text = "if-not-env = UWSGI_EMPEROR_FD\nsocket = /run/alone\nend-if =\nif-env = UWSGI_EMPEROR_FD\nsocket = /run/vassal\nend-if =\n";
+    assert_eq!(given(text), ["socket=/run/vassal"]);
+}
+
+#[test]
+fn a_vassal_is_named_as_its_emperor_names_it() {
+    assert_eq!(given("env = CONF=%o\n"), ["env=CONF=shop.ini"]);
+}
+
+#[test]
+fn a_backlog_is_not_an_address() {
+    assert_eq!(given("listen = 10   # backlog\n"), ["listen=10   # backlog"]);
+    for address in ["127.0.0.1:80", ":80", "/run/a.sock", "[::1]:80", "@a"] {
+        let text = format!("[uwsgi]\nlisten = {address}\n");
+        let reading = read_vassal(&Source::new("/etc/vassals/shop.ini", text.as_bytes()), &world());
+        assert!(reading.value.is_none(), "{address}");
+    }
 }

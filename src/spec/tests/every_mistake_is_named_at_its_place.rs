@@ -98,7 +98,19 @@ const LINES: &[(&str, &str, &str, &str)] = &[
     ("cgroup = /c\ncgroup-dir-mode = 7", "E 3:19+1", "octal", ""),
     ("cgroup-opt = memory.max=1", "W 2:1+10", "no cgroup of its own", "cgroup = PATH"),
     ("uid = only-in-root\nchroot = /r", "W 2:1+3", "the group stays 0", ""),
-    ("command = a\nmyname = b", "W 3:1+6", "nothing asks for it", ""),
+    ("command = a\nmyname = b", "E 3:1+6", "is no option of a vassal", ""),
+    ("command = a\nmyname = b\nenv = A=%(myname)", "", "", ""),
+    ("command = a\nuser = shop", "E 3:1+4", "is no option of a vassal", "write uid = NAME"),
+    ("command = a\nWorkingDirectory = /srv", "E 3:1+16", "is no option", "write chdir = DIRECTORY"),
+    ("command = a\nenvironment = A=b", "E 3:1+11", "is no option", "write env = NAME=VALUE"),
+    ("command = a\nstop-timout = 5", "E 3:1+11", "is no option", "did you mean stop-timeout?"),
+    ("command = a\nchdir /srv", "E 3:1+10", "is no option", "write chdir = /srv"),
+    ("command = a\nenv-file = secrets", "E 3:12+7", "whole path", ""),
+    ("command = a\nenv-file = /no", "E 3:12+3", "cannot read /no: No such file", ""),
+    ("in a vassal: exec = a", "E 2:1+4", "is no option", "write command = PROGRAM"),
+    ("in a vassal: chdir = /", "E 0:0+1", "[vassal] has no command", "[uwsgi]"),
+    ("env-file = /x", "W 2:1+8", "has no effect", ""),
+    ("command = a", "", "", ""),
     ("stop-signal = INT", "W 2:1+11", "no effect", ""),
     ("listen = 127.0.0.1:80", "E 2:10+12", "not supported yet", ""),
     ("env = A=@(/missing)", "E 2:9+11", "cannot read /missing", ""),
@@ -142,14 +154,17 @@ fn what_uwsgi_understands_is_left_to_it() {
     ] {
         assert_eq!(short(&vassal(&format!("[uwsgi]\nhook-{phase} = {action}\n")).diagnostics), [""; 0], "{phase} {action}");
     }
-    let command = vassal("[vassal]\ncommand = a\nhook-post-fork = nosuchverb:x\n").diagnostics;
-    assert_eq!(short(&command), ["W 3:1+14"], "it reaches nobody");
+    let command = vassal("[vassal]\nuid = 0\ncommand = a\nhook-post-fork = nosuchverb:x\n").diagnostics;
+    assert_eq!(short(&command), ["W 4:1+14"], "it reaches nobody");
 }
 
 #[test]
 fn one_line_each() {
     for (line, place, message, hint) in LINES {
-        let found = vassal(&format!("[uwsgi]\n{line}\n")).diagnostics;
+        let found = match line.strip_prefix("in a vassal: ").or_else(|| Some(*line).filter(|line| line.starts_with("command"))) {
+            Some(line) => vassal(&format!("[vassal]\n{line}\nuid = shop\ngid = shop\n")).diagnostics,
+            None => vassal(&format!("[uwsgi]\n{line}\n")).diagnostics,
+        };
         if place.is_empty() {
             assert_eq!(found, [], "{line}");
             continue;
@@ -270,4 +285,29 @@ fn flags_count_after_the_file() {
     assert_eq!(spec.freq.as_millis(), 1500);
     assert_eq!(spec.monitors.iter().map(|m| m.value.as_str()).collect::<Vec<_>>(), ["/a", "/b/*.ini"]);
     assert!(spec.namespaces.mount && spec.namespaces.pid);
+}
+
+#[test]
+fn a_vassal_says_as_whom_it_runs() {
+    let found = vassal("[vassal]\ncommand = a\n").diagnostics;
+    assert_eq!(short(&found), ["E 0:0+1"]);
+    assert!(found[0].hint.as_deref().is_some_and(|hint| hint.contains("uid = root")), "{}", found[0]);
+    assert_eq!(short(&vassal("[vassal]\ncommand = a\nuid = 0\n").diagnostics), [""; 0]);
+}
+
+#[test]
+fn other_forms_are_never_read_as_ini() {
+    for (name, text) in [
+        ("a.json", "{\"uwsgi\": {\"uid\": 5}}"),
+        ("a.ini", "  {\"uwsgi\": {}}"),
+        ("a.yml", "uwsgi:\n  uid: 5\n"),
+        ("a.xml", "<uwsgi><uid>5</uid></uwsgi>"),
+        ("a.ini", "---\nuwsgi:\n"),
+    ] {
+        let source = Source::new(name, text.as_bytes());
+        for found in [read_vassal(&source, &world()).diagnostics, read_emperor(Some(&source), &[], &world()).diagnostics] {
+            assert_eq!(short(&found), ["E 0:0+1"], "{name}");
+            assert!(found[0].message.contains("INI form only") && found[0].hint.is_some(), "{}", found[0]);
+        }
+    }
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use liege_core::Name;
 use liege_plan::Limits;
 use liege_spec::{
-    AppSpec, Asked, EmperorDeath, EmperorSpec, Hook, HookPhase, Identity, Jail, MountpointCheck, Namespaces, Origin,
+    AppSpec, Asked, EmperorDeath, EmperorSpec, Environment, Hook, HookPhase, Identity, Jail, MountpointCheck, Namespaces, Origin,
     ProcessLimits, ProgramSpec, Timeouts, VassalConfig, VassalSpec, Verb,
 };
 
 pub const THROTTLE: Duration = Duration::from_secs(1);
 pub const MAX_THROTTLE: Duration = Duration::from_secs(180);
-pub const LIMITS: Limits = Limits { nofile: (1024, 4096), oom_score_adj: 0 };
+pub const LIMITS: Limits = Limits { nofile: (1024, 4096), oom_score_adj: 0, umask: 0o022 };
 
 pub fn name(vassal: u8) -> Name {
     format!("app{}.ini", vassal % 8).into()
@@ -39,6 +39,7 @@ pub fn config(jail: u8, app: u8) -> VassalConfig {
         app: AppSpec {
             program,
             chdir: None,
+            environment: Environment { inherit: true, ..Environment::default() },
             env: Vec::new(),
             unenv: Vec::new(),
             umask: None,
@@ -86,8 +87,8 @@ pub fn emperor() -> EmperorSpec {
         graceful_stop: false,
         nofollow: false,
         extra_extensions: Vec::new(),
-        pidfile: None,
         shrink_guard: Duration::ZERO,
+        pidfiles: Vec::new(),
         state_dir: "/run/liege".into(),
         control: "/run/liege/control.sock".into(),
         health_log: None,

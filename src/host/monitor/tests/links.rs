@@ -187,7 +187,7 @@ async fn a_rescan_finds_what_no_sign_told() {
 async fn whoever_waits_for_a_file_to_be_read_is_told_after_the_core() {
     let mut scene = scene(&[]).await;
     fs::write(scene.path("word"), "one").unwrap();
-    fs::write(scene.path("v/a.ini"), "[vassal]\ncommand = /bin/echo @(../word)\n").unwrap();
+    fs::write(scene.path("v/a.ini"), "[vassal]\ncommand = /bin/echo @(../word)\nuid = root\n").unwrap();
     scene.expect("a.ini", runs("one")).await;
     for word in ["two", "three"] {
         fs::write(scene.path("word"), word).unwrap();

@@ -115,7 +115,7 @@ impl Scene {
 }
 
 fn text(word: &str) -> String {
-    format!("[vassal]\ncommand = /bin/echo {word}\n")
+    format!("[vassal]\nuid = root\ncommand = /bin/echo {word}\n")
 }
 
 fn runs(word: &str) -> News {

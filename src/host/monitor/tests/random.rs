@@ -104,7 +104,7 @@ fn there(scene: &Scene) -> BTreeMap<String, News> {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Some((name(index), News::Bad)),
                 Err(_) => return None,
             };
-            let word = text.strip_prefix("[vassal]\ncommand = /bin/echo ").map(str::trim_end);
+            let word = text.strip_prefix("[vassal]\nuid = root\ncommand = /bin/echo ").map(str::trim_end);
             Some((name(index), word.map_or(News::Bad, |word| News::Runs(word.to_owned()))))
         })
         .collect()

@@ -237,7 +237,7 @@ async fn a_file_is_read_again_when_its_vassal_has_died() {
     let mut scene = Scene::of(&["v"]).await;
     fs::create_dir(scene.path("v")).unwrap();
     fs::write(scene.path("word"), "one").unwrap();
-    fs::write(scene.path("v/a.ini"), "[vassal]\ncommand = /bin/echo @(../word)\n").unwrap();
+    fs::write(scene.path("v/a.ini"), "[vassal]\ncommand = /bin/echo @(../word)\nuid = root\n").unwrap();
     scene.expect("a.ini", runs("one")).await;
     fs::write(scene.path("word"), "two").unwrap();
     scene.monitors.read_again(&"a.ini".into());

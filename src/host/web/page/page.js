@@ -74,6 +74,7 @@ function row(r) {
   if (r.ends) counts.push(r.ends === 1 ? "1 end" : `${r.ends} ends`);
   if (r.failures > 1) counts.push(`${r.failures} failures in a row`);
   if (counts.length) name.append(make("div", "sub", counts.join(", ")));
+  if (r.runs_as_root) name.append(make("div", "sub ill", "runs as root"));
   if (r.bad_file) name.append(make("div", "sub care", "its file has mistakes"));
   const state = make("div", "state", make("span", `word ${grade(PHASES, r.phase)}`, r.phase), make("div", "sub", `for ${span(r.since)}`));
   if (r.phase === "running" && !r.ready) state.append(make("div", "sub care", "not ready yet"));

@@ -13,7 +13,7 @@ use std::{
 };
 
 use liege_plan::{
-    Act, App, AppLimits, Exit, FrameReader, FromInit, Identity, Limits, Phase, Plan, Program, Reload, Step, ToInit, encode,
+    Act, App, AppLimits, Base, Exit, FrameReader, FromInit, Identity, Limits, Phase, Plan, Program, Reload, Step, ToInit, encode,
 };
 use liege_sys::{
     Strings,
@@ -44,11 +44,12 @@ pub fn plan(app: App) -> Plan {
         steps: vec![Step::root(Phase::Birth, Act::CutPropagation), Step::root(Phase::Birth, Act::MountProc)],
         identity: Some(nobody()),
         directory: Some("/".into()),
+        base: Base::default(),
         app,
         again: Vec::new(),
         at_exit: Vec::new(),
         at_exit_timeout_ms: 5_000,
-        limits: Limits { nofile: limits::nofile().unwrap(), oom_score_adj: limits::oom_score_adj().unwrap() },
+        limits: Limits { nofile: limits::nofile().unwrap(), oom_score_adj: limits::oom_score_adj().unwrap(), umask: 0o022 },
         log: None,
         own_pid_namespace: true,
         own_mounts: true,
@@ -155,7 +156,14 @@ impl Vassal {
     }
 
     pub fn reload(&mut self, steps: Vec<Step>, app: App) {
-        self.tell(&ToInit::Reload(Box::new(Reload { steps, app, at_exit: Vec::new(), at_exit_timeout_ms: 1000, log: None })));
+        self.tell(&ToInit::Reload(Box::new(Reload {
+            steps,
+            base: Base::default(),
+            app,
+            at_exit: Vec::new(),
+            at_exit_timeout_ms: 1000,
+            log: None,
+        })));
     }
 
     pub fn raw(&mut self, bytes: &[u8]) {
