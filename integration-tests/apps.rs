@@ -120,7 +120,8 @@ impl Reporter {
     /// Its vassal file: the command as root, and `more` lines.
     #[must_use]
     pub fn vassal(&self, more: &str) -> String {
-        format!("[vassal]\ncommand = {}\n{more}", self.command())
+        let root = if more.contains("uid = ") { "" } else { "uid = root\n" };
+        format!("[vassal]\ncommand = {}\n{more}{root}", self.command())
     }
 
     /// The command line.

@@ -98,7 +98,7 @@ class Liege(Supervisor):
                 "--emperor-state-dir", self.dir + "/state", "--emperor-control", self.dir + "/control.sock"]
 
     def file(self, name):
-        return "[vassal]\ncommand = %s %s %s\n" % (STAMP, self.stamps.path, name)
+        return "[vassal]\nuid = root\ncommand = %s %s %s\n" % (STAMP, self.stamps.path, name)
 
 
 class Uwsgi(Supervisor):

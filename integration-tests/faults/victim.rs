@@ -80,10 +80,11 @@ impl Victim {
     #[must_use]
     pub fn text(&self) -> String {
         let Self { filesystem, socket, reader, habits, before, more, pace, .. } = self;
+        let root = if filesystem.app_identity().contains("uid = ") { "" } else { "uid = root\n" };
         let checked = self.watched.as_ref().map_or_else(String::new, |path| format!("mountpoint-check = {}\n", path.display()));
         format!(
             "[vassal]\ncommand = {} {} {} {habits}\n{}stop-timeout = 1\n{before}{}{checked}\
-             mountpoint-check-interval = {}\nmountpoint-check-timeout = {}\n{more}",
+             mountpoint-check-interval = {}\nmountpoint-check-timeout = {}\n{more}{root}",
             reader.display(),
             socket.display(),
             filesystem.hello().0.display(),

@@ -66,7 +66,7 @@ fn so_is_a_daemon_of_the_hosts_that_works() {
         let (mount, faultfs) = (filesystem.mount.display(), filesystem.faultfs.as_ref().expect("it is a faultfs"));
         let emperor = host.emperor().start();
         let checked = format!("mountpoint-check = {mount}\nmountpoint-check-interval = 0.2\nmountpoint-check-timeout = 1\n");
-        emperor.write("shared.ini", &format!("[vassal]\ncommand = /bin/sleep 100000\n{checked}"));
+        emperor.write("shared.ini", &format!("[vassal]\ncommand = /bin/sleep 100000\n{checked}uid = root\n"));
         emperor.wait_log(&format!("{mount} is healthy"));
         let (vassal, mark) = (emperor.vassal("sleep"), emperor.mark());
         faultfs.order("slow 600000").expect("it obeys");

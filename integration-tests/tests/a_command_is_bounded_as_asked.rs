@@ -89,7 +89,10 @@ fn a_bound_that_cannot_be_set_is_named() {
 fn a_program_that_needs_more_memory_than_it_may_have_ends() {
     story(|host| {
         let emperor = host.emperor().start();
-        emperor.write("v.ini", "[vassal]\ncommand = /usr/bin/python3 -c 'x = bytearray(500 << 20); input()'\nlimit-as = 200\n");
+        emperor.write(
+            "v.ini",
+            "[vassal]\ncommand = /usr/bin/python3 -c 'x = bytearray(500 << 20); input()'\nlimit-as = 200\nuid = root\n",
+        );
         emperor.wait_said("v.ini", "app: MemoryError");
         emperor.wait_cause(0, "v.ini", "exit");
     });

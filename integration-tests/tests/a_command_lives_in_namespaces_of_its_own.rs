@@ -17,7 +17,7 @@ fn the_loopback_interface_is_up_in_a_network_of_its_own() {
              open('OUT', 'wb').write(client.recv(5))\ntime.sleep(1000)\n";
         fs::write(&script, talks.replace("OUT", &out.display().to_string())).unwrap();
         let emperor = host.emperor().namespaces(Some("fs,pid,net")).start();
-        emperor.write("v.ini", &format!("[vassal]\ncommand = /usr/bin/python3 {}\n", script.display()));
+        emperor.write("v.ini", &format!("[vassal]\ncommand = /usr/bin/python3 {}\nuid = root\n", script.display()));
         wait_until("it to hear itself", LONG, || fs::read(&out).is_ok_and(|said| said == b"heard"));
     });
 }

@@ -82,7 +82,7 @@ fn gunicorn_serves_and_is_replaced_when_its_line_changes() {
 fn a_program_that_is_not_there_is_named() {
     story(|host| {
         let emperor = host.emperor().start();
-        emperor.write("typo.ini", "[vassal]\ncommand = pyhton3 -m http.server\n");
+        emperor.write("typo.ini", "[vassal]\ncommand = pyhton3 -m http.server\nuid = root\n");
         let line = emperor.wait_cause(0, "typo.ini", "exec_failed");
         assert!(line.contains("pyhton3") && line.contains("typo.ini:2:"), "{line}");
     });

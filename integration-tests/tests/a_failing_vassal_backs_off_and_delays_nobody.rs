@@ -13,7 +13,7 @@ fn the_delays_grow() {
         let script = host.path("fails.sh");
         fs::write(&script, format!("date +%s%3N >> {}\nexit 1\n", times.display())).unwrap();
         let emperor = host.emperor().arg("--emperor-throttle").arg("400").start();
-        emperor.write("fails.ini", &format!("[vassal]\ncommand = /bin/sh {}\n", script.display()));
+        emperor.write("fails.ini", &format!("[vassal]\ncommand = /bin/sh {}\nuid = root\n", script.display()));
 
         let starts =
             || -> Vec<i64> { fs::read_to_string(&times).unwrap_or_default().lines().filter_map(|l| l.parse().ok()).collect() };
@@ -33,13 +33,17 @@ fn nobody_waits_for_the_one_that_fails_or_hangs() {
         let stubborn = host.helper("stubborn");
         let emperor = host.emperor().arg("--emperor-max-starts").arg("2").start();
         for number in 0..3 {
-            emperor.write(&format!("fails{number}.ini"), "[vassal]\ncommand = /bin/false\n");
+            emperor.write(&format!("fails{number}.ini"), "[vassal]\ncommand = /bin/false\nuid = root\n");
             emperor.write(&format!("bad{number}.ini"), "[vassal]\nuid = nobody-of-this-name\n");
         }
         // One hook that hangs takes one of the two places; the other must be enough for everybody else.
         emperor.write(
             "hangs.ini",
-            &format!("[vassal]\ncommand = /bin/true\nhook-pre-jail = exec:{} {}\n", stubborn.display(), pids.join("p").display()),
+            &format!(
+                "[vassal]\ncommand = /bin/true\nhook-pre-jail = exec:{} {}\nuid = root\n",
+                stubborn.display(),
+                pids.join("p").display()
+            ),
         );
         wait_until("the hook to hang", LONG, || pids.join("p").exists());
         let worst = (0..5).map(|number| {

@@ -40,7 +40,7 @@ fn an_app_that_leaves_slowly_is_not_the_hooks_fault() {
         fs::write(&script, text).expect("write in our own directory");
         let file = |round: &str| {
             format!(
-                "[vassal]\ncommand = /bin/bash {}\nhook-timeout = 1\nstop-timeout = 20\nhook-asap = exec:true\nenv = ROUND={round}\n",
+                "[vassal]\ncommand = /bin/bash {}\nhook-timeout = 1\nstop-timeout = 20\nhook-asap = exec:true\nenv = ROUND={round}\nuid = root\n",
                 script.display()
             )
         };

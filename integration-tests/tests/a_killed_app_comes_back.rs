@@ -28,7 +28,7 @@ fn an_app_that_exits_comes_back_and_its_status_is_named() {
         let emperor = host.emperor().start();
         let script = host.path("fails.sh");
         std::fs::write(&script, format!("{} & kill -9 $!; exit 7\n", reporter.command())).expect("a script");
-        emperor.write("once.ini", &format!("[vassal]\ncommand = /bin/sh {}\n", script.display()));
+        emperor.write("once.ini", &format!("[vassal]\ncommand = /bin/sh {}\nuid = root\n", script.display()));
         let line = emperor.wait_cause(0, "once.ini", "exit");
         assert!(line.contains("status 7"), "{line}");
     });

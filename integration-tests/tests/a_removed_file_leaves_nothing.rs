@@ -34,7 +34,11 @@ fn an_app_that_ignores_the_request_is_killed_after_its_stop_timeout() {
         let emperor = host.emperor().start();
         emperor.write(
             "s.ini",
-            &format!("[vassal]\ncommand = {} {}\nstop-timeout = 1\n", host.helper("stubborn").display(), pid.display()),
+            &format!(
+                "[vassal]\ncommand = {} {}\nstop-timeout = 1\nuid = root\n",
+                host.helper("stubborn").display(),
+                pid.display()
+            ),
         );
         wait_until("its pid", LONG, || pid.exists());
         let vassal = emperor.vassal("pids/stubborn");

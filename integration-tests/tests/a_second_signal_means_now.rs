@@ -13,7 +13,11 @@ fn a_second_signal_means_now() {
         let emperor = host.emperor().start();
         emperor.write(
             "s.ini",
-            &format!("[vassal]\ncommand = {} {}\nstop-timeout = 60\n", host.helper("stubborn").display(), pid.display()),
+            &format!(
+                "[vassal]\ncommand = {} {}\nstop-timeout = 60\nuid = root\n",
+                host.helper("stubborn").display(),
+                pid.display()
+            ),
         );
         wait_until("the stubborn one", SHORT, || pid.exists());
         emperor.wait_log("started"); // one that the daemon does not know to run yet is killed at once

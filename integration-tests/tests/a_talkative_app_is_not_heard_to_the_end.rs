@@ -15,7 +15,7 @@ fn a_talkative_app_is_not_heard_to_the_end() {
         emperor.write("talker.ini", &format!("[uwsgi]\nbinary-path = {}\nstop-timeout = 1\n", app.display()));
         emperor.wait_log("talker.ini: loyal");
         for name in ["one.ini", "two.ini", "three.ini"] {
-            emperor.write(name, "[vassal]\ncommand = sleep 1000\n");
+            emperor.write(name, "[vassal]\ncommand = sleep 1000\nuid = root\n");
             emperor.wait_log(&format!("{name}: started"));
         }
         let said = emperor.log().iter().filter(|line| line.contains("talker.ini: loyal")).count();

@@ -25,7 +25,7 @@ fn a_thousand_vassals_are_scraped_in_time() {
         let emperor = host.emperor().arg("--emperor-metrics").arg(ANY_PORT).arg("--emperor-health-log").arg("0").start();
         let daemon = Listener::of(&emperor);
         for n in 0..count - 1 {
-            emperor.write(&format!("customer{n:05}.ini"), "[vassal]\ncommand = /bin/sleep 100000\n");
+            emperor.write(&format!("customer{n:05}.ini"), "[vassal]\ncommand = /bin/sleep 100000\nuid = root\n");
         }
         emperor.write("app001.ini", &app.checked());
         #[allow(clippy::cast_precision_loss, reason = "few")]

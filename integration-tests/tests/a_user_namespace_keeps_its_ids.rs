@@ -39,7 +39,7 @@ fn root_in_it_is_not_root_of_the_host() {
         let script = host.path("tries.sh");
         fs::write(&script, format!("exec > {} 2>&1\n{tries}\n", said.display())).unwrap();
         let emperor = host.emperor().namespaces(Some("fs,pid,uts,user")).start();
-        emperor.write("v.ini", &format!("[vassal]\ncommand = /bin/sh {}\n", script.display()));
+        emperor.write("v.ini", &format!("[vassal]\ncommand = /bin/sh {}\nuid = root\n", script.display()));
         let expected = "mounts\nnames\nchroots\nno-node\nno-network\n";
         liege_integration_tests::wait_until("its tries", LONG, || fs::read_to_string(&said).is_ok_and(|text| text == expected));
     });

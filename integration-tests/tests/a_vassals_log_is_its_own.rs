@@ -36,7 +36,7 @@ fn a_real_uwsgi_with_its_hooks() {
 #[test]
 fn it_goes_on_where_the_last_life_and_the_last_daemon_stopped() {
     story(|host| {
-        let text = "[vassal]\ncommand = sh -c 'echo life; exec sleep infinity'\n";
+        let text = "[vassal]\ncommand = sh -c 'echo life; exec sleep infinity'\nuid = root\n";
         let lives = |emperor: &liege_integration_tests::Emperor, wanted: usize| {
             wait_until(&format!("{wanted} lives in the log"), LONG, || {
                 emperor.said("v.ini").iter().filter(|line| *line == "app: life").count() == wanted
@@ -58,7 +58,7 @@ fn it_goes_on_where_the_last_life_and_the_last_daemon_stopped() {
 fn a_daemon_that_is_stopped_holds_up_no_line() {
     story(|host| {
         let emperor = host.emperor().start();
-        emperor.write("v.ini", "[vassal]\ncommand = sh -c 'while :; do echo tick; sleep 0.02; done'\n");
+        emperor.write("v.ini", "[vassal]\ncommand = sh -c 'while :; do echo tick; sleep 0.02; done'\nuid = root\n");
         emperor.wait_said("v.ini", "tick");
         emperor.signal(Signal::SIGSTOP);
         let before = emperor.said("v.ini").len();
@@ -76,7 +76,7 @@ fn a_failed_hooks_last_words_are_there_when_its_end_is_told() {
             let (name, mark) = (format!("v{round}.ini"), emperor.mark());
             emperor.write(
                 &name,
-                &format!("[vassal]\ncommand = sleep infinity\nhook-as-root = exec:echo words {round} >&2; exit 3\n"),
+                &format!("[vassal]\ncommand = sleep infinity\nhook-as-root = exec:echo words {round} >&2; exit 3\nuid = root\n"),
             );
             emperor.wait_cause(mark, &name, "hook_failed");
             assert!(emperor.said(&name).contains(&format!("as-root: words {round}")), "round {round}: {:?}", emperor.said(&name));
@@ -88,12 +88,13 @@ fn a_failed_hooks_last_words_are_there_when_its_end_is_told() {
 fn who_wants_it_gets_the_daemons_output() {
     story(|host| {
         let emperor = host.emperor().arg("--vassal-set").arg("vassal-log=inherit").start();
-        emperor.write("v.ini", "[vassal]\ncommand = sh -c 'echo to the daemon; exec sleep infinity'\n");
+        emperor.write("v.ini", "[vassal]\ncommand = sh -c 'echo to the daemon; exec sleep infinity'\nuid = root\n");
         emperor.wait_log("to the daemon");
         emperor.wait_log("v.ini: started");
         assert!(emperor.said("v.ini").is_empty());
         // Where it goes is a thing of the birth.
-        emperor.write("v.ini", "[vassal]\ncommand = sh -c 'echo to its own; exec sleep infinity'\nvassal-log = file\n");
+        emperor
+            .write("v.ini", "[vassal]\ncommand = sh -c 'echo to its own; exec sleep infinity'\nvassal-log = file\nuid = root\n");
         emperor.wait_log("vassal-log changed");
         emperor.wait_said("v.ini", "app: to its own");
     });
@@ -112,7 +113,7 @@ fn a_log_disk_that_hangs_keeps_nobody_from_starting() {
         let daemon = procs::all().into_iter().find(is_daemon).expect("the daemon of the mount");
         daemon.kill(Signal::SIGSTOP);
         let emperor = host.emperor().arg("--emperor-log-dir").arg(disk.join("logs")).start();
-        emperor.write("v.ini", "[vassal]\ncommand = sh -c 'echo all the same; exec sleep infinity'\n");
+        emperor.write("v.ini", "[vassal]\ncommand = sh -c 'echo all the same; exec sleep infinity'\nuid = root\n");
         emperor.wait_log_from(0, &["WARN", "v.ini", "its log in", "no answer"]);
         emperor.wait_log("all the same");
         daemon.kill(Signal::SIGCONT);

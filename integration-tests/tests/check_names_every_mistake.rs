@@ -124,7 +124,7 @@ fn editors_get_one_document_of_all_files() {
     story(|host| {
         let vassals = host.open_dir("vassals");
         fs::write(vassals.join("a.ini"), "[vassal]\nuid = nobody-of-this-name\ncommand = /bin/true\n").unwrap();
-        fs::write(vassals.join("b.ini"), "[vassal]\ncommand = /bin/true\n").unwrap();
+        fs::write(vassals.join("b.ini"), "[uwsgi]\nmaster = true\n").unwrap();
         let emperor = host.path("emperor.ini");
         fs::write(&emperor, "[uwsgi]\nemperor = /nonexistent\nemperor-use-clone = fs,pid\nemperor-frq = é\n").unwrap();
         let (empty, missing) = (host.open_dir("empty"), host.path("missing.ini"));
@@ -162,7 +162,7 @@ fn editors_get_one_document_of_all_files() {
 fn warnings_fail_only_where_they_are_denied() {
     story(|host| {
         let file = host.path("root.ini");
-        fs::write(&file, "[vassal]\ncommand = /bin/true\n").unwrap();
+        fs::write(&file, "[uwsgi]\nmaster = true\n").unwrap();
         let check = |flags: &[&str]| {
             let flags = flags.iter().map(std::ffi::OsStr::new);
             run_liege(&flags.chain([file.as_os_str()]).collect::<Vec<_>>())

@@ -8,10 +8,10 @@ use liege_integration_tests::story;
 fn an_environment_need_not_be_text() {
     story(|host| {
         let script = host.path("config.sh");
-        fs::write(&script, "echo '[vassal]'; echo 'command = sleep 1000'\n").unwrap();
+        fs::write(&script, "echo '[vassal]'; echo 'command = sleep 1000'; echo 'uid = root'\n").unwrap();
         let odd = "BAD=$(printf 'J\\366rg'); export BAD; exec \"$0\" \"$@\"";
         let emperor = host.emperor().under(&["sh", "-c", odd]).start();
-        emperor.write("v.ini", &format!("[vassal]\nini = exec://sh {}\n", script.display()));
+        emperor.write("v.ini", &format!("[vassal]\nini = exec://sh {}\nuid = root\n", script.display()));
         emperor.wait_log("v.ini: started");
     });
 }
@@ -20,9 +20,9 @@ fn an_environment_need_not_be_text() {
 fn a_command_that_closes_its_output_and_lives_on_is_ended() {
     story(|host| {
         let emperor = host.emperor().start();
-        emperor.write("v.ini", "[vassal]\nini = exec://exec 1>&-; exec sleep 1000\n");
+        emperor.write("v.ini", "[vassal]\nini = exec://exec 1>&-; exec sleep 1000\nuid = root\n");
         emperor.wait_log("no end after");
-        emperor.write("v.ini", "[vassal]\ncommand = sleep 1000\n");
+        emperor.write("v.ini", "[vassal]\ncommand = sleep 1000\nuid = root\n");
         emperor.wait_log("v.ini: started");
     });
 }

@@ -169,7 +169,7 @@ fn a_visitor_outlives_the_app() {
 fn who_does_not_run_is_not_entered() {
     story(|host| {
         let emperor = host.emperor().start();
-        emperor.write("fails.ini", "[vassal]\ncommand = /bin/false\n");
+        emperor.write("fails.ini", "[vassal]\ncommand = /bin/false\nuid = root\n");
         emperor.write("bad.ini", "[vassal]\ncommand = /bin/true\nuid = nobody-of-this-name\n");
         emperor.wait_cause(0, "fails.ini", "exit");
         let refused = |name: &str, words: [&str; 2]| {

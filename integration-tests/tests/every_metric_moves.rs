@@ -83,7 +83,7 @@ fn a_storm_is_counted_as_one() {
         for (n, mount) in mounts.iter().enumerate() {
             let (mount, zip) = (mount.display(), zip.display());
             let text = format!(
-                "[vassal]\nexec-as-root = fuse-zip -r {zip} {mount}\ncommand = /bin/sleep 1000\nmountpoint-check = {mount}\n"
+                "[vassal]\nexec-as-root = fuse-zip -r {zip} {mount}\ncommand = /bin/sleep 1000\nmountpoint-check = {mount}\nuid = root\n"
             );
             emperor.write(&format!("v{n}.ini"), &text);
         }

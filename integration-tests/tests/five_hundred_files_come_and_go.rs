@@ -13,7 +13,7 @@ fn five_hundred_files_come_and_go() {
         let emperor = host.emperor().start();
         let names: BTreeSet<String> = (0..FILES).map(|n| format!("v{n:03}.ini")).collect();
         for name in &names {
-            emperor.write(name, "[vassal]\ncommand = /bin/sleep 100000\n");
+            emperor.write(name, "[vassal]\ncommand = /bin/sleep 100000\nuid = root\n");
         }
         let running = || procs::descendants(emperor.pid).iter().filter(|process| process.name == "sleep").count();
         wait_until("five hundred running vassals", LONG, || running() == FILES);

@@ -34,7 +34,7 @@ fn json_lines_are_json() {
     story(|host| {
         let emperor = host.emperor().arg("--log-format").arg("json").arg("--emperor-health-log").arg("1").start_unheard();
         emperor.wait_log("the emperor is ready");
-        emperor.write(ODD, "[vassal]\ncommand = /bin/sleep 1000\n");
+        emperor.write(ODD, "[vassal]\ncommand = /bin/sleep 1000\nuid = root\n");
         emperor.wait_log("liege_vassal_up");
         let health = emperor.log().into_iter().filter_map(|line| {
             let parsed: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -50,7 +50,7 @@ fn logfmt_lines_are_pairs() {
     story(|host| {
         let emperor = host.emperor().arg("--log-format").arg("logfmt").arg("--emperor-health-log").arg("1").start_unheard();
         emperor.wait_log("the emperor is ready");
-        emperor.write(WITH_PAIRS, "[vassal]\ncommand = /bin/sleep 1000\n");
+        emperor.write(WITH_PAIRS, "[vassal]\ncommand = /bin/sleep 1000\nuid = root\n");
         emperor.wait_log("liege_vassal_up");
         let health = emperor.log().into_iter().filter_map(|line| {
             let pairs = logfmt::parse(&line);

@@ -20,6 +20,7 @@ const TALK: &str = "[vassal]
 command = sh -c 'for i in 1 2 3; do echo line $i; done; while read word; do echo heard $word; done < <fifo>'
 hook-as-root = exec:echo from a hook
 vassal-log-size = 4K
+uid = root
 ";
 
 #[test]

@@ -13,9 +13,13 @@ fn shutdown_by(signal: Signal) {
         emperor.write("report.ini", &reporter.vassal(""));
         emperor.write(
             "stubborn.ini",
-            &format!("[vassal]\ncommand = {} {}\nstop-timeout = 1\n", host.helper("stubborn").display(), pid.display()),
+            &format!(
+                "[vassal]\ncommand = {} {}\nstop-timeout = 1\nuid = root\n",
+                host.helper("stubborn").display(),
+                pid.display()
+            ),
         );
-        emperor.write("fails.ini", "[vassal]\ncommand = /bin/false\n");
+        emperor.write("fails.ini", "[vassal]\ncommand = /bin/false\nuid = root\n");
         emperor.write("bad.ini", "[vassal]\nuid = nobody-of-this-name\n");
         served(app.port, "from the zip", LONG);
         let _started = reporter.started(1);
@@ -45,7 +49,7 @@ fn a_shutdown_in_the_middle_of_a_start_leaves_nothing() {
     story(|host| {
         let hook = Reporter::new(host, "hook");
         let emperor = host.emperor().start();
-        emperor.write("v.ini", &format!("[vassal]\ncommand = /bin/true\nhook-pre-jail = exec:{}\n", hook.command()));
+        emperor.write("v.ini", &format!("[vassal]\ncommand = /bin/true\nhook-pre-jail = exec:{}\nuid = root\n", hook.command()));
         let _hanging = hook.started(1);
         emperor.signal(Signal::SIGTERM);
         assert_eq!(emperor.wait_exit(SHORT).code(), Some(0));

@@ -33,8 +33,8 @@ fn a_network_of_its_own_has_its_own_sockets() {
         let script = host.path("server.py");
         fs::write(&script, "import socket, time\ns = socket.create_server(('127.0.0.1', 80))\ntime.sleep(100000)\n").unwrap();
         let emperor = host.emperor().namespaces(Some("fs,pid,net")).start();
-        emperor.write("server.ini", &format!("[vassal]\ncommand = /usr/bin/python3 {}\n", script.display()));
-        emperor.write("silent.ini", "[vassal]\ncommand = /bin/sleep 100000\n");
+        emperor.write("server.ini", &format!("[vassal]\ncommand = /usr/bin/python3 {}\nuid = root\n", script.display()));
+        emperor.write("silent.ini", "[vassal]\ncommand = /bin/sleep 100000\nuid = root\n");
         wait_until("it to listen", SHORT, || listens(&emperor, "server") == "127.0.0.1:80");
         assert_eq!(listens(&emperor, "silent"), "");
     });

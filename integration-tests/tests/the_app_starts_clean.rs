@@ -40,7 +40,10 @@ fn the_app_starts_clean() {
             .env("UWSGI_RELOADS", "3")
             .env("NOTIFY_SOCKET", "/nowhere")
             .start();
-        emperor.write("v.ini", &format!("[vassal]\nuid = {USER}\ngid = {USER}\ncommand = /bin/sh {}\n", script.display()));
+        emperor.write(
+            "v.ini",
+            &format!("[vassal]\nuid = {USER}\ngid = {USER}\ninherit-env = true\ncommand = /bin/sh {}\n", script.display()),
+        );
         let seen = wait_for("its report", LONG, || fs::read_to_string(&out).ok().filter(|text| text.ends_with("END\n")));
         let field = |name: &str| {
             seen.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in\n{seen}")).trim()
@@ -58,7 +61,7 @@ fn the_app_starts_clean() {
         assert_eq!(files[..2], ["777", "4000"], "the limits the daemon was started with");
         let tail = &seen[seen.find("Max realtime timeout").expect("limits")..];
         let mut lines = tail.lines().skip(1);
-        assert_eq!(lines.next(), Some("0022"), "an ordinary umask");
+        assert_eq!(lines.next(), Some("0077"), "the umask the daemon was started with");
         assert_eq!(lines.next(), Some("123"), "the oom score the daemon was started with");
         let fds: Vec<&str> = tail.lines().filter(|line| line.contains(" -> ")).collect();
         // The script's own file stands behind one number of the shell's choosing.

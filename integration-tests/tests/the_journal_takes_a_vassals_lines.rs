@@ -8,7 +8,7 @@ use liege_integration_tests::{Host, LONG, story, wait_for, wait_until};
 use nix::mount::{MsFlags, mount};
 
 const JOURNALD: &str = "/lib/systemd/systemd-journald";
-const TEXT: &str = "[vassal]\ncommand = sh -c 'echo to the journal; exec sleep infinity'\nvassal-log = journald\n\
+const TEXT: &str = "[vassal]\ncommand = sh -c 'echo to the journal; exec sleep infinity'\nvassal-log = journald\nuid = root\n\
                     hook-as-root = exec:echo from a hook\n";
 
 /// A journal of the story's own: nobody outside of its mounts sees it.

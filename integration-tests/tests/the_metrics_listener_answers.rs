@@ -14,8 +14,8 @@ fn promtool_finds_nothing_to_say() {
         let app = ZipApp::new(host, "app", "text");
         let emperor = host.emperor().arg("--emperor-metrics").arg(ANY_PORT).start();
         emperor.write("app001.ini", &app.checked());
-        emperor.write("an \"odd\" name\\.ini", "[vassal]\ncommand = /bin/sleep 1000\n");
-        emperor.write("bad.ini", "[vassal]\ncommand =\n");
+        emperor.write("an \"odd\" name\\.ini", "[vassal]\ncommand = /bin/sleep 1000\nuid = root\n");
+        emperor.write("bad.ini", "[vassal]\ncommand =\nuid = root\n");
         served(app.port, "text", LONG);
         let listener = Listener::of(&emperor);
         listener.wait_value(r#"liege_vassal_up{vassal="app001.ini"}"#, LONG, |up| up == 1.0);
@@ -36,10 +36,10 @@ fn ready_is_who_has_tried_everything() {
         // Its first step waits for a file: it is found at once and not started before that is there.
         std::fs::write(
             watched.join("late.ini"),
-            format!("[vassal]\nwait-for-file = {}\ncommand = /bin/sleep 1000\n", held.display()),
+            format!("[vassal]\nwait-for-file = {}\ncommand = /bin/sleep 1000\nuid = root\n", held.display()),
         )
         .unwrap();
-        std::fs::write(watched.join("fails.ini"), "[vassal]\ncommand = /bin/false\n").unwrap();
+        std::fs::write(watched.join("fails.ini"), "[vassal]\ncommand = /bin/false\nuid = root\n").unwrap();
         let emperor = host.emperor().arg("--emperor-metrics").arg(ANY_PORT).start();
         let port = Listener::of(&emperor).port;
         emperor.wait_cause(0, "fails.ini", "exit");

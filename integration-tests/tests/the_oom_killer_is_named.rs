@@ -31,7 +31,7 @@ fn the_oom_killer_is_named() {
         let lines = format!("cgroup = {}\ncgroup-opt = {limit}=48M\n", group.display());
         // tail keeps the last line, which has no end.
         let greedy = "command = /bin/sh -c 'head -c 4800M /dev/zero | exec tail -n 1'\n";
-        emperor.write("greedy.ini", &format!("[vassal]\n{greedy}{lines}"));
+        emperor.write("greedy.ini", &format!("[vassal]\n{greedy}{lines}uid = root\n"));
         let line = emperor.wait_cause(0, "greedy.ini", "oom");
         assert!(line.contains("OOM killer"), "{line}");
         emperor.wait_log("the kernel's OOM killer took 1 of its processes");

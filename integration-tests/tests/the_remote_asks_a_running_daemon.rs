@@ -19,7 +19,7 @@ fn the_remote_asks_a_running_daemon() {
         let reporter = Reporter::new(host, "app");
         let emperor = host.emperor().start();
         emperor.write("app.ini", &reporter.vassal(""));
-        emperor.write("fails.ini", "[vassal]\ncommand = /bin/false\n");
+        emperor.write("fails.ini", "[vassal]\ncommand = /bin/false\nuid = root\n");
         let _started = reporter.started(1);
         emperor.wait_cause(0, "fails.ini", "exit");
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use liege_integration_tests::tools::run_liege;
 use liege_integration_tests::{Emperor, SHORT, story, wait_until};
 
-const SLEEPER: &str = "[vassal]\ncommand = /bin/sleep 100000\n";
+const SLEEPER: &str = "[vassal]\ncommand = /bin/sleep 100000\nuid = root\n";
 
 /// `liege VERB... --control SOCKET`.
 fn ask(emperor: &Emperor, words: &[&str]) -> (i32, String) {
@@ -39,7 +39,7 @@ fn a_stopped_vassal_stays_down_until_it_is_started() {
         wait_phase(&emperor, "app", "suspended");
         assert!(emperor.vassals().is_empty());
         let mark = emperor.mark();
-        emperor.write("app.ini", "[vassal]\ncommand = /bin/sleep 200000\n");
+        emperor.write("app.ini", "[vassal]\ncommand = /bin/sleep 200000\nuid = root\n");
         let (status, said) = ask(&emperor, &["rescan"]);
         assert!(status == 0 && said == "done\n", "{said}");
         // A vassal that comes after it has been seen: so has the change.
@@ -107,7 +107,7 @@ fn a_rolling_restart_goes_through_all_and_ends_at_the_first_failure() {
         // One whose program goes away while it runs: the restart finds out.
         let program = host.path("sleep");
         std::fs::copy("/bin/sleep", &program).expect("copy into our own directory");
-        emperor.write("app1.ini", &format!("[vassal]\ncommand = {} 1000\n", program.display()));
+        emperor.write("app1.ini", &format!("[vassal]\ncommand = {} 1000\nuid = root\n", program.display()));
         let _lives = emperor.vassal(&program.display().to_string());
         wait_phase(&emperor, "app1", "running");
         std::fs::remove_file(&program).expect("it is there");

@@ -20,9 +20,9 @@ fn the_status_page_shows_how_it_is() {
         let emperor = host.emperor().arg("--emperor-metrics").arg(ANY_PORT).start();
         let daemon = Listener::of(&emperor);
         emperor.write("shop.ini", &app.checked());
-        emperor.write("worker.ini", "[vassal]\ncommand = /bin/sleep 1000\n");
-        emperor.write(ODD, "[vassal]\ncommand = /bin/sleep 1000\n");
-        emperor.write("fails.ini", "[vassal]\nexec-as-root = /bin/false s3cret\ncommand = /bin/sleep 1000\n");
+        emperor.write("worker.ini", "[vassal]\ncommand = /bin/sleep 1000\nuid = root\n");
+        emperor.write(ODD, "[vassal]\ncommand = /bin/sleep 1000\nuid = root\n");
+        emperor.write("fails.ini", "[vassal]\nexec-as-root = /bin/false s3cret\ncommand = /bin/sleep 1000\nuid = root\n");
         emperor.write("never.ini", "[vassal]\ncommand = /bin/sleep 1000\nuid = s3cret\n");
         // One whose mount hangs, and is left alone for long.
         let hangs = ZipApp::new(host, "archive", "text");
@@ -106,12 +106,12 @@ fn a_page_is_told_what_happens_while_it_is_open() {
     story(|host| {
         let emperor = host.emperor().arg("--emperor-metrics").arg(ANY_PORT).start();
         let daemon = Listener::of(&emperor);
-        emperor.write("first.ini", "[vassal]\ncommand = /bin/sleep 1000\n");
+        emperor.write("first.ini", "[vassal]\ncommand = /bin/sleep 1000\nuid = root\n");
         let mut browser = Browser::start(host);
         browser.open(&format!("http://127.0.0.1:{}/", daemon.port), Look::Phone);
         browser.wait("the first one", "document.body.innerText.includes('first.ini')");
         browser.evaluate("window.sameDocument = true");
-        emperor.write("second.ini", "[vassal]\ncommand = /bin/sleep 1000\n");
+        emperor.write("second.ini", "[vassal]\ncommand = /bin/sleep 1000\nuid = root\n");
         browser.wait("the second one", "document.body.innerText.includes('second.ini')");
         emperor.remove("first.ini");
         browser.wait("the first one to have ended", "document.body.innerText.includes('its file is gone')");

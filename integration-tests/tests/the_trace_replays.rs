@@ -14,7 +14,7 @@ fn the_trace_replays() {
         let (app, trace) = (ZipApp::new(host, "app", "text"), host.path("trace"));
         let emperor = host.emperor().arg("--trace").arg(&trace).start();
         emperor.write("app001.ini", &app.checked());
-        emperor.write("fails.ini", "[vassal]\ncommand = /bin/false\n");
+        emperor.write("fails.ini", "[vassal]\ncommand = /bin/false\nuid = root\n");
         emperor.write("bad.ini", "[vassal]\nuid = nobody-of-this-name\n");
         served(app.port, "text", LONG);
         emperor.vassal("app001.ini").process("fuse-zip").kill(Signal::SIGKILL);

@@ -8,8 +8,8 @@ use liege_integration_tests::tools::{PATH, liege, run_liege};
 use liege_integration_tests::{Emperor, LONG, story};
 use nix::sys::signal::Signal;
 
-const TALKER: &str = "[vassal]\ncommand = /bin/sh -c \"echo the shop is open; exec sleep 100000\"\n";
-const SLEEPER: &str = "[vassal]\ncommand = /bin/sleep 100000\n";
+const TALKER: &str = "[vassal]\ncommand = /bin/sh -c \"echo the shop is open; exec sleep 100000\"\nuid = root\n";
+const SLEEPER: &str = "[vassal]\ncommand = /bin/sleep 100000\nuid = root\n";
 
 fn top(emperor: &Emperor, columns: u16, lines: u16) -> Terminal {
     let mut command = Command::new(liege());

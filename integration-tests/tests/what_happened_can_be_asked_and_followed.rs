@@ -41,7 +41,7 @@ fn what_happened_is_told_with_its_cause() {
         let emperor = host.emperor().start();
         let mut all = Follower::start(&emperor, &["events", "-f", "--json"]);
         let mut table = Follower::start(&emperor, &["status", "--watch"]);
-        emperor.write("app.ini", "[vassal]\ncommand = /bin/sleep 100000\n");
+        emperor.write("app.ini", "[vassal]\ncommand = /bin/sleep 100000\nuid = root\n");
         let started: serde_json::Value = serde_json::from_str(&all.line_with("\"started\"")).expect("a line is JSON");
         assert_eq!((started["vassal"].as_str(), started["level"].as_str()), (Some("app.ini"), Some("info")));
         table.line_with("running, ready");
@@ -72,7 +72,7 @@ fn a_follower_ends_with_the_daemon_and_says_so() {
     story(|host| {
         let emperor = host.emperor().start();
         let mut follower = Follower::start(&emperor, &["events", "-f"]);
-        emperor.write("app.ini", "[vassal]\ncommand = /bin/sleep 100000\n");
+        emperor.write("app.ini", "[vassal]\ncommand = /bin/sleep 100000\nuid = root\n");
         follower.line_with("started");
         emperor.signal(Signal::SIGTERM);
         follower.line_with("shutting down");

@@ -16,12 +16,15 @@ fn emperor_dies(namespaces: Option<&'static str>) {
         emperor.write(
             "stubborn.ini",
             &format!(
-                "[vassal]\ncommand = {} {}\nstop-timeout = 1\n",
+                "[vassal]\ncommand = {} {}\nstop-timeout = 1\nuid = root\n",
                 host.helper("stubborn").display(),
                 pids.join("s").display()
             ),
         );
-        emperor.write("starting.ini", &format!("[vassal]\ncommand = /bin/true\nhook-pre-jail = exec:{}\n", hook.command()));
+        emperor.write(
+            "starting.ini",
+            &format!("[vassal]\ncommand = /bin/true\nhook-pre-jail = exec:{}\nuid = root\n", hook.command()),
+        );
         let _hanging = hook.started(1);
         wait_until("the stubborn one", SHORT, || pids.join("s").exists());
         let below = procs::descendants(emperor.pid);

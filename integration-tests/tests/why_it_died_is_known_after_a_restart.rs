@@ -49,7 +49,7 @@ fn why_it_died_is_known_after_a_restart() {
 fn the_record_has_the_last_words() {
     story(|host| {
         let emperor = host.emperor().arg("--emperor-throttle").arg("60000").start();
-        emperor.write("v.ini", "[vassal]\ncommand = sh -c 'echo what is wrong >&2; exit 3'\n");
+        emperor.write("v.ini", "[vassal]\ncommand = sh -c 'echo what is wrong >&2; exit 3'\nuid = root\n");
         let record = host.path("state/deaths/v.ini.json");
         let words = || fs::read_to_string(&record).unwrap_or_default();
         wait_until("the words in the record", LONG, || words().contains("app: what is wrong"));
