@@ -276,6 +276,7 @@ fn a_shell_has_its_terminal() {
         wait_until("it to sleep", SHORT, || sleeping() == 1);
         terminal.type_and_see("\x1a", "Stopped");
         terminal.type_and_see("kill -KILL %1; wait; echo nobody sleeps\n", "\nnobody sleeps");
+        wait_until("it to be gone", SHORT, || sleeping() == 0); // a stopped job is not waited for
         // What the terminal interrupts is the command, not the visit.
         terminal.type_and_see("echo ready; sleep 1000\n", "\nready");
         wait_until("it to sleep", SHORT, || sleeping() == 1);

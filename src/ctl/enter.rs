@@ -82,7 +82,7 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
         return Err(because("only root enters a vassal".to_owned()));
     }
     let alone = OneThread::now().ok_or_else(|| because("this process has more than one thread".to_owned()))?;
-    sealed::run_as_copy(&alone).map_err(|why| because(format!("go on as a sealed copy of this program: {why}")))?;
+    sealed::run_sealed(&alone).map_err(|why| because(format!("go on as a sealed copy of this program: {why}")))?;
     process::keep_to_itself();
     let client = Client::new(control);
     let gone = |_: Errno| because("it ended just now".to_owned());

@@ -29,7 +29,10 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open, openat},
-    sys::stat::{Mode, fchmod, fstat},
+    sys::{
+        stat::{Mode, fchmod, fstat},
+        statvfs::{FsFlags, fstatvfs},
+    },
     unistd::fchown,
 };
 
@@ -54,10 +57,7 @@ const F_SEAL_EXEC: libc::c_int = 0x20;
 pub fn program(path: &Path, name: &CStr) -> io::Result<OwnedFd> {
     match copy(&File::open(path)?, name) {
         Ok(copy) => Ok(copy),
-        Err(copying) => behind_read_only_mount(path).map_err(|mounting| {
-            let why = format!("neither can it be copied to a sealed memfd ({copying}) nor be mounted read-only ({mounting})");
-            io::Error::other(why)
-        }),
+        Err(copying) => behind_read_only_mount(path).map_err(|mounting| neither(&copying, &mounting)),
     }
 }
 
@@ -106,27 +106,40 @@ pub fn own_program() -> io::Result<OwnedFd> {
     }
 }
 
-/// Goes on as a sealed copy of the program this process runs, with the same words and environment; comes back at once where it is one.
+/// Goes on as a sealed copy of the program this process runs, or behind a read-only mount, with the same words and environment; comes back
+/// at once where it does already.
 ///
 /// # Errors
-/// As [`copy`]; then nothing has changed.
-pub fn run_as_copy(_: &OneThread) -> io::Result<()> {
+/// As [`program`]; then nothing has changed.
+pub fn run_sealed(_: &OneThread) -> io::Result<()> {
     let own = File::open("/proc/self/exe")?;
-    if is_sealed(&own) {
+    if is_sealed(&own) || is_read_only(&own) {
         return Ok(());
     }
     let zero = |_| io::Error::from(Errno::EINVAL);
     let words = Strings::new(std::env::args_os().map(OsStringExt::into_vec)).map_err(zero)?;
     let pair = |(name, value): (OsString, OsString)| [name.as_bytes(), b"=", value.as_bytes()].concat();
     let env = Strings::new(std::env::vars_os().map(pair)).map_err(zero)?;
-    let copy = copy(&own, c"liege")?;
-    Err(raw::exec(copy.as_raw_fd(), c"".as_ptr(), words.as_ptr(), env.as_ptr()).into())
+    let program = copy(&own, c"liege").or_else(|copying| {
+        let mounted = fs::read_link("/proc/self/exe").and_then(|path| behind_read_only_mount(&path));
+        mounted.map_err(|mounting| neither(&copying, &mounting))
+    })?;
+    Err(raw::exec(program.as_raw_fd(), c"".as_ptr(), words.as_ptr(), env.as_ptr()).into())
+}
+
+fn neither(copying: &io::Error, mounting: &io::Error) -> io::Error {
+    io::Error::other(format!("neither can it be copied to a sealed memfd ({copying}) nor be mounted read-only ({mounting})"))
 }
 
 fn is_sealed(file: &File) -> bool {
     // SAFETY: numbers only.
     let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
     seals >= 0 && seals & CONTENT == CONTENT
+}
+
+/// Of the mount it was opened through.
+fn is_read_only(file: &File) -> bool {
+    fstatvfs(file).is_ok_and(|of| of.flags().contains(FsFlags::ST_RDONLY))
 }
 
 /// `/dev/null`, open for both; whoever gets it can use it and open it once more, and cannot change its mode or owner. Where `/dev/null` is a
