@@ -6,7 +6,7 @@ use std::{
 };
 
 use liege_core::{Name, View};
-use liege_ctl::{Client, Failure, Style, Told, detail, happened, resolve, table};
+use liege_ctl::{Client, Failure, Style, Told, detail, happened, repeated, resolve, table};
 use serde::Serialize;
 
 use crate::{
@@ -87,7 +87,10 @@ fn tell_events(client: &Client, arguments: &Events) -> Result<(), Failure> {
     let style = Style::of_stdout();
     let text = |happening: &liege_core::Happening| if arguments.json { line(happening) } else { happened(happening, style) };
     if !arguments.follow {
-        say(&client.events(vassal.as_deref(), arguments.last)?.iter().map(text).collect::<String>());
+        let events = client.events(vassal.as_deref(), arguments.last)?;
+        // A person reads what repeats itself once, a machine all of it.
+        let events = if arguments.json { events } else { repeated(events) };
+        say(&events.iter().map(text).collect::<String>());
         return Ok(());
     }
     for told in client.follow(vassal.as_deref(), arguments.last)? {
