@@ -45,6 +45,12 @@ impl<'h> Launch<'h> {
         self
     }
 
+    /// What the story hurts again and again is not slowed down.
+    #[must_use]
+    pub fn never_flapping(self) -> Self {
+        self.arg("--emperor-flapping-failures").arg("0")
+    }
+
     /// `emperor-use-clone`; None: no new namespaces.
     #[must_use]
     pub fn namespaces(mut self, list: Option<&str>) -> Self {

@@ -23,7 +23,7 @@ fn every_fault_is_survived() {
         let cells = matrix(host);
         assert!(!cells.is_empty(), "FAULT_ONLY names no cell");
         // A run counts as settled after ten milliseconds: the delay after failures in a row is another story's.
-        let emperor = host.emperor().arg("--emperor-throttle").arg("10").start();
+        let emperor = host.emperor().arg("--emperor-throttle").arg("10").never_flapping().start();
         let mut rows = Rows::default();
         for (lane, at_once) in [(Lane::Quick, 1), (Lane::Patient, PATIENT), (Lane::Burning, 1)] {
             let cells = cells.iter().filter(|cell| cell.fault.lane() == lane);

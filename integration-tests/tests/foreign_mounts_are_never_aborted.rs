@@ -19,7 +19,8 @@ const ROUNDS: usize = 4;
 fn foreign_mounts_are_never_aborted() {
     story(|host| {
         let before = Foreign::mount(host, "host-before");
-        let (emperor, other) = (host.emperor().arg("--emperor-throttle").arg("10").start(), another_emperor(host));
+        let (emperor, other) =
+            (host.emperor().arg("--emperor-throttle").arg("10").never_flapping().start(), another_emperor(host));
         let victim = Double::start(host, &emperor, "victim");
         let neighbour = Double::start(host, &emperor, "neighbour");
         let stranger = Double::start(host, &other, "stranger");
@@ -41,7 +42,7 @@ fn foreign_mounts_are_never_aborted() {
 #[test]
 fn a_recycled_number_is_not_the_old_connection() {
     story(|host| {
-        let emperor = host.emperor().arg("--emperor-throttle").arg("10").start();
+        let emperor = host.emperor().arg("--emperor-throttle").arg("10").never_flapping().start();
         let victim = Double::start(host, &emperor, "victim");
         for round in 0..ROUNDS {
             let vassal = victim.check.vassal(&emperor).expect("it runs");
@@ -58,7 +59,7 @@ fn a_recycled_number_is_not_the_old_connection() {
 #[test]
 fn a_recycled_number_may_be_a_neighbours() {
     story(|host| {
-        let emperor = host.emperor().arg("--emperor-throttle").arg("10").start();
+        let emperor = host.emperor().arg("--emperor-throttle").arg("10").never_flapping().start();
         let (victim, neighbour) = (Double::start(host, &emperor, "victim"), Double::start(host, &emperor, "neighbour"));
         let vassal = victim.check.vassal(&emperor).expect("it runs");
         let minor = minor_of(&vassal.init.mountinfo(), &victim.second.mount).expect("the second mount is there");
@@ -116,7 +117,7 @@ fn an_inherited_number_that_is_used_again_is_the_vassals_own() {
 fn a_mount_the_host_has_let_go_of_is_still_not_the_vassals_own() {
     story(|host| {
         let foreign = Foreign::mount(host, "host-before");
-        let emperor = host.emperor().arg("--emperor-throttle").arg("10").start();
+        let emperor = host.emperor().arg("--emperor-throttle").arg("10").never_flapping().start();
         // Else what the host unmounts goes from them too.
         let [victim, neighbour] = ["victim", "neighbour"]
             .map(|name| Double::start_after(host, &emperor, name, "hook-pre-jail = exec:mount --make-rprivate /\n"));

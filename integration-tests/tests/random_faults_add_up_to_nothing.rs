@@ -26,7 +26,7 @@ fn random_faults_add_up_to_nothing() {
         let limit = Duration::from_secs(number("SOAK_SECONDS").unwrap_or(10));
         let most = number("SOAK_FAULTS").map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         println!("SOAK_SEED={seed}");
-        let emperor = host.emperor().arg("--emperor-throttle").arg("10").start();
+        let emperor = host.emperor().arg("--emperor-throttle").arg("10").never_flapping().start();
         let cells = Mutex::new(all(host));
         let (start, done, over) = (Instant::now(), AtomicUsize::new(0), AtomicBool::new(false));
         let destroyed = AtomicUsize::new(0);

@@ -27,7 +27,8 @@ pub(crate) fn restart(arguments: &Restart) -> ExitCode {
     let meant = match meant(&client, &arguments.whom) {
         // Those that somebody has stopped are not meant by all.
         Ok(meant) if arguments.whom.all => client.vassals(&[], false).map(|view| {
-            let is_stopped = |name: &Name| view.vassals.iter().any(|v| v.name == *name && v.phase == Phase::Suspended);
+            let is_stopped =
+                |name: &Name| view.vassals.iter().any(|v| v.name == *name && v.phase == Phase::Suspended && !v.gave_up);
             meant.into_iter().filter(|name| !name.as_ref().is_ok_and(is_stopped)).collect()
         }),
         meant => meant,

@@ -205,6 +205,19 @@ impl Cause {
         }
     }
 
+    /// Whether it is the same trouble once more: sentences differ by moments and numbers of processes.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::MountpointDead { path, errno, .. }, Self::MountpointDead { path: of, errno: with, .. }) => {
+                path == of && errno == with
+            }
+            (Self::MountpointHung { path, .. }, Self::MountpointHung { path: of, .. })
+            | (Self::MountpointGone { path, .. }, Self::MountpointGone { path: of, .. }) => path == of,
+            (one, other) => one == other,
+        }
+    }
+
     /// Whether a watched mount was lost.
     #[must_use]
     pub fn is_of_mount(&self) -> bool {

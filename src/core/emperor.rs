@@ -10,7 +10,7 @@ use std::{
 };
 
 use liege_plan::{FromInit, Limits};
-use liege_spec::{EmperorSpec, Hook, Namespaces};
+use liege_spec::{EmperorSpec, Hook, Namespaces, RestartLimits};
 
 use crate::{
     Action, Answer, Cause, Event, HeldDirectory, Name, Note, Order, Phase, Request, Time, View, request::may, storm::Storms,
@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) vassal_caps: Option<u64>,
     pub(crate) throttle: Duration,
     pub(crate) max_throttle: Duration,
+    pub(crate) restarts: RestartLimits,
     pub(crate) required_heartbeat: Duration,
     pub(crate) graceful_stop: bool,
     pub(crate) vassal_hooks: Vec<Hook>,
@@ -107,6 +108,7 @@ impl Emperor {
                 vassal_caps: spec.vassal_caps.as_ref().map(|asked| asked.value),
                 throttle: spec.throttle,
                 max_throttle: spec.max_throttle,
+                restarts: spec.restarts,
                 required_heartbeat: spec.required_heartbeat,
                 graceful_stop: spec.graceful_stop,
                 vassal_hooks: spec.vassal_hooks.clone(),

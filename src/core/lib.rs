@@ -37,4 +37,4 @@ pub use records::{Death, Detail, Happening, Reply, Usage, Verdict};
 pub use request::{Answer, Order, ROOT, Request, may};
 pub use time::Time;
 pub use vassal::Phase;
-pub use view::{Failure, HeldDirectory, MountView, StepView, VassalView, View};
+pub use view::{Failure, Flapping, HeldDirectory, MountView, StepView, VassalView, View};

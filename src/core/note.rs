@@ -81,7 +81,16 @@ pub enum Note {
         again_in: Option<Duration>,
         #[serde(default)]
         owner: Option<u32>,
+        /// It is not tried again, because it has failed as often as it may.
+        #[serde(default)]
+        gave_up: bool,
     },
+    /// So many failures within this time: from now on each delay is longer, up to the longest.
+    Flapping { vassal: Name, failures: u32, window: Duration, longest: Duration },
+    /// A run has lasted so long that it is flapping no more.
+    Steady { vassal: Name, lasted: Duration },
+    /// It has failed as often as it may, and waits for a start.
+    GaveUp { vassal: Name, failures: u32 },
     /// It was asked to stay away until it is started again.
     Suspended { vassal: Name },
     /// Nothing of it is left.
@@ -128,6 +137,7 @@ impl Note {
             | Self::Stopping { .. }
             | Self::StormOver { .. }
             | Self::Held { .. }
+            | Self::Steady { .. }
             | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::DaemonStarted { .. }
@@ -148,7 +158,11 @@ impl Note {
                     Level::Warn
                 }
             }
-            Self::Tolerated { .. } | Self::OomKilled { .. } | Self::DaemonEnded { .. } | Self::Unsaved { .. } => Level::Warn,
+            Self::Tolerated { .. }
+            | Self::OomKilled { .. }
+            | Self::DaemonEnded { .. }
+            | Self::Unsaved { .. }
+            | Self::Flapping { .. } => Level::Warn,
             Self::LeftBehind { found, .. } if found.is_empty() => Level::Info,
             Self::LeftBehind { .. }
             | Self::DirectoryHeld { .. }
@@ -156,6 +170,7 @@ impl Note {
             | Self::Lingers { .. }
             | Self::HeldUp { .. }
             | Self::Storm { .. }
+            | Self::GaveUp { .. }
             | Self::BadConfig { .. } => Level::Error,
         }
     }
@@ -183,6 +198,9 @@ impl Note {
             | Self::LeftBehind { .. }
             | Self::Unsaved { .. }
             | Self::Ended { .. }
+            | Self::Flapping { .. }
+            | Self::Steady { .. }
+            | Self::GaveUp { .. }
             | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
@@ -217,6 +235,9 @@ impl Note {
             Self::Held { .. } => "held",
             Self::Unsaved { .. } => "unsaved",
             Self::Ended { .. } => "ended",
+            Self::Flapping { .. } => "flapping",
+            Self::Steady { .. } => "steady",
+            Self::GaveUp { .. } => "gave_up",
             Self::Suspended { .. } => "suspended",
             Self::Gone { .. } => "gone",
             Self::Tolerated { .. } => "tolerated",
@@ -256,6 +277,9 @@ impl Note {
             | Self::LeftBehind { vassal, .. }
             | Self::Unsaved { vassal, .. }
             | Self::Ended { vassal, .. }
+            | Self::Flapping { vassal, .. }
+            | Self::Steady { vassal, .. }
+            | Self::GaveUp { vassal, .. }
             | Self::Suspended { vassal }
             | Self::Gone { vassal }
             | Self::Tolerated { vassal, .. }
@@ -301,6 +325,9 @@ impl Note {
             | Self::Storm { .. }
             | Self::StormOver { .. }
             | Self::Held { .. }
+            | Self::Flapping { .. }
+            | Self::Steady { .. }
+            | Self::GaveUp { .. }
             | Self::BadConfig { .. }
             | Self::DirectoryHeld { .. }
             | Self::DirectoryReleased { .. }
@@ -353,13 +380,26 @@ impl std::fmt::Display for Note {
                 write!(f, "waits: others that use {layer} lost their mounts too, and one of them tries first")
             }
             Self::Unsaved { killed, stop, .. } => f.write_str(&not_saved(killed, *stop)),
-            Self::Ended { cause, lived, again_in, .. } => {
+            Self::Ended { cause, lived, again_in, gave_up, .. } => {
                 write!(f, "ended after {}: {cause}; ", seconds(*lived))?;
                 match again_in {
+                    None if *gave_up => f.write_str("not tried again"),
                     None => f.write_str("not wanted any more"),
                     Some(delay) if delay.is_zero() => f.write_str("starts again now"),
                     Some(delay) => write!(f, "starts again in {}", seconds(*delay)),
                 }
+            }
+            Self::Flapping { failures, window, longest, .. } => write!(
+                f,
+                "flapping: {failures} failures within {window:?} (flapping-failures, flapping-window); each delay is longer now, up to \
+                 {longest:?}, until it has run for {window:?}"
+            ),
+            Self::Steady { lasted, .. } => write!(f, "flapping no more: it has run for {lasted:?}"),
+            Self::GaveUp { failures, .. } => {
+                write!(
+                    f,
+                    "given up after {failures} failures (start-limit): a start, a clear or a change of its file begins anew"
+                )
             }
             Self::Suspended { .. } => f.write_str("stopped: it waits for a start"),
             Self::Gone { .. } => f.write_str("gone"),

@@ -85,6 +85,15 @@ pub struct Death {
     pub what: String,
     /// Everything that is known of the cause.
     pub detail: Cause,
+    /// So many ends of the same kind in a row, of which this is the newest.
+    #[serde(default = "once")]
+    pub count: u32,
+    /// When the first of them was, in seconds since 1970; null: this is the only one.
+    #[serde(default)]
+    pub first: Option<f64>,
+    /// It was not tried again, because it had failed as often as it may.
+    #[serde(default)]
+    pub gave_up: bool,
     /// Seconds.
     pub lived: f64,
     /// Whose life it was, beside root; null: root's alone.
@@ -104,6 +113,10 @@ pub struct Death {
     /// The last lines of its log, as far as they are of this life; none where its output goes elsewhere.
     #[serde(default)]
     pub last_lines: Vec<String>,
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// What the processes of a vassal use.

@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Calm,
     /// The run counts as settled.
     Settle,
+    /// The run has lasted so long that it is flapping no more.
+    Steady,
     /// The next heartbeat is overdue.
     Heartbeat,
     /// The place among those that start at once is given back.
@@ -22,7 +24,8 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 7] = [Self::Phase, Self::Hook, Self::Ready, Self::Calm, Self::Settle, Self::Heartbeat, Self::Slot];
+    const ALL: [Self; 8] =
+        [Self::Phase, Self::Hook, Self::Ready, Self::Calm, Self::Settle, Self::Steady, Self::Heartbeat, Self::Slot];
 }
 
 /// All clocks of one vassal.

@@ -1,5 +1,7 @@
 //! The snapshot everybody reads: metrics, status, page and tests see the same.
 
+use std::time::Duration;
+
 use liege_spec::Diagnostic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,6 +94,12 @@ pub struct VassalView {
     pub restarts: Vec<(String, u64)>,
     /// Failures in a row.
     pub failures: u32,
+    /// It fails over and over: each delay is longer.
+    #[serde(default)]
+    pub flapping: Option<Flapping>,
+    /// It has failed as often as `start-limit` allows, and waits for a start, or for a change of its file.
+    #[serde(default)]
+    pub gave_up: bool,
     /// When it is tried again, while it waits.
     pub retry_at: Option<Time>,
     /// Why it last died, in one sentence.
@@ -130,6 +138,8 @@ impl VassalView {
             leftovers: Vec::new(),
             restarts: Vec::new(),
             failures: 0,
+            flapping: None,
+            gave_up: false,
             retry_at: None,
             last_cause: None,
             last_end: None,
@@ -160,6 +170,29 @@ pub struct StepView {
     pub since: Time,
     /// What to do where it lasts.
     pub advice: Option<String>,
+}
+
+impl VassalView {
+    /// The word people see: how it does where that matters more than its phase.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match (self.gave_up, self.flapping) {
+            (true, _) => "gave_up",
+            (false, Some(_)) => "flapping",
+            (false, None) => self.phase.word(),
+        }
+    }
+}
+
+/// A vassal that fails over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Flapping {
+    /// When it was seen to.
+    pub since: Time,
+    /// Failures so far, those that made it so with them.
+    pub failures: u32,
+    /// A run that lasts so long ends it.
+    pub steady_after: Duration,
 }
 
 /// One watched mount.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use liege_core::{Death, Detail, Health, VassalView};
+use liege_core::{Death, Detail, Flapping, Health, VassalView};
 use liege_plan::stamp;
 
 use crate::{
@@ -86,7 +86,14 @@ impl Page {
             let causes: Vec<String> = vassal.restarts.iter().map(|(cause, count)| format!("{cause} {count}")).collect();
             self.field("restarts", &format!("{}: {}", restarts(vassal), causes.join(", ")));
         }
-        if vassal.failures > 0 {
+        if let Some(Flapping { since, failures, steady_after }) = vassal.flapping {
+            let since = span(of.now.since(since));
+            let said = format!("{failures} failures, seen {since} ago; delays grow until it has run for {}", span(steady_after));
+            self.painted("flapping", &said, Some(RED));
+        } else if vassal.gave_up {
+            let said = format!("start-limit: {} start {}, a clear or a change of its file begins anew", "liege", vassal.name);
+            self.painted("given up", &said, Some(RED));
+        } else if vassal.failures > 0 {
             self.painted("failures", &format!("{} in a row", vassal.failures), Some(RED));
         }
         if let Some(error) = &vassal.config_error {
@@ -108,17 +115,26 @@ impl Page {
         let failure = of.deaths.iter().rev().position(|death| death.detail.is_failure() || !death.unsaved.is_empty());
         let is_shown = |n: usize| n < ENDS || failure == Some(n);
         let shown = || of.deaths.iter().rev().enumerate().filter(|(n, _)| is_shown(*n));
-        for (n, Death { at, cause, what, lived, again_in, unfinished, held_up_by, unsaved, last_lines, .. }) in shown() {
+        for (
+            n,
+            Death {
+                at, cause, count, first, gave_up, what, lived, again_in, unfinished, held_up_by, unsaved, last_lines, ..
+            },
+        ) in shown()
+        {
             let moment = when(*at, of.at);
             let ago = span(Duration::try_from_secs_f64(of.at - at).unwrap_or_default());
             let lived = span(Duration::try_from_secs_f64(*lived).unwrap_or_default());
             let then = match again_in {
+                None if *gave_up => "given up".to_owned(),
                 None if *unfinished => "its end was not seen".to_owned(),
                 None => "not wanted any more".to_owned(),
                 Some(delay) if *delay < 0.001 => "started again at once".to_owned(),
                 Some(delay) => format!("started again after {delay:.0}s"),
             };
-            self.line(&format!("  {ago} ago{moment}: {cause}, having lived {lived}; {then}"), None);
+            let since = first.map(|first| span(Duration::try_from_secs_f64(at - first).unwrap_or_default()));
+            let times = since.map(|since| format!(" ×{count} in {since}")).unwrap_or_default();
+            self.line(&format!("  {ago} ago{moment}: {cause}{times}, having lived {lived}; {then}"), None);
             what.lines().for_each(|text| self.quote("    ", text));
             held_up_by.iter().for_each(|text| self.quote("    held up by ", text));
             unsaved.iter().for_each(|text| self.quote("    killed before it had written back: ", text));
@@ -183,6 +199,9 @@ mod tests {
             cause: "hook_failed".into(),
             detail: Cause::HookFailed { what: what.clone() },
             what,
+            count: 1,
+            first: None,
+            gave_up: false,
             lived: 75.0,
             owner: None,
             again_in: Some(4.0),

@@ -104,6 +104,7 @@ fn judge(
             None => Ok(()),
             Some(mistake) => Err(format!("up again, but its file is bad and the last good one runs: {mistake}")),
         }),
+        Phase::Suspended if vassal.gave_up => Some(Err("it was given up (start-limit)".to_owned())),
         Phase::Suspended => Some(Err("somebody has stopped it".to_owned())),
         Phase::Gone => Some(Err("its file is gone".to_owned())),
         Phase::Waiting

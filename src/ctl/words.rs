@@ -16,7 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// What a person wants to know about where it stands.
 pub(crate) fn state(vassal: &VassalView, now: liege_core::Time) -> String {
     let mut shown = match vassal.phase {
+        Phase::Suspended if vassal.gave_up => "given up".to_owned(),
         Phase::Suspended => "stopped".to_owned(),
+        other if vassal.flapping.is_some() => format!("flapping, {}", other.word()),
         other => other.word().to_owned(),
     };
     if vassal.phase == Phase::Running {
@@ -48,7 +50,8 @@ pub(crate) fn uptime(vassal: &VassalView, now: liege_core::Time) -> Option<Strin
 
 /// The worst that is to be said of it, first line only: its file, what its start waits for, its last failure, its last end.
 pub(crate) fn trouble(vassal: &VassalView, view: &View) -> Option<String> {
-    let ago = |since, cause: &str| format!("{} ago: {}", span(since), first_line(cause));
+    let times = vassal.flapping.map(|flapping| format!(" (×{})", flapping.failures)).unwrap_or_default();
+    let ago = |since, cause: &str| format!("{} ago{times}: {}", span(since), first_line(cause));
     if let Some(error) = &vassal.config_error {
         return Some(format!("bad file: {}", first_line(error)));
     }
@@ -98,6 +101,9 @@ pub(crate) fn is_ill(mount: &MountView) -> bool {
 
 /// Red for what is down against its wish, yellow for what is on its way.
 pub(crate) fn colour(vassal: &VassalView) -> Option<&'static str> {
+    if vassal.gave_up || vassal.flapping.is_some() {
+        return Some(RED);
+    }
     match vassal.phase {
         Phase::Running if vassal.mounts.iter().any(is_ill) => Some(RED),
         Phase::Running if vassal.config_error.is_some() => Some(YELLOW),

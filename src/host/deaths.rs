@@ -174,11 +174,14 @@ impl Deaths {
                 self.unsaved.insert(vassal.clone(), killed.clone());
                 return;
             }
-            Note::Ended { vassal, cause, lived, again_in, owner } => {
+            Note::Ended { vassal, cause, lived, again_in, owner, gave_up } => {
                 let held_up_by = self.dying.remove(vassal).map(|death| death.held_up_by).unwrap_or_default();
                 let unsaved = self.unsaved.remove(vassal).unwrap_or_default();
                 let again_in = again_in.as_ref().map(Duration::as_secs_f64);
-                Request::Add(vassal.clone(), Box::new(Death { again_in, held_up_by, unsaved, ..death(cause, *lived, *owner) }))
+                Request::Add(
+                    vassal.clone(),
+                    Box::new(Death { again_in, held_up_by, unsaved, gave_up: *gave_up, ..death(cause, *lived, *owner) }),
+                )
             }
             Note::Gone { .. } if self.ending => return,
             Note::Gone { vassal } => {
@@ -211,6 +214,9 @@ fn death(cause: &Cause, lived: Duration, owner: Option<u32>) -> Death {
         detail: cause.clone(),
         lived: lived.as_secs_f64(),
         owner,
+        count: 1,
+        first: None,
+        gave_up: false,
         again_in: None,
         unfinished: false,
         held_up_by: Vec::new(),
@@ -301,7 +307,11 @@ fn add(file: &Path, death: &Death, replaces: bool) -> io::Result<()> {
     if replaces {
         deaths.pop();
     }
-    deaths.push(death.clone());
+    let death = joined(deaths.last(), death);
+    if death.count > 1 {
+        deaths.pop();
+    }
+    deaths.push(death);
     let surplus = deaths.len().saturating_sub(KEPT);
     // The newest failure is kept, however many wished ends came after it.
     match deaths.iter().rposition(|death| death.detail.is_failure()) {
@@ -314,6 +324,23 @@ fn add(file: &Path, death: &Death, replaces: bool) -> io::Result<()> {
     let new = file.with_extension("new");
     fs::write(&new, serde_json::to_vec_pretty(&deaths)?)?;
     fs::rename(&new, file)
+}
+
+/// One more of the same kind takes the place of those before it, and counts them: of a vassal that fails over and over what was before
+/// is worth more than sixteen times the same.
+fn joined(last: Option<&Death>, death: &Death) -> Death {
+    let same = |last: &&Death| {
+        !last.unfinished
+            && !death.unfinished
+            && last.owner == death.owner
+            && last.unsaved.is_empty()
+            && last.detail.is_failure()
+            && last.detail.is_like(&death.detail)
+    };
+    match last.filter(same) {
+        Some(last) => Death { count: last.count.saturating_add(1), first: last.first.or(Some(last.at)), ..death.clone() },
+        None => death.clone(),
+    }
 }
 
 /// What cannot be read (the first one, or half of one after a crash) is no reason not to write.
@@ -347,6 +374,7 @@ mod tests {
             lived: Duration::from_millis(1500),
             again_in: Some(Duration::ZERO),
             owner: Some(1001),
+            gave_up: false,
         }
     }
 
@@ -393,7 +421,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let wished = || {
             let (vassal, cause, lived) = ("a/b.ini".into(), Cause::Requested, Duration::ZERO);
-            Note::Ended { vassal, cause, lived, again_in: None, owner: Some(1001) }
+            Note::Ended { vassal, cause, lived, again_in: None, owner: Some(1001), gave_up: false }
         };
         daemon(dir.path(), [added(), ended(1), ended(2)].into_iter().chain((0..40).map(|_| wished())).chain([shutting_down()]));
         let kept = recorded(dir.path());
@@ -529,7 +557,14 @@ mod tests {
     fn a_name_no_file_can_have_costs_nothing_but_its_record() {
         let dir = tempfile::tempdir().unwrap();
         let name = "x".repeat(300).into();
-        let long = Note::Ended { vassal: name, cause: Cause::Requested, lived: Duration::ZERO, again_in: None, owner: None };
+        let long = Note::Ended {
+            vassal: name,
+            cause: Cause::Requested,
+            lived: Duration::ZERO,
+            again_in: None,
+            owner: None,
+            gave_up: false,
+        };
         daemon(dir.path(), [added(), long, ended(1), shutting_down()]);
         assert_eq!(recorded(dir.path()).len(), 1);
     }

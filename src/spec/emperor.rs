@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asked, Hook, Namespaces};
+use crate::{Asked, Hook, Namespaces, RestartLimits};
 
 /// The daemon as its file and flags wish it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct EmperorSpec {
     pub throttle: Duration,
     /// `emperor-max-throttle` (180000 ms): the longest delay.
     pub max_throttle: Duration,
+    /// `emperor-flapping-failures`, `emperor-flapping-window`, `emperor-start-limit`: for vassals that set none.
+    pub restarts: RestartLimits,
     /// `emperor-required-heartbeat` (30 s): longest silence of a vassal that has sent one heartbeat.
     pub required_heartbeat: Duration,
     /// `emperor-curse-tolerance` (30 s): how long a vassal may take to end; its own `stop-timeout` goes before it.

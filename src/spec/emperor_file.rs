@@ -10,7 +10,8 @@ use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::{Reading, Report};
 use crate::{
-    Asked, Code, Diagnostic, EmperorDeath, EmperorSpec, Lookup, Severity, Source, caps, flatten, hooks, namespaces, traps, values,
+    Asked, Code, Diagnostic, EmperorDeath, EmperorSpec, Lookup, RestartLimits, RestartRules, Severity, Source, caps, flatten,
+    hooks, namespaces, traps, values,
 };
 
 /// Sections whose pairs are the emperor's options.
@@ -23,7 +24,7 @@ const STATE_DIR: &str = "/run/liege";
 const SHRINK_GUARD: Duration = Duration::from_secs(60);
 
 /// Options this file may hold.
-const OWN: [&str; 28] = [
+const OWN: [&str; 31] = [
     "emperor",
     "emperor-cap",
     "emperor-control",
@@ -31,6 +32,8 @@ const OWN: [&str; 28] = [
     "emperor-death",
     "emperor-extra-ext",
     "emperor-extra-extension",
+    "emperor-flapping-failures",
+    "emperor-flapping-window",
     "emperor-freq",
     "emperor-graceful-shutdown",
     "emperor-health-log",
@@ -42,6 +45,7 @@ const OWN: [&str; 28] = [
     "emperor-pidfile",
     "emperor-required-heartbeat",
     "emperor-shrink-guard",
+    "emperor-start-limit",
     "emperor-state-dir",
     "emperor-throttle",
     "emperor-use-clone",
@@ -101,6 +105,7 @@ fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec 
         freq: options.duration("emperor-freq", Duration::from_secs(3), report),
         throttle: options.checked("emperor-throttle", report, milliseconds).unwrap_or(Duration::from_secs(1)),
         max_throttle: options.checked("emperor-max-throttle", report, milliseconds).unwrap_or(Duration::from_secs(180)),
+        restarts: RestartRules::raise("emperor-", options, report).over(RestartLimits::default()),
         required_heartbeat: options.duration("emperor-required-heartbeat", Duration::from_secs(30), report),
         curse_tolerance: options.checked("emperor-curse-tolerance", report, values::positive_seconds),
         graceful_stop: options.boolean("emperor-graceful-shutdown", false),

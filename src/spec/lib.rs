@@ -48,6 +48,7 @@ mod placeholder;
 mod program;
 mod render;
 mod report;
+mod restarts;
 mod source;
 pub mod testing;
 mod traps;
@@ -74,6 +75,7 @@ pub use origin::{Asked, Origin};
 pub use output::{LogRules, LogTo};
 pub use pair::{Pair, show_config};
 pub use report::Reading;
+pub use restarts::{RestartLimits, RestartRules};
 pub use source::Source;
 pub use vassal::{
     Account, AppSpec, Attributes, Hook, HookPhase, Identity, Jail, MountpointCheck, Names, PivotRoot, ProgramSpec, Timeouts,

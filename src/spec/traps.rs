@@ -129,7 +129,7 @@ fn continued(pair: &Pair, report: &mut Report) {
 }
 
 /// Options that have one value: a later line takes the place of an earlier one. Of uWSGI's own only the most common.
-const SCALARS: [&str; 60] = [
+const SCALARS: [&str; 66] = [
     "binary-path",
     "buffer-size",
     "callable",
@@ -142,6 +142,8 @@ const SCALARS: [&str; 60] = [
     "emperor-control",
     "emperor-curse-tolerance",
     "emperor-death",
+    "emperor-flapping-failures",
+    "emperor-flapping-window",
     "emperor-freq",
     "emperor-graceful-shutdown",
     "emperor-health-log",
@@ -152,8 +154,11 @@ const SCALARS: [&str; 60] = [
     "emperor-nofollow",
     "emperor-pidfile",
     "emperor-required-heartbeat",
+    "emperor-start-limit",
     "emperor-state-dir",
     "emperor-throttle",
+    "flapping-failures",
+    "flapping-window",
     "gid",
     "harakiri",
     "hook-timeout",
@@ -177,6 +182,7 @@ const SCALARS: [&str; 60] = [
     "psgi",
     "ready-timeout",
     "reload-signal",
+    "start-limit",
     "stop-signal",
     "stop-timeout",
     "threads",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asked, AttachedDaemon, Cgroups, Environment, LogRules, LogTo, Namespaces, ProcessLimits};
+use crate::{Asked, AttachedDaemon, Cgroups, Environment, LogRules, LogTo, Namespaces, ProcessLimits, RestartRules};
 
 /// One file, understood twice: as for a first start, and as for a reload (`UWSGI_RELOADS` set, so `if-reload` is true).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct VassalSpec {
     pub checks: Vec<MountpointCheck>,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// When it is slowed down, and when given up.
+    pub restarts: RestartRules,
     /// How much its log may hold.
     pub log: LogRules,
     /// The pairs of the `[emperor]` section.

@@ -13,8 +13,8 @@ use crate::pair::Pair;
 use crate::program;
 use crate::report::{Reading, Report};
 use crate::{
-    Asked, Attributes, Code, Diagnostic, HookPhase, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, Severity, Source,
-    Timeouts, VassalConfig, VassalSpec, Verb,
+    Asked, Attributes, Code, Diagnostic, HookPhase, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, RestartRules,
+    Severity, Source, Timeouts, VassalConfig, VassalSpec, Verb,
 };
 use crate::{caps, cgroup, declared, doubts, environment, flatten, jail, limits, namespaces, output, paths, traps, values, verb};
 
@@ -36,7 +36,7 @@ const WAITS: [&str; 7] = [
 ];
 
 /// Options of a vassal that liege carries out itself, so that uwsgi never sees them (hooks besides).
-const CARRIED: [&str; 31] = [
+const CARRIED: [&str; 34] = [
     "binary-path",
     "cgroup",
     "cgroup-dir-mode",
@@ -44,6 +44,8 @@ const CARRIED: [&str; 31] = [
     "chroot",
     "command",
     "env-file",
+    "flapping-failures",
+    "flapping-window",
     "hook-timeout",
     "inherit-env",
     "jailed",
@@ -58,6 +60,7 @@ const CARRIED: [&str; 31] = [
     "privileged-binary-patch-arg",
     "ready-timeout",
     "reload-signal",
+    "start-limit",
     "stop-signal",
     "stop-timeout",
     "unprivileged-binary-patch-arg",
@@ -179,6 +182,7 @@ fn raise(
         None => {}
     }
     let timeouts = timeouts(&options, report);
+    let restarts = RestartRules::raise("", &options, report);
     let mut app = program::raise(pairs, kind, report);
     if kind == FileKind::Vassal {
         let uid = jail.identity.as_ref().map(|identity| identity.value.uid);
@@ -187,7 +191,15 @@ fn raise(
     if !matches!(app.program, ProgramSpec::Uwsgi { .. }) {
         jail.caps = caps::raise(&options, &["cap"], report);
     }
-    VassalSpec { jail, app, checks: checks(&options, lookup, report), timeouts, log: output::rules(&options, report), attributes }
+    VassalSpec {
+        jail,
+        app,
+        checks: checks(&options, lookup, report),
+        timeouts,
+        restarts,
+        log: output::rules(&options, report),
+        attributes,
+    }
 }
 
 /// `immediate-uid`: uWSGI becomes this user while it reads its file, so all of its own phases are that user's, and what it would do

@@ -204,9 +204,9 @@ fn a_mount_that_hangs_from_the_start_slows_its_vassal_down() {
     let again = |note: &Note| if let Note::Ended { again_in, .. } = note { *again_in } else { None };
     let delays: Vec<u64> = daemon.notes.iter().filter_map(again).map(|delay| delay.as_secs()).collect();
     assert_eq!(delays, [0, 1, 2, 4]);
-    // Once it has answered the next failure is the first again.
+    // Once it has answered, and lasted, the next failure is the first again.
     daemon.probed(0, Health::Healthy);
-    daemon.passes(Duration::from_secs(10));
+    daemon.passes(Duration::from_secs(300));
     daemon.probed(0, Health::Dead { errno: 107 });
     assert_eq!(daemon.notes.iter().filter_map(again).next_back(), Some(Duration::ZERO));
 }

@@ -48,9 +48,13 @@ fn order() -> impl Strategy<Value = Order> {
 
 /// Most stories go on; some end with one request to shut down, some with two. Some begin with vassals that lose their mounts together.
 fn story() -> impl Strategy<Value = Vec<Op>> {
-    let losses = prop::option::weighted(0.2, (prop::collection::vec(0u8..4, 8), any::<u8>(), any::<u8>()));
-    (losses, prop::collection::vec(op(), 1..120), 0usize..4, prop::collection::vec(op(), 0..20)).prop_map(
-        |(losses, mut ops, shutdowns, after)| {
+    let flaps = prop::option::weighted(0.05, (0u8..8, 0u8..4, any::<bool>()));
+    let losses = prop::option::weighted(0.1, (prop::collection::vec(0u8..4, 8), any::<u8>(), any::<u8>()));
+    (flaps, losses, prop::collection::vec(op(), 1..120), 0usize..4, prop::collection::vec(op(), 0..20)).prop_map(
+        |(flaps, losses, mut ops, shutdowns, after)| {
+            if let Some((vassal, app, long)) = flaps {
+                ops.splice(0..0, [Op::Write { vassal, jail: 0, app }, Op::Flaps { vassal, long }]);
+            }
             if let Some((apps, first, second)) = losses {
                 let more = ops.split_off(ops.len() / 2);
                 let files = (0u8..).zip(apps).map(|(vassal, app)| Op::Write { vassal, jail: 0, app });
@@ -180,4 +184,14 @@ fn every_wish_is_met_in_calm() {
 #[test]
 fn a_lone_failure_is_never_delayed() {
     caught(Sabotage::TakesAllForOneOwner, |b| matches!(b, Broken::ALoneFailureIsNeverDelayed(_)));
+}
+
+#[test]
+fn flapping_is_slowed_down() {
+    caught(Sabotage::TakesLoyalForSteady, |b| matches!(b, Broken::FlappingIsSlowedDown(_)));
+}
+
+#[test]
+fn a_rare_failure_is_healed_at_once() {
+    caught(Sabotage::NeverForgets, |b| matches!(b, Broken::ARareFailureIsHealedAtOnce(_)));
 }

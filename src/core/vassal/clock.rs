@@ -12,6 +12,7 @@ impl Vassal {
             Timer::Heartbeat => self.kill(Cause::HeartbeatLost, cx),
             Timer::Calm => self.reload_again(cx),
             Timer::Settle => self.has_lasted(cx),
+            Timer::Steady => self.is_steady(cx),
             Timer::Slot => self.give_slot_back(cx),
         }
     }

@@ -7,12 +7,16 @@ use liege_spec::VassalConfig;
 
 use super::{Past, Phase, Vassal, not_saved};
 use crate::{
-    Action, Cause, Health, MountView, Note,
+    Action, Cause, Flapping, Health, MountView, Note,
+    backoff::Next,
     emperor::Context,
     layers,
     storm::{self, Failure, Over, Verdict},
     timers::Timer,
 };
+
+/// What was asked for is no failure.
+const AT_ONCE: Next = Next::Again { after: Duration::ZERO, begins_to_flap: false };
 
 impl Vassal {
     pub(crate) fn exited(&mut self, exit: Exit, cx: &mut Context<'_>) {
@@ -97,32 +101,50 @@ impl Vassal {
         }
         let lived = cx.now - life.began;
 
-        let again_in = match &self.wish {
+        let next = match &self.wish {
             None => None,
             Some(_) if self.stopped => None,
             // The file was mended while it died, or what died was asked to: nothing to wait for.
             Some(_) if self.news && life.running.is_some() => {
                 self.backoff.reset();
-                Some(Duration::ZERO)
+                Some(AT_ONCE)
             }
-            Some(_) if !cause.is_failure() => Some(Duration::ZERO),
-            Some(_) => {
-                // The next life does not wait for the answer: where it differs, it comes in time or is a change like any other.
-                cx.act(Action::ReadAgain { vassal: self.name.clone() });
-                Some(self.backoff.fail())
+            Some(_) if !cause.is_failure() => Some(AT_ONCE),
+            Some(wish) => {
+                let next = self.backoff.fail(cx.now, wish.fresh.restarts.over(cx.settings.restarts));
+                if let Next::Again { .. } = next {
+                    // The next life does not wait for the answer: where it differs, it comes in time or is a change like any other.
+                    cx.act(Action::ReadAgain { vassal: self.name.clone() });
+                }
+                Some(next)
             }
         };
         if !life.saving.is_empty() {
             cx.note(Note::Unsaved { vassal: self.name.clone(), killed: life.saving, stop, owner: life.owner });
         }
-        cx.note(Note::Ended { vassal: self.name.clone(), cause: cause.clone(), lived, again_in, owner: life.owner });
-        match again_in {
-            Some(delay) => match life.running.filter(|_| cause.is_failure()) {
-                Some(ran) => self.wait_for_others(&ran, &cause, delay, cx),
-                None => self.wait(delay, cx),
-            },
+        let again_in = next.and_then(Next::after);
+        let gave_up = matches!(next, Some(Next::GiveUp { .. }));
+        cx.note(Note::Ended { vassal: self.name.clone(), cause: cause.clone(), lived, again_in, owner: life.owner, gave_up });
+        match next {
+            Some(Next::GiveUp { failures }) => self.give_up(failures, cx),
+            Some(Next::Again { after: delay, begins_to_flap }) => {
+                if begins_to_flap {
+                    self.tell_flapping(cx);
+                }
+                match life.running.filter(|_| cause.is_failure()) {
+                    Some(ran) => self.wait_for_others(&ran, &cause, delay, cx),
+                    None => self.wait(delay, cx),
+                }
+            }
             None if self.stopped => self.suspend(cx),
             None => self.gone(cx),
+        }
+    }
+
+    fn tell_flapping(&self, cx: &mut Context<'_>) {
+        if let Some(Flapping { failures, steady_after, .. }) = self.backoff.flapping() {
+            let longest = cx.settings.max_throttle;
+            cx.note(Note::Flapping { vassal: self.name.clone(), failures, window: steady_after, longest });
         }
     }
 

@@ -146,13 +146,20 @@ impl Vassal {
         self.settle(cx);
     }
 
+    /// The run has lasted as long as the window of failures: it is flapping no more.
+    pub(super) fn is_steady(&mut self, cx: &mut Context<'_>) {
+        if let Some(flapping) = self.backoff.steady() {
+            cx.note(Note::Steady { vassal: self.name.clone(), lasted: flapping.steady_after });
+        }
+    }
+
     fn settle(&mut self, cx: &mut Context<'_>) {
         let lasted = self.life.as_ref().is_some_and(|life| life.lasted);
         let has_answered = |mount: &MountView| {
             mount.mount.is_some() && !mount.is_missed() || matches!(mount.health, Some(Health::Unknown { .. }))
         };
         if lasted && self.mounts(has_answered) {
-            self.backoff.reset();
+            self.backoff.settled();
         }
         self.is_well(cx);
     }

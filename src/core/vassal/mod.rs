@@ -92,6 +92,8 @@ pub(crate) struct Vassal {
     slot: bool,
     pub(crate) timers: Timers,
     backoff: Backoff,
+    /// Suspended, because it has failed as often as it may.
+    gave_up: bool,
     past: Past,
     /// Watched paths where a mount was seen since the file last changed: one must be there in every later life too.
     mounted: BTreeSet<String>,
@@ -238,6 +240,7 @@ impl Vassal {
             slot: false,
             timers: Timers::default(),
             backoff: Backoff::new(cx.settings.throttle, cx.settings.max_throttle),
+            gave_up: false,
             past: Past::default(),
             mounted: BTreeSet::new(),
             config_error: None,
@@ -312,6 +315,8 @@ impl Vassal {
             leftovers: life.iter().flat_map(|l| l.leftovers.iter().chain(&l.saving).cloned()).chain(self.survivors()).collect(),
             restarts: past.iter().flat_map(|past| &past.ends).map(|(word, n)| ((*word).to_owned(), *n)).collect(),
             failures: self.backoff.failures(),
+            flapping: self.backoff.flapping().filter(|_| self.phase != Phase::Suspended),
+            gave_up: self.gave_up,
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),
             last_cause: past.and_then(|past| past.last_cause.clone()),
             last_end: past.and_then(|past| past.last_end),
@@ -344,7 +349,7 @@ impl Vassal {
     fn enter(&mut self, phase: Phase, cx: &Context<'_>) {
         self.phase = phase;
         self.since = cx.now;
-        self.held = None;
+        (self.held, self.gave_up) = (None, false);
         self.timers.disarm(Timer::Phase);
     }
 

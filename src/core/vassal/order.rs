@@ -42,6 +42,8 @@ impl Vassal {
             // It ends when the clone lives.
             Phase::Spawning => self.blame(&Cause::Requested, cx.now),
             Phase::Stopping | Phase::Killing => {}
+            // From now on it is somebody's will: a change of its file does not start it.
+            Phase::Suspended if self.gave_up => self.suspend(cx),
             Phase::Suspended => return Answer::nothing("it is stopped"),
             Phase::Gone => return Answer::Unknown,
         }
@@ -71,6 +73,7 @@ impl Vassal {
     fn ordered_reload(&mut self, cx: &mut Context<'_>) -> Answer {
         match self.phase {
             Phase::Running | Phase::Reloading => self.reload("it was asked to", cx),
+            Phase::Suspended if self.gave_up => Answer::refused("it was given up after its failures; a start begins anew"),
             Phase::Suspended => Answer::refused("it is stopped; a start takes its newest file"),
             Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Stopping | Phase::Killing => {
                 if self.stopped || self.wish.is_none() {
@@ -86,6 +89,7 @@ impl Vassal {
     fn ordered_clear(&mut self, cx: &mut Context<'_>) -> Answer {
         match self.phase {
             Phase::Waiting => self.hasten(cx),
+            Phase::Suspended if self.gave_up => self.resume(cx),
             Phase::Spawning
             | Phase::Preparing
             | Phase::Running
@@ -93,7 +97,7 @@ impl Vassal {
             | Phase::Stopping
             | Phase::Killing
             | Phase::Suspended => {
-                let has_failed = self.backoff.failures() > 0;
+                let has_failed = self.backoff.failures() > 0 || self.backoff.flapping().is_some();
                 self.backoff.reset();
                 if has_failed { Answer::Done } else { Answer::nothing("it has no failures") }
             }
@@ -109,6 +113,16 @@ impl Vassal {
         self.timers = Timers::default();
         cx.storms.gone(cx.now, &self.name);
         cx.note(Note::Suspended { vassal: self.name.clone() });
+    }
+
+    /// To Suspended: it has failed as often as it may. A word of somebody's, or a change of its file, begins anew.
+    pub(super) fn give_up(&mut self, failures: u32, cx: &mut Context<'_>) {
+        self.give_slot_back(cx);
+        self.enter(Phase::Suspended, cx);
+        (self.due, self.gave_up) = (false, true);
+        self.timers = Timers::default();
+        cx.storms.gone(cx.now, &self.name);
+        cx.note(Note::GaveUp { vassal: self.name.clone(), failures });
     }
 
     /// From Suspended up.

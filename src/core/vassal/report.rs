@@ -247,7 +247,7 @@ impl Vassal {
 
     /// The app's exec succeeded: from here on it must get ready, and then last.
     fn begin_run(&mut self, pid: i32, cx: &mut Context<'_>) -> std::time::Duration {
-        for timer in [Timer::Hook, Timer::Heartbeat, Timer::Ready, Timer::Calm, Timer::Settle] {
+        for timer in [Timer::Hook, Timer::Heartbeat, Timer::Ready, Timer::Calm, Timer::Settle, Timer::Steady] {
             self.timers.disarm(timer);
         }
         let Some(life) = &mut self.life else { return std::time::Duration::ZERO };
@@ -261,6 +261,9 @@ impl Vassal {
         life.step = None;
         life.before = None;
         let took = cx.now - life.began;
+        if let Some(flapping) = self.backoff.flapping() {
+            self.timers.arm(Timer::Steady, cx.now + flapping.steady_after);
+        }
         if says_ready {
             let ready = life.running.as_ref().map(|c| c.fresh.timeouts.ready).unwrap_or_default();
             self.timers.arm(Timer::Ready, cx.now + ready);

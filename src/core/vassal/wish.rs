@@ -50,6 +50,11 @@ impl Vassal {
             Phase::Running | Phase::Reloading => {
                 self.reload(why, cx);
             }
+            // It was given up: the file is a word, and so is a touch of it.
+            Phase::Suspended if self.gave_up && touched => {
+                self.backoff.reset();
+                self.wait(Duration::ZERO, cx);
+            }
             // Born again of the newest wish, by itself or when it is started.
             Phase::Stopping | Phase::Killing | Phase::Suspended | Phase::Gone => {}
         }
@@ -131,7 +136,7 @@ impl Vassal {
         self.enter(Phase::Reloading, cx);
         let timeouts = wish.fresh.timeouts;
         self.timers.arm(Timer::Phase, cx.now + time_to_replace(timeouts));
-        for timer in [Timer::Ready, Timer::Calm, Timer::Settle, Timer::Hook] {
+        for timer in [Timer::Ready, Timer::Calm, Timer::Settle, Timer::Steady, Timer::Hook] {
             self.timers.disarm(timer);
         }
         if let Some(life) = &mut self.life {

@@ -103,7 +103,9 @@ fn title(model: &Model) -> String {
     let ill = all.iter().filter(|vassal| vassal.mounts.iter().any(is_ill)).count();
     let many = if all.len() == 1 { "" } else { "s" };
     let mut said = format!("{} vassal{many}, {running} running", all.len());
-    for (count, what) in [(ill, "ill"), (model.view.unusable.len(), "bad")] {
+    let flapping = all.iter().filter(|vassal| vassal.flapping.is_some()).count();
+    let given_up = all.iter().filter(|vassal| vassal.gave_up).count();
+    for (count, what) in [(flapping, "flapping"), (given_up, "given up"), (ill, "ill"), (model.view.unusable.len(), "bad")] {
         if count > 0 {
             said.push_str(&format!(", {count} {what}"));
         }

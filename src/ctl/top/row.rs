@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) name: Name,
     /// With its particulars: `running, ready`.
     pub(crate) state: String,
+    /// How it does, without what changes from moment to moment: rows that are sorted by it stay where they are.
+    pub(crate) rank: &'static str,
     /// As in `status`.
     pub(crate) colour: Option<&'static str>,
     pub(crate) up: Option<Duration>,
@@ -36,6 +38,7 @@ impl Row {
         Self {
             name: vassal.name.clone(),
             state: state(vassal, now),
+            rank: vassal.state(),
             colour: colour(vassal),
             up: vassal.up_since.map(|since| now.since(since)),
             restarts: restarts(vassal),
@@ -51,6 +54,7 @@ impl Row {
         Self {
             name: name.clone(),
             state: "bad file".to_owned(),
+            rank: "bad file",
             colour: Some(RED),
             up: None,
             restarts: 0,

@@ -48,7 +48,7 @@ impl Column {
     pub(crate) fn compare(self, a: &Row, b: &Row) -> Ordering {
         let first = match self {
             Self::Name => Ordering::Equal,
-            Self::State => (a.badness(), &a.state).cmp(&(b.badness(), &b.state)),
+            Self::State => (a.badness(), a.rank).cmp(&(b.badness(), b.rank)),
             Self::Up => (a.up.is_none(), a.up).cmp(&(b.up.is_none(), b.up)),
             Self::Restarts => b.restarts.cmp(&a.restarts),
             Self::Memory => b.memory.cmp(&a.memory),

@@ -122,7 +122,9 @@ impl Book {
                 });
             }
             // Whoever starts it again ends no failure.
-            Note::Suspended { vassal } | Note::Gone { vassal } => self.failed(|failed| _ = failed.down.remove(vassal)),
+            Note::Suspended { vassal } | Note::GaveUp { vassal, .. } | Note::Gone { vassal } => {
+                self.failed(|failed| _ = failed.down.remove(vassal))
+            }
             Note::Mount { state, .. } => _ = self.mountpoint_changes.get_or_create(&[("state", state.clone())]).inc(),
             Note::BadConfig { .. } => _ = self.config_errors.inc(),
             Note::Storm { .. } => _ = self.storms.inc(),
@@ -169,7 +171,7 @@ mod tests {
     }
 
     fn ended(cause: Cause) -> Note {
-        Note::Ended { vassal: "a.ini".into(), cause, lived: Duration::ZERO, again_in: None, owner: None }
+        Note::Ended { vassal: "a.ini".into(), cause, lived: Duration::ZERO, again_in: None, owner: None, gave_up: false }
     }
 
     fn started() -> Note {

@@ -58,6 +58,10 @@ impl Collector for Health {
         let mut pen = Pen(encoder);
         let Self(view) = self;
         pen.up(view)?;
+        // Of those only that are: a line each for a thousand that are not would tell nothing.
+        let flapping = view.vassals.iter().filter(|v| v.flapping.is_some());
+        pen.gauges(&family::VASSAL_FLAPPING, flapping.map(|v| (of(v), 1_i64)))?;
+        pen.gauges(&family::VASSAL_GAVE_UP, view.vassals.iter().filter(|v| v.gave_up).map(|v| (of(v), 1_i64)))?;
         pen.mounts(view)?;
         pen.restarts(view)
     }
@@ -83,6 +87,8 @@ impl Everything {
         pen.gauges(&family::VASSAL_PHASE, phases)?;
         pen.gauges(&family::VASSAL_PHASE_START, vassals.iter().map(|v| (of(v), self.unix(v.since))))?;
         pen.gauges(&family::VASSAL_FAILURES, vassals.iter().map(|v| (of(v), i64::from(v.failures))))?;
+        pen.gauges(&family::VASSAL_FLAPPING, vassals.iter().map(|v| (of(v), i64::from(v.flapping.is_some()))))?;
+        pen.gauges(&family::VASSAL_GAVE_UP, vassals.iter().map(|v| (of(v), i64::from(v.gave_up))))?;
         let with_vassal = vassals.iter().map(|v| (of(v), i64::from(v.config_error.is_some())));
         let without = self.view.unusable.iter().map(|(name, _)| ([("vassal", &**name)], 1_i64));
         pen.gauges(&family::VASSAL_CONFIG_ERROR, with_vassal.chain(without))?;

@@ -127,7 +127,7 @@ fn live_through_everything(book: &Book) {
     hear(Note::Mount { vassal: vassal(), path: "/app".into(), state: "dead".into(), detail: String::new() }, true);
     hear(Note::Destroying { vassal: vassal(), why: dead(), lived: took, owner: None }, false);
     hear(Note::HeldUp { vassal: vassal(), found: Vec::new() }, false);
-    hear(Note::Ended { vassal: vassal(), cause: dead(), lived: took, again_in: Some(took), owner: None }, false);
+    hear(Note::Ended { vassal: vassal(), cause: dead(), lived: took, again_in: Some(took), owner: None, gave_up: false }, false);
     hear(Note::Storm { vassal: vassal(), layer: "/".into(), failed: 5 }, false);
     hear(Note::Started { vassal: vassal(), pid: 2, took }, false);
     hear(Note::Ready { vassal: vassal(), took }, true);
@@ -162,6 +162,8 @@ fn every_family_moves() {
         View { now: Time(9_000_000), vassals: vec![app001()], held: vec![held()], shutting_down: true, ..View::default() };
     after.vassals[0].config_error = Some("a.ini:1".into());
     after.vassals[0].since = Time(8_000_000);
+    let flapping = liege_core::Flapping { since: Time(1), failures: 5, steady_after: Duration::from_secs(300) };
+    (after.vassals[0].flapping, after.vassals[0].gave_up) = (Some(flapping), true);
     let after = exposition(&Arc::new(after), &book);
     drop(end);
     thread.join().unwrap();

@@ -31,8 +31,13 @@ pub(super) struct End {
     pub(super) failed: bool,
     /// Seconds.
     pub(super) lived: f64,
-    /// Seconds until it is tried again; null: it is not wanted any more.
+    /// Seconds until it is tried again; null: it is not wanted any more, or was given up.
     pub(super) again_in: Option<f64>,
+    pub(super) gave_up: bool,
+    /// So many of this kind in a row, of which this is the newest.
+    pub(super) count: u32,
+    #[serde(skip)]
+    detail: Cause,
 }
 
 /// All of it.
@@ -79,6 +84,9 @@ impl Recent {
             failed: true,
             lived: death.lived,
             again_in: death.again_in,
+            gave_up: death.gave_up,
+            count: death.count,
+            detail: death.detail.clone(),
         };
         self.lock().vassals.entry(vassal.clone()).or_default().last_failure.get_or_insert(end);
     }
@@ -93,8 +101,8 @@ impl Recent {
                 of.checks.retain(|path, _| checks.iter().any(|check| check.path == *path));
                 checks.iter().for_each(|check| _ = of.checks.entry(check.path.clone()).or_default());
             }
-            Action::Note(Note::Ended { vassal, cause, lived, again_in, owner: _ }) => {
-                let end = End {
+            Action::Note(Note::Ended { vassal, cause, lived, again_in, owner: _, gave_up }) => {
+                let mut end = End {
                     at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
                     vassal: vassal.clone(),
                     cause: cause.word(),
@@ -102,8 +110,16 @@ impl Recent {
                     failed: cause.is_failure(),
                     lived: lived.as_secs_f64(),
                     again_in: again_in.as_ref().map(Duration::as_secs_f64),
+                    gave_up: *gave_up,
+                    count: 1,
+                    detail: cause.clone(),
                 };
                 let mut memory = self.lock();
+                // The same once more is one line that counts.
+                let last = memory.ends.iter().position(|last| last.vassal == *vassal);
+                if let Some(at) = last.filter(|at| end.failed && memory.ends[*at].detail.is_like(cause)) {
+                    end.count = memory.ends.remove(at).map_or(1, |last| last.count.saturating_add(1));
+                }
                 if end.failed {
                     memory.vassals.entry(vassal.clone()).or_default().last_failure = Some(end.clone());
                 }
@@ -170,7 +186,7 @@ mod tests {
 
     fn ended(vassal: &str, cause: Cause) -> Action {
         let (vassal, lived, again_in) = (vassal.into(), Duration::from_secs(2), Some(Duration::ZERO));
-        Action::Note(Note::Ended { vassal, cause, lived, again_in, owner: None })
+        Action::Note(Note::Ended { vassal, cause, lived, again_in, owner: None, gave_up: false })
     }
 
     fn watch(paths: &[&str]) -> Action {

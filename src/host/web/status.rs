@@ -31,6 +31,8 @@ pub(super) struct Status<'a> {
     up: usize,
     /// Those that are down and not because somebody stopped them.
     down: usize,
+    /// Those that fail over and over.
+    flapping: usize,
     /// Watched mounts, and those of them that do not answer.
     mounts: usize,
     mounts_ill: usize,
@@ -47,6 +49,8 @@ pub(super) struct Status<'a> {
 struct Row<'a> {
     name: &'a str,
     phase: &'static str,
+    /// Its phase, or `flapping`, `gave_up`.
+    state: &'static str,
     /// It needs eyes.
     ill: bool,
     ready: bool,
@@ -55,6 +59,8 @@ struct Row<'a> {
     /// Seconds until it is tried again.
     retry_in: Option<f64>,
     failures: u32,
+    /// Of one that is flapping, since it began to.
+    flapped: Option<u32>,
     ends: u64,
     bad_file: bool,
     runs_as_root: bool,
@@ -86,7 +92,7 @@ fn status<'a>(view: &'a View, recent: &Recent, whole: bool) -> Status<'a> {
     let with_vassal = view.vassals.iter().filter(|vassal| vassal.config_error.is_some()).map(|vassal| &*vassal.name);
     let bad_files = with_vassal.chain(view.unusable.iter().map(|(name, _)| &**name)).take(ROWS).collect();
     let mut shown: Vec<&VassalView> = view.vassals.iter().collect();
-    shown.sort_by_key(|vassal| (rank(vassal), &vassal.name));
+    shown.sort_by_key(|vassal| (order(vassal), &vassal.name));
     let hidden = shown.len().saturating_sub(ROWS);
     Status {
         at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
@@ -96,7 +102,8 @@ fn status<'a>(view: &'a View, recent: &Recent, whole: bool) -> Status<'a> {
         held: view.held.iter().map(|held| held.vassals).sum(),
         vassals: view.vassals.len(),
         up: view.vassals.iter().filter(|vassal| is_up(vassal)).count(),
-        down: view.vassals.iter().filter(|vassal| rank(vassal) == Rank::Down).count(),
+        down: view.vassals.iter().filter(|vassal| is_down(vassal)).count(),
+        flapping: view.vassals.iter().filter(|vassal| vassal.flapping.is_some()).count(),
         mounts: mounts().count(),
         mounts_ill: mounts().filter(|mount| is_ill(mount.word())).count(),
         phases,
@@ -117,11 +124,13 @@ fn row<'a>(view: &View, vassal: &'a VassalView, recent: &Recent, whole: bool) ->
     Row {
         name: &vassal.name,
         phase: vassal.phase.word(),
-        ill: rank(vassal) < Rank::Well,
+        state: vassal.state(),
+        ill: is_down(vassal) || order(vassal) < Order::Well,
         ready: vassal.ready,
         since: (view.now - vassal.since).as_secs_f64(),
         retry_in: vassal.retry_at.map(|at| (at - view.now).as_secs_f64()),
         failures: vassal.failures,
+        flapped: vassal.flapping.map(|flapping| flapping.failures),
         ends: vassal.restarts.iter().map(|(_, count)| count).sum(),
         bad_file: vassal.config_error.is_some(),
         runs_as_root: vassal.runs_as_root,
@@ -131,21 +140,30 @@ fn row<'a>(view: &View, vassal: &'a VassalView, recent: &Recent, whole: bool) ->
     }
 }
 
-/// Who needs eyes first.
+/// What needs eyes comes first. One that is tried again and again keeps its place: it depends on how it does, not on its phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Down,
+enum Order {
+    Failing,
     Ill,
     Well,
 }
 
-fn rank(vassal: &VassalView) -> Rank {
-    let ill = vassal.failures > 0 || vassal.config_error.is_some() || vassal.mounts.iter().any(|mount| is_ill(mount.word()));
+fn order(vassal: &VassalView) -> Order {
+    let fails = vassal.failures > 0 || vassal.flapping.is_some() || vassal.gave_up || !vassal.leftovers.is_empty();
+    let ill = vassal.config_error.is_some() || vassal.mounts.iter().any(|mount| is_ill(mount.word()));
+    match (fails, ill) {
+        (true, _) => Order::Failing,
+        (false, true) => Order::Ill,
+        (false, false) => Order::Well,
+    }
+}
+
+fn is_down(vassal: &VassalView) -> bool {
     match vassal.phase {
-        Phase::Waiting | Phase::Stopping | Phase::Killing => Rank::Down,
-        Phase::Spawning | Phase::Preparing if vassal.failures > 0 => Rank::Down,
-        _ if ill => Rank::Ill,
-        _ => Rank::Well,
+        Phase::Waiting | Phase::Stopping | Phase::Killing => true,
+        Phase::Spawning | Phase::Preparing => vassal.failures > 0 || vassal.flapping.is_some(),
+        Phase::Suspended => vassal.gave_up,
+        Phase::Running | Phase::Reloading | Phase::Gone => false,
     }
 }
 

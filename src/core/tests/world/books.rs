@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use liege_core::{Action, Cause, Event, Name, Note, Order, Request, Time};
+use liege_core::{Action, Cause, Event, Health, Name, Note, Order, Request, Time};
 use liege_plan::{AppWord, FromInit, ToInit};
 
 use super::specs::{MAX_THROTTLE, THROTTLE};
@@ -11,6 +11,10 @@ use super::specs::{MAX_THROTTLE, THROTTLE};
 /// So many within this time are no lone failures.
 const MANY: usize = 5;
 const TOGETHER: Duration = Duration::from_secs(5);
+
+/// So many failures within this time are flapping.
+const FAILURES: usize = 5;
+const WINDOW: Duration = Duration::from_secs(300);
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,14 +35,22 @@ pub enum Broken {
     EveryRequestIsAnsweredOnce,
     ShutdownEndsTheDaemon,
     ALoneFailureIsNeverDelayed(Name),
+    FlappingIsSlowedDown(Name),
+    ARareFailureIsHealedAtOnce(Name),
 }
 
 /// One vassal's failures as an onlooker counts them.
 #[derive(Clone, Debug, Default)]
 struct Failures {
     last_delay: Option<Duration>,
+    /// The failures of the last minutes, since anybody's word.
+    recent: Vec<Time>,
     /// Since when the present run counts towards a settled one.
     runs_since: Option<Time>,
+    /// How long the last one lasted.
+    ran: Duration,
+    /// Its mount has answered meanwhile.
+    answered: bool,
     /// A new text was written that no life has been given yet: the end of the old one is not its failure.
     unread: bool,
 }
@@ -46,10 +58,19 @@ struct Failures {
 impl Failures {
     /// The present run ends, by death or by a new app in its place. Lasted it long enough, the failures before it are forgotten.
     fn end_run(&mut self, now: Time) {
-        let ran = self.runs_since.take().map_or(Duration::ZERO, |since| now - since);
-        if self.last_delay.is_some_and(|last| ran >= THROTTLE.max(last)) {
+        let Some(since) = self.runs_since.take() else { return };
+        self.ran = now - since;
+        if self.last_delay.is_some_and(|last| self.ran >= THROTTLE.max(last)) {
             self.last_delay = None;
         }
+        if self.ran >= WINDOW {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.last_delay = None;
+        self.recent.clear();
     }
 }
 
@@ -87,7 +108,8 @@ impl Books {
                 // A new text gives a new chance; the old one in another world does not.
                 if !same && *touched {
                     let failures = self.failures.entry(vassal.clone()).or_default();
-                    (failures.last_delay, failures.unread) = (None, true);
+                    failures.forget();
+                    failures.unread = true;
                 }
             }
             Event::Vanished { vassal } => {
@@ -100,7 +122,7 @@ impl Books {
                 match report {
                     FromInit::Started { .. } => {
                         failures.end_run(now);
-                        failures.runs_since = Some(now);
+                        (failures.runs_since, failures.ran, failures.answered) = (Some(now), Duration::ZERO, false);
                     }
                     FromInit::Said(AppWord::Loyal) => failures.last_delay = None,
                     FromInit::Entered { .. }
@@ -117,13 +139,19 @@ impl Books {
                     | FromInit::OrphansDied { .. } => {}
                 }
             }
+            Event::Probed { vassal, probed, .. } => {
+                if let Some(failures) = self.failures.get_mut(vassal) {
+                    let began = Time(now.0.saturating_sub(probed.micros));
+                    let counts = failures.runs_since.is_some_and(|since| began >= since);
+                    failures.answered |= counts && probed.health == Health::Healthy && probed.mount.is_some();
+                }
+            }
             Event::BadConfig { .. }
             | Event::Spawned { .. }
             | Event::SpawnFailed { .. }
             | Event::Garbled { .. }
             | Event::OomKilled { .. }
             | Event::Exited { .. }
-            | Event::Probed { .. }
             | Event::Examined { .. }
             | Event::LeftBehind { .. }
             | Event::Deadline
@@ -150,7 +178,7 @@ impl Books {
             Order::Reload => false,
         };
         if forgives {
-            self.failures.entry(vassal.clone()).or_default().last_delay = None;
+            self.failures.entry(vassal.clone()).or_default().forget();
         }
     }
 
@@ -178,6 +206,13 @@ impl Books {
                 failures.unread = false;
                 let identity = self.written.get(vassal).and_then(|config| config.fresh.jail.identity.as_ref());
                 self.owners.insert(vassal.clone(), identity.map_or(0, |identity| identity.value.uid));
+            }
+            if let Action::Spawn { vassal, .. } = action {
+                self.failures.entry(vassal.clone()).or_default().ran = Duration::ZERO;
+            }
+            // Whoever reaps it may take a while.
+            if let Action::Note(Note::Destroying { vassal, .. }) = action {
+                self.failures.entry(vassal.clone()).or_default().end_run(now);
             }
             if let Action::Note(Note::Ended { vassal, cause, again_in: Some(delay), .. }) = action {
                 self.ended(now, vassal, cause.is_failure(), *delay)?;
@@ -211,6 +246,14 @@ impl Books {
             if delay < least {
                 return Err(Broken::BackoffGrowsUntilASettledRun(vassal.clone()));
             }
+        }
+        failures.recent.retain(|at| now - *at < WINDOW);
+        failures.recent.push(now);
+        if failures.recent.len() >= FAILURES && delay < THROTTLE {
+            return Err(Broken::FlappingIsSlowedDown(vassal.clone()));
+        }
+        if failures.ran >= WINDOW && failures.answered && !delay.is_zero() {
+            return Err(Broken::ARareFailureIsHealedAtOnce(vassal.clone()));
         }
         failures.last_delay = Some(delay);
         Ok(())

@@ -123,6 +123,11 @@ pub enum Op {
     OrderedAll {
         order: Order,
     },
+    /// Everything is well; then this one is served and fails, again and again, or once after a long run.
+    Flaps {
+        vassal: u8,
+        long: bool,
+    },
     /// Everything is well, then these lose their mounts at once.
     Together {
         vassals: u8,
@@ -230,6 +235,7 @@ impl<M: Machine> World<M> {
                 self.feed(Event::Asked(Request::One { vassal: specs::name(vassal), order, by: ROOT }))
             }
             Op::OrderedAll { order } => self.feed(Event::Asked(Request::Each { order, by: ROOT })),
+            Op::Flaps { vassal, long } => self.flaps(&specs::name(vassal), long),
             Op::Together { vassals } => self.together(vassals),
             Op::Rescan => self.feed(Event::Asked(Request::Rescan)),
             Op::Shutdown => self.feed(Event::Asked(Request::Shutdown)),
@@ -316,6 +322,23 @@ impl<M: Machine> World<M> {
         let Some((vassal, _)) = self.processes.get(&birth).cloned() else { return Ok(()) };
         self.set(birth, Process::Ended);
         self.feed(Event::Exited { vassal, birth, exit })
+    }
+
+    fn flaps(&mut self, vassal: &Name, long: bool) -> Result<(), Broken> {
+        for _ in 0..if long { 2 } else { 7 } {
+            if self.books.shutdown || self.books.stopped.contains(vassal) || !self.files.contains_key(vassal) {
+                return Ok(());
+            }
+            self.calm()?;
+            let birth = self.alive_birth(vassal);
+            let loyal = FromInit::Said(AppWord::Loyal);
+            self.pass(Duration::from_millis(1))?; // a probe that began before the app tells nothing
+            self.feed(Event::Reported { vassal: vassal.clone(), birth, report: loyal })?;
+            self.feed(Event::Probed { vassal: vassal.clone(), birth, path: "/app".into(), probed: probed(11) })?;
+            self.pass(Duration::from_millis(if long { 400_000 } else { 1200 }))?;
+            self.reap(self.alive_birth(vassal), Exit::Code(3))?;
+        }
+        Ok(())
     }
 
     fn together(&mut self, vassals: u8) -> Result<(), Broken> {

@@ -1,11 +1,13 @@
 //! Cores broken on purpose, one for each named invariant: the same machine, but something of what it hears or says is bent.
 //! A property test that lets one of them pass would prove nothing.
 
-use liege_core::{Action, Answer, Emperor, Event, Order, ROOT, Request, Time, View};
+use liege_core::{Action, Answer, Emperor, Event, Note, Order, ROOT, Request, Time, View};
 
+use liege_plan::{AppWord, FromInit};
 use liege_spec::VassalConfig;
 
 use super::Machine;
+use super::specs::MAX_THROTTLE;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Sabotage {
@@ -37,6 +39,10 @@ pub enum Sabotage {
     SaysNothing,
     /// Does not hear a start.
     DeafToStarts,
+    /// Forgets the failures of one that has served a request.
+    TakesLoyalForSteady,
+    /// Tells a delay for every failure.
+    NeverForgets,
     /// Takes the vassals of all owners for one owner's.
     TakesAllForOneOwner,
 }
@@ -117,6 +123,23 @@ impl Machine for Saboteur {
             }
             (Sabotage::DeafToStarts, Event::Asked(Request::One { order: Order::Start, .. })) => {
                 vec![Action::Answer(Answer::Done)]
+            }
+            (Sabotage::TakesLoyalForSteady, Event::Reported { vassal, birth, report: FromInit::Said(AppWord::Loyal) }) => {
+                let clear = Request::One { vassal: vassal.clone(), order: Order::Clear, by: ROOT };
+                let mut actions = self.inner.handle(now, Event::Asked(clear));
+                actions.retain(|action| !matches!(action, Action::Answer(_)));
+                let report = FromInit::Said(AppWord::Loyal);
+                actions.extend(self.inner.handle(now, Event::Reported { vassal, birth, report }));
+                actions
+            }
+            (Sabotage::NeverForgets, event) => {
+                let mut actions = self.inner.handle(now, event);
+                for action in &mut actions {
+                    if let Action::Note(Note::Ended { again_in: Some(delay), .. }) = action {
+                        *delay = (*delay).max(MAX_THROTTLE);
+                    }
+                }
+                actions
             }
             (Sabotage::TakesAllForOneOwner, Event::Config { vassal, config, directory, touched }) => {
                 let config = super::specs::owned(1, VassalConfig::clone(&config)).into();

@@ -6,7 +6,7 @@ use liege_core::Name;
 use liege_plan::Limits;
 use liege_spec::{
     AppSpec, Asked, EmperorDeath, EmperorSpec, Environment, Hook, HookPhase, Identity, Jail, MountpointCheck, Namespaces, Origin,
-    ProcessLimits, ProgramSpec, Timeouts, VassalConfig, VassalSpec, Verb,
+    ProcessLimits, ProgramSpec, RestartLimits, RestartRules, Timeouts, VassalConfig, VassalSpec, Verb,
 };
 
 pub const THROTTLE: Duration = Duration::from_secs(1);
@@ -57,6 +57,7 @@ pub fn config(jail: u8, app: u8) -> VassalConfig {
             required: false,
         }],
         timeouts: Timeouts::default(),
+        restarts: RestartRules::default(),
         attributes: Vec::new(),
     };
     VassalConfig { fresh: spec.clone(), again: spec }
@@ -82,6 +83,7 @@ pub fn emperor() -> EmperorSpec {
         freq: Duration::from_secs(3),
         throttle: THROTTLE,
         max_throttle: MAX_THROTTLE,
+        restarts: RestartLimits::default(),
         required_heartbeat: Duration::from_secs(30),
         curse_tolerance: None,
         graceful_stop: false,

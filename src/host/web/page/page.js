@@ -58,6 +58,7 @@ function line(checks) {
 }
 
 const PHASES = { running: "well", reloading: "care", spawning: "care", preparing: "care", suspended: "" };
+const WORDS = { gave_up: "given up" };
 const STATES = { healthy: "well", slow: "care", unknown: "" };
 const grade = (words, word) => (word in words ? words[word] : "ill");
 
@@ -73,10 +74,13 @@ function row(r) {
   const counts = [];
   if (r.ends) counts.push(r.ends === 1 ? "1 end" : `${r.ends} ends`);
   if (r.failures > 1) counts.push(`${r.failures} failures in a row`);
+  else if (r.flapped !== null) counts.push(`${r.flapped} failures`);
   if (counts.length) name.append(make("div", "sub", counts.join(", ")));
   if (r.runs_as_root) name.append(make("div", "sub ill", "runs as root"));
   if (r.bad_file) name.append(make("div", "sub care", "its file has mistakes"));
-  const state = make("div", "state", make("span", `word ${grade(PHASES, r.phase)}`, r.phase), make("div", "sub", `for ${span(r.since)}`));
+  const phase = r.state === r.phase || r.state === "gave_up" ? "" : `${r.phase} `;
+  const state = make("div", "state",
+    make("span", `word ${grade(PHASES, r.state)}`, WORDS[r.state] || r.state), make("div", "sub", `${phase}for ${span(r.since)}`));
   if (r.phase === "running" && !r.ready) state.append(make("div", "sub care", "not ready yet"));
   if (r.retry_in !== null) state.append(make("div", "sub", `again in ${span(r.retry_in)}`));
   const mounts = make("div", "mounts", ...r.mounts.map((m) => mount(r, m)));
@@ -92,8 +96,8 @@ function end(e) {
   const at = make("time", "", `${span(last.at - e.at)} ago`);
   at.dateTime = new Date(e.at * 1000).toISOString();
   at.title = new Date(e.at * 1000).toLocaleString();
-  const again = e.again_in === null ? "" : e.again_in > 0 ? `, again after ${span(e.again_in)}` : ", again at once";
-  return make("li", "", at, make("span", "name", e.vassal), make("span", "cause", make("span", `word ${e.failed ? "ill" : ""}`, e.cause)),
+  const again = e.gave_up ? ", given up" : e.again_in === null ? "" : e.again_in > 0 ? `, again after ${span(e.again_in)}` : ", again at once";
+  return make("li", "", at, make("span", "name", e.vassal), make("span", "cause", make("span", `word ${e.failed ? "ill" : ""}`, e.cause), e.count > 1 ? ` ×${e.count}` : ""),
     make("span", "what", `${e.what} `, make("span", "sub", `(lived ${span(e.lived)}${again})`)));
 }
 
@@ -108,6 +112,7 @@ function draw() {
   byId("totals").replaceChildren(
     total("vassals up", look.up, `of ${look.vassals}`, false),
     total("down", look.down, "", look.down > 0),
+    total("flapping", look.flapping, "", look.flapping > 0),
     total("mounts that do not answer", look.mounts_ill, `of ${look.mounts}`, look.mounts_ill > 0),
     ...(look.held ? [total("kept without a directory", look.held, "", true)] : []),
     total("files with mistakes", look.bad_files.length, "", look.bad_files.length > 0),
@@ -118,7 +123,7 @@ function draw() {
   byId("bad").hidden = look.bad_files.length === 0;
   byId("bad-files").textContent = look.bad_files.join(", ");
   byId("ends").replaceChildren(...(look.ends.length ? look.ends.map(end) : [make("li", "empty", "None since the daemon started.")]));
-  const ill = look.down + look.mounts_ill;
+  const ill = look.down + look.flapping + look.mounts_ill;
   document.title = `${ill ? `(${ill}) ` : ""}liege · ${location.hostname}`;
 }
 
