@@ -33,6 +33,7 @@ mod prober;
 mod regular;
 mod replay;
 mod run;
+mod search;
 mod secret;
 mod server;
 mod signals;

@@ -4,6 +4,7 @@
 //! kept by the caller. NSS is asked here, on the host, and never inside a vassal's root, whose libraries are not ours.
 
 use std::{
+    cell::Cell,
     fs::{self, File},
     io::Read,
     os::fd::{AsFd, OwnedFd},
@@ -25,13 +26,16 @@ use nix::{
     unistd::{Gid, Group, Uid, User, getgrouplist, pipe2},
 };
 
-use crate::{children::Children, regular::open_regular};
+use crate::{children::Children, regular::open_regular, search::Search};
 
 /// No configuration is longer; `/dev/zero` would be.
 const MAX_SOURCE: u64 = 16 << 20;
 
 /// What a daemon's `exec://` may take: less than the deadline of the reading it belongs to.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(9);
+
+/// One pattern leads past no more than so many names in directories.
+const MOST_ENTRIES: u32 = 100_000;
 
 /// Waits for the end of a child.
 type AwaitEnd = Box<dyn FnOnce() -> Option<Exit>>;
@@ -42,6 +46,8 @@ pub struct World {
     directory: String,
     reaper: Option<Arc<Children>>,
     constant: Arc<OnceLock<Constant>>,
+    /// When the reading under way is not wanted any more, and how long it may last.
+    ends: Option<(Instant, Duration)>,
     /// The version of the uwsgi that was found; asked for once, because it has to be run for it.
     uwsgi_version: Arc<OnceLock<String>>,
 }
@@ -74,6 +80,7 @@ impl World {
         Self {
             directory: directory.to_string_lossy().into_owned(),
             reaper: None,
+            ends: None,
             constant: Arc::default(),
             uwsgi_version: Arc::default(),
         }
@@ -81,7 +88,12 @@ impl World {
 
     /// For the daemon, whose loop reaps. Relative paths start in `directory`.
     pub(crate) fn of_daemon(directory: String, children: Arc<Children>) -> Self {
-        Self { directory, reaper: Some(children), constant: Arc::default(), uwsgi_version: Arc::default() }
+        Self { directory, reaper: Some(children), ends: None, constant: Arc::default(), uwsgi_version: Arc::default() }
+    }
+
+    /// The same world for one reading, which ends after so long wherever it stands (but for what the kernel does not give back).
+    pub(crate) fn for_reading(&self, lasts: Duration) -> Self {
+        Self { ends: Some((Instant::now() + lasts, lasts)), ..self.clone() }
     }
 
     fn constant(&self) -> &Constant {
@@ -104,7 +116,8 @@ impl World {
     fn output_of(&self, command: &str) -> Result<Vec<u8>, String> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
         let (shell, ended) = self.shell(command, write).map_err(|why| format!("/bin/sh: {why}"))?;
-        let deadline = self.reaper.as_ref().map(|_| Instant::now() + COMMAND_TIMEOUT);
+        let own = self.reaper.as_ref().map(|_| Instant::now() + COMMAND_TIMEOUT);
+        let deadline = own.into_iter().chain(self.ends.map(|(at, _)| at)).min();
         let output = read_until(File::from(read), deadline).and_then(|output| {
             // It may close its output and live on.
             until_ready(&shell.pidfd, deadline)?;
@@ -232,18 +245,29 @@ impl Lookup for World {
     }
 
     fn glob(&self, pattern: &str, most: usize) -> Result<Vec<String>, NoAnswer> {
-        let absolute = self.at(pattern);
-        let Ok(paths) = glob::glob(&absolute.to_string_lossy()) else { return Ok(Vec::new()) };
         let relative = !pattern.starts_with('/');
-        let found: Vec<String> = paths
-            .flatten()
-            .take(most.saturating_add(1))
+        let entries = Cell::new(0);
+        let step = || {
+            entries.set(entries.get() + 1);
+            if entries.get() > MOST_ENTRIES {
+                return Err(NoAnswer::Cancelled(format!("{pattern} leads past more than {MOST_ENTRIES} directory entries")));
+            }
+            self.cancelled().map_or(Ok(()), |why| Err(NoAnswer::Cancelled(why)))
+        };
+        let found = Search::new(most, &step).all(&self.at(pattern))?;
+        let found: Vec<String> = found
+            .into_iter()
             .map(|path| match path.strip_prefix(&self.directory) {
                 Ok(short) if relative => short.to_string_lossy().into_owned(),
                 _ => path.to_string_lossy().into_owned(),
             })
             .collect();
-        if found.len() > most { Err(NoAnswer::TooMuch) } else { Ok(found) }
+        Ok(found)
+    }
+
+    fn cancelled(&self) -> Option<String> {
+        let (at, lasts) = self.ends?;
+        (Instant::now() >= at).then(|| format!("takes longer to read than {} s", lasts.as_secs()))
     }
 
     fn env(&self, name: &str) -> Option<String> {

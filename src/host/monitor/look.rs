@@ -70,6 +70,9 @@ pub(super) enum Look {
 /// A configuration of a megabyte is a mistake, `/dev/zero` a worse one.
 const MAX_FILE: u64 = 4 << 20;
 
+/// A reading ends after so long: before it is called late.
+const READING: Duration = Duration::from_secs(9);
+
 /// How files are looked at.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
@@ -153,7 +156,7 @@ impl Reader {
     fn understand(&self, path: &Path, text: &[u8]) -> Reading<Arc<VassalConfig>> {
         let path = path.to_string_lossy();
         let source = Source { path: &path, text, set: &self.set, stop_timeout: self.stop_timeout };
-        let Reading { value, diagnostics } = read_vassal(&source, &self.world);
+        let Reading { value, diagnostics } = read_vassal(&source, &self.world.for_reading(READING));
         Reading { value: value.map(Arc::new), diagnostics }
     }
 }
