@@ -29,6 +29,7 @@ mod metrics;
 mod monitor;
 mod notes;
 mod oom;
+mod pidfile;
 mod prober;
 mod regular;
 mod replay;

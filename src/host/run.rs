@@ -5,7 +5,6 @@
 //! threads, the control socket, the metrics listener and the log have a thread each, and probes have a process.
 
 use std::{
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -36,6 +35,7 @@ use crate::{
     lives::Lives,
     metrics::Book,
     monitor::Monitors,
+    pidfile::Pidfile,
     prober::Prober,
     signals::{Told, signals},
     state_dir::StateDir,
@@ -94,7 +94,6 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let header = Header { liege: env!("CARGO_PKG_VERSION").to_owned(), spec: spec.clone(), processors, limits };
     let trace = options.trace.as_deref().map(|path| Trace::create(path, &header)).transpose()?;
     let _state_dir = StateDir::take(Path::new(&spec.state_dir))?;
-    let _pidfiles = spec.pidfiles.iter().map(|path| Pidfile::write(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(crate::THREADS)
@@ -156,6 +155,9 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         book,
         recent: web.is_some().then_some(recent),
     };
+    // Whoever waits for the file finds a daemon that answers.
+    let pidfiles = spec.pidfiles.iter().map(|path| Pidfile::write(Path::new(path)));
+    let _pidfiles = pidfiles.collect::<anyhow::Result<Vec<_>>>()?;
     the_loop.run(&mut signals).await;
     drop((control, web));
     drop(the_loop); // the prober sees its socket close, and ends
@@ -204,21 +206,5 @@ async fn until_childless(children: &Children, signals: &mut (impl Stream<Item = 
             }
             deadline = Instant::now() + HELPERS_LEAVE;
         }
-    }
-}
-
-/// `emperor-pidfile`, taken away at the end.
-struct Pidfile(PathBuf);
-
-impl Pidfile {
-    fn write(path: &str) -> anyhow::Result<Self> {
-        fs::write(path, format!("{}\n", std::process::id())).with_context(|| format!("emperor-pidfile {path}: write it"))?;
-        Ok(Self(path.into()))
-    }
-}
-
-impl Drop for Pidfile {
-    fn drop(&mut self) {
-        fs::remove_file(&self.0).ok();
     }
 }
