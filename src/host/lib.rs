@@ -15,6 +15,7 @@ mod clock;
 mod control;
 mod deaths;
 mod door;
+mod escape;
 mod events;
 mod file_name;
 mod health;

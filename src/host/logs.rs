@@ -11,6 +11,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    escape::{As, Escaping},
     journal,
     lines::{Flush, Lines},
     text::Text,
@@ -79,8 +80,10 @@ where
 {
     match format {
         Format::Text => Box::new(tracing_subscriber::fmt::layer().event_format(Text).with_ansi(colours).with_writer(writer)),
-        Format::Logfmt => Box::new(tracing_logfmt::builder().with_target(true).layer().with_writer(writer)),
-        Format::Json => Box::new(tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer)),
+        Format::Logfmt => Box::new(tracing_logfmt::builder().with_target(true).layer().with_writer(Escaping(As::Text, writer))),
+        Format::Json => {
+            Box::new(tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(Escaping(As::Json, writer)))
+        }
     }
 }
 
@@ -142,7 +145,7 @@ mod tests {
         let text = logged(Format::Text);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[1].ends_with(" WARN vassal: a.ini: ended cause=exit"), "{text}");
-        assert_eq!(lines[2], "here: \\u{1b}[31m");
+        assert_eq!(lines[2], "    here: \\u{1b}[31m");
     }
 
     #[test]

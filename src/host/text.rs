@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! 2026-11-22T18:13:04.149047Z ERROR vassal: app001.ini: its file cannot be used (1 mistake)
-//! /etc/liege/vassals/app001.ini:3:7: error: ...
+//!     /etc/liege/vassals/app001.ini:3:7: error: ...
 //! ```
 //!
-//! Messages quote files that tenants may have written, so control characters are shown, never sent to the terminal.
+//! Messages quote files that tenants may have written, so what a terminal obeys is shown, never sent to it; and only a message's
+//! first line begins at the left, so none of its others can pass for another message.
 
 use std::fmt::{self, Write as _};
 
+use crate::escape::is_obeyed;
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -47,7 +49,7 @@ where
         let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
         write!(out, " {}{fields}", Shown(first))?;
         for line in rest.lines() {
-            write!(out, "\n{}", Shown(line))?;
+            write!(out, "\n    {}", Shown(line))?;
         }
         writeln!(out)
     }
@@ -77,7 +79,7 @@ impl Said {
             "message" => value.clone_into(&mut self.message),
             "vassal" => self.vassal = Some(value.to_owned()),
             _ => {
-                let plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');
+                let plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || is_obeyed(c) || c == '"');
                 let written =
                     if plain { write!(self.fields, " {name}={value}") } else { write!(self.fields, " {name}={value:?}") };
                 written.unwrap_or_default(); // a String takes everything
@@ -96,13 +98,11 @@ impl Visit for Said {
     }
 }
 
-/// Text without control characters but tabs.
+/// Text without what a terminal or a pager obeys.
 struct Shown<'a>(&'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .chars()
-            .try_for_each(|c| if c.is_control() && c != '\t' { write!(f, "{}", c.escape_default()) } else { f.write_char(c) })
+        self.0.chars().try_for_each(|c| if is_obeyed(c) { write!(f, "{}", c.escape_default()) } else { f.write_char(c) })
     }
 }

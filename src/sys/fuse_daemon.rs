@@ -134,7 +134,7 @@ fn disk(pid: i32) -> u64 {
 #[must_use]
 pub fn shown(pid: i32) -> Option<Shown> {
     let stat = Stat::of(pid)?;
-    let (name, state) = (stat.name()?.to_owned(), stat.field(3)?);
+    let (name, state) = (stat.name()?, stat.field(3)?);
     let wchan = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
     Some(Shown { pid, name, state, wchan: wchan.trim_matches(['0', '\n']).to_owned() })
 }

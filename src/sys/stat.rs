@@ -12,7 +12,7 @@ pub(crate) struct Stat(String);
 impl Stat {
     /// None for a process that is gone.
     pub(crate) fn of(pid: i32) -> Option<Self> {
-        fs::read_to_string(format!("/proc/{pid}/stat")).ok().map(Self)
+        read(&format!("/proc/{pid}/stat"))
     }
 
     /// Of a line that was read elsewhere.
@@ -22,18 +22,25 @@ impl Stat {
 
     /// The first thread alone, at the price of one however many there are.
     pub(crate) fn of_first_thread(pid: i32) -> Option<Self> {
-        fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).ok().map(Self)
+        read(&format!("/proc/{pid}/task/{pid}/stat"))
     }
 
-    /// Its name (`comm`).
-    pub(crate) fn name(&self) -> Option<&str> {
-        Some(self.0.rsplit_once(')')?.0.split_once('(')?.1)
+    /// Its name (`comm`), which the process chooses: what would end or turn a line is escaped.
+    pub(crate) fn name(&self) -> Option<String> {
+        let name = self.0.rsplit_once(')')?.0.split_once('(')?.1;
+        let is_plain = |c: char| !c.is_control() && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        Some(name.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_default().to_string() }).collect())
     }
 
     /// A field by its number in proc(5), where the state is the third.
     pub(crate) fn field<T: FromStr>(&self, number: usize) -> Option<T> {
         self.0.rsplit_once(')')?.1.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
     }
+}
+
+/// A name need not be UTF-8, and a process must not be overlooked for it.
+fn read(path: &str) -> Option<Stat> {
+    Some(Stat(String::from_utf8_lossy(&fs::read(path).ok()?).into_owned()))
 }
 
 #[cfg(test)]
@@ -43,7 +50,8 @@ mod tests {
     #[test]
     fn a_name_may_hold_anything() {
         let stat = Stat("7 (a) b (c) S 1 7 7 0".into());
-        assert_eq!((stat.name(), stat.field(3), stat.field(4)), (Some("a) b (c"), Some('S'), Some(1)));
+        assert_eq!((stat.name().as_deref(), stat.field(3), stat.field(4)), (Some("a) b (c"), Some('S'), Some(1)));
+        assert_eq!(Stat("7 (a\nb\u{202e}) S 1".into()).name().as_deref(), Some("a\\nb\\u{202e}"));
         assert_eq!(stat.field::<u64>(22), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Which files are vassals, and what they are called: uWSGI's rules.
 
-use std::path::Path;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
 use liege_core::Name;
 
@@ -11,6 +11,8 @@ pub(super) enum Verdict {
     Vassal(Name),
     /// uWSGI would read it, liege reads INI only.
     OtherFormat,
+    /// It would be a vassal, but for its name: what is wrong with it, and the name to tell.
+    Unusable(Name, &'static str),
     /// None of our business.
     Ignored,
 }
@@ -31,20 +33,30 @@ const OTHER_FORMATS: [&str; 5] = [".xml", ".yml", ".yaml", ".js", ".json"];
 impl Naming {
     /// Judges a file by its path alone.
     pub(super) fn judge(&self, path: &Path) -> Verdict {
-        let (Some(path), Some(file)) = (path.to_str(), path.file_name().and_then(|name| name.to_str())) else {
-            return Verdict::Ignored; // names are text: in logs, labels and JSON
+        let Some(bytes) = path.file_name().map(OsStr::as_bytes) else { return Verdict::Ignored };
+        let ends_in = |suffix: &str| bytes.ends_with(suffix.as_bytes()) && bytes.len() > suffix.len();
+        let is_meant = ends_in(".ini") || self.extra.iter().any(|suffix| ends_in(suffix));
+        let (Some(path), Some(file)) = (path.to_str(), path.file_name().and_then(OsStr::to_str)) else {
+            // Names are text: in logs, labels and JSON.
+            return self.unusable(is_meant, path, "its name is no UTF-8");
         };
         if file.len() >= TOO_LONG {
-            return Verdict::Ignored;
+            return self.unusable(is_meant, path.as_ref(), "its name is longer than 254 bytes");
         }
-        let ends_in = |suffix: &str| file.ends_with(suffix) && file.len() > suffix.len();
-        if ends_in(".ini") || self.extra.iter().any(|suffix| ends_in(suffix)) {
+        if is_meant {
             Verdict::Vassal(if self.short { file.into() } else { path.into() })
         } else if OTHER_FORMATS.iter().any(|suffix| ends_in(suffix)) {
             Verdict::OtherFormat
         } else {
             Verdict::Ignored
         }
+    }
+
+    /// As an operator would write the name in a shell.
+    fn unusable(&self, is_meant: bool, path: &Path, why: &'static str) -> Verdict {
+        let shown = if self.short { path.file_name().unwrap_or_default() } else { path.as_os_str() };
+        let name = shown.as_bytes().escape_ascii().to_string();
+        if is_meant { Verdict::Unusable(name.as_str().into(), why) } else { Verdict::Ignored }
     }
 }
 
@@ -72,6 +84,11 @@ mod tests {
     fn a_name_of_255_bytes_is_none() {
         let name = |n: usize| format!("/d/{}.ini", "x".repeat(n - 4));
         assert!(matches!(judge(true, &name(254)), Verdict::Vassal(_)));
-        assert_eq!(judge(true, &name(255)), Verdict::Ignored);
+        assert!(matches!(judge(true, &name(255)), Verdict::Unusable(..)));
+        assert_eq!(judge(true, &name(255).replace(".ini", ".txt")), Verdict::Ignored);
+        let naming = Naming { short: true, extra: Vec::new() };
+        let verdict = naming.judge(Path::new(OsStr::from_bytes(b"/d/caf\xe9.ini")));
+        assert_eq!(verdict, Verdict::Unusable("caf\\xe9.ini".into(), "its name is no UTF-8"));
+        assert_eq!(naming.judge(Path::new(OsStr::from_bytes(b"/d/caf\xe9.txt"))), Verdict::Ignored);
     }
 }

@@ -4,8 +4,9 @@
 //! per file at a time. A file that cannot be read in [`LATE`] delays nobody else.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -13,7 +14,7 @@ use std::{
 
 use futures::FutureExt;
 use liege_core::{Event, Name};
-use liege_spec::Diagnostic;
+use liege_spec::{Code, Diagnostic, Severity};
 use tokio::{
     sync::{mpsc, oneshot},
     task::{spawn_blocking, yield_now},
@@ -59,6 +60,8 @@ struct Monitor {
     /// The names of this monitor that the core has heard of.
     told: HashSet<Name>,
     complaints: Complaints,
+    /// Files that are no vassals because of their names, which are told.
+    unusable: BTreeMap<Name, (PathBuf, &'static str)>,
     guard: Guard,
     scans: Scans,
     answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
@@ -135,6 +138,7 @@ impl Monitor {
             table: Table::default(),
             told: HashSet::new(),
             complaints: Complaints::default(),
+            unusable: BTreeMap::new(),
             scans: Scans::default(),
             answers: mpsc::unbounded_channel(),
             again: mpsc::unbounded_channel(),
@@ -342,7 +346,7 @@ impl Monitor {
             }
             Verdict::OtherFormat if taken => self.complain_of_format(path),
             // A name that is no vassal's may be the way to one: the `..data` link of a ConfigMap.
-            Verdict::Vassal(_) | Verdict::OtherFormat | Verdict::Ignored => match sign {
+            Verdict::Vassal(_) | Verdict::OtherFormat | Verdict::Unusable(..) | Verdict::Ignored => match sign {
                 Sign::Created | Sign::Complete | Sign::Deleted | Sign::MovedAway => self.scans.ask(now + SCANS_APART),
                 Sign::Modified | Sign::Attributes => {}
             },
@@ -391,8 +395,13 @@ impl Monitor {
             let unknown: HashSet<&Path> = listing.unknown.iter().map(PathBuf::as_path).collect();
             self.complaints.keep(Complaint::Format, |path| listing.files.contains_key(path) || unknown.contains(path));
         }
-        let vassal = |monitor: &mut Self, path: &Path| match monitor.naming.judge(path) {
+        let mut unusable = BTreeMap::new();
+        let mut vassal = |monitor: &mut Self, path: &Path| match monitor.naming.judge(path) {
             Verdict::Vassal(_) => true,
+            Verdict::Unusable(name, why) => {
+                unusable.insert(name, (path.to_owned(), why));
+                false
+            }
             Verdict::OtherFormat => {
                 monitor.complain_of_format(path);
                 false
@@ -401,6 +410,9 @@ impl Monitor {
         };
         listing.files.retain(|path, _| vassal(self, path));
         listing.unknown.retain(|path| vassal(self, path));
+        if complete {
+            self.tell_unusable(unusable).await;
+        }
         self.guard_directories(now, &listing).await;
         let gone_for_good = !listing.base_missing || self.scans.base_was_missing;
         if listing.base_missing != self.scans.base_was_missing {
@@ -421,6 +433,23 @@ impl Monitor {
         self.scans.finish(now, listing.base_missing);
         self.watching = None;
         self.first_scan.listed = true;
+    }
+
+    /// Files whose names make them no vassals have a row where files with mistakes have theirs.
+    async fn tell_unusable(&mut self, unusable: BTreeMap<Name, (PathBuf, &'static str)>) {
+        for (vassal, (path, why)) in &unusable {
+            if self.unusable.contains_key(vassal) {
+                continue;
+            }
+            let path = path.as_os_str().as_bytes().escape_ascii().to_string();
+            let mistake = Diagnostic::of_file(Severity::Error, Code::Unreadable, path, format!("is no vassal: {why}"));
+            self.shared.post.event(Event::BadConfig { vassal: vassal.clone(), diagnostics: vec![mistake] }).await;
+        }
+        let gone: Vec<Name> = self.unusable.keys().filter(|vassal| !unusable.contains_key(*vassal)).cloned().collect();
+        for vassal in gone {
+            self.shared.post.event(Event::Vanished { vassal }).await;
+        }
+        self.unusable = unusable;
     }
 
     /// What is believed of the directories. A pattern's base decides for all below it.
