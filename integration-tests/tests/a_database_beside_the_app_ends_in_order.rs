@@ -38,7 +38,7 @@ fn one_that_is_attached_has_more_than_three_seconds() {
         let (script, up, saved) = database(host, "TERM", 4);
         let emperor = host.emperor().start();
         let daemon = format!("attach-daemon = exec sh {}\n", script.display());
-        emperor.write("v.ini", &format!("[vassal]\ncommand = sleep 1001\n{daemon}"));
+        emperor.write("v.ini", &format!("[vassal]\nuid = root\ncommand = sleep 1001\n{daemon}"));
         stops(&emperor, &up, &saved);
     });
 }
@@ -49,7 +49,7 @@ fn one_that_never_ends_has_stop_timeout_and_is_told() {
         let (script, up, _) = database(host, "USR1", 0);
         let emperor = host.emperor().start();
         let daemon = format!("attach-daemon2 = cmd=exec sh {},stopsignal=28\n", script.display());
-        emperor.write("v.ini", &format!("[vassal]\ncommand = sleep 1001\n{daemon}stop-timeout = 1\n"));
+        emperor.write("v.ini", &format!("[vassal]\nuid = root\ncommand = sleep 1001\n{daemon}stop-timeout = 1\n"));
         wait_until("the database to be up", LONG, || up.exists());
         emperor.wait_log("started");
         let (mark, start) = (emperor.mark(), Instant::now());

@@ -116,7 +116,7 @@ fn a_read_only_mount_has_nothing_to_lose() {
         let mount = filesystem.mount.display();
         let read_only = format!("hook-as-root = mount:none none {mount} remount,ro\n");
         let lines = filesystem.lines_with("stay");
-        emperor.write("v.ini", &format!("[vassal]\n{lines}{read_only}command = sleep 1001\nstop-timeout = 60\n"));
+        emperor.write("v.ini", &format!("[vassal]\nuid = root\n{lines}{read_only}command = sleep 1001\nstop-timeout = 60\n"));
         emperor.wait_log("started");
         let processes = emperor.vassal("sleep 1001").processes();
         emperor.remove("v.ini");
