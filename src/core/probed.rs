@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cause::errno_name;
+
 /// How a mount is. All but `Gone` and `NotMounted` are a prober's words: which of the two it is, only who remembers can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Health {
@@ -32,12 +34,21 @@ pub enum Health {
 }
 
 impl Health {
-    /// Whether a person should look: the mount does not do its work. A slow one works, of an unknown one nothing is known.
+    /// Whether a person should look: the mount does not do its work, or nobody would notice if it did not. A slow one works.
     #[must_use]
     pub fn is_ill(self) -> bool {
         match self {
-            Self::Dead { .. } | Self::Gone | Self::NotMounted | Self::Hung => true,
-            Self::Healthy | Self::Slow | Self::Unknown { .. } => false,
+            Self::Dead { .. } | Self::Gone | Self::NotMounted | Self::Hung | Self::Unknown { .. } => true,
+            Self::Healthy | Self::Slow => false,
+        }
+    }
+
+    /// Why it cannot be looked at, in the words of the log.
+    #[must_use]
+    pub fn why_unknown(self) -> Option<String> {
+        match self {
+            Self::Unknown { errno } => Some(format!("{}; its death would not be noticed", errno_name(errno))),
+            Self::Healthy | Self::Dead { .. } | Self::Gone | Self::NotMounted | Self::Hung | Self::Slow => None,
         }
     }
 

@@ -76,8 +76,9 @@ impl Page {
                 .health
                 .map(|_| format!(", last probe {:.2}ms", Duration::from_micros(watched.micros).as_secs_f64() * 1e3));
             let what = match watched.health {
-                Some(Health::NotMounted) => ": nothing is mounted there, the directory answers",
-                _ => "",
+                Some(Health::NotMounted) => ": nothing is mounted there, the directory answers".to_owned(),
+                Some(health) => health.why_unknown().map_or_else(String::new, |why| format!(": it cannot be looked at: {why}")),
+                None => String::new(),
             };
             let said = format!("{}{what}{}", mount(watched), took.unwrap_or_default());
             self.painted(if n == 0 { "mounts" } else { "" }, &said, is_ill(watched).then_some(RED));

@@ -1,7 +1,10 @@
 //! A path as a process of the vassal would follow it, to whatever stands at its end.
 //!
 //! Absolute symbolic links and `..` stay below the process's root, and no link of `/proc` leads out of it. Where the way leads through a
-//! FUSE mount that lets only its owner pass, it is followed on from there as that owner, by a process of its own (`switch.rs`).
+//! FUSE mount that lets only its owner pass, it is followed on from there as that owner, by a process of its own (`switch.rs`). The links
+//! on it are the tenant's: they are followed below the root only, so many of them and no more. What is reached is told to nobody, only
+//! asked whether it lives, as the owner of the mount it is on. A way through private mounts of two owners, where neither may pass the
+//! other's, stays refused.
 //!
 //! An automount is not woken: `O_PATH` stops before an automount point that is the end of the path, and a path that leads through one is
 //! not followed (`autofs` alone would wait for its daemon there, at every look again, and a mount that is looked at never expires). Only
@@ -15,7 +18,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
+    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2, readlinkat},
     sys::stat::Mode,
 };
 
@@ -23,7 +26,7 @@ use crate::{
     asker::Asker,
     handed::{self, Hand},
     inside, mountinfo,
-    probe::{ProbeError, ProbeStage, Seen, is_lack, list_of},
+    probe::{ProbeError, ProbeStage, Seen, is_lack, list_of, which_mount},
     raw,
     switch::{self, Owner},
 };
@@ -113,14 +116,57 @@ fn open_inside(root: BorrowedFd<'_>, path: &str, also: ResolveFlag) -> nix::Resu
     Err(Errno::EAGAIN)
 }
 
-/// The way leads through a FUSE mount that lets only its owner pass: followed as the owner of the last one on the way.
+/// The way leads into a FUSE mount that lets only its owner pass: it is followed on from there as the owner of the mount that was reached.
+/// Symbolic links that lead into one are read here, because the kernel refuses the whole of such a link.
 fn as_owner(pid: i32, root: BorrowedFd<'_>, path: &str, asker: &Asker) -> Result<OwnedFd, ProbeError> {
-    let on_the_way = |m: &mountinfo::Mount| Path::new(path).starts_with(&m.mount_point);
-    let mounts = mountinfo::parse(&list_of(pid)?);
-    let last = mounts.iter().filter(|m| m.is_fuse() && on_the_way(m)).max_by_key(|m| m.mount_point.len());
-    let (uid, gid) =
-        last.and_then(mountinfo::Mount::fuse_owner).ok_or(ProbeError { stage: ProbeStage::Path, errno: Errno::EACCES })?;
-    rest_as(Owner { uid, gid }, root, root, path.trim_start_matches('/'), asker)
+    let refused = ProbeError { stage: ProbeStage::Path, errno: Errno::EACCES };
+    let list = list_of(pid)?;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+        let (passed, reached) = farthest(root, &names).map_err(|errno| ProbeError { errno, ..refused })?;
+        let mount = which_mount(reached.as_fd()).ok().and_then(|(id, _)| mountinfo::find(&list, id));
+        let owner = mount.filter(mountinfo::Mount::is_fuse).as_ref().and_then(mountinfo::Mount::fuse_owner);
+        if let Some((uid, gid)) = owner {
+            return rest_as(Owner { uid, gid }, root, reached.as_fd(), &names[passed..].join("/"), asker);
+        }
+        let Some((link, rest)) = names[passed..].split_first() else { return Err(refused) };
+        // The tenant's words: no link, or none that can be followed.
+        let Some(target) = readlinkat(&reached, *link).ok().and_then(|target| target.into_string().ok()) else {
+            return Err(refused);
+        };
+        let before = if target.starts_with('/') { String::new() } else { names[..passed].join("/") };
+        path = [before, target, rest.join("/")].join("/");
+        if path.len() > LONGEST_PATH {
+            return Err(ProbeError { errno: Errno::ENAMETOOLONG, ..refused });
+        }
+        match followed(root, &path, asker) {
+            Err(error) if error == refused => {}
+            answer => return answer,
+        }
+    }
+    Err(ProbeError { errno: Errno::ELOOP, ..refused })
+}
+
+/// As many links as the kernel follows in one path.
+const MOST_LINKS: usize = 40;
+
+/// What a path may grow to by the links on it: as long as the kernel takes one.
+const LONGEST_PATH: usize = libc::PATH_MAX as usize;
+
+/// How many of these names can be passed, and what is there. Without the last one at least: all together were refused.
+fn farthest(root: BorrowedFd<'_>, names: &[&str]) -> nix::Result<(usize, OwnedFd)> {
+    let opened = |count: usize| open_inside(root, &format!("/{}", names[..count].join("/")), ResolveFlag::empty());
+    let (mut passed, mut refused) = ((0, opened(0)?), names.len());
+    while refused - passed.0 > 1 {
+        let middle = usize::midpoint(passed.0, refused);
+        match opened(middle) {
+            Ok(reached) => passed = (middle, reached),
+            Err(Errno::EACCES) => refused = middle,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(passed)
 }
 
 /// Follows the rest of a way from `at`, below `root`, as this owner.

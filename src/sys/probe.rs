@@ -224,7 +224,7 @@ pub(crate) fn list_of(pid: i32) -> Result<Vec<u8>, ProbeError> {
 }
 
 /// The classic mount id, and whether this is the mount's root; without asking the daemon.
-fn which_mount(fd: BorrowedFd<'_>) -> nix::Result<(u64, bool)> {
+pub(crate) fn which_mount(fd: BorrowedFd<'_>) -> nix::Result<(u64, bool)> {
     let stat = statx::of_fd(fd, 0)?;
     if stat.stx_mask & libc::STATX_MNT_ID == 0 {
         return Err(Errno::ENOSYS);

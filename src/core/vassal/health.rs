@@ -54,11 +54,11 @@ impl Vassal {
         };
         let Probed { health, micros, mount: seen, late } = probed;
         // Says nothing about the mount: what was last known stays, for a while, and no vassal is destroyed for it.
-        if let Health::Unknown { errno } = health {
+        if let Some(why) = health.why_unknown() {
             mount.unknown = mount.unknown.saturating_add(1);
             if mount.unknown >= UNKNOWNS {
                 let is_news = !matches!(mount.health.replace(health), Some(Health::Unknown { .. }));
-                let detail = format!("it could not be looked at {} times: {}", mount.unknown, errno_name(errno));
+                let detail = format!("it could not be looked at {} times: {why}", mount.unknown);
                 self.tell_mount(is_news, path, health, detail, cx);
                 self.settle(cx);
             }

@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use liege_core::{Phase, VassalView, View};
+use liege_core::{Health, MountView, Phase, VassalView, View};
 use serde::Serialize;
 
 use super::recent::{End, Recent};
@@ -105,7 +105,7 @@ fn status<'a>(view: &'a View, recent: &Recent, whole: bool) -> Status<'a> {
         down: view.vassals.iter().filter(|vassal| is_down(vassal)).count(),
         flapping: view.vassals.iter().filter(|vassal| vassal.flapping.is_some()).count(),
         mounts: mounts().count(),
-        mounts_ill: mounts().filter(|mount| is_ill(mount.word())).count(),
+        mounts_ill: mounts().filter(|mount| is_ill(mount)).count(),
         phases,
         bad_files,
         rows: shown.into_iter().take(ROWS).map(|vassal| row(view, vassal, recent, whole)).collect(),
@@ -150,7 +150,7 @@ enum Order {
 
 fn order(vassal: &VassalView) -> Order {
     let fails = vassal.failures > 0 || vassal.flapping.is_some() || vassal.gave_up || !vassal.leftovers.is_empty();
-    let ill = vassal.config_error.is_some() || vassal.mounts.iter().any(|mount| is_ill(mount.word()));
+    let ill = vassal.config_error.is_some() || vassal.mounts.iter().any(is_ill);
     match (fails, ill) {
         (true, _) => Order::Failing,
         (false, true) => Order::Ill,
@@ -172,13 +172,13 @@ fn is_up(vassal: &VassalView) -> bool {
 }
 
 /// One that nobody has asked yet is not.
-fn is_ill(state: &str) -> bool {
-    !matches!(state, "healthy" | "unknown")
+fn is_ill(mount: &MountView) -> bool {
+    mount.health.is_some_and(|health| health != Health::Healthy)
 }
 
 #[cfg(test)]
 mod tests {
-    use liege_core::{Health, MountView, Time};
+    use liege_core::Time;
 
     use super::*;
     use crate::testing::vassal;

@@ -66,6 +66,48 @@ fn a_path_below_the_mount_is_followed_as_its_owner() {
     assert_eq!(probe(pid, &below).unwrap_err().errno, Errno::ENOTCONN);
 }
 
+/// Whatever leads into the mount: what is written does not start with the name of the mount, or nothing tells from it where it leads.
+#[test]
+fn links_and_dots_are_followed_into_the_mount() {
+    let dir = Dir::new("links");
+    let (zip, app) = (dir.zip(), dir.dir("app"));
+    let mut jail = Jail::new(&dir);
+    let daemon = jail.mounts_zip(&zip, &app);
+    let base = dir.path("");
+    jail.does(&format!("cd {base} && mkdir other && ln -s . here && ln -s app/hello file && ln -s {base}other/../here/file far"));
+    jail.does(&format!("cd {base} && ln -s loop-b loop-a && ln -s loop-a loop-b && ln -s {base}/app/hello/../../out out"));
+    let pid = jail.child.pid;
+    let seen = probe(pid, &app).unwrap();
+    let paths = ["here/app/hello", "other/../app/hello", "file", "far", "here/file", "app/./hello"];
+    for path in paths {
+        assert_eq!(probe(pid, &dir.path(path)).map(|seen| seen.mount_id), Ok(seen.mount_id), "{path}");
+    }
+    for (path, errno) in [("loop-a/x", Errno::ELOOP), ("out", Errno::ENOTDIR), ("here/app/nothing", Errno::ENOENT)] {
+        assert_eq!(probe(pid, &dir.path(path)), Err(ProbeError { stage: ProbeStage::Path, errno }), "{path}");
+    }
+    kill_and_wait(daemon);
+    for path in paths {
+        assert_eq!(probe(pid, &dir.path(path)).unwrap_err().errno, Errno::ENOTCONN, "{path}");
+    }
+}
+
+#[test]
+fn a_link_into_a_private_mount_stays_below_the_root_too() {
+    let dir = Dir::new("rooted");
+    let (zip, app, root) = (dir.zip(), dir.dir("app"), dir.dir("root"));
+    let mut jail = Jail::new(&dir);
+    jail.mounts_zip(&zip, &app);
+    jail.does(&format!("mount -t tmpfs none {root} && cd {root} && mkdir usr zip proc && ln -s /../../zip/hello link"));
+    jail.does("ln -s /proc/1/root/zip/hello magic; mount --rbind /proc proc");
+    jail.does("for d in bin lib lib64; do ln -s usr/$d $d; done; mount --rbind /usr usr");
+    jail.does(&format!("mount --bind {app} zip"));
+    jail.told("exec chroot . /bin/sh -c 'echo inside; exec /bin/sh'");
+    assert_eq!(jail.says(), "inside");
+    let pid = jail.child.pid;
+    assert_eq!(probe(pid, "/link").map(|seen| seen.fstype), Ok("fuse.fuse-zip".to_owned()));
+    assert!(probe(pid, "/magic").is_err(), "links of /proc lead out of the root");
+}
+
 #[test]
 fn a_daemon_that_is_stopped_is_waited_for() {
     let dir = Dir::new("stopped");

@@ -59,7 +59,7 @@ function line(checks) {
 
 const PHASES = { running: "well", reloading: "care", spawning: "care", preparing: "care", suspended: "" };
 const WORDS = { gave_up: "given up" };
-const STATES = { healthy: "well", slow: "care", unknown: "" };
+const STATES = { healthy: "well", slow: "care", unknown: "care" };
 const grade = (words, word) => (word in words ? words[word] : "ill");
 
 function mount(row, m) {
