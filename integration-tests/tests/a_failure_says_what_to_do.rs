@@ -3,6 +3,7 @@
 use std::fs;
 
 use liege_integration_tests::apps::{USER, ZipApp, user};
+use liege_integration_tests::http::free_port;
 use liege_integration_tests::tools::run_liege;
 use liege_integration_tests::{Emperor, LONG, SHORT, story, wait_until};
 use nix::sys::signal::Signal;
@@ -134,5 +135,82 @@ fn a_failure_is_shown_after_what_was_wished_and_after_a_restart_of_the_daemon() 
         let second = host.emperor().start_unheard();
         second.wait_log("started (app is");
         shows(&second);
+    });
+}
+
+#[test]
+fn a_uwsgi_that_serves_nothing_is_not_ready_without_a_word() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let uwsgi = |more: &str| {
+            format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nmaster = true\nhttp-socket = 127.0.0.1:{}\n{more}\n", free_port())
+        };
+        emperor.write("noapp.ini", &uwsgi(""));
+        emperor.write("noplugin.ini", &uwsgi("plugin = nosuchplugin"));
+        emperor.wait_log("it may serve nothing, its uwsgi says: *** no app loaded. going in full dynamic mode ***");
+        emperor.wait_log_from(0, &["noplugin.ini", "a plugin is missing"]);
+        let shows = |view: &[&str], what: &str| {
+            wait_until(&format!("{view:?} to show {what}"), LONG, || ask(&emperor, view).contains(what))
+        };
+        shows(&["status"], "it may serve nothing");
+        shows(&["status", "noapp.ini"], "no app loaded. going in full dynamic mode");
+        shows(&["status", "noplugin.ini"], "UNABLE to load uWSGI plugin");
+        // Another app of the same file is asked anew.
+        let mark = emperor.mark();
+        emperor.touch("noapp.ini");
+        emperor.wait_log_from(mark, &["noapp.ini", "reloaded"]);
+    });
+}
+
+#[test]
+fn an_address_that_is_taken_is_the_reason() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        emperor.write("uwsgi.ini", &format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nhttp-socket = 127.0.0.1:{port}\n"));
+        emperor.write("python.ini", &vassal(&format!("command = python3 -m http.server --bind 127.0.0.1 {port}")));
+        let line = emperor.wait_cause(0, "uwsgi.ini", "address_in_use");
+        assert!(line.contains(&format!("127.0.0.1:{port}")) && line.contains("Address already in use"), "{line}");
+        let line = emperor.wait_cause(0, "python.ini", "address_in_use");
+        assert!(line.contains("an address it wants is taken"), "{line}");
+        assert!(ask(&emperor, &["status", "uwsgi.ini"]).contains("an address it wants is taken"));
+    });
+}
+
+/// The layer is a mount below the old root, which the file takes away.
+#[test]
+fn a_layer_that_ends_with_the_old_root_is_named() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let (ns, root) = (host.open_dir("ns"), host.open_dir("ufs"));
+        let (disk, layer) = (host.open_dir("disk"), host.open_dir("ns/precise"));
+        let cow = host.open_dir("ns/cow");
+        for dir in [".old_root", "proc", "dev", "etc"] {
+            fs::create_dir_all(disk.join(dir)).unwrap();
+        }
+        fs::copy("/etc/passwd", disk.join("etc/passwd")).unwrap();
+        fs::copy("/etc/group", disk.join("etc/group")).unwrap();
+        let mounted = std::process::Command::new("mount").arg("--bind").args([&disk, &layer]).status();
+        assert!(mounted.expect("mount is there").success());
+        let (ns, root) = (ns.display(), root.display());
+        let union = format!("unionfs-fuse -ocow,chroot={ns},allow_other /precise=RO:/cow=RW {root}");
+        emperor.write(
+            "v.ini",
+            &format!(
+                "[vassal]\nuid = {USER}\ngid = {USER}\nhook-pre-jail = callret:chdir /\nhook-pre-jail = exec:{union}\n\
+                 pivot_root = {root} {root}/.old_root\nhook-as-root = umount:/.old_root rec,detach\ncommand = sleep 1000\n"
+            ),
+        );
+        let (_, said) = run_liege(&["check".as_ref(), emperor.file("v.ini").as_os_str()]);
+        let named = format!("the layer {} is a mount of its own: umount:/.old_root in line 7 takes it away", layer.display());
+        assert!(said.contains(&named), "{said}");
+        let line = emperor.wait_log_from(0, &["v.ini", "destroying"]);
+        assert!(line.contains("took away what was mounted below it") && line.contains(&layer.display().to_string()), "{line}");
+        emperor.remove("v.ini");
+        wait_until("it to be gone", LONG, || emperor.vassals().is_empty());
+        let unmounted = || std::process::Command::new("umount").arg(&layer).status().is_ok_and(|status| status.success());
+        wait_until("the layer to be unmounted", LONG, unmounted);
+        drop(cow);
     });
 }

@@ -22,6 +22,11 @@ pub enum Cause {
         /// Which.
         signal: i32,
     },
+    /// The app ended because an address it wants is taken.
+    AddressInUse {
+        /// How it ended, and what it said.
+        what: String,
+    },
     /// Init, pid 1 of the vassal, was killed by somebody else.
     InitKilled {
         /// Which signal.
@@ -138,6 +143,7 @@ impl Cause {
         match self {
             Self::Exit { .. } => "exit",
             Self::Signal { .. } => "signal",
+            Self::AddressInUse { .. } => "address_in_use",
             Self::InitKilled { .. } => "init_killed",
             Self::Oom { .. } => "oom",
             Self::DaemonEnded { .. } => "daemon_ended",
@@ -165,6 +171,7 @@ impl Cause {
             Self::ConfigChanged | Self::Vanished | Self::Requested => false,
             Self::Exit { .. }
             | Self::Signal { .. }
+            | Self::AddressInUse { .. }
             | Self::InitKilled { .. }
             | Self::Oom { .. }
             | Self::DaemonEnded { .. }
@@ -190,6 +197,7 @@ impl Cause {
             Self::Signal { signal } | Self::InitKilled { signal } => *signal == SIGKILL,
             Self::MountpointDead { .. } | Self::DaemonEnded { .. } | Self::HookFailed { .. } => true,
             Self::Oom { .. }
+            | Self::AddressInUse { .. }
             | Self::MountpointHung { .. }
             | Self::MountpointGone { .. }
             | Self::MountpointMissing { .. }
@@ -228,6 +236,7 @@ impl Cause {
             | Self::MountpointMissing { .. } => true,
             Self::Exit { .. }
             | Self::Signal { .. }
+            | Self::AddressInUse { .. }
             | Self::InitKilled { .. }
             | Self::Oom { .. }
             | Self::DaemonEnded { .. }
@@ -272,6 +281,7 @@ impl std::fmt::Display for Cause {
             Self::MountpointGone { path, what } => write!(f, "the mount at {path} is gone: {what}"),
             Self::MountpointMissing { path, what } => write!(f, "nothing is mounted at {path}: {what}"),
             Self::DaemonEnded { what }
+            | Self::AddressInUse { what }
             | Self::HookFailed { what }
             | Self::HookTimeout { what }
             | Self::ExecFailed { what }

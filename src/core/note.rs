@@ -97,6 +97,8 @@ pub enum Note {
     Gone { vassal: Name },
     /// A step failed that is allowed to.
     Tolerated { vassal: Name, what: String },
+    /// Its app runs, and said what means that it may serve nothing.
+    Doubtful { vassal: Name, what: String },
     /// The kernel's OOM killer was at work in its control groups.
     OomKilled { vassal: Name, kills: u64 },
     /// An attached daemon runs.
@@ -159,6 +161,7 @@ impl Note {
                 }
             }
             Self::Tolerated { .. }
+            | Self::Doubtful { .. }
             | Self::OomKilled { .. }
             | Self::DaemonEnded { .. }
             | Self::Unsaved { .. }
@@ -204,6 +207,7 @@ impl Note {
             | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
+            | Self::Doubtful { .. }
             | Self::OomKilled { .. }
             | Self::DaemonStarted { .. }
             | Self::DaemonEnded { .. }
@@ -241,6 +245,7 @@ impl Note {
             Self::Suspended { .. } => "suspended",
             Self::Gone { .. } => "gone",
             Self::Tolerated { .. } => "tolerated",
+            Self::Doubtful { .. } => "doubtful",
             Self::OomKilled { .. } => "oom_killed",
             Self::DaemonStarted { .. } => "daemon_started",
             Self::DaemonEnded { .. } => "daemon_ended",
@@ -283,6 +288,7 @@ impl Note {
             | Self::Suspended { vassal }
             | Self::Gone { vassal }
             | Self::Tolerated { vassal, .. }
+            | Self::Doubtful { vassal, .. }
             | Self::OomKilled { vassal, .. }
             | Self::DaemonStarted { vassal, .. }
             | Self::DaemonEnded { vassal, .. }
@@ -316,6 +322,7 @@ impl Note {
             | Self::Unsaved { .. }
             | Self::Gone { .. }
             | Self::Tolerated { .. }
+            | Self::Doubtful { .. }
             | Self::OomKilled { .. }
             | Self::DaemonStarted { .. }
             | Self::DaemonEnded { .. }
@@ -403,7 +410,7 @@ impl std::fmt::Display for Note {
             }
             Self::Suspended { .. } => f.write_str("stopped: it waits for a start"),
             Self::Gone { .. } => f.write_str("gone"),
-            Self::Tolerated { what, .. } => f.write_str(what),
+            Self::Tolerated { what, .. } | Self::Doubtful { what, .. } => f.write_str(what),
             Self::OomKilled { kills, .. } => write!(f, "out of memory: the kernel's OOM killer took {kills} of its processes"),
             Self::DaemonStarted { pid, daemon, .. } => write!(f, "daemon started (pid {pid} in its namespace): {daemon}"),
             Self::DaemonEnded { what, again_in, .. } if again_in.is_zero() => write!(f, "{what}; starts again now"),

@@ -113,6 +113,9 @@ pub struct VassalView {
     /// The step of its start under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepView>,
+    /// Its app runs, and has said that it may serve nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
     /// Its file has mistakes; what runs is the last good one. The first mistake.
     pub config_error: Option<String>,
 }
@@ -145,6 +148,7 @@ impl VassalView {
             last_end: None,
             last_failure: None,
             step: None,
+            doubt: None,
             config_error: None,
         }
     }

@@ -55,6 +55,9 @@ impl Page {
         if let Some(step) = &vassal.step {
             self.painted("step", &under_way(step, of.now), Some(YELLOW));
         }
+        if let Some(doubt) = &vassal.doubt {
+            self.painted("doubtful", doubt, Some(YELLOW));
+        }
         if let Some(failure) = &vassal.last_failure {
             let ago = Duration::try_from_secs_f64(failure.ago).unwrap_or_default();
             self.field("failed", &format!("{} ago: {}", span(ago), first_line(&failure.what)));

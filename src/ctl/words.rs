@@ -58,6 +58,9 @@ pub(crate) fn trouble(vassal: &VassalView, view: &View) -> Option<String> {
     if let Some(step) = &vassal.step {
         return Some(under_way(step, view.now));
     }
+    if let Some(doubt) = &vassal.doubt {
+        return Some(first_line(doubt).to_owned());
+    }
     // A failure is what is looked for, also after ends that somebody wished for.
     if let Some(failure) = &vassal.last_failure {
         return Some(ago(Duration::try_from_secs_f64(failure.ago).unwrap_or_default(), &failure.what));
@@ -106,7 +109,7 @@ pub(crate) fn colour(vassal: &VassalView) -> Option<&'static str> {
     }
     match vassal.phase {
         Phase::Running if vassal.mounts.iter().any(is_ill) => Some(RED),
-        Phase::Running if vassal.config_error.is_some() => Some(YELLOW),
+        Phase::Running if vassal.config_error.is_some() || vassal.doubt.is_some() => Some(YELLOW),
         Phase::Running => None,
         Phase::Suspended => Some(FAINT),
         Phase::Waiting if vassal.failures > 0 => Some(RED),

@@ -46,7 +46,11 @@ pub(crate) fn tells_of_a_kill(report: &FromInit) -> bool {
         FromInit::AppExited { exit } | FromInit::OrphanDied { exit, .. } => is_kill(*exit),
         FromInit::OrphansDied { .. } | FromInit::Failed { .. } | FromInit::Daemon { .. } => true,
         FromInit::Entered { .. } | FromInit::Walked | FromInit::Kept | FromInit::Started { .. } => false,
-        FromInit::Said(_) | FromInit::MountsChanged { .. } | FromInit::Saving { .. } | FromInit::Unsaved { .. } => false,
+        FromInit::Said(_)
+        | FromInit::Noticed { .. }
+        | FromInit::MountsChanged { .. }
+        | FromInit::Saving { .. }
+        | FromInit::Unsaved { .. } => false,
     }
 }
 

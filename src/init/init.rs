@@ -169,6 +169,7 @@ impl Init {
         self.orphans.tell(Instant::now(), &mut self.channel);
         if ready[others..mounts].contains(&true) {
             self.output.attend(&self.one_thread, &mut self.channel);
+            self.output.tell_noticed(&mut self.channel);
         }
         if ready[mounts..saving].contains(&true)
             && let Some(changed) = self.mounts.changed(Instant::now())

@@ -31,6 +31,10 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
     }
     let status = match end {
         End::App(exit) => {
+            if matches!(exit, Exit::Code(1..)) {
+                init.finish_output(); // what it said last may be why
+            }
+            init.output.tell_noticed(&mut init.channel);
             init.say(&FromInit::AppExited { exit });
             // Whatever it answers: the host's end only makes this the last moment.
             let _ = init.write_back();

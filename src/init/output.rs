@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::{Act, Identity, Log, Place, Step};
+use liege_plan::{Act, FromInit, Identity, Log, Notice, Place, Step};
 use liege_sys::{
     fds, pipe,
     poll::Interest,
@@ -50,8 +50,16 @@ pub(crate) struct Output {
     child: Option<Child>,
     /// Before this moment no child is forked.
     not_before: Option<Instant>,
+    heard: Heard,
+}
+
+/// What children have told.
+#[derive(Debug, Default)]
+struct Heard {
     /// What the newest source of each name said last, as far as a child that has finished knew.
     last: Vec<(&'static str, String)>,
+    /// Lines of the app that the host has not been told of yet.
+    noticed: Vec<(Notice, String)>,
 }
 
 #[derive(Debug)]
@@ -129,9 +137,21 @@ impl Output {
         Some(writer.as_fd())
     }
 
+    /// Another app begins: what the one before it said is not told of it.
+    pub(crate) fn begin_app(&mut self) {
+        self.heard.noticed.clear();
+    }
+
+    /// Tells what the app has printed that says more than that it runs.
+    pub(crate) fn tell_noticed(&mut self, channel: &mut Channel) {
+        for (notice, line) in self.heard.noticed.drain(..) {
+            channel.say(&FromInit::Noticed { notice, line });
+        }
+    }
+
     /// A step of this source begins: what it says last is kept apart from what was said before it.
     pub(crate) fn begin_step(&mut self, name: &'static str) {
-        self.last.retain(|(other, _)| *other != name);
+        self.heard.last.retain(|(other, _)| *other != name);
         let has_spoken = |source: &Source| pipe::holds_something(&source.reader);
         let may_have_spoken = self.child.is_some() || self.sources.iter().any(|source| source.name == name && has_spoken(source));
         for source in self.sources.iter_mut().filter(|source| source.name == name && may_have_spoken) {
@@ -141,7 +161,7 @@ impl Output {
 
     /// What a step of this source said last, once all of it was written down.
     pub(crate) fn last_of(&self, name: &str) -> Option<&str> {
-        self.last.iter().find(|(other, _)| *other == name).map(|(_, text)| &**text)
+        self.heard.last.iter().find(|(other, _)| *other == name).map(|(_, text)| &**text)
     }
 
     /// What to wait for: the child's word, or, where there is no child, anybody's.
@@ -162,7 +182,7 @@ impl Output {
     /// Something of what is waited for has come.
     pub(crate) fn attend(&mut self, one_thread: &OneThread, channel: &mut Channel) {
         match &mut self.child {
-            Some(child) => child.listen(&self.sources, &mut self.last, Some(channel)),
+            Some(child) => child.listen(&self.sources, &mut self.heard, Some(channel)),
             None => {
                 // Ended: nothing in it, and nobody who could write any more.
                 self.sources
@@ -177,7 +197,7 @@ impl Output {
     /// Whether it was ours that ended.
     pub(crate) fn ended(&mut self, pid: i32, in_order: bool) -> bool {
         let Some(mut child) = self.child.take_if(|child| child.pid == pid) else { return false };
-        child.listen(&self.sources, &mut self.last, None);
+        child.listen(&self.sources, &mut self.heard, None);
         if !in_order {
             self.not_before = Some(Instant::now() + AGAIN);
         }
@@ -220,7 +240,7 @@ fn is_over(source: &Source) -> bool {
 
 impl Child {
     /// What it has to say. What is wrong is told on, where there is still time for it.
-    fn listen(&mut self, sources: &[Source], last: &mut Vec<(&'static str, String)>, mut channel: Option<&mut Channel>) {
+    fn listen(&mut self, sources: &[Source], heard: &mut Heard, mut channel: Option<&mut Channel>) {
         let mut bytes = [0; 512];
         let ended = loop {
             match stream::read(&self.line, &mut bytes) {
@@ -236,12 +256,13 @@ impl Child {
                         channel.say_failed(Place::Log, errno, "what it says meanwhile is lost", false);
                     }
                 }
+                Word::Noticed(notice, text) => heard.noticed.push((notice, text)),
                 Word::Last(source, text) => {
                     // Sources come and go in front of the child's only while there is none. One nothing is started with any more
                     // is of an earlier step.
                     if let Some(name) = sources.get(usize::from(source)).filter(|of| of.writer.is_some()).map(|of| of.name) {
-                        last.retain(|(other, _)| *other != name);
-                        last.push((name, text));
+                        heard.last.retain(|(other, _)| *other != name);
+                        heard.last.push((name, text));
                     }
                 }
             }

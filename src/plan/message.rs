@@ -100,6 +100,13 @@ pub enum FromInit {
     },
     /// A byte of uwsgi's emperor protocol.
     Said(AppWord),
+    /// The app printed a line that says more than that it runs. Each kind is told once in ten seconds at most.
+    Noticed {
+        /// What it means, most likely.
+        notice: Notice,
+        /// The line, bounded and without controls.
+        line: String,
+    },
     /// The app ended. Init runs the steps of the end and leaves.
     AppExited {
         /// How.
@@ -195,6 +202,17 @@ pub enum Limit {
     Files,
     /// The nice value.
     Nice,
+}
+
+/// What a line of an app's output means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Notice {
+    /// A uwsgi found no app to serve.
+    NoApp,
+    /// A uwsgi lacks the plugin for what it is to serve.
+    NoPlugin,
+    /// An address it wants is taken.
+    AddressInUse,
 }
 
 /// uwsgi's emperor bytes, from the vassal.

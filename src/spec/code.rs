@@ -28,6 +28,8 @@ pub enum Code {
     InlineRemark,
     /// A line without an equals sign.
     MissingEqual,
+    /// A layer of the root that ends with the old root.
+    LayerTakenAway,
     /// A value is missing.
     MissingValue,
     /// An if or for inside another one.

@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
+use crate::layers;
 use crate::pair::Pair;
 use crate::report::Report;
 use crate::{
-    Code, Diagnostic, EmperorSpec, Hook, HookPhase, Namespaces, Origin, ProgramSpec, Severity, Source, VassalConfig, Verb,
+    Asked, Code, Diagnostic, EmperorSpec, Hook, HookPhase, Namespaces, Origin, ProgramSpec, Severity, Source, VassalConfig, Verb,
 };
 
 /// So many of a kind are told.
@@ -199,14 +200,14 @@ pub fn checks_of_nothing(source: &Source<'_>, config: &VassalConfig, is_mounted:
     for hook in &jail.hooks {
         if let Some(line) = command(hook) {
             may_be_a_script = true;
-            named.extend(paths_in(line).map(|path| (path, &hook.verb.at)));
+            named.extend(layers::paths(line).map(|path| (path, &hook.verb.at)));
         } else if let Verb::Mount { target, .. } = &hook.verb.value {
             named.push((target.clone(), &hook.verb.at));
         }
     }
     for daemon in &config.fresh.app.daemons {
         may_be_a_script = true;
-        named.extend(paths_in(&daemon.value.command).map(|path| (path, &daemon.at)));
+        named.extend(layers::paths(&daemon.value.command).map(|path| (path, &daemon.at)));
     }
     let new_root = jail.pivot_root.as_ref().map(|pivot| pivot.value.new.as_str());
     let new_root = new_root.or_else(|| jail.chroot.as_ref().map(|root| root.value.as_str())).filter(|root| *root != "/");
@@ -240,9 +241,19 @@ pub fn checks_of_nothing(source: &Source<'_>, config: &VassalConfig, is_mounted:
     found
 }
 
-/// The paths behind the first word of a command line.
-fn paths_in(line: &str) -> impl Iterator<Item = String> + '_ {
-    let words = line.trim_start().split_once(' ').map_or("", |(_, words)| words);
-    let words = words.split(|c: char| c.is_whitespace() || "=:,;&|()\"'".contains(c));
-    words.filter(|word| word.len() > 1 && word.starts_with('/')).map(|word| word.trim_end_matches('/').to_owned())
+/// Layers of the vassal's root that are mounts of this machine, and end with the old root.
+#[must_use]
+pub fn layers_taken_away(source: &Source<'_>, config: &VassalConfig, is_mounted: &dyn Fn(&str) -> bool) -> Vec<Diagnostic> {
+    let Some(taken) = layers::taken_away(&config.fresh) else { return Vec::new() };
+    let own = taken.layers.iter().filter(|layer| is_mounted(&layer.value));
+    let doubt = |layer: &Asked<String>| {
+        let message = format!(
+            "the layer {} is a mount of its own: {} in line {} takes it away, and the union loses it",
+            layer.value, taken.words, taken.by.line
+        );
+        let doubt = under_key(source, &layer.at, Code::LayerTakenAway, message);
+        doubt
+            .with_hint("keep the layer on the file system of the directory it lies in, or use an overlay, which holds its layers")
+    };
+    own.map(doubt).collect()
 }

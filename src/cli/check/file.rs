@@ -11,7 +11,7 @@ use std::{
 use liege_host::{World, is_mount_point};
 use liege_spec::{
     Code, Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, checks_of_nothing, doubts_of_emperor, doubts_of_vassal,
-    flatten, read_emperor, read_vassal, show_config,
+    flatten, layers_taken_away, read_emperor, read_vassal, show_config,
 };
 use serde::Serialize;
 
@@ -147,6 +147,7 @@ fn vassal(checked: &mut Checked, source: &Source<'_>, file: &Path, arguments: &C
     checked.diagnostics.extend(doubts.into_iter().filter(|doubt| !told.contains(&(doubt.code, doubt.line))));
     if let Some(config) = reading.value {
         checked.diagnostics.extend(checks_of_nothing(source, &config, &is_mount_point));
+        checked.diagnostics.extend(layers_taken_away(source, &config, &is_mount_point));
         add_plan(checked, &config, file, arguments.plan, namespaces);
     }
     pairs

@@ -45,6 +45,7 @@ use std::{
     time::Duration,
 };
 
+use liege_plan::Notice;
 use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, ProgramSpec, VassalConfig, VassalSpec};
 
 use crate::{
@@ -162,6 +163,8 @@ struct Life {
     mounts: Vec<MountView>,
     /// What was last seen of each that does not answer.
     late: BTreeMap<String, Late>,
+    /// What its app printed that says more than that it runs.
+    noticed: BTreeMap<Notice, String>,
     /// Those of its processes that died lately.
     fallen: Fallen,
     /// When the kernel's OOM killer was last at work in it.
@@ -216,6 +219,7 @@ impl Life {
             kept: None,
             mounts: Vec::new(),
             late: BTreeMap::new(),
+            noticed: BTreeMap::new(),
             fallen: Fallen::default(),
             oom: None,
             leftovers: Vec::new(),
@@ -326,6 +330,7 @@ impl Vassal {
                 ago: (now - *at).as_secs_f64(),
             }),
             step: self.step_view(),
+            doubt: life.filter(|_| self.phase == Phase::Running).and_then(doubt),
             config_error: self.config_error.clone().or_else(|| life.and_then(|l| l.kept.clone())),
         }
     }
@@ -423,8 +428,18 @@ impl Vassal {
         let oom = self.life.as_ref().and_then(|life| life.oom);
         match oom.filter(|at| now - *at < OOM_EXPLAINS && cause.may_be_of_oom()) {
             Some(_) => Cause::Oom { what: cause.to_string() },
-            None => cause,
+            None => self.explained_by_its_words(cause),
         }
+    }
+
+    /// An app that failed and said that an address is taken has failed of that.
+    fn explained_by_its_words(&self, cause: Cause) -> Cause {
+        let said = self.life.as_ref().and_then(|life| life.noticed.get(&Notice::AddressInUse));
+        if let (Cause::Exit { code: 1.. }, Some(said)) = (&cause, said) {
+            let what = format!("an address it wants is taken: {cause}, having said: {said}");
+            return Cause::AddressInUse { what };
+        }
+        cause
     }
 
     fn tell(&self, message: liege_plan::ToInit, cx: &mut Context<'_>) {
@@ -498,4 +513,13 @@ fn owner_of(jail: &Jail) -> Option<u32> {
 
 fn place(origin: &Origin) -> String {
     origin.to_string()
+}
+
+/// What its app said that means it may serve nothing.
+fn doubt(life: &Life) -> Option<String> {
+    let said = |notice| life.noticed.get(&notice);
+    let why = |line: &String, what: &str| format!("{what}, its uwsgi says: {line}");
+    said(Notice::NoPlugin)
+        .map(|line| why(line, "a plugin is missing (plugin = NAME, or its package)"))
+        .or_else(|| said(Notice::NoApp).map(|line| why(line, "it may serve nothing")))
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place};
-use liege_spec::{ProgramSpec, VassalSpec, capability_names};
+use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Notice, Place};
+use liege_spec::{ProgramSpec, VassalSpec, capability_names, taken_away};
 
 use super::{CALM, Phase, Vassal, wish::time_to_replace};
 use crate::{
@@ -12,6 +12,8 @@ use crate::{
     emperor::Context,
     timers::Timer,
 };
+
+const ENOENT: i32 = 2;
 
 impl Vassal {
     pub(crate) fn reported(&mut self, report: FromInit, cx: &mut Context<'_>) {
@@ -22,6 +24,7 @@ impl Vassal {
             FromInit::Failed { at, errno, detail, fatal } => self.failed(&at, errno, &detail, fatal, cx),
             FromInit::Started { pid } => self.started(pid, cx),
             FromInit::Said(word) => self.said(word, cx),
+            FromInit::Noticed { notice, line } => self.noticed(notice, line, cx),
             FromInit::AppExited { exit } => self.app_exited(exit, cx),
             FromInit::MountsChanged { own_fuse, changes } => self.mounts_changed(own_fuse, changes.as_deref(), cx),
             FromInit::Saving { waits_for } => self.saving(waits_for, cx),
@@ -179,6 +182,14 @@ impl Vassal {
             | Place::Init => None,
         };
         advice.iter().for_each(|advice| sentence += &format!(" ({advice})"));
+        let lacks = errno == ENOENT || detail.contains("this root has no");
+        if let Some(taken) = self.running().filter(|_| lacks).and_then(|config| taken_away(&config.fresh)) {
+            let layers = taken.layers.iter().map(|layer| layer.value.as_str()).collect::<Vec<_>>().join(", ");
+            sentence += &format!(
+                "; {} ({}) took away what was mounted below it: a layer of the root ({layers}) that is a mount of its own is gone",
+                taken.words, taken.by
+            );
+        }
         sentence
     }
 
@@ -260,6 +271,7 @@ impl Vassal {
         life.app_pid = Some(pid);
         life.step = None;
         life.before = None;
+        life.noticed.clear();
         let took = cx.now - life.began;
         if let Some(flapping) = self.backoff.flapping() {
             self.timers.arm(Timer::Steady, cx.now + flapping.steady_after);
@@ -340,6 +352,19 @@ impl Vassal {
             | Phase::Killing
             | Phase::Suspended
             | Phase::Gone => {}
+        }
+    }
+
+    /// The app printed something that says more than that it runs.
+    fn noticed(&mut self, notice: Notice, line: String, cx: &mut Context<'_>) {
+        let Some(life) = &mut self.life else { return };
+        let is_news = life.noticed.insert(notice, line).is_none();
+        let is_doubt = match notice {
+            Notice::NoApp | Notice::NoPlugin => true,
+            Notice::AddressInUse => false, // it is the reason of the end that follows, or of none
+        };
+        if let Some(what) = super::doubt(life).filter(|_| is_doubt && is_news) {
+            cx.note(Note::Doubtful { vassal: self.name.clone(), what });
         }
     }
 

@@ -10,6 +10,7 @@
 mod file;
 mod limit;
 mod lines;
+mod notice;
 mod pen;
 mod word;
 
@@ -18,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::Log;
+use liege_plan::{Log, Notice};
 use liege_sys::{
     caps, pipe,
     poll::{Interest, poll},
@@ -30,10 +31,14 @@ use lines::Lines;
 use pen::Pen;
 pub(crate) use word::Word;
 
+use crate::output::APP;
+
 /// After so much silence it leaves: its successor may write as much at once as it may itself by then.
 const SILENCE: Duration = limit::AT_ONCE;
 /// A line that was begun and not ended is written as it is after so long.
 const UNFINISHED: Duration = Duration::from_secs(1);
+/// A uwsgi may say the same for every request: init is not told of it sooner.
+const AGAIN: Duration = Duration::from_secs(10);
 /// At its end it reads so much of each source: more than a pipe holds.
 const LAST: usize = 2 << 20;
 
@@ -44,6 +49,8 @@ struct Source<'a> {
     lines: Lines,
     /// What it said last, blank lines apart.
     last: Option<String>,
+    /// What kinds of lines of the app init has been told of, and when.
+    noticed: Vec<(Notice, Instant)>,
     ended: bool,
 }
 
@@ -52,8 +59,10 @@ pub(crate) fn write(place: BorrowedFd<'_>, log: Log, line: BorrowedFd<'_>, sourc
     process::set_name(c"liege-log");
     let _ = caps::keep(0); // the place is open, and root's
     let mut pen = Pen::new(place, log, line);
-    let mut sources: Vec<_> =
-        sources.iter().map(|&(name, pipe)| Source { name, pipe, lines: Lines::default(), last: None, ended: false }).collect();
+    let mut sources: Vec<_> = sources
+        .iter()
+        .map(|&(name, pipe)| Source { name, pipe, lines: Lines::default(), last: None, noticed: Vec::new(), ended: false })
+        .collect();
     let mut buffer = vec![0; 64 << 10];
     loop {
         let mut interests = vec![Interest::readable(line)];
@@ -94,8 +103,8 @@ impl Source<'_> {
             match pipe::read(&self.pipe, buffer) {
                 Read::Bytes(n) => {
                     pen.look_at_the_clock();
-                    let Self { name, lines, last, .. } = self;
-                    lines.take(&buffer[..n], |line, goes_on| heard(name, last, pen, line, goes_on));
+                    let Self { name, lines, last, noticed, .. } = self;
+                    lines.take(&buffer[..n], |line, goes_on| heard(name, (last, noticed), pen, line, goes_on));
                     pen.write();
                     total += n;
                 }
@@ -114,14 +123,31 @@ impl Source<'_> {
 
     /// What was begun is a line as it is.
     fn finish(&mut self, pen: &mut Pen<'_>) {
-        let Self { name, lines, last, .. } = self;
-        lines.finish(|line, goes_on| heard(name, last, pen, line, goes_on));
+        let Self { name, lines, last, noticed, .. } = self;
+        lines.finish(|line, goes_on| heard(name, (last, noticed), pen, line, goes_on));
     }
 }
 
 /// One line, or a piece of one: written, and remembered where it says something.
-fn heard(name: &str, last: &mut Option<String>, pen: &mut Pen<'_>, line: &[u8], goes_on: bool) {
+fn heard(
+    name: &str,
+    (last, noticed): (&mut Option<String>, &mut Vec<(Notice, Instant)>),
+    pen: &mut Pen<'_>,
+    line: &[u8],
+    goes_on: bool,
+) {
     if let Some(quoted) = word::quoted(line).filter(|_| !goes_on) {
+        if name == APP
+            && let Some(notice) = notice::of(line)
+            && !noticed.iter().any(|(other, at)| *other == notice && at.elapsed() < AGAIN)
+        {
+            noticed.retain(|(other, _)| *other != notice);
+            noticed.push((notice, Instant::now()));
+            // uwsgi names the address in the line before.
+            let before = last.as_ref().filter(|before| before.contains("on the same address"));
+            let text = before.map_or_else(|| quoted.clone(), |before| format!("{before} {quoted}"));
+            pen.notice(notice, text);
+        }
         *last = Some(quoted);
     }
     pen.line(name, line, goes_on);

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use liege_plan::{Log, Sink, stamp};
+use liege_plan::{Log, Notice, Sink, stamp};
 use liege_sys::{Errno, stream};
 
 use super::{file::LogFile, limit::Limit, word::Word};
@@ -85,6 +85,11 @@ impl<'a> Pen<'a> {
             return;
         }
         self.put(source, if goes_on { "+ " } else { ": " }, line);
+    }
+
+    /// Init is told of a line that says something.
+    pub(super) fn notice(&self, notice: Notice, text: String) {
+        Word::Noticed(notice, text).say(&self.line);
     }
 
     /// Lines come now.

@@ -2,12 +2,16 @@
 
 use std::os::fd::AsFd;
 
+use liege_plan::Notice;
 use liege_sys::stream;
 
 /// Bytes of a text: enough for a sentence, and all sources together fit into the socket.
 const LONGEST: usize = 240;
 
 const HEAD: usize = 3;
+
+/// By their numbers.
+const NOTICES: [Notice; 3] = [Notice::NoApp, Notice::NoPlugin, Notice::AddressInUse];
 
 /// One word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub(crate) enum Word {
     Refused(i32),
     /// The last line of a source, by its place in the list; told at the end.
     Last(u8, String),
+    /// A line of the app that says more than that it runs.
+    Noticed(Notice, String),
 }
 
 impl Word {
@@ -24,6 +30,10 @@ impl Word {
         let (kind, source, text) = match self {
             Self::Refused(errno) => (0, 0, errno.to_ne_bytes().to_vec()),
             Self::Last(source, text) => (1, *source, text.clone().into_bytes()),
+            Self::Noticed(notice, text) => {
+                let notice = NOTICES.iter().position(|other| other == notice).and_then(|at| u8::try_from(at).ok());
+                (2, notice.unwrap_or_default(), text.clone().into_bytes())
+            }
         };
         let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
         let bytes = [&[kind, source, length][..], &text[..length.into()]].concat();
@@ -38,7 +48,8 @@ impl Word {
         read.drain(..end);
         match kind {
             0 => Some(Self::Refused(i32::from_ne_bytes(text.try_into().ok()?))),
-            _ => Some(Self::Last(source, String::from_utf8_lossy(&text).into_owned())),
+            1 => Some(Self::Last(source, String::from_utf8_lossy(&text).into_owned())),
+            _ => Some(Self::Noticed(*NOTICES.get(usize::from(source))?, String::from_utf8_lossy(&text).into_owned())),
         }
     }
 }
@@ -76,7 +87,7 @@ mod tests {
     #[test]
     fn words_come_in_any_pieces() {
         let (ours, theirs) = liege_sys::fds::socketpair().unwrap();
-        let words = [Word::Refused(28), Word::Last(3, "no such file".into())];
+        let words = [Word::Refused(28), Word::Last(3, "no such file".into()), Word::Noticed(Notice::AddressInUse, ":80".into())];
         words.iter().for_each(|word| word.say(&theirs));
         drop(theirs);
         let (mut read, mut byte, mut heard) = (Vec::new(), [0], Vec::new());

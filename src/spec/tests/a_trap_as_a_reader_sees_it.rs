@@ -2,8 +2,8 @@
 
 use liege_spec::testing::TableLookup;
 use liege_spec::{
-    Diagnostic, Namespaces, Severity, Source, checks_of_nothing, doubts_of_emperor, doubts_of_vassal, flatten, read_emperor,
-    read_vassal,
+    Diagnostic, Namespaces, Severity, Source, checks_of_nothing, doubts_of_emperor, doubts_of_vassal, flatten, layers_taken_away,
+    read_emperor, read_vassal,
 };
 
 fn world() -> TableLookup {
@@ -267,6 +267,28 @@ shop.ini:5:1: warning: no line of this file mounts anything at /srv/data, and no
     ] {
         assert_eq!(found(good), "", "{good}");
     }
+}
+
+#[test]
+fn layers_that_end_with_the_old_root() {
+    let found = |lines: &str, mounted: &str| {
+        let text = format!("[vassal]\nuid = shop\ngid = shop\ncommand = x\npivot_root = /ufs /ufs/.old_root\n{lines}\n");
+        let source = Source::new("shop.ini", text.as_bytes());
+        let config = read_vassal(&source, &world()).value.expect("it can be used");
+        shown(&layers_taken_away(&source, &config, &|path| path == mounted))
+    };
+    let union = "hook-pre-jail = exec:unionfs-fuse -ocow,chroot=/ns,allow_other /precise=RO:/cow/shop=RW /ufs";
+    let gone = format!("{union}\nhook-as-root = umount:/.old_root rec,detach");
+    let meant = "
+shop.ini:6:1: warning: the layer /ns/precise is a mount of its own: umount:/.old_root in line 7 takes it away, and the union loses it [layer-taken-away]
+  | hook-pre-jail = exec:unionfs-fuse -ocow,chroot=/ns,allow_other /precise=RO:/cow/shop=RW /ufs
+  | ^^^^^^^^^^^^^
+  = hint: keep the layer on the file system of the directory it lies in, or use an overlay, which holds its layers";
+    assert_eq!(found(&gone, "/ns/precise"), meant.trim_matches('\n'));
+    assert_eq!(found(&gone, "/elsewhere"), "", "plain directories are safe");
+    assert_eq!(found(union, "/ns/precise"), "", "the old root stays");
+    let overlay = "hook-pre-jail = exec:mount -t overlay none /ufs -o lowerdir=/ns/precise,upperdir=/u,workdir=/w";
+    assert_eq!(found(&format!("{overlay}\nhook-as-root = umount:/.old_root rec,detach"), "/ns/precise"), "");
 }
 
 #[test]

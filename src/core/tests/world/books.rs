@@ -135,6 +135,7 @@ impl Books {
                     | FromInit::Daemon { .. }
                     | FromInit::Saving { .. }
                     | FromInit::Unsaved { .. }
+                    | FromInit::Noticed { .. }
                     | FromInit::OrphanDied { .. }
                     | FromInit::OrphansDied { .. } => {}
                 }
