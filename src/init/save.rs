@@ -7,6 +7,7 @@
 //! |---|---|---|---|---|
 //! | fuse-zip 0.5 (libfuse 2) | saves, 0.5 s | saves | saves, unmounts lazily | **the archive is lost** |
 //! | unionfs-fuse 2, bindfs 1.15 | leaves at once, has written through | the same | the same | the same |
+//! | unionfs-fuse in a `chroot` without libgcc_s | aborts, has written through | the same | the same | the same |
 //! | sshfs 3.7 | leaves at once, has written through | the same | the same | the same |
 //! | rclone mount (`--vfs-cache-mode writes`) | leaves at once, its next life uploads from the cache | the same | leaves a dead mount | the same |
 //!
@@ -312,7 +313,9 @@ impl Init {
         let leave = || if std::env::set_current_dir("/").is_ok() { 0 } else { 1 };
         let child = process::fork_in_place(&self.one_thread, leave); // ours: a directory in a mount keeps it busy
         self.await_child(child, until)?;
-        let targets = self.mounts.with_own_fuse().map(|table| self.targets(&table)).unwrap_or_default();
+        let table = self.mounts.with_own_fuse();
+        let root = table.iter().flat_map(Table::own).find(|mount| mount.mount_point == "/").map(|mount| mount.device.1);
+        let targets = table.map(|table| self.targets(&table)).unwrap_or_default();
         let (mut has_cleared, mut freed) = (false, BTreeSet::new());
         for (n, target) in targets.iter().enumerate() {
             let mut answer = self.unmount(target, false, until)?;
@@ -335,8 +338,10 @@ impl Init {
         // Those that still have a mount: the root, one that was detached before, one of a kernel that does not say whose it is.
         let stands = |daemon: &FuseDaemon| daemon.minors.iter().any(|minor| minor.is_none_or(|minor| !freed.contains(&minor)));
         self.wait_while(soft(until), |saving| saving.savers().any(|daemon| !stands(daemon)))?;
-        if !has_cleared && self.saving.savers().any(stands) {
-            self.wait_while(Instant::now() + PERHAPS, |saving| saving.savers().any(stands))?;
+        // Nothing the app has left behind keeps the root from being asked.
+        let is_held = |daemon: &FuseDaemon| stands(daemon) && !root.is_some_and(|root| daemon.serves(root));
+        if !has_cleared && self.saving.savers().any(is_held) {
+            self.wait_while(Instant::now() + PERHAPS, |saving| saving.savers().any(is_held))?;
             self.end_leftovers(until)?;
         }
         self.ask(until, stands)?;
