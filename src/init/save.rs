@@ -21,7 +21,8 @@
 //!
 //! A daemon is known by holding `/dev/fuse`, looked at when the vassal is asked to end and again when its app has ended: one that saves
 //! has closed it, so an app or a hook that unmounts by itself must not come before the first look. Which of them serves which
-//! mount the kernel tells since Linux 6.16; on older ones all of them are waited for after all mounts.
+//! mount the kernel tells since Linux 6.16. On older ones a daemon that leaves after an unmount is taken for the one of that mount, and
+//! where several are left the youngest is asked first.
 //!
 //! Where the mounts are not the vassal's own (no mount namespace) a mount is unmounted only if the kernel says that a process of the
 //! vassal serves its connection; else its daemon gets TERM, and unmounts it.
@@ -71,6 +72,8 @@ const OVERTIME: Duration = Duration::from_secs(5);
 const LEFTOVERS: Duration = Duration::from_secs(1);
 /// How long one of several unknown daemons is given to be the one whose mount went.
 const PERHAPS: Duration = Duration::from_millis(500);
+/// Between two looks at what no event tells.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The source of init's own lines in the vassal's log.
 const OURS: &str = "liege";
 
@@ -98,11 +101,14 @@ struct FuseDaemon {
     pid: i32,
     pidfd: OwnedFd,
     session: i32,
+    started: u64,
     name: String,
     /// Its connections; None: this kernel does not say.
     minors: Vec<Option<u32>>,
     /// It may have something to write back.
     saves: bool,
+    /// It had a handler for TERM when it was found.
+    had_handler: bool,
     /// It was sent its TERM.
     asked: bool,
 }
@@ -344,20 +350,45 @@ impl Init {
             self.wait_while(Instant::now() + PERHAPS, |saving| saving.savers().any(is_held))?;
             self.end_leftovers(until)?;
         }
-        self.ask(until, stands)?;
+        // The youngest first: an older one may serve what it writes back to.
+        let mut rest: Vec<_> =
+            self.saving.savers().filter(|daemon| stands(daemon)).map(|daemon| (daemon.started, daemon.pid)).collect();
+        rest.sort_unstable_by(|one, other| other.cmp(one));
+        for (_, pid) in rest {
+            if self.ask(until, |daemon| daemon.pid == pid)? > 0 {
+                self.wait_while(soft(until), |saving| saving.savers().any(|daemon| daemon.pid == pid))?;
+            }
+        }
         self.wait_while(until, |saving| saving.savers().next().is_some())?;
         let left: Vec<String> = self.saving.savers().map(|daemon| daemon.name.clone()).collect();
         self.saving.killed.extend(left);
         Ok(())
     }
 
-    /// Where the kernel does not say which daemon a mount had: one of them ends now, and others may stand on it.
+    /// Where the kernel does not say which daemon a mount had: one that leaves now is waited for, because it may write back to a mount
+    /// that goes next.
     fn perhaps_it_was_that(&mut self, minor: u32, until: Instant) -> Result<(), End> {
-        let before = self.saving.savers().count();
-        if self.saving.is_ours(minor).is_none() {
-            self.wait_while(until.min(Instant::now() + PERHAPS), |saving| saving.savers().count() == before && before > 0)?;
+        if self.saving.is_ours(minor).is_some() {
+            return Ok(());
         }
-        Ok(())
+        let before = self.saving.savers().count();
+        let (perhaps, most) = (Instant::now() + PERHAPS, soft(until));
+        loop {
+            self.wait_while(most.min(Instant::now() + LOOK_AGAIN), |saving| saving.savers().count() == before)?;
+            let now = Instant::now();
+            if self.saving.savers().count() < before || now >= most || now >= perhaps && !self.is_one_leaving() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether a daemon has let go of its device, or of its handlers.
+    fn is_one_leaving(&self) -> bool {
+        let Ok(processes) = Processes::open() else { return false };
+        let has_handler = |pid| processes.look(pid).is_some_and(|seen| seen.catches_term);
+        self.saving.savers().any(|daemon| {
+            processes.fuse(daemon.pid).is_empty() || daemon.had_handler && !daemon.asked && !has_handler(daemon.pid)
+        })
     }
 
     /// The mounts that shall go, the newest first.
@@ -470,7 +501,17 @@ fn fuse_daemon(processes: &Processes, pid: i32, table: &Table, hung: &BTreeSet<u
     let served = |mount: &&Mount| minors.contains(&Some(mount.device.1));
     let point = table.own().find(served).map(|mount| format!(" of {}", printable(&mount.mount_point.to_string_lossy())));
     let name = format!("{} (pid {pid}){}", seen.name, point.unwrap_or_default());
-    Some(FuseDaemon { pid, pidfd, session: seen.session, name, minors, saves, asked: false })
+    Some(FuseDaemon {
+        pid,
+        pidfd,
+        session: seen.session,
+        started: seen.started,
+        name,
+        minors,
+        saves,
+        had_handler: seen.catches_term,
+        asked: false,
+    })
 }
 
 fn printable(text: &str) -> String {
