@@ -19,7 +19,7 @@ fn own_processes(emperor: &Emperor, visit: i32) -> Vec<(String, Process)> {
     });
     let enter = Process::read(visit).unwrap();
     let keeper = wait_for("who goes in", SHORT, || procs::descendants(visit).into_iter().find(|process| process.parent == visit));
-    let init = emperor.vassal("myapp.pl").init;
+    let init = emperor.vassals()[0].init.clone();
     let named = [("daemon", daemon), ("prober", prober), ("enter", enter), ("keeper", keeper), ("init", init)];
     named.map(|(name, process)| (name.to_owned(), process)).into()
 }

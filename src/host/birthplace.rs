@@ -1,7 +1,7 @@
 //! What every init is born from: its pinned program, its environment, the ends of its standard streams. Made once, at start.
 //!
 //! The program is a sealed copy: an upgrade on disk cannot give one daemon two versions of init, and no vassal gets at the host's file
-//! through the process that runs it. (Measured: 1.3 MB of memory, once; a birth takes as long as before.)
+//! through the process that runs it. (Measured: it costs its size in memory, under 2 MB, once; an exec of it takes as long as one of the file.)
 
 use std::{
     ffi::OsString,
