@@ -371,6 +371,10 @@ impl Flattener<'_> {
 
     fn start_logic(&mut self, logic: Logic, place: &Arc<Place>) {
         if logic.argument.windows(2).any(|two| two == b"%(") {
+            // The name was meant all the same: it is no mistyped option.
+            let text = String::from_utf8_lossy(&logic.argument).into_owned();
+            let names = text.split("%(").skip(1).filter_map(|rest| rest.split_once(')'));
+            self.asked_for.borrow_mut().extend(names.map(|(name, _)| name.as_bytes().to_vec()));
             let message = "placeholders are not expanded here: it is tested as it stands, as in uWSGI";
             self.report.push(place.at_value(Severity::Warning, Code::UnexpandedPlaceholder, message));
         }

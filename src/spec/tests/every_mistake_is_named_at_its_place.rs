@@ -100,6 +100,7 @@ const LINES: &[(&str, &str, &str, &str)] = &[
     ("uid = only-in-root\nchroot = /r", "W 2:1+3", "the group stays 0", ""),
     ("command = a\nmyname = b", "E 3:1+6", "is no option of a vassal", ""),
     ("command = a\nmyname = b\nenv = A=%(myname)", "", "", ""),
+    ("command = a\nbase = /srv\nif-exists = %(base)/ns\nendif =", "W 4:13+10", "not expanded here", ""),
     ("command = a\nuser = shop", "E 3:1+4", "is no option of a vassal", "write uid = NAME"),
     ("command = a\nWorkingDirectory = /srv", "E 3:1+16", "is no option", "write chdir = DIRECTORY"),
     ("command = a\nenvironment = A=b", "E 3:1+11", "is no option", "write env = NAME=VALUE"),
