@@ -88,7 +88,7 @@ impl Probed {
     }
 }
 
-/// Which mount is under a path. Two that are equal are the same one.
+/// Which mount is under a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mounted {
     /// The unique id where the kernel has one (6.8), else the classic one, which is used again.
@@ -103,6 +103,19 @@ pub struct Mounted {
     /// Nothing is mounted there: it is a directory of the file system that the vassal's root was given.
     #[serde(default)]
     pub not_mounted: bool,
+    /// What the kernel calls its FUSE connection. Told where the id may be used again: an unmount and a mount between two looks can give
+    /// the same id and the same device. None: it has a better id, or none could be told.
+    #[serde(default)]
+    pub connection: Option<u64>,
+}
+
+impl Mounted {
+    /// Whether both are the same mount, as far as both are known.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let known = |of: &Self| Self { connection: None, ..*of };
+        let same_connection = self.connection.is_none() || other.connection.is_none() || self.connection == other.connection;
+        known(self) == known(other) && same_connection
+    }
 }
 
 /// Why a probe hangs, as far as the kernel tells without being blocked itself.

@@ -34,6 +34,8 @@ use crate::{
 pub struct Seen {
     /// Which mount this is: the unique id where the kernel has one (6.8), else the classic one, which is reused.
     pub mount_id: u64,
+    /// It is the unique one.
+    pub is_unique: bool,
     /// Major and minor of the file system; for FUSE the minor names the connection under fusectl.
     pub device: (u32, u32),
     /// The type, as in mountinfo; empty for a mount that is not in it.
@@ -182,9 +184,10 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
         }
         (None, None) => ask(),
     };
-    let mount_id = answer.map_err(at(ProbeStage::Statfs))?.unwrap_or(classic);
+    let unique = answer.map_err(at(ProbeStage::Statfs))?;
+    let (mount_id, is_unique) = (unique.unwrap_or(classic), unique.is_some());
     let not_mounted = with_root && !mount.is_fuse() && is_of_host(mount.device);
-    Ok(Seen { mount_id, device: mount.device, fstype: mount.fstype, is_mountpoint, not_mounted })
+    Ok(Seen { mount_id, is_unique, device: mount.device, fstype: mount.fstype, is_mountpoint, not_mounted })
 }
 
 /// Whether the caller's own mount namespace has this file system. A root that the vassal made itself (an overlay, a tmpfs) is a mount
@@ -202,10 +205,11 @@ fn above_the_root(target: BorrowedFd<'_>, classic: u64, is_mountpoint: bool, wit
         return Err(at(ProbeStage::Mountinfo)(Errno::ENOENT)); // who could ask it is not known, and to others it is kind
     }
     let stat = statx::of_fd(target, 0).map_err(at(ProbeStage::Stat))?;
-    let mount_id = unique_id(target).unwrap_or(classic);
+    let unique = unique_id(target);
+    let (mount_id, is_unique) = (unique.unwrap_or(classic), unique.is_some());
     let device = (stat.stx_dev_major, stat.stx_dev_minor);
     let not_mounted = with_root && is_of_host(device);
-    Ok(Seen { mount_id, device, fstype: String::new(), is_mountpoint, not_mounted })
+    Ok(Seen { mount_id, is_unique, device, fstype: String::new(), is_mountpoint, not_mounted })
 }
 
 /// That it knows no statfs is an answer of one who lives.

@@ -62,7 +62,7 @@ impl Daemon {
     fn probed_at(&mut self, path: &str, vassal: u8, health: Health) {
         let vassal = specs::name(vassal);
         let probed = Probed {
-            mount: Some(Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false, not_mounted: false }),
+            mount: Some(Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false, not_mounted: false, connection: None }),
             ..Probed::of(health)
         };
         let birth = self.births[&vassal];

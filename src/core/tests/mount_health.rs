@@ -18,8 +18,8 @@ struct Running {
 }
 
 /// A directory of the host's file system, below the root of the vassal.
-const PLAIN: Mounted = Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: true };
-const FIRST: Mounted = Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false, not_mounted: false };
+const PLAIN: Mounted = Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: true, connection: None };
+const FIRST: Mounted = Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false, not_mounted: false, connection: None };
 
 impl Running {
     fn new() -> Self {
@@ -182,7 +182,7 @@ fn who_cannot_be_looked_at_is_unknown_after_five_times_and_harmed_never() {
 fn a_mount_that_is_not_the_first_one_is_gone() {
     for (now, what) in [
         (
-            Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false },
+            Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false, connection: None },
             "the mount at /app is gone: it was unmounted",
         ),
         (Mounted { id: 8, ..FIRST }, "the mount at /app is gone: another mount is there, it was replaced or covered"),
@@ -196,17 +196,23 @@ fn a_mount_that_is_not_the_first_one_is_gone() {
 #[test]
 fn a_mount_that_comes_later_is_the_one_to_stay() {
     let mut vassal = Running::new();
-    assert_eq!(vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false }), None);
+    assert_eq!(
+        vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false, connection: None }),
+        None
+    );
     assert_eq!(vassal.healthy(FIRST), None);
     assert_eq!(
-        vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false }).unwrap().word(),
+        vassal
+            .healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false, connection: None })
+            .unwrap()
+            .word(),
         "mountpoint_gone"
     );
 }
 
 #[test]
 fn an_automount_comes_and_goes() {
-    let asleep = Mounted { id: 3, device: (0, 40), is_root: false, sleeps: true, not_mounted: false };
+    let asleep = Mounted { id: 3, device: (0, 40), is_root: false, sleeps: true, not_mounted: false, connection: None };
     let mut vassal = Running::new();
     assert_eq!(vassal.healthy(asleep), None);
     assert_eq!(vassal.healthy(FIRST), None, "somebody needed it");
@@ -323,4 +329,16 @@ fn a_required_mount_must_come_within_the_timeout() {
     vassal.now = vassal.now + Duration::from_secs(5);
     let cause = vassal.healthy(PLAIN).unwrap();
     assert!(cause.to_string().contains("mountpoint-check-required asks for a mount"), "{cause}");
+}
+
+/// On kernels that give no unique id, an unmount and a mount between two looks can give the same one.
+#[test]
+fn another_connection_under_the_same_id_is_another_mount() {
+    let of = |connection| Mounted { connection, ..FIRST };
+    let mut vassal = Running::new();
+    for connection in [Some(1), None, Some(1)] {
+        assert_eq!(vassal.healthy(of(connection)), None, "it could not be told for a moment");
+    }
+    assert_eq!(vassal.healthy(of(None)), None);
+    assert_eq!(vassal.healthy(of(Some(2))).unwrap().word(), "mountpoint_gone");
 }

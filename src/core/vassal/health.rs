@@ -75,7 +75,13 @@ impl Vassal {
         mount.expected = check.required || was_mounted || is_mounted;
         // A probe that began before the app was started has perhaps seen what a reload has remounted since.
         if matches!(health, Health::Healthy | Health::NotMounted) && began >= runs_since {
-            mount.mount = seen.or(mount.mount);
+            let first = mount.mount;
+            // Where the connection cannot be told just now, what was known of it stays known.
+            let told = |seen: Mounted| match first.filter(|first| first.is_same(&seen)) {
+                Some(first) => Mounted { connection: seen.connection.or(first.connection), ..seen },
+                None => seen,
+            };
+            mount.mount = seen.map(told).or(first);
         }
         mount.hung = if health == Health::Hung { mount.hung + 1 } else { 0 };
         let hung = mount.hung;
@@ -199,7 +205,7 @@ fn missing(check: &MountpointCheck, lasts: Duration) -> Cause {
 fn lost(first: Option<Mounted>, now: Option<Mounted>) -> Option<&'static str> {
     let (first, now) = (first?, now.filter(|now| !now.sleeps)?);
     let on_a_mount = !first.not_mounted && !first.sleeps;
-    match (first == now, first.is_root, now.is_root) {
+    match (first.is_same(&now), first.is_root, now.is_root) {
         (true, _, _) => None,
         (false, true, true) => Some("another mount is there, it was replaced or covered"),
         (false, true, false) => Some("it was unmounted"),

@@ -32,7 +32,7 @@ pub(super) async fn look(look: Look, under_way: UnderWay, signs: Arc<Signs>, tel
     let progress = under_way.progress();
     let (begin, mut begun) = oneshot::channel();
     let mut probe = spawn_blocking({
-        let (look, progress) = (look.clone(), Arc::clone(&progress));
+        let (look, progress, signs) = (look.clone(), Arc::clone(&progress), Arc::clone(&signs));
         move || {
             let began = Instant::now();
             if !under_way.begin() {
@@ -40,7 +40,7 @@ pub(super) async fn look(look: Look, under_way: UnderWay, signs: Arc<Signs>, tel
             }
             begin.send((began, gettid().as_raw())).ok();
             let seen = probe_observed(look.pid, &look.path, &progress);
-            (probed(&seen, began), seen.is_err_and(|error| error.is_need()))
+            (probed(&seen, began, &signs), seen.is_err_and(|error| error.is_need()))
         }
     });
     let (began, tid) = loop {
@@ -103,12 +103,15 @@ fn unknown(errno: Errno) -> Health {
     Health::Unknown { errno: errno as i32 }
 }
 
-fn probed(seen: &Result<Seen, ProbeError>, began: Instant) -> Probed {
+fn probed(seen: &Result<Seen, ProbeError>, began: Instant, signs: &Signs) -> Probed {
     let micros = micros(began);
     let mount = seen.as_ref().ok().map(|seen| {
         let sleeps = seen.fstype == "autofs";
+        // The minor is a FUSE connection's only where the device is one; others have none of this number, or a stranger's.
+        let is_fuse = seen.fstype.starts_with("fuse");
+        let connection = (is_fuse && !seen.is_unique).then(|| signs.connections.identity(seen.device.1)).flatten();
         let is_root = seen.is_mountpoint && !sleeps;
-        Mounted { id: seen.mount_id, device: seen.device, is_root, sleeps, not_mounted: seen.not_mounted }
+        Mounted { id: seen.mount_id, device: seen.device, is_root, sleeps, not_mounted: seen.not_mounted, connection }
     });
     Probed { health: judge(seen.as_ref().map(drop).map_err(|error| *error)), micros, mount, late: None }
 }
