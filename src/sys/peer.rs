@@ -54,13 +54,15 @@ impl Peer {
     /// Who connected to this socket.
     ///
     /// # Errors
-    /// It is no unix socket, or not connected.
+    /// It is no unix socket, or not connected; EMFILE, ENFILE or ENOMEM: there is no descriptor for its pidfd.
     pub fn of(socket: BorrowedFd<'_>) -> nix::Result<Self> {
         let said = getsockopt(&socket, sockopt::PeerCredentials)?;
         let pid = Some(said.pid()).filter(|pid| *pid > 0);
         let process = match peer_pidfd(socket) {
             Ok(process) => Some(process),
             Err(Errno::ENOPROTOOPT) => pid.and_then(|pid| by_number(socket, pid)),
+            // Nothing is found out then, but nothing speaks against it either.
+            Err(need @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => return Err(need),
             Err(_) => None, // it has been reaped
         };
         Ok(Self { uid: said.uid(), pid, process })

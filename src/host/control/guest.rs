@@ -4,12 +4,7 @@
 //! among those who stay, and may stay as long as he reads. A log is read by people, who stop to think: it is read from its disk piece
 //! by piece as they go on, and so may wait for them much longer.
 
-use std::{
-    io::{self, Read, Write},
-    os::fd::AsFd,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, os::fd::AsFd, sync::Arc, time::Duration};
 
 use axum::{
     extract::connect_info::Connected,
@@ -21,14 +16,13 @@ use liege_sys::peer;
 use tokio::{
     net::{UnixListener, UnixStream, unix::SocketAddr},
     task::yield_now,
-    time::sleep,
 };
 
 use super::{
-    asker::{Belief, Family},
+    asker::{Belief, Family, Share},
     rooms::Rooms,
 };
-use crate::door::{Guest, Times, Visit};
+use crate::door::{Entrance, Guest, Refusals, Times, Visit};
 
 /// A whole visit, question and answer; and how long one who stays may leave unread what was written to him.
 const TIMES: Times = Times { question: Duration::from_secs(5), visit: Duration::from_secs(5), stall: Duration::from_secs(5) };
@@ -39,11 +33,9 @@ const LEISURE: Duration = Duration::from_secs(3600);
 /// The listener.
 #[derive(Debug)]
 pub(super) struct Door {
-    listener: UnixListener,
+    entrance: Entrance<UnixListener, Share>,
     family: Family,
     rooms: Rooms,
-    /// The whole answer to one for whom there is no place.
-    full: &'static [u8],
 }
 
 /// Who is at the other end, as the kernel says.
@@ -73,35 +65,32 @@ impl Peer {
 
 impl Door {
     pub(super) fn new(listener: UnixListener, family: Family) -> Self {
-        Self { listener, family, rooms: Rooms::new(), full: full().leak() }
+        let full = refusal("so many of your connections are open that there is no room for this one").leak();
+        let no_descriptor = refusal("the daemon has no file descriptor left for this (RLIMIT_NOFILE)").leak();
+        Self { entrance: Entrance::new(listener, Refusals { full, no_descriptor }), family, rooms: Rooms::new() }
     }
 
     fn admit(&self, stream: UnixStream) -> Option<(Guest<UnixStream>, Peer)> {
-        let process = Arc::new(peer::Peer::of(stream.as_fd()).ok()?);
+        let Ok(process) = peer::Peer::of(stream.as_fd()) else {
+            self.entrance.turn_away_in_need(stream);
+            return None;
+        };
+        let process = Arc::new(process);
         let (uid, belief) = (process.uid, self.family.belief(&process));
         let share = belief.share(uid);
         let Some(place) = self.rooms.visits(share).enter(share) else {
-            turn_away(stream, self.full);
+            self.entrance.turn_away(share, stream);
             return None;
         };
-        let guest = Guest::new(stream, place, TIMES, self.full);
+        let guest = Guest::new(stream, place, TIMES, self.entrance.parting(share));
         let visit = guest.visit();
         Some((guest, Peer { uid, belief, rooms: self.rooms.clone(), visit }))
     }
 }
 
-/// At once: he is told, as far as there is an ear for it. (Whoever is left with his question unread hears of a reset as well.)
-fn turn_away(stream: UnixStream, why: &[u8]) {
-    if let Ok(mut stream) = stream.into_std() {
-        let _ = stream.read(&mut [0; 4096]);
-        let _ = stream.write(why);
-    }
-}
-
 /// In HTTP, because nothing else does it for one who has not asked.
-fn full() -> Vec<u8> {
-    let why = "so many of your connections are open that there is no room for this one".to_owned();
-    let body = serde_json::to_string(&Reply { answer: Verdict::Refused, why: Some(why) }).unwrap_or_default();
+fn refusal(why: &str) -> Vec<u8> {
+    let body = serde_json::to_string(&Reply { answer: Verdict::Refused, why: Some(why.to_owned()) }).unwrap_or_default();
     let (status, length) = (StatusCode::SERVICE_UNAVAILABLE, body.len());
     let head =
         format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n");
@@ -116,20 +105,15 @@ impl Listener for Door {
         loop {
             // Whoever was let in is heard before the next one may take his place.
             yield_now().await;
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    if let Some(admitted) = self.admit(stream) {
-                        return admitted;
-                    }
-                }
-                // No fd left, for one: the next try comes when somebody may have closed one.
-                Err(_) => sleep(Duration::from_millis(100)).await,
+            let (stream, _) = self.entrance.accept().await;
+            if let Some(admitted) = self.admit(stream) {
+                return admitted;
             }
         }
     }
 
     fn local_addr(&self) -> io::Result<Peer> {
-        let _: SocketAddr = self.listener.local_addr()?;
+        let _: SocketAddr = self.entrance.listener().local_addr()?;
         Err(io::ErrorKind::Unsupported.into()) // nobody's peer
     }
 }

@@ -25,7 +25,7 @@ struct Pair {
 impl Rooms {
     pub(super) fn new() -> Self {
         let pair = |roots: usize, each: usize| {
-            let room = |all, each| Room::new(Size { all, each }, Counter::default());
+            let room = |all, each| Room::new(Size { all, each }.within(16), Counter::default());
             Pair { roots: room(roots, roots), others: room(64, each) }
         };
         Self { visits: pair(64, 8), streams: pair(32, 4) }

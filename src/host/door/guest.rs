@@ -13,10 +13,15 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    runtime::Handle,
     time::{Instant, Sleep, sleep},
 };
 
-use super::room::{Idle, Place};
+use super::{
+    entrance::{Parting, Stream},
+    linger::linger,
+    room::{Idle, Place},
+};
 
 /// How long a guest may be here.
 #[derive(Clone, Copy, Debug)]
@@ -63,11 +68,13 @@ impl Visit {
 
 /// One connection.
 #[derive(Debug)]
-pub(crate) struct Guest<S> {
-    stream: S,
+pub(crate) struct Guest<S: Stream> {
+    /// Taken when it is dropped.
+    stream: Option<S>,
     times: Times,
-    /// What he is told who has not asked and has to leave.
-    farewell: &'static [u8],
+    parting: Parting,
+    /// It hears nothing any more, or does not listen: its connection is closed at once.
+    is_over: bool,
     came: Instant,
     question: Question,
     visit: Visit,
@@ -98,13 +105,14 @@ impl Question {
     }
 }
 
-impl<S> Guest<S> {
+impl<S: Stream> Guest<S> {
     /// Who is let in to a place.
-    pub(crate) fn new(stream: S, place: Place, times: Times, farewell: &'static [u8]) -> Self {
+    pub(crate) fn new(stream: S, place: Place, times: Times, parting: Parting) -> Self {
         Self {
-            stream,
+            stream: Some(stream),
             times,
-            farewell,
+            parting,
+            is_over: false,
             came: Instant::now(),
             question: Question::Unasked,
             visit: Visit::new(place),
@@ -142,25 +150,36 @@ impl<S> Guest<S> {
             visit.place.set(Some(Idle::Unread(Instant::now())));
             Box::pin(sleep(visit.stays.unwrap_or(self.times.stall)))
         });
-        in_time(stalled.as_mut(), cx)
+        let in_time = in_time(stalled.as_mut(), cx);
+        self.is_over |= in_time.is_err();
+        in_time
     }
 }
 
-impl<S: AsyncWrite + Unpin> Guest<S> {
+impl<S: Stream> Guest<S> {
+    fn stream(&mut self) -> io::Result<Pin<&mut S>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
     /// Whether his time is over, or his place wanted.
     fn may_stay(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let stays = {
             let mut visit = self.visit.lock();
             if visit.place.is_lost(cx) {
                 drop(visit);
+                let farewell = self.parting.farewell;
                 if self.question != Question::Whole {
-                    let _ = Pin::new(&mut self.stream).poll_write(cx, self.farewell); // as far as he listens
+                    let _ = self.stream()?.poll_write(cx, farewell); // as far as he listens
+                } else {
+                    self.is_over = true; // he leaves his answer unread
                 }
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             visit.stays.is_some()
         };
-        if stays { Ok(()) } else { in_time(self.until.as_mut(), cx) }
+        let in_time = if stays { Ok(()) } else { in_time(self.until.as_mut(), cx) };
+        self.is_over |= in_time.is_err();
+        in_time
     }
 }
 
@@ -171,29 +190,44 @@ fn in_time(time: Pin<&mut Sleep>, cx: &mut Context<'_>) -> io::Result<()> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guest<S> {
+impl<S: Stream> AsyncRead for Guest<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.may_stay(cx)?;
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = self.stream()?.poll_read(cx, buffer);
+        self.is_over |= match &read {
+            Poll::Ready(Ok(())) => buffer.filled().len() == before && buffer.remaining() > 0,
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        };
         self.hear(&buffer.filled()[before..], cx);
         read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guest<S> {
+impl<S: Stream> AsyncWrite for Guest<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.may_stay(cx)?;
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = self.stream()?.poll_write(cx, bytes);
+        self.is_over |= matches!(written, Poll::Ready(Err(_)));
         self.waits(written.is_pending(), cx)?;
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.stream()?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream()?.poll_shutdown(cx)
+    }
+}
+
+impl<S: Stream> Drop for Guest<S> {
+    fn drop(&mut self) {
+        let Some(stream) = self.stream.take().filter(|_| !self.is_over) else { return };
+        if let (Some(place), Ok(runtime)) = ((self.parting.place)(), Handle::try_current()) {
+            runtime.spawn(linger(stream, place));
+        }
     }
 }

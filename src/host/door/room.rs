@@ -55,6 +55,20 @@ pub(crate) struct Place {
     put_out: Option<oneshot::Receiver<()>>,
 }
 
+/// But some in any case.
+const FEWEST: usize = 4;
+
+impl Size {
+    /// The same, or less where the daemon may have few descriptors: these connections take one of so many, and no more.
+    pub(crate) fn within(self, one_of: u64) -> Self {
+        let descriptors = liege_sys::limits::nofile().map_or(u64::MAX, |(soft, _)| soft);
+        let most = usize::try_from(descriptors / one_of).unwrap_or(usize::MAX).max(FEWEST);
+        let all = self.all.min(most);
+        // In the same proportion.
+        Self { all, each: (self.each * all).div_ceil(self.all.max(1)).min(all) }
+    }
+}
+
 impl<W: Copy + Eq> Room<W> {
     pub(crate) fn new(size: Size, refused: Counter) -> Self {
         Self { size, seats: Arc::default(), refused }

@@ -13,12 +13,9 @@ use axum::{
     serve::{IncomingStream, Listener},
 };
 use prometheus_client::metrics::counter::Counter;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::sleep,
-};
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::door::{Guest, Room, Size, Times, Visit};
+use crate::door::{Entrance, Guest, Refusals, Room, Size, Times, Visit};
 
 /// Guests at once.
 pub(super) const ROOM: usize = 64;
@@ -32,7 +29,7 @@ pub(super) const VISIT: Duration = Duration::from_secs(8);
 /// The listener.
 #[derive(Debug)]
 pub(super) struct Door {
-    listener: TcpListener,
+    entrance: Entrance<TcpListener, IpAddr>,
     room: Room<IpAddr>,
 }
 
@@ -50,7 +47,10 @@ impl Watcher {
 impl Door {
     /// `refused` counts those for whom there was no room.
     pub(super) fn new(listener: TcpListener, refused: Counter) -> Self {
-        Self { listener, room: Room::new(Size { all: ROOM, each: SHARE }, refused) }
+        let full = refusal("so many connections are open that there is no room for this one").leak();
+        let no_descriptor = refusal("the daemon has no file descriptor left for this (RLIMIT_NOFILE)").leak();
+        let room = Room::new(Size { all: ROOM, each: SHARE }.within(16), refused);
+        Self { entrance: Entrance::new(listener, Refusals { full, no_descriptor }), room }
     }
 }
 
@@ -60,22 +60,21 @@ impl Listener for Door {
 
     async fn accept(&mut self) -> (Guest<TcpStream>, Watcher) {
         loop {
-            match self.listener.accept().await {
-                Ok((stream, from)) => {
-                    if let Some(place) = self.room.enter(peer(from.ip())) {
-                        let guest = Guest::new(stream, place, Times { question: QUESTION, visit: VISIT, stall: VISIT }, b"");
-                        let watcher = Watcher(guest.visit());
-                        return (guest, watcher);
-                    }
-                }
-                // No fd left, for one: the next try comes when somebody may have closed one.
-                Err(_) => sleep(Duration::from_millis(100)).await,
-            }
+            let (stream, from) = self.entrance.accept().await;
+            let who = peer(from.ip());
+            let Some(place) = self.room.enter(who) else {
+                self.entrance.turn_away(who, stream);
+                continue;
+            };
+            let times = Times { question: QUESTION, visit: VISIT, stall: VISIT };
+            let guest = Guest::new(stream, place, times, self.entrance.parting(who));
+            let watcher = Watcher(guest.visit());
+            return (guest, watcher);
         }
     }
 
     fn local_addr(&self) -> io::Result<Watcher> {
-        let _: SocketAddr = self.listener.local_addr()?;
+        let _: SocketAddr = self.entrance.listener().local_addr()?;
         Err(io::ErrorKind::Unsupported.into()) // nobody's visit
     }
 }
@@ -84,6 +83,12 @@ impl Connected<IncomingStream<'_, Door>> for Watcher {
     fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
         stream.remote_addr().clone()
     }
+}
+
+/// In HTTP, because nothing else does it for one who has not asked.
+fn refusal(why: &str) -> Vec<u8> {
+    let head = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nconnection: close\r\n";
+    format!("{head}content-length: {}\r\n\r\n{why}\n", why.len() + 1).into_bytes()
 }
 
 /// Addresses that one peer has as many of as he likes count as one: those of the loopback, and the lower half of IPv6's.

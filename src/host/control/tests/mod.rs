@@ -111,7 +111,8 @@ fn begin(socket: &Path, request: &str, header: &str) -> UnixStream {
 
 fn ask(socket: &Path, request: &str) -> String {
     let mut answer = String::new();
-    begin(socket, request, "").read_to_string(&mut answer).unwrap();
+    let read = begin(socket, request, "").read_to_string(&mut answer);
+    read.unwrap_or_else(|e| panic!("{request}: {e} after {answer:?}"));
     answer
 }
 
@@ -215,4 +216,37 @@ fn a_socket_left_behind_is_replaced_but_none_that_is_served() {
     std::fs::write(&stale, "").unwrap();
     let error = Control::serve(&stale, house(), Family::own(None)).unwrap_err();
     assert!(format!("{error:#}").contains("something else"), "{error:#}");
+}
+
+/// Who is refused while it still sends reads the refusal, and its end, not a reset.
+#[test]
+fn a_refusal_is_read_to_its_end() {
+    let scene = Scene::new();
+    let header = format!("X: {}\r\n", "x".repeat(8000));
+    let flood = header.repeat(100);
+    for (what, head) in [("too long", flood.clone()), ("too many", "X: y\r\n".repeat(20_000))] {
+        let mut stream = UnixStream::connect(scene.socket()).unwrap();
+        write!(stream, "GET /v1/vassals HTTP/1.1\r\nHost: liege\r\n{head}\r\n").unwrap_or_else(|e| panic!("{what}: {e}"));
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap_or_else(|e| panic!("{what}: {e} after {answer:?}"));
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{what}: {answer}");
+    }
+    let mut stream = UnixStream::connect(scene.socket()).unwrap();
+    write!(stream, "POST /v1/nothing HTTP/1.1\r\nHost: liege\r\ncontent-length: 500000\r\n\r\n").unwrap();
+    stream.write_all(&vec![b'x'; 500_000]).expect("a body that nobody wants");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+
+    // All places are taken by those who have asked and do not read.
+    scene.write_log("a.ini", &"x".repeat(20_000_000));
+    let crowd: Vec<UnixStream> = (0..64).map(|_| scene.begin("GET /v1/vassals/a.ini/log?n=all")).collect();
+    let refused = (0..200).filter(|_| {
+        let answer = scene.ask("GET /v1/vassals");
+        let is_refused = answer.starts_with("HTTP/1.1 503 ");
+        assert!(is_refused == answer.contains("no room for this one"), "{answer}");
+        is_refused
+    });
+    assert!(refused.count() > 0, "for a moment none of them is slow");
+    drop(crowd);
 }
