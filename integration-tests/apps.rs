@@ -150,8 +150,23 @@ impl Reporter {
     #[track_caller]
     #[must_use]
     pub fn started(&self, count: usize) -> serde_json::Value {
+        self.nth_within(count, SHORT)
+    }
+
+    /// Waits longer for the first start.
+    ///
+    /// # Panics
+    /// When there is none in time.
+    #[track_caller]
+    #[must_use]
+    pub fn started_within(&self, limit: std::time::Duration) -> serde_json::Value {
+        self.nth_within(1, limit)
+    }
+
+    #[track_caller]
+    fn nth_within(&self, count: usize, limit: std::time::Duration) -> serde_json::Value {
         let what = format!("start number {count} of {}", self.file.display());
-        wait_for(&what, SHORT, || self.starts().into_iter().nth(count - 1))
+        wait_for(&what, limit, || self.starts().into_iter().nth(count - 1))
     }
 }
 

@@ -96,6 +96,12 @@ impl Emperor {
         self.vassals().into_iter().find(|vassal| vassal.processes().iter().any(|process| process.command_line().contains(marker)))
     }
 
+    /// The daemon's children that are the daemon's own program: its prober.
+    #[must_use]
+    pub fn helpers(&self) -> Vec<procs::Process> {
+        procs::all().into_iter().filter(|process| is_helper(process, self.pid)).collect()
+    }
+
     /// Waits for the vassal one of whose processes has `marker` in its command line.
     ///
     /// # Panics

@@ -16,6 +16,7 @@ pub mod cow;
 pub mod emperor;
 pub mod faults;
 pub mod gauge;
+pub mod groups;
 pub mod http;
 pub mod launch;
 pub mod leaks;

@@ -35,6 +35,9 @@ breach "the clock or the world in a pure room:" "$(sources | grep -E '^src/(spec
 breach "each phase answers each event, by name:" \
   "$(sources | grep -E '^src/core/(vassal|emperor)' | xargs -r grep -HnE '^[[:space:]]*(_|\(_, _\)) =>' || true)"
 breach "one concept, one file, at most 600 lines:" "$(sources | xargs wc -l | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }')"
+breach "a panic where no thread can be had (src/host/workers.rs has threads):" \
+  "$(sources | grep -E '^src/' | grep -vE '/tests(/|\.rs)' | xargs awk '/^#\[cfg\(test\)\]/ { nextfile }
+    /spawn_blocking\(|[^_]thread::spawn\(/ && !/^[ \t]*\/\// { print FILENAME ":" FNR ": " $0 }' || true)"
 breach "tests wait for events:" "$(sources | grep -E '(^|/)(tests|integration-tests)/' | xargs grep -HnE '(thread|time)::sleep' || true)"
 breach "unfinished:" "$(sources | xargs grep -HnE 'todo!\(|unimplemented!\(|#\[ignore' || true)"
 

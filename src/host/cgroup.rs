@@ -143,10 +143,14 @@ impl Membership {
 
     /// What a clone was doing, in words: only the group it was to be born into can be at fault for more than the kernel's limits.
     pub(crate) fn clone_in_words(&self, errno: i32) -> String {
+        const NO_PROCESS: &str =
+            ": no process is left, of pids.max of the daemon's control group, kernel.threads-max or kernel.pid_max";
         let Some(group) = self.groups.iter().find(|group| group.version == Version::Two) else {
-            return "clone into new namespaces".to_owned();
+            let hint = if errno == nix::libc::EAGAIN { NO_PROCESS } else { "" };
+            return format!("clone into new namespaces{hint}");
         };
         let hint = match errno {
+            nix::libc::EAGAIN => NO_PROCESS,
             nix::libc::EBUSY => ": it hands controllers to groups below it (cgroup.subtree_control), so no process may be in it",
             nix::libc::EOPNOTSUPP => ": it is threaded, or below a group that is (cgroup.type)",
             _ => "",

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::{
-    task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{inbox::Post, metrics::health};
+use crate::{inbox::Post, metrics::health, workers::QUESTIONS};
 
 /// Starts the task. It ends with the loop.
 pub(crate) fn start(every: Duration, post: Post) {
@@ -19,8 +16,8 @@ pub(crate) fn start(every: Duration, post: Post) {
             ticks.tick().await;
             let Some(view) = post.view().await else { return };
             // On a thread of its own: ten thousand vassals are forty thousand lines.
-            let told = spawn_blocking(move || health(view).for_each(|sample| tracing::info!(target: "health", "{sample}")));
-            told.await.ok();
+            let told = QUESTIONS.run(move || health(view).for_each(|sample| tracing::info!(target: "health", "{sample}")));
+            told.await.ok(); // without a thread this report is left out
         }
     });
 }

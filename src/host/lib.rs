@@ -48,6 +48,7 @@ mod trace;
 mod turn;
 mod vassal_logs;
 mod web;
+mod workers;
 mod world;
 
 pub use lines::Flush;
@@ -56,6 +57,3 @@ pub use prober::serve as serve_prober;
 pub use replay::{Replayed, replay};
 pub use run::{Options, require_root, run};
 pub use world::{World, is_mount_point};
-
-/// Threads that may block at once. Half of them may be stuck in dead file systems before a birth has to wait.
-const THREADS: usize = 1024;

@@ -22,7 +22,7 @@ use liege_sys::{
     clone::{BirthError, BirthStage, Child},
     mountinfo,
 };
-use tokio::{net::UnixStream, sync::mpsc, task::spawn_blocking};
+use tokio::{net::UnixStream, sync::mpsc};
 
 use crate::{
     birthplace::Birthplace,
@@ -34,6 +34,7 @@ use crate::{
     lives::Born,
     oom::OomKills,
     vassal_logs::{VassalLogs, Wanted},
+    workers::{LIVES, NoThread},
 };
 
 /// What a life needs of the daemon.
@@ -81,21 +82,25 @@ impl Nursery {
         let log = Arc::clone(&self.logs).place_in_time(vassal.clone(), log).await;
         let clone = {
             let (nursery, vassal) = (self.clone(), vassal.clone());
-            spawn_blocking(move || {
-                let before = nursery.inherited.moment();
-                let born = nursery.bear(&vassal, namespaces, &cgroups, log.as_ref(), &theirs)?;
-                let own_list = || mountinfo::connections(born.0.pid).ok();
-                let inherited = if namespaces.mount { nursery.inherited.of(before, own_list) } else { Vec::new() };
-                Ok((born, inherited))
-            })
-            .await
+            LIVES
+                .run(move || {
+                    let before = nursery.inherited.moment();
+                    let born = nursery.bear(&vassal, namespaces, &cgroups, log.as_ref(), &theirs)?;
+                    let own_list = || mountinfo::connections(born.0.pid).ok();
+                    let inherited = if namespaces.mount { nursery.inherited.of(before, own_list) } else { Vec::new() };
+                    Ok((born, inherited))
+                })
+                .await
         };
         let ((child, ending, membership), inherited) = match clone {
             Ok(Ok(born)) => born,
             Ok(Err(Refused { stage, errno })) => {
                 return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
             }
-            Err(_) => return, // the runtime is ending
+            Err(NoThread) => {
+                let (stage, errno) = ("find a thread to clone it".to_owned(), nix::libc::EAGAIN);
+                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
+            }
         };
         let Self { children, post, .. } = self;
         let (outbox, queue) = mpsc::unbounded_channel();
@@ -122,17 +127,17 @@ impl Nursery {
                 asker.abort(of.clone());
             }
             let sweeper = Arc::clone(&children);
-            let swept = spawn_blocking(move || {
+            let swept = LIVES.finish(move || {
                 groups.kill();
                 sweeper.sweep()
             });
-            let refusing = swept.await.unwrap_or_default();
+            let refusing = swept.await;
             if !refusing.is_empty() {
                 tokio::spawn(children.insist(vassal.clone(), refusing, post.clone()));
             }
         }
         if !membership.is_empty() {
-            spawn_blocking(move || drop(membership)).await.ok();
+            LIVES.finish(move || drop(membership)).await;
         }
         post.event(Event::Exited { vassal, birth, exit }).await;
     }

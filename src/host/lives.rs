@@ -17,6 +17,7 @@ use crate::{
     cgroup::Reach,
     checks::{Checks, Means},
     prober::{Asker, Inherited, Instance},
+    workers::LIVES,
 };
 
 /// A clone that lives, on its way to the register.
@@ -95,7 +96,7 @@ impl Lives {
         }
         if !life.groups.is_empty() {
             let groups = life.groups.clone();
-            tokio::task::spawn_blocking(move || groups.kill());
+            tokio::spawn(LIVES.finish(move || groups.kill()));
         }
         if let Err(errno) = liege_sys::pidfd::signal(&life.pidfd, nix::libc::SIGKILL)
             && errno != nix::errno::Errno::ESRCH

@@ -1,8 +1,8 @@
 //! The daemon from its first line to its last.
 //!
 //! One thread runs the runtime: every turn of the loop and every task is short, and with one thread there is nothing to wake,
-//! nothing to lock and no order to lose between them. What blocks (clones, files, NSS, sweeps) has the runtime's pool of
-//! threads, the control socket, the metrics listener and the log have a thread each, and probes have a process.
+//! nothing to lock and no order to lose between them. What blocks (clones, files, NSS, sweeps) has pools of threads
+//! (`workers.rs`), the control socket, the metrics listener and the log have a thread each, and probes have a process.
 
 use std::{
     net::SocketAddr,
@@ -43,6 +43,7 @@ use crate::{
     turn::Loop,
     vassal_logs::VassalLogs,
     web::{Readiness, Recent, Sights, Web},
+    workers,
 };
 
 /// What `liege run` was asked for.
@@ -85,6 +86,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         umask: umask.bits(),
     };
     subreaper::enable().context("become the reaper of orphans")?;
+    workers::start().context("start the threads that the daemon needs")?;
     let spec = &options.spec;
     if !spec.namespaces.mount {
         tracing::warn!(target: "emperor", "{}", EmperorSpec::SHARES_MOUNTS);
@@ -94,12 +96,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let header = Header { liege: env!("CARGO_PKG_VERSION").to_owned(), spec: spec.clone(), processors, limits };
     let trace = options.trace.as_deref().map(|path| Trace::create(path, &header)).transpose()?;
     let _state_dir = StateDir::take(Path::new(&spec.state_dir))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(crate::THREADS)
-        .thread_name("liege-blocking")
-        .build()
-        .context("make the runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("make the runtime")?;
     let core = Emperor::new(spec, processors, limits);
     let result = runtime.block_on(rule(spec, core, birthplace, trace));
     runtime.shutdown_background(); // a thread stuck in a dead file system ends with the process
@@ -165,10 +162,8 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     until_childless(&children, &mut signals).await;
     if children.may_leave_orphans() {
         // Of commands that configurations had run (`exec://`); those of vassals are gone with them.
-        let mut swept = tokio::task::spawn_blocking({
-            let children = Arc::clone(&children);
-            move || children.sweep()
-        });
+        let sweeper = Arc::clone(&children);
+        let mut swept = std::pin::pin!(workers::LIVES.finish(move || sweeper.sweep()));
         loop {
             tokio::select! {
                 _ = &mut swept => break,

@@ -23,9 +23,16 @@ pub(crate) enum Heard {
     Enough,
 }
 
+/// Starts one; without a thread it is over, with the reason.
+fn start(to: &Sender<Heard>, source: impl FnOnce() + Send + 'static) {
+    if let Err(error) = thread::Builder::new().spawn(source) {
+        let _ = to.send(Heard::Over(Failure::Broken { why: format!("start a thread: {error}") }));
+    }
+}
+
 /// The snapshots.
 pub(crate) fn views(views: impl Iterator<Item = Result<View, Failure>> + Send + 'static, to: Sender<Heard>) {
-    thread::spawn(move || {
+    start(&to.clone(), move || {
         for view in views {
             let heard = match view {
                 Ok(view) => Heard::Event(Event::View(view)),
@@ -41,7 +48,7 @@ pub(crate) fn views(views: impl Iterator<Item = Result<View, Failure>> + Send + 
 
 /// Keys, and changes of the terminal's size.
 pub(crate) fn keys(to: Sender<Heard>) {
-    thread::spawn(move || {
+    start(&to.clone(), move || {
         loop {
             let heard = match event::read() {
                 Ok(event::Event::Key(key)) => Heard::Event(Event::Key(key)),
@@ -59,7 +66,7 @@ pub(crate) fn keys(to: Sender<Heard>) {
 
 /// Signals that would end us with the terminal still ours. They are to be blocked before any thread is made.
 pub(crate) fn signals(ends: SigSet, to: Sender<Heard>) {
-    thread::spawn(move || {
+    start(&to.clone(), move || {
         if ends.wait().is_ok() {
             let _ = to.send(Heard::Enough);
         }
@@ -74,7 +81,7 @@ pub(crate) fn ends() -> SigSet {
 /// Asks the daemon, one question after the other.
 pub(crate) fn asker(client: Client, to: Sender<Heard>) -> Sender<Ask> {
     let (asks, asked): (_, Receiver<Ask>) = channel();
-    thread::spawn(move || {
+    start(&to.clone(), move || {
         for ask in asked {
             if to.send(Heard::Event(Event::Told(answer(&client, ask)))).is_err() {
                 return;

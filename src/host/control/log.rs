@@ -16,13 +16,14 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use liege_core::{ROOT, Verdict};
 use liege_spec::LogTo;
+use nix::libc::{EMFILE, ENFILE, ENOMEM};
 use serde::Deserialize;
 
 use super::{
     House,
     asked::{Named, With},
     guest::Peer,
-    routes::{is_ending, no, too_many},
+    routes::{is_ending, no, no_thread, too_many},
     stream::accepts_events,
     views,
 };
@@ -77,7 +78,12 @@ pub(super) async fn log(
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return no(StatusCode::NOT_FOUND, Verdict::Unknown, "it has no log of yours");
         }
-        Err(error) => return no(StatusCode::CONFLICT, Verdict::Refused, &format!("its log: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return no_thread(),
+        Err(error) => {
+            let is_need = matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM));
+            let status = if is_need { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::CONFLICT };
+            return no(status, Verdict::Refused, &format!("its log: {error}"));
+        }
     };
     // What is here is from before: that is its last word, or the first where it has no last.
     let now = elsewhere.map(|place| Ok(own_line(&format!("what it says since its last start {place}"))));

@@ -18,10 +18,13 @@ use liege_sys::usage::{Usage, of_trees};
 use tokio::{
     spawn,
     sync::{Mutex, watch},
-    task::spawn_blocking,
 };
 
-use crate::{events::Events, inbox::Post};
+use crate::{
+    events::Events,
+    inbox::Post,
+    workers::{NoThread, QUESTIONS},
+};
 
 /// How old may be what is shown to others than root.
 const FRESH: Duration = Duration::from_millis(500);
@@ -97,21 +100,21 @@ impl Looks {
     }
 
     /// What all vassals of a snapshot use: since this was called, or somewhat earlier.
-    pub(super) async fn usage(&self, view: &View, is_fresh: bool) -> Option<Arc<HashMap<i32, Usage>>> {
+    pub(super) async fn usage(&self, view: &View, is_fresh: bool) -> Result<Arc<HashMap<i32, Usage>>, NoThread> {
         let called = Instant::now();
         let mut walked = Arc::clone(&self.walked).lock_owned().await;
         let will_do = |walk: &&Walk| walk.began >= called || !is_fresh && walk.began.elapsed() <= FRESH;
         if let Some(walk) = walked.as_ref().filter(will_do) {
-            return Some(Arc::clone(&walk.usage));
+            return Ok(Arc::clone(&walk.usage));
         }
         let roots: Vec<i32> = view.vassals.iter().filter_map(|vassal| vassal.pid).collect();
-        let walk = spawn_blocking(move || {
+        let walk = QUESTIONS.run(move || {
             let began = Instant::now();
             let usage = Arc::new(of_trees(&roots));
             *walked = Some(Walk { began, usage: Arc::clone(&usage) });
             usage
         });
-        walk.await.ok()
+        walk.await
     }
 }
 

@@ -17,6 +17,7 @@ use liege_core::{Detail, Happening, Order, Reply, Verdict, View};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{House, asker::admitted, guest::Peer, log, openapi, orders, stream, views};
+use crate::workers::NoThread;
 
 /// One line of the table.
 pub(super) struct Route {
@@ -84,7 +85,7 @@ fn full() -> Said {
 }
 
 fn ending() -> Said {
-    said::<Reply>(StatusCode::SERVICE_UNAVAILABLE, "The daemon is ending")
+    said::<Reply>(StatusCode::SERVICE_UNAVAILABLE, "The daemon is ending, or lacks a thread or a descriptor: why")
 }
 
 /// All of them.
@@ -249,6 +250,11 @@ pub(super) fn no(status: StatusCode, answer: Verdict, why: &str) -> Response {
 /// He has enough of us.
 pub(super) fn too_many() -> Response {
     no(StatusCode::TOO_MANY_REQUESTS, Verdict::Refused, "so many of your connections stay already")
+}
+
+/// The daemon cannot look that up now.
+pub(super) fn no_thread() -> Response {
+    no(StatusCode::SERVICE_UNAVAILABLE, Verdict::Refused, &format!("{NoThread}; ask again later"))
 }
 
 /// The loop has ended, or is about to.

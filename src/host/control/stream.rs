@@ -126,7 +126,10 @@ fn snapshots(house: House, uid: u32, usage: bool) -> impl Stream<Item = Event> +
             heard.mark_unchanged();
             // What woke it is to be seen.
             let view = house.looks.fresh().await?;
-            let view = views::shown(&house, &view, uid, usage).await?;
+            let Ok(view) = views::shown(&house, &view, uid, usage).await else {
+                sleep(LOOK).await; // without a thread this one is left out
+                continue;
+            };
             if sent.as_ref() != Some(&view.vassals) {
                 let event = Event::default().event("vassals").data(serde_json::to_string(&view).unwrap_or_default());
                 sent = Some(view.vassals);

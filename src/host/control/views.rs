@@ -14,15 +14,15 @@ use axum::{
 use liege_core::{Detail, ROOT, Usage, VassalView, Verdict, View, may};
 use liege_sys::{sockets, usage};
 use serde::Deserialize;
-use tokio::task::spawn_blocking;
 
 use super::{
     House,
     asked::{Named, With},
     guest::Peer,
-    routes::{is_ending, no},
+    routes::{is_ending, no, no_thread},
     stream,
 };
+use crate::workers::{NoThread, QUESTIONS};
 
 /// `?watch&usage`
 #[derive(Debug, Deserialize)]
@@ -43,8 +43,8 @@ pub(super) async fn all(State(house): State<House>, ConnectInfo(peer): ConnectIn
     }
     let Some(view) = newest(&house, peer.uid).await else { return is_ending() };
     match shown(&house, &view, peer.uid, with_usage).await {
-        Some(view) => Json(view).into_response(),
-        None => is_ending(),
+        Ok(view) => Json(view).into_response(),
+        Err(NoThread) => no_thread(),
     }
 }
 
@@ -56,20 +56,20 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");
     }
     let (records, uid) = (house.records.clone(), peer.uid);
-    let gathered = spawn_blocking(move || {
+    let gathered = QUESTIONS.run(move || {
         let vassal =
             view.vassals.pop().map(|vassal| VassalView { usage: vassal.pid.and_then(usage::of_tree).map(used), ..vassal });
         let listens = vassal.as_ref().and_then(|vassal| vassal.pid).map(sockets::listening).unwrap_or_default();
         (vassal, listens, records.of(&name, uid))
     });
-    let Ok((vassal, listens, deaths)) = gathered.await else { return is_ending() };
+    let Ok((vassal, listens, deaths)) = gathered.await else { return no_thread() };
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     Json(Detail { now: view.now, at, vassal, unusable, listens, deaths }).into_response()
 }
 
 /// The snapshot as this user sees it, without what is used; None: the loop has ended.
 pub(super) async fn seen(house: &House, uid: u32) -> Option<View> {
-    shown(house, &*newest(house, uid).await?, uid, false).await
+    Some(visible(&*newest(house, uid).await?, uid))
 }
 
 async fn newest(house: &House, uid: u32) -> Option<Arc<View>> {
@@ -77,19 +77,27 @@ async fn newest(house: &House, uid: u32) -> Option<Arc<View>> {
 }
 
 /// What this user may see of a snapshot.
-pub(super) async fn shown(house: &House, all: &View, uid: u32, usage: bool) -> Option<View> {
+fn visible(all: &View, uid: u32) -> View {
     let is_root = uid == ROOT;
     let vassals = all.vassals.iter().filter(|vassal| is_root || may(uid, vassal.owner)).cloned().collect();
     let unusable = if is_root { all.unusable.clone() } else { Vec::new() };
     let held = if is_root { all.held.clone() } else { Vec::new() };
-    let mut view = View { vassals, unusable, held, ..*all };
+    View { vassals, unusable, held, ..*all }
+}
+
+/// The same, if asked for with what they use.
+///
+/// # Errors
+/// There is no thread to look that up.
+pub(super) async fn shown(house: &House, all: &View, uid: u32, usage: bool) -> Result<View, NoThread> {
+    let mut view = visible(all, uid);
     if usage && view.vassals.iter().any(|vassal| vassal.pid.is_some()) {
-        let usage = house.looks.usage(all, is_root).await?;
+        let usage = house.looks.usage(all, uid == ROOT).await?;
         for vassal in &mut view.vassals {
             vassal.usage = vassal.pid.and_then(|pid| usage.get(&pid)).copied().map(used);
         }
     }
-    Some(view)
+    Ok(view)
 }
 
 fn used(of: usage::Usage) -> Usage {

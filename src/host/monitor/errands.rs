@@ -7,7 +7,7 @@ use std::{
 };
 
 use inotify::Watches;
-use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio::sync::mpsc;
 
 use super::{
     Shared,
@@ -18,6 +18,7 @@ use super::{
     trail::{Led, Tracker},
     walk::{Listing, Whereabouts, walk},
 };
+use crate::workers::FILES;
 
 /// What comes back from the threads that may block.
 pub(super) enum Answer {
@@ -49,7 +50,7 @@ pub(super) async fn look(
 ) {
     let (Ok(_thread), Ok(place)) = (shared.threads.acquire().await, shared.readings.acquire().await) else { return };
     let (mut place, mut awaited) = (Some(place), Some(awaited));
-    let reading = spawn_blocking({
+    let reading = FILES.finish({
         let path = Arc::clone(&path);
         move || {
             if way_holds && let Some(known) = reader.is_same(&path, &question) {
@@ -74,9 +75,8 @@ pub(super) async fn look(
         );
     })
     .await;
-    if let Some((look, around)) = waited.answer {
-        answers.send(Answer::Look(path, look, around, awaited)).ok(); // an error: the runtime is ending
-    }
+    let (look, around) = waited.answer;
+    answers.send(Answer::Look(path, look, around, awaited)).ok(); // an error: the runtime is ending
 }
 
 /// One walk, on a thread that may block.
@@ -88,7 +88,7 @@ pub(super) async fn list(
     answers: mpsc::UnboundedSender<Answer>,
 ) {
     let at = Whereabouts::default();
-    let walking = spawn_blocking({
+    let walking = FILES.finish({
         let at = at.clone();
         move || walk(&place, &mut watches, tracker, nofollow, &at)
     });
@@ -102,9 +102,7 @@ pub(super) async fn list(
     if let Some(late) = waited.late {
         tracing::info!(target: "emperor", "{} answers again after {} s", hung.display(), late.as_secs());
     }
-    if let Some(listing) = waited.answer {
-        answers.send(Answer::Listing(listing)).ok(); // an error: the daemon is ending
-    }
+    answers.send(Answer::Listing(waited.answer)).ok(); // an error: the daemon is ending
 }
 
 pub(super) fn hangs(directory: &Path, since: Duration) {

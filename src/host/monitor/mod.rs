@@ -72,7 +72,7 @@ struct Shared {
     names: Arc<Names>,
     /// Readings at once. A reading that is late gives its place back and goes on without it.
     readings: Arc<Semaphore>,
-    /// Threads that readings may hold, late ones too: the rest of the pool is for births.
+    /// Threads that readings may hold, late ones too: the rest of the pool is for the walks.
     threads: Arc<Semaphore>,
     rules: Arc<Rules>,
     /// Counts the times inotify's queue overflowed.
@@ -122,6 +122,8 @@ const READING_LASTS: Duration = Duration::from_secs(2);
 const BIRTH_WAITS: Duration = Duration::from_millis(500);
 /// A file that was read so short a time ago is not read again for a birth.
 const JUST_READ: Duration = Duration::from_secs(1);
+/// Threads that may hang in dead file systems before a reading has to wait.
+const LATE_READINGS: usize = 512;
 
 impl Monitors {
     /// Starts one task for each monitor of the emperor's file.
@@ -134,7 +136,7 @@ impl Monitors {
             children: Arc::clone(children),
             names: Arc::default(),
             readings: Arc::new(Semaphore::new(READINGS_AT_ONCE)),
-            threads: Arc::new(Semaphore::new(crate::THREADS / 2)),
+            threads: Arc::new(Semaphore::new(LATE_READINGS)),
             rules: Arc::new(Rules {
                 nofollow: spec.nofollow,
                 extra_extensions: spec.extra_extensions.clone(),

@@ -17,7 +17,7 @@ use liege_core::{Event, Name};
 use liege_spec::{Code, Diagnostic, Severity};
 use tokio::{
     sync::{mpsc, oneshot},
-    task::{spawn_blocking, yield_now},
+    task::yield_now,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
@@ -39,7 +39,10 @@ use super::{
     walk::Listing,
     watch::{Seen, Watch},
 };
-use crate::world::{World, phrase};
+use crate::{
+    workers::FILES,
+    world::{World, phrase},
+};
 
 /// Signs taken before an answer.
 const MOST_AT_ONCE: usize = 4096;
@@ -95,14 +98,13 @@ pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<
         let (mut watching, shown) = (Some(watching), PathBuf::from(&what));
         let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         // A look at a dead file system: it must keep neither the other monitors nor the daemon from starting.
-        let place = patiently(spawn_blocking(move || Place::new(&what, &cwd)), |since| {
+        let place = patiently(FILES.finish(move || Place::new(&what, &cwd)), |since| {
             hangs(&shown, since);
             watching.take();
         });
-        if let Some(place) = place.await.answer {
-            let first_scan = FirstScan { over: Some(over), listed: false, looks: Arc::default() };
-            Monitor::of(place, only_one, shared, watch, watching, first_scan).run(scan_now).await;
-        }
+        let place = place.await.answer;
+        let first_scan = FirstScan { over: Some(over), listed: false, looks: Arc::default() };
+        Monitor::of(place, only_one, shared, watch, watching, first_scan).run(scan_now).await;
     });
     Ok(Milestones { watching: is_watching, first_scan })
 }

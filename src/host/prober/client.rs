@@ -26,7 +26,6 @@ use liege_sys::{
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::{mpsc, oneshot},
-    task::spawn_blocking,
     time::{Instant, sleep},
 };
 
@@ -38,7 +37,10 @@ use super::{
     server::SOCKET,
     standing::Standing,
 };
-use crate::children::{Children, Ending};
+use crate::{
+    children::{Children, Ending},
+    workers::LIVES,
+};
 
 /// A prober that lived as long as this did not die young.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -149,8 +151,8 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
         }
         let started = Instant::now();
         let (children, program) = (Arc::clone(&children), Arc::clone(&program));
-        match spawn_blocking(move || start(&children, &program)).await {
-            Ok(Ok((mut conversation, ending))) => {
+        match LIVES.run(move || start(&children, &program)).await.unwrap_or_else(|none| Err(none.into())) {
+            Ok((mut conversation, ending)) => {
                 conversation.begin(first, &mut standing);
                 let served = serve(&mut conversation, &mut requests, &mut standing, &mut relief).await;
                 let pid = conversation.child.pid;
@@ -176,7 +178,7 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
                     Served::Died | Served::Silent => {}
                 }
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 tracing::error!(target: "mountpoint", "start the prober: {error:#}");
                 let errno = error.chain().find_map(errno_of).unwrap_or(Errno::EAGAIN);
                 first.into_iter().for_each(|request| refuse(request, &mut standing, errno));
@@ -184,7 +186,6 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
                     refuse(request, &mut standing, errno);
                 }
             }
-            Err(_) => return, // the runtime is ending
         }
         restarts.inc();
         delay = if started.elapsed() > SETTLED {

@@ -26,12 +26,13 @@ use liege_sys::{
     mountinfo::{self, Mount},
 };
 
-use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     examine::examine,
     instance::PidNamespace,
     protocol::{FromProber, Instance, ToProber},
+    server::EXITS,
 };
 
 /// Exits held of one life: a tenant who mounts and detaches without end shall not use up the fds of all.
@@ -76,7 +77,7 @@ impl Exits {
             ToProber::Secure(of) => {
                 let life = self.life(&of);
                 if !life.is_due.swap(true, Ordering::AcqRel) {
-                    spawn_blocking(move || {
+                    begin(move || {
                         let mut held = life.lock();
                         life.is_due.store(false, Ordering::Release); // what changes from now on is another look's
                         held.secure(&of, &connections);
@@ -85,11 +86,11 @@ impl Exits {
             }
             ToProber::Abort(of) => {
                 let life = self.life(&of);
-                spawn_blocking(move || life.lock().abort(&of, &connections));
+                begin(move || life.lock().abort(&of, &connections));
             }
             ToProber::Examine { id, of } => {
                 let (life, answers) = (self.life(&of), self.answers.clone());
-                spawn_blocking(move || {
+                begin(move || {
                     let mut held = life.lock();
                     held.secure(&of, &connections);
                     let found = examine(&of, held.namespace.as_ref(), &connections);
@@ -104,6 +105,11 @@ impl Exits {
     fn life(&mut self, of: &Instance) -> Arc<Life> {
         Arc::clone(self.lives.entry(of.birth).or_default())
     }
+}
+
+/// What ends a vassal is done, however long there is no thread for it.
+fn begin(call: impl FnOnce() + Send + 'static) {
+    tokio::spawn(EXITS.finish(call));
 }
 
 impl Life {

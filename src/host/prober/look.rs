@@ -15,23 +15,33 @@ use liege_sys::{
     probe::{ProbeError, Seen, probe_observed},
 };
 use nix::unistd::gettid;
-use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use super::{
     late::{STOPPED, Signs, Suspicion},
     protocol::Look,
+    server::JUDGES,
     threads::UnderWay,
 };
+use crate::workers::Pool;
 
 /// Work is measured in hundredths of a second: over less than this it cannot be told from none.
 const SHORTEST_MEASURE: Duration = Duration::from_millis(100);
 
 /// Looks; `tell` gets the news, whether it is the last, and whether it is the prober that lacked something.
-pub(super) async fn look(look: Look, under_way: UnderWay, signs: Arc<Signs>, tell: impl Fn(Probed, bool, bool)) {
-    let last_word = LastWord(&tell);
+pub(super) async fn look(
+    threads: &'static Pool,
+    look: Look,
+    under_way: UnderWay,
+    signs: Arc<Signs>,
+    tell: impl Fn(Probed, bool, bool),
+) {
     let progress = under_way.progress();
     let (begin, mut begun) = oneshot::channel();
-    let mut probe = spawn_blocking({
+    let mut probe = std::pin::pin!(threads.finish({
         let (look, progress, signs) = (look.clone(), Arc::clone(&progress), Arc::clone(&signs));
         move || {
             let began = Instant::now();
@@ -42,14 +52,15 @@ pub(super) async fn look(look: Look, under_way: UnderWay, signs: Arc<Signs>, tel
             let seen = probe_observed(look.pid, &look.path, &progress);
             (probed(&seen, began, &signs), seen.is_err_and(|error| error.is_need()))
         }
-    });
+    }));
     let (began, tid) = loop {
-        match timeout(look.timeout, &mut begun).await {
-            Ok(Ok(begun)) => break begun,
-            // Its thread died before it began: the join below tells it.
-            Ok(Err(_)) => break (Instant::now(), 0),
-            // There is none for it.
-            Err(_) => tell(Probed::of(unknown(Errno::EAGAIN)), false, true),
+        tokio::select! {
+            biased;
+            // An error: it was taken back before it began, and the join tells it.
+            begun = &mut begun => break begun.unwrap_or_else(|_| (Instant::now(), 0)),
+            (probed, is_need) = &mut probe => return tell(probed, true, is_need),
+            // There is no thread for it. It is begun when there is one.
+            () = sleep(look.timeout) => tell(Probed::of(unknown(Errno::EAGAIN)), false, true),
         }
     };
     // The measure of work begins before the verdict is due, so that the verdict itself is not late.
@@ -57,12 +68,10 @@ pub(super) async fn look(look: Look, under_way: UnderWay, signs: Arc<Signs>, tel
     let mut suspicion: Option<Suspicion> = None;
     let mut patience = look.timeout - measure;
     loop {
-        if let Ok(done) = timeout(patience, &mut probe).await {
-            std::mem::forget(last_word);
-            let (probed, is_need) = done.unwrap_or_else(|_| (Probed::of(unknown(Errno::EIO)), false));
+        if let Ok((probed, is_need)) = timeout(patience, &mut probe).await {
             return tell(probed, true, is_need);
         }
-        let mut judging = spawn_blocking({
+        let mut judging = std::pin::pin!(JUDGES.finish({
             let (look, progress, signs) = (look.clone(), Arc::clone(&progress), Arc::clone(&signs));
             move || {
                 let verdict = suspicion.map(|suspicion| suspicion.confirmed(&signs.connections));
@@ -72,30 +81,19 @@ pub(super) async fn look(look: Look, under_way: UnderWay, signs: Arc<Signs>, tel
                 // The end of one measure is the beginning of the next.
                 (Suspicion::raised(&look, progress.asks(), progress.asker().unwrap_or(tid), &signs), verdict)
             }
-        });
-        let judged = loop {
+        }));
+        let (raised, verdict) = loop {
             match timeout(look.timeout, &mut judging).await {
                 Ok(judged) => break judged,
                 Err(_) => tell(Probed::of(unknown(Errno::EAGAIN)), false, true),
             }
         };
-        let Ok((raised, verdict)) = judged else { return };
         suspicion = Some(raised);
         patience = measure;
         if let Some((health, late)) = verdict {
             tell(Probed { health, micros: micros(began), mount: None, late: Some(late) }, false, false);
             patience = look.interval.max(SHORTEST_MEASURE);
         }
-    }
-}
-
-/// Whatever goes wrong on the way, whoever asked hears an end of it: else that mount would never be looked at again. What can go wrong
-/// is that there is no thread at all, of which the runtime panics.
-struct LastWord<'a, F: Fn(Probed, bool, bool)>(&'a F);
-
-impl<F: Fn(Probed, bool, bool)> Drop for LastWord<'_, F> {
-    fn drop(&mut self) {
-        self.0(Probed::of(unknown(Errno::EAGAIN)), true, true);
     }
 }
 
@@ -149,6 +147,7 @@ mod tests {
     use liege_sys::{fuse_daemon::Outside, fusectl::Connections, probe::ProbeStage};
 
     use super::*;
+    use crate::workers::Size;
 
     fn judged(stage: ProbeStage, errno: Errno) -> Health {
         judge(Err(ProbeError { stage, errno }))
@@ -156,17 +155,19 @@ mod tests {
 
     #[test]
     fn a_look_that_gets_no_thread_says_so_and_is_made_when_there_is_one() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
+        let size = Size { name: "test", fixed: 1, most: 1, stack: 128 << 10, keep: Duration::from_secs(1) };
+        let threads: &'static Pool = Box::leak(Box::new(Pool::new(&size)));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (busy, done) = std::sync::mpsc::channel::<()>();
         runtime.block_on(async {
-            spawn_blocking(move || done.recv());
+            tokio::spawn(threads.finish(move || done.recv()));
             let told = std::cell::RefCell::new(Vec::new());
             let pid = i32::try_from(std::process::id()).unwrap();
             let asked = Look { pid, path: "/".into(), timeout: Duration::from_millis(20), interval: Duration::from_secs(1) };
             let under_way = Arc::new(crate::prober::threads::Threads::default()).enter(1, &asked);
             let busy = std::cell::Cell::new(Some(busy));
             let signs = Signs { connections: Arc::new(Connections::none()), outside: Outside::default() };
-            look(asked, under_way, Arc::new(signs), |probed, last, is_need| {
+            look(threads, asked, under_way, Arc::new(signs), |probed, last, is_need| {
                 told.borrow_mut().push((probed.health, last, is_need));
                 drop(busy.take());
             })

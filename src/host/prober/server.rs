@@ -1,7 +1,8 @@
 //! The prober's own side: `liege prober`, with the socket as fd 3.
 //!
-//! One thread reads requests; each probe runs on a thread of the blocking pool, which has room for every check there is, so
-//! that a thousand hung mounts do not make a healthy one look ill. Ends at EOF without waiting for probes that hang.
+//! One thread reads requests; each probe runs on a thread of the pool [`PROBES`], which has room for every check there is, so
+//! that a thousand hung mounts do not make a healthy one look ill. What judges a late one, and what ends connections, has threads
+//! of its own, which are there when no further thread can be had. Ends at EOF without waiting for probes that hang.
 //!
 //! What a look needs: a thread, and at most five fds (root, mount, user namespace, a pipe) of which one or two are left while it hangs. A
 //! life with FUSE mounts has one for its pid namespace and one for each connection. So the limit of fds is raised as far as it goes; a
@@ -10,7 +11,7 @@
 //! Lean on purpose: it inherits nothing but the socket and stderr, and its threads get small stacks.
 
 use std::{
-    io,
+    io::{self, Write},
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -28,12 +29,23 @@ use super::{
     protocol::{FromProber, ToProber},
     threads::Threads,
 };
+use crate::workers::{Pool, Size};
 
 /// The number under which the socket is inherited.
 pub(crate) const SOCKET: i32 = 3;
 
 /// More checks than one daemon has fds for: a probe never waits for a thread.
 const PROBES_AT_ONCE: usize = 20_000;
+
+/// Each probe renews the life of the thread it gets: with a long one a pool that was large stays so.
+const KEEP: Duration = Duration::from_millis(250);
+
+/// Looks at mounts; each may hang.
+pub(super) static PROBES: Pool = Pool::new(&Size { name: "probe", fixed: 1, most: PROBES_AT_ONCE, stack: STACK, keep: KEEP });
+/// Looks for the one to blame; none hangs.
+pub(super) static JUDGES: Pool = Pool::new(&Size { name: "judge", fixed: 1, most: 64, stack: STACK, keep: KEEP });
+/// Holds and ends connections; a long mount table takes seconds.
+pub(super) static EXITS: Pool = Pool::new(&Size { name: "exit", fixed: 1, most: 512, stack: STACK, keep: KEEP });
 
 /// How often it is looked whether threads hang for nobody.
 const ROUND: Duration = Duration::from_secs(1);
@@ -48,21 +60,17 @@ const STACK: usize = 128 << 10;
 pub fn serve() -> anyhow::Result<ExitCode> {
     process::keep_to_itself(); // vassals without a pid namespace see it, and its children that enter theirs
     limits::raise_for_many().ok(); // what it has is what the daemon has
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(PROBES_AT_ONCE)
-        .thread_stack_size(STACK)
-        .thread_name("probe")
-        // Each probe renews the life of the thread it gets: with the runtime's own ten seconds a pool that was large stays so.
-        .thread_keep_alive(Duration::from_millis(250))
-        .build()
-        .context("make the prober's runtime")?;
+    [&PROBES, &JUDGES, &EXITS].into_iter().try_for_each(Pool::start).context("start the prober's threads")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("make the prober's runtime")?;
     let socket = liege_sys::fds::inherited(SOCKET).ok_or_else(|| anyhow!("`prober` is started by the daemon, not by hand"))?;
     let connections = Arc::new(Connections::open().unwrap_or_else(|errno| {
         // Ordinary mounts can be watched without it; the log is our stderr.
-        eprintln!(
+        // (`eprintln!` panics where nobody reads it.)
+        writeln!(
+            io::stderr(),
             "liege prober: no FUSE control file system ({errno}): hung FUSE mounts cannot be told from slow ones, nor freed"
-        );
+        )
+        .ok();
         Connections::none()
     }));
     let (answers, outgoing) = mpsc::unbounded_channel();
@@ -105,7 +113,7 @@ async fn converse(
                     let answers = answers.clone();
                     let tell = move |probed, last, is_need| drop(answers.send(FromProber::Probed { id, probed, last, is_need }));
                     let under_way = threads.enter(id, &asked);
-                    let judge = tokio::spawn(look(asked, under_way, Arc::clone(&signs), tell));
+                    let judge = tokio::spawn(look(&PROBES, asked, under_way, Arc::clone(&signs), tell));
                     threads.judged_by(id, judge.abort_handle());
                 }
                 ToProber::Cancel { id } => threads.cancel(id),

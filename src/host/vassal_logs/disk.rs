@@ -2,40 +2,60 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{sync::Semaphore, task::AbortHandle, time::timeout};
+
+use crate::workers::Pool;
 
 /// How many may wait for it at once.
 const AT_ONCE: usize = 16;
 
 /// Who may go there.
 #[derive(Clone, Debug)]
-pub(super) struct Disk(Arc<Semaphore>);
+pub(super) struct Disk {
+    places: Arc<Semaphore>,
+    threads: &'static Pool,
+}
 
 impl Disk {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    pub(super) fn new(threads: &'static Pool) -> Self {
+        Self { places: Arc::new(Semaphore::new(AT_ONCE)), threads }
     }
 
     /// Does this there. Whoever gives up leaves a thread behind that keeps its place until the disk answers.
     ///
     /// # Errors
-    /// `TimedOut`: no answer in this time, or all places are taken for so long.
+    /// `TimedOut`: no answer in this time, or all places are taken for so long. `WouldBlock`: no thread can be had.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         patience: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
-        let places = Arc::clone(&self.0);
-        let answer = timeout(patience, async move {
+        let (places, threads) = (Arc::clone(&self.places), self.threads);
+        // A task of its own: the stream of a client that does not read is not polled, and would keep the place it was given.
+        let asked = tokio::spawn(async move {
             let place = places.acquire_owned().await.map_err(io::Error::other)?;
-            let answer = spawn_blocking(move || {
+            let answer = threads.run(move || {
                 let answer = work();
                 drop(place);
                 answer
             });
             Ok(answer.await?)
         });
-        answer.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        let _given_up = AbortOnDrop(asked.abort_handle());
+        match timeout(patience, asked).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(ending)) => Err(io::Error::other(ending)),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+/// Nobody waits for a task any more: what it has not begun it does not begin.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -45,9 +65,23 @@ mod tests {
 
     use super::*;
 
+    /// A stream is polled as its client reads: here, once, and then no more.
+    #[tokio::test]
+    async fn one_who_waits_for_ever_keeps_no_place() {
+        let disk = Disk::new(&crate::workers::QUESTIONS);
+        let long = Duration::from_secs(20);
+        let taken = Arc::clone(&disk.places).acquire_many_owned(AT_ONCE as u32).await.unwrap();
+        let mut stalled: Vec<_> = (0..AT_ONCE).map(|_| Box::pin(disk.ask(long, || 7))).collect();
+        for ask in &mut stalled {
+            assert!(futures::poll!(ask).is_pending());
+        }
+        drop(taken);
+        assert_eq!(disk.ask(long, || 8).await.unwrap(), 8);
+    }
+
     #[tokio::test]
     async fn a_dead_disk_holds_a_few_threads_and_no_more() {
-        let disk = Disk::new();
+        let disk = Disk::new(&crate::workers::QUESTIONS);
         let (revive, dead) = mpsc::channel::<()>();
         let dead = Arc::new(std::sync::Mutex::new(dead));
         let short = Duration::from_millis(20);
@@ -56,7 +90,7 @@ mod tests {
             let answer = disk.ask(short, move || dead.lock().unwrap().recv().is_err()).await;
             assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::TimedOut);
         }
-        assert_eq!(disk.0.available_permits(), 0);
+        assert_eq!(disk.places.available_permits(), 0);
         drop(revive);
         assert_eq!(disk.ask(Duration::from_secs(20), || 7).await.unwrap(), 7);
     }

@@ -154,7 +154,7 @@ mod tests {
         follow: bool,
     ) -> Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>>>> {
         let which = Which { directory: dir.to_owned(), of, follow };
-        Box::pin(bytes(Disk::new(), which, lines).await.unwrap())
+        Box::pin(bytes(Disk::new(&crate::workers::QUESTIONS), which, lines).await.unwrap())
     }
 
     async fn next(log: &mut (impl Stream<Item = io::Result<Vec<u8>>> + Unpin)) -> String {
@@ -182,7 +182,7 @@ mod tests {
         let told = next(&mut followed).await;
         assert!(told.ends_with("e\n") && told.contains("Z liege: lines may be missing here"), "{told}");
         let nobody = Which { directory: dir.path().join("nobody"), of: None, follow: true };
-        assert!(bytes(Disk::new(), nobody, None).await.is_err());
+        assert!(bytes(Disk::new(&crate::workers::QUESTIONS), nobody, None).await.is_err());
     }
 
     #[tokio::test]
@@ -195,7 +195,7 @@ mod tests {
         }
         fs::write(path.join("log"), "hers\n").unwrap();
         let foreign = Which { directory: path.clone(), of: Some(1002), follow: true };
-        assert!(bytes(Disk::new(), foreign, None).await.is_err());
+        assert!(bytes(Disk::new(&crate::workers::QUESTIONS), foreign, None).await.is_err());
         let (mut roots, mut hers) = (read(&path, None, None, true).await, read(&path, None, Some(1001), true).await);
         assert_eq!((next(&mut roots).await, next(&mut hers).await), ("hers\n".into(), "hers\n".into()));
         make(&path, Some(1002)).unwrap();

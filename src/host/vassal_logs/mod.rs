@@ -28,7 +28,10 @@ use liege_plan::stamp;
 use liege_spec::LogTo;
 use liege_sys::detached;
 
-use crate::file_name::file_name;
+use crate::{
+    file_name::file_name,
+    workers::{LIVES, QUESTIONS},
+};
 use disk::Disk;
 use follow::Which;
 pub(crate) use follow::own_line;
@@ -74,7 +77,13 @@ pub(crate) struct Wanted {
 impl VassalLogs {
     pub(crate) fn below(directory: &str) -> Self {
         let (elsewhere, reads_last_words) = (Mutex::default(), Arc::default());
-        Self { directory: directory.into(), births: Disk::new(), readers: Disk::new(), elsewhere, reads_last_words }
+        Self {
+            directory: directory.into(),
+            births: Disk::new(&LIVES),
+            readers: Disk::new(&QUESTIONS),
+            elsewhere,
+            reads_last_words,
+        }
     }
 
     /// What a vassal has said, from before the last so many lines on (None: from the beginning); followed, it does not end.
