@@ -54,7 +54,7 @@ impl Life {
     }
 
     fn probed(&mut self, health: Health) {
-        let mount = Some(Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false, not_mounted: false });
+        let mount = Some(Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false, not_mounted: false, connection: None });
         let probed = Probed { mount, ..Probed::of(health) };
         self.feed(Event::Probed { vassal: specs::name(0), birth: self.birth, path: "/app".into(), probed });
     }
