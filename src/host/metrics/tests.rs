@@ -127,6 +127,7 @@ fn live_through_everything(book: &Book) {
     hear(Note::Mount { vassal: vassal(), path: "/app".into(), state: "dead".into(), detail: String::new() }, true);
     hear(Note::Destroying { vassal: vassal(), why: dead(), lived: took, owner: None }, false);
     hear(Note::HeldUp { vassal: vassal(), found: Vec::new() }, false);
+    hear(Note::Unsaved { vassal: vassal(), killed: Vec::new(), stop: None, owner: None }, false);
     hear(Note::Ended { vassal: vassal(), cause: dead(), lived: took, again_in: Some(took), owner: None, gave_up: false }, false);
     hear(Note::Storm { vassal: vassal(), layer: "/".into(), failed: 5 }, false);
     hear(Note::Started { vassal: vassal(), pid: 2, took }, false);
