@@ -4,6 +4,7 @@ use std::fs;
 
 use liege_integration_tests::apps::{USER, ZipApp, user};
 use liege_integration_tests::http::free_port;
+use liege_integration_tests::scrape::{ANY_PORT, Listener};
 use liege_integration_tests::tools::run_liege;
 use liege_integration_tests::{Emperor, LONG, SHORT, story, wait_until};
 use nix::sys::signal::Signal;
@@ -90,7 +91,8 @@ fn a_program_that_stays_in_the_foreground_is_named_while_it_is_waited_for() {
 #[test]
 fn a_mounts_death_names_its_daemon_and_no_helper_before_it() {
     story(|host| {
-        let (emperor, app) = (host.emperor().start(), ZipApp::new(host, "zip", "text"));
+        let emperor = host.emperor().arg("--emperor-metrics").arg(ANY_PORT).start();
+        let (listener, app) = (Listener::of(&emperor), ZipApp::new(host, "zip", "text"));
         let (zip, mount) = (app.zip.display(), app.mount.display());
         // The helper becomes an orphan and ends well, just before.
         let helper = host.path("go");
@@ -105,6 +107,10 @@ fn a_mounts_death_names_its_daemon_and_no_helper_before_it() {
         let daemon = running.process("fuse-zip");
         fs::write(&helper, "").unwrap();
         wait_until("the helper to have ended", SHORT, || running.processes().iter().all(|process| process.name != "sh"));
+        // Its end has the mount looked at. A look that is under way when the daemon dies is answered before that death is told.
+        let looks = || listener.value("liege_check_duration_seconds_count").unwrap_or_default();
+        let before = looks();
+        wait_until("two looks more", LONG, || looks() >= before + 2.0);
         daemon.kill(Signal::SIGKILL);
         let line = emperor.wait_cause(0, "v.ini", "mountpoint_dead");
         assert!(line.contains("; fuse-zip (pid ") && line.contains("killed by SIGKILL"), "{line}");

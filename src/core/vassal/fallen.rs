@@ -1,7 +1,7 @@
 //! Processes of a vassal that died lately: one of them may have been the daemon of a mount.
 //!
-//! Of several the one that the file names comes first, then one that failed, then the newest. One that ended well is no reason
-//! for anything that is found more than a moment later: a helper of a hook, most likely.
+//! Of several the one that the file names comes first, then one that failed, then the newest. One that ended well and that the file
+//! does not name is no reason for anything: a helper of a hook, most likely.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -12,8 +12,6 @@ use crate::{Time, cause::signal_name};
 
 /// A death this close before is probably the reason: a push follows it within milliseconds, a poll within an interval.
 const JUST_BEFORE: Duration = Duration::from_secs(3);
-/// The same for one that ended well and is not named in the file.
-const MOMENT: Duration = Duration::from_millis(500);
 /// How many are remembered.
 const KEPT: usize = 8;
 /// Bytes of a process's name (`TASK_COMM_LEN` without its end).
@@ -58,7 +56,7 @@ impl Fallen {
     /// The one that is probably why a mount died.
     pub(super) fn blamed(&self, now: Time) -> Option<String> {
         let before = |one: &One| now - one.at;
-        let counts = |one: &&One| before(one) < if one.named || one.failed { JUST_BEFORE } else { MOMENT };
+        let counts = |one: &&One| (one.named || one.failed) && before(one) < JUST_BEFORE;
         let one = self.0.iter().filter(counts).max_by_key(|one| (one.named, one.failed, one.at))?;
         Some(format!("{} {:.3}s before", one.what, before(one).as_secs_f64()))
     }
@@ -92,7 +90,7 @@ mod tests {
     fn the_daemon_is_blamed_and_no_helper_that_had_ended_before() {
         let mut fallen = Fallen::default();
         fallen.orphan(seconds(10.0), 4, Some("mkdir"), Exit::Code(0), None);
-        assert_eq!(fallen.blamed(seconds(12.0)), None, "it ended well, and long before");
+        assert_eq!(fallen.blamed(seconds(10.001)), None, "it ended well");
         fallen.orphan(seconds(12.0), 5, Some("fuse-zip"), Exit::Signal(9), None);
         fallen.orphan(seconds(12.1), 6, Some("sh"), Exit::Code(0), None);
         let blamed = fallen.blamed(seconds(12.2)).unwrap();
