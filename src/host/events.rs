@@ -9,7 +9,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use liege_core::{Happening, Level, Name, Note, may};
+use liege_core::{Happening, Level, Name, Note, ROOT, may};
 use tokio::sync::watch;
 
 /// So many are kept.
@@ -34,6 +34,8 @@ struct Shared {
 struct Ring {
     last: u64,
     kept: VecDeque<Arc<Kept>>,
+    /// How many happenings each user may have seen.
+    counts: HashMap<u32, u64>,
     /// Whose each vassal was when something was last heard of it: of one that has just gone nobody else knows.
     owners: HashMap<Name, Option<u32>>,
 }
@@ -42,18 +44,23 @@ struct Ring {
 struct Kept {
     /// Who may hear of it beside root.
     owner: Option<u32>,
+    /// Its number among those that this user may see.
+    own: u64,
+    /// With its number among all: root's.
     happening: Happening,
 }
 
 /// What a reader gets at once.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Page {
-    /// The happenings it may see, in order.
+    /// The happenings it may see, in order, numbered as this reader's: a number among all would tell how much happens to others.
     pub(crate) happenings: Vec<Happening>,
-    /// How many are lost that it has not seen, its own or others'.
+    /// How many are lost of those it may see.
     pub(crate) missed: u64,
-    /// From where to read on.
+    /// From where to read on: this reader's number.
     pub(crate) last: u64,
+    /// How much has happened in all: what [`Events::listen`] tells next is more.
+    pub(crate) turn: u64,
 }
 
 impl Events {
@@ -67,11 +74,11 @@ impl Events {
         format!("{:x}-{number}", self.0.life)
     }
 
-    /// The number of such an id; None: it is from another daemon's life.
-    pub(crate) fn number(&self, id: &str) -> Option<u64> {
+    /// This reader's number of such an id; None: it is from another daemon's life.
+    pub(crate) fn number(&self, id: &str, by: u32) -> Option<u64> {
         let (life, number) = id.split_once('-')?;
         let number = number.parse().ok()?;
-        (life == format!("{:x}", self.0.life) && number <= *self.0.last.borrow()).then_some(number)
+        (life == format!("{:x}", self.0.life) && number <= self.lock().count(by)).then_some(number)
     }
 
     /// Keeps a note. `owner` tells whose a vassal is; None: there is no such vassal any more.
@@ -84,6 +91,11 @@ impl Events {
         let mut ring = self.lock();
         let owner = note.vassal().and_then(|name| ring.owner(name, owner(name), matches!(note, Note::Gone { .. })));
         ring.last += 1;
+        let own = owner.map_or(0, |owner| {
+            let count = ring.counts.entry(owner).or_default();
+            *count += 1;
+            *count
+        });
         let happening = Happening {
             id: ring.last,
             at,
@@ -96,7 +108,7 @@ impl Events {
         if ring.kept.len() == KEPT {
             ring.kept.pop_front();
         }
-        ring.kept.push_back(Arc::new(Kept { owner, happening }));
+        ring.kept.push_back(Arc::new(Kept { owner, own, happening }));
         let last = ring.last;
         drop(ring);
         self.0.last.send_replace(last);
@@ -104,17 +116,17 @@ impl Events {
 
     /// What happened after `since`, as far as it is kept, `by` may see it and it is about `vassal`.
     pub(crate) fn after(&self, since: u64, by: u32, vassal: Option<&str>) -> Page {
-        let (last, kept) = {
+        let (turn, last, kept) = {
             let ring = self.lock();
-            let first = ring.last - ring.kept.len() as u64; // the id before the oldest
-            let skipped = usize::try_from(since.saturating_sub(first)).unwrap_or(usize::MAX);
-            (ring.last, ring.kept.iter().skip(skipped).cloned().collect::<Vec<_>>())
+            // The newest are looked at first: who listens has seen all others.
+            let newer = ring.kept.iter().rev().filter(|kept| may(by, kept.owner)).take_while(|kept| kept.number(by) > since);
+            (ring.last, ring.count(by), newer.cloned().collect::<Vec<_>>())
         };
-        let missed = kept.first().map_or(0, |oldest| oldest.happening.id.saturating_sub(since + 1));
-        let seen = kept
-            .iter()
-            .filter(|kept| may(by, kept.owner) && vassal.is_none_or(|name| kept.happening.vassal.as_deref() == Some(name)));
-        Page { happenings: seen.map(|kept| kept.happening.clone()).collect(), missed, last }
+        let oldest = kept.last().map_or(last + 1, |oldest| oldest.number(by));
+        let missed = oldest.saturating_sub(since + 1);
+        let seen = kept.iter().rev().filter(|kept| vassal.is_none_or(|name| kept.happening.vassal.as_deref() == Some(name)));
+        let happenings = seen.map(|kept| Happening { id: kept.number(by), ..kept.happening.clone() }).collect();
+        Page { happenings, missed, last, turn }
     }
 
     /// Told whenever something happens.
@@ -136,7 +148,19 @@ fn cut(mut text: String) -> String {
     text
 }
 
+impl Kept {
+    /// Its number as this reader counts, who may see it.
+    fn number(&self, by: u32) -> u64 {
+        if by == ROOT { self.happening.id } else { self.own }
+    }
+}
+
 impl Ring {
+    /// The number of the last one that this reader may see.
+    fn count(&self, by: u32) -> u64 {
+        if by == ROOT { self.last } else { self.counts.get(&by).copied().unwrap_or_default() }
+    }
+
     fn owner(&mut self, name: &Name, known: Option<Option<u32>>, is_gone: bool) -> Option<u32> {
         let owner = known.unwrap_or_else(|| self.owners.get(name).copied().flatten());
         if is_gone {
@@ -168,7 +192,7 @@ mod tests {
         assert_eq!((page.happenings.len(), page.missed, page.last), (KEPT, 10, KEPT as u64 + 10));
         let page = events.after(KEPT as u64 + 8, 0, None);
         assert_eq!((ids(&page), page.missed), (vec![KEPT as u64 + 9, KEPT as u64 + 10], 0));
-        assert_eq!(events.after(page.last, 0, None), Page { last: page.last, ..Page::default() });
+        assert_eq!(events.after(page.last, 0, None), Page { last: page.last, turn: page.turn, ..Page::default() });
     }
 
     #[test]
@@ -179,8 +203,32 @@ mod tests {
         events.hear(&Note::ShuttingDown { vassals: 2 }, |_| None);
         events.hear(&Note::Gone { vassal: "mine".into() }, |_| None);
         events.hear(&Note::BadConfig { vassal: "mine".into(), runs_on: false, diagnostics: Vec::new() }, |_| None);
-        assert_eq!(ids(&events.after(0, 1001, None)), [1, 4], "who comes after it is somebody else");
+        let page = events.after(0, 1001, None);
+        assert_eq!((ids(&page), page.last, page.missed), (vec![1, 2], 2, 0), "who comes after it is somebody else");
+        assert_eq!(page.happenings[1].kind, "gone");
         assert!(ids(&events.after(0, 1002, None)).is_empty());
         assert_eq!(ids(&events.after(0, 0, Some("mine"))), [1, 4, 5]);
+    }
+
+    #[test]
+    fn numbers_tell_nothing_of_what_happens_to_others() {
+        let events = Events::new();
+        let hear = |name: &str, owner| events.hear(&ready(name), |_| Some(Some(owner)));
+        hear("mine", 1001);
+        let page = events.after(0, 1001, None);
+        let id = events.id(page.last);
+        (0..KEPT / 2).for_each(|_| hear("others", 1002));
+        assert_eq!(events.after(page.last, 1001, None), Page { last: 1, turn: 1 + KEPT as u64 / 2, ..Page::default() });
+        hear("mine", 1001);
+        assert_eq!(events.number(&id, 1001), Some(1));
+        assert_eq!(ids(&events.after(1, 1001, None)), [2]);
+        assert_eq!(events.number(&events.id(3), 1001), None, "it has seen no third one");
+        // What others push out of the ring is missed, and counted as its own.
+        (0..KEPT).for_each(|_| hear("others", 1002));
+        let page = events.after(1, 1001, None);
+        assert_eq!((ids(&page), page.missed, page.last), (vec![], 1, 2));
+        hear("mine", 1001);
+        let page = events.after(1, 1001, None);
+        assert_eq!((ids(&page), page.missed, page.last), (vec![3], 1, 3));
     }
 }

@@ -46,8 +46,8 @@ pub(super) async fn events(
 ) -> Response {
     let follow = views::is_set(asked.follow.as_ref()) || accepts_events(&headers);
     if let Some(id) = headers.get(LAST_EVENT_ID).filter(|_| follow) {
-        let seen = id.to_str().ok().and_then(|id| house.events.number(id)).unwrap_or_default();
-        return served(&peer, happenings(house, peer.uid, asked.vassal, Vec::new(), seen));
+        let seen = id.to_str().ok().and_then(|id| house.events.number(id, peer.uid)).unwrap_or_default();
+        return served(&peer, happenings(house, peer.uid, asked.vassal, Vec::new(), (seen, 0)));
     }
     let page = house.events.after(0, peer.uid, asked.vassal.as_deref());
     let mut past = page.happenings;
@@ -55,7 +55,7 @@ pub(super) async fn events(
     if !follow {
         return Json(past).into_response();
     }
-    served(&peer, happenings(house, peer.uid, asked.vassal, past, page.last))
+    served(&peer, happenings(house, peer.uid, asked.vassal, past, (page.last, page.turn)))
 }
 
 /// Whether a client asks for server-sent events.
@@ -82,26 +82,26 @@ fn happenings(
     uid: u32,
     vassal: Option<String>,
     past: Vec<Happening>,
-    last: u64,
+    (last, turn): (u64, u64),
 ) -> impl Stream<Item = Event> + Send {
     let heard = house.events.listen();
     let past: Vec<Event> = past.iter().map(|past| happening(&house, past)).collect();
-    let state = (house, heard, past.into_iter(), last);
-    stream::unfold(state, move |(house, mut heard, mut waiting, mut last)| {
+    let state = (house, heard, past.into_iter(), last, turn);
+    stream::unfold(state, move |(house, mut heard, mut waiting, mut last, mut turn)| {
         let vassal = vassal.clone();
         async move {
             loop {
                 if let Some(event) = waiting.next() {
-                    return Some((event, (house, heard, waiting, last)));
+                    return Some((event, (house, heard, waiting, last, turn)));
                 }
-                heard.wait_for(|newest| *newest > last).await.ok()?;
+                heard.wait_for(|newest| *newest > turn).await.ok()?;
                 let page = house.events.after(last, uid, vassal.as_deref());
                 let before = house.events.id(last + page.missed);
                 let missed = Event::default().event("missed").id(before).data(page.missed.to_string());
                 let missed = (page.missed > 0).then_some(missed);
                 let happenings = page.happenings.iter().map(|told| happening(&house, told));
                 waiting = missed.into_iter().chain(happenings).collect::<Vec<_>>().into_iter();
-                last = page.last;
+                (last, turn) = (page.last, page.turn);
             }
         }
     })
