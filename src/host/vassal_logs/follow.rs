@@ -3,14 +3,17 @@
 //! A name may come to be somebody else's. His log is another one, in a directory of its own: root goes on with it, whoever else
 //! follows has heard the end of his own.
 
-use std::{io, os::fd::AsRawFd, path::PathBuf, time::Duration};
+use std::{io, os::fd::AsFd, path::PathBuf, time::Duration};
 
-use futures::{Stream, StreamExt, stream};
-use inotify::{EventMask, EventStream, Inotify, WatchMask};
+use futures::{Stream, stream};
 use liege_plan::stamp;
 use tokio::time::sleep;
 
-use super::{disk::Disk, reader::Reader};
+use super::{
+    disk::Disk,
+    reader::Reader,
+    watcher::{Changes, Watcher, is_at},
+};
 
 /// How long the disk may take for one piece.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,10 +32,9 @@ pub(crate) struct Which {
     pub(crate) follow: bool,
 }
 
-type Changes = EventStream<Vec<u8>>;
-
 struct Following {
     disk: Disk,
+    watcher: Watcher,
     which: Which,
     reader: Reader,
     changes: Option<Changes>,
@@ -45,38 +47,31 @@ struct Following {
 /// that says why.
 ///
 /// # Errors
-/// There is no such log of his; or it cannot be watched (no inotify instance is left).
+/// There is no such log of his.
 pub(crate) async fn bytes(
     disk: Disk,
+    watcher: Watcher,
     which: Which,
     lines: Option<usize>,
 ) -> io::Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>> {
-    let (reader, changes) = open(&disk, &which, lines).await?;
-    let following = Following { disk, which, reader, changes, is_put_aside: false, is_over: false };
+    let (reader, changes) = open(&disk, &watcher, &which, lines).await?;
+    let following = Following { disk, watcher, which, reader, changes, is_put_aside: false, is_over: false };
     Ok(stream::try_unfold(following, Following::next))
 }
 
 /// Watched before anything is read, so that nothing is missed between the last read and the first wait.
-async fn open(disk: &Disk, which: &Which, lines: Option<usize>) -> io::Result<(Reader, Option<Changes>)> {
+async fn open(disk: &Disk, watcher: &Watcher, which: &Which, lines: Option<usize>) -> io::Result<(Reader, Option<Changes>)> {
     let which = which.clone();
+    let instance = if which.follow { watcher.instance() } else { None };
     let open = move || {
         let reader = Reader::before(&which.directory, lines)?;
         if which.of.is_some_and(|uid| !reader.is_of(uid)) {
             return Err(io::Error::from(io::ErrorKind::PermissionDenied));
         }
-        let watch = || {
-            let inotify = Inotify::init()?;
-            let inside = WatchMask::MODIFY | WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::DELETE;
-            let directory = format!("/proc/self/fd/{}", reader.directory().as_raw_fd());
-            inotify.watches().add(directory, inside | WatchMask::MOVE_SELF | WatchMask::DELETE_SELF)?;
-            Ok::<_, io::Error>(inotify)
-        };
-        let inotify = which.follow.then(watch).transpose()?;
-        Ok((reader, inotify))
+        let changes = which.follow.then(|| Changes::of(instance.as_ref(), reader.directory().as_fd()));
+        Ok((reader, changes))
     };
-    let (reader, inotify) = disk.ask(PATIENCE, open).await??;
-    let changes = inotify.map(|inotify| inotify.into_event_stream(vec![0; 1024])).transpose()?;
-    Ok((reader, changes))
+    disk.ask(PATIENCE, open).await?
 }
 
 impl Following {
@@ -86,13 +81,17 @@ impl Following {
                 return Ok(None);
             }
             let mut reader = self.reader;
+            // Looked at before the read: what was written until it was put aside is read.
+            let looks = self.changes.as_ref().is_some_and(Changes::is_polled).then(|| self.which.directory.clone());
             let read = move || {
+                let is_put_aside = looks.is_some_and(|path| !is_at(reader.directory().as_fd(), &path));
                 let mut piece = vec![0; PIECE];
                 let read = reader.read(&mut piece);
-                (reader, read.map(|n| piece.truncate(n)).map(|()| piece))
+                (reader, read.map(|n| piece.truncate(n)).map(|()| piece), is_put_aside)
             };
-            let (back, piece) = self.disk.ask(PATIENCE, read).await?;
+            let (back, piece, is_put_aside) = self.disk.ask(PATIENCE, read).await?;
             self.reader = back;
+            self.is_put_aside |= is_put_aside;
             let mut piece = piece?;
             if self.reader.take_gap() {
                 piece.splice(0..0, own_line("lines may be missing here: they were taken away before they were read"));
@@ -100,7 +99,7 @@ impl Following {
             if !piece.is_empty() {
                 return Ok(Some((piece, self)));
             }
-            match &mut self.changes {
+            match &self.changes {
                 None => return Ok(None),
                 Some(_) if self.is_put_aside => {
                     if let Some(last) = self.turn_to_the_next().await? {
@@ -108,10 +107,7 @@ impl Following {
                         return Ok(Some((last, self)));
                     }
                 }
-                Some(changes) => match changes.next().await.transpose()? {
-                    Some(event) => self.is_put_aside = event.mask.intersects(EventMask::MOVE_SELF | EventMask::DELETE_SELF),
-                    None => return Ok(None),
-                },
+                Some(changes) => self.is_put_aside = changes.next().await,
             }
         }
     }
@@ -119,7 +115,7 @@ impl Following {
     /// To the directory that has the name now; else the last words.
     async fn turn_to_the_next(&mut self) -> io::Result<Option<Vec<u8>>> {
         for _ in 0..LOOKS {
-            match open(&self.disk, &self.which, None).await {
+            match open(&self.disk, &self.watcher, &self.which, None).await {
                 Ok((reader, changes)) => {
                     (self.reader, self.changes, self.is_put_aside) = (reader, changes, false);
                     return Ok(None);
@@ -142,6 +138,8 @@ pub(crate) fn own_line(what: &str) -> Vec<u8> {
 mod tests {
     use std::{fs, io::Write, path::Path, pin::Pin};
 
+    use futures::StreamExt;
+
     use super::{
         super::directory::{is_of, make},
         *,
@@ -154,7 +152,7 @@ mod tests {
         follow: bool,
     ) -> Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>>>> {
         let which = Which { directory: dir.to_owned(), of, follow };
-        Box::pin(bytes(Disk::new(&crate::workers::QUESTIONS), which, lines).await.unwrap())
+        Box::pin(bytes(Disk::new(&crate::workers::QUESTIONS), Watcher::default(), which, lines).await.unwrap())
     }
 
     async fn next(log: &mut (impl Stream<Item = io::Result<Vec<u8>>> + Unpin)) -> String {
@@ -182,7 +180,7 @@ mod tests {
         let told = next(&mut followed).await;
         assert!(told.ends_with("e\n") && told.contains("Z liege: lines may be missing here"), "{told}");
         let nobody = Which { directory: dir.path().join("nobody"), of: None, follow: true };
-        assert!(bytes(Disk::new(&crate::workers::QUESTIONS), nobody, None).await.is_err());
+        assert!(bytes(Disk::new(&crate::workers::QUESTIONS), Watcher::default(), nobody, None).await.is_err());
     }
 
     #[tokio::test]
@@ -195,7 +193,7 @@ mod tests {
         }
         fs::write(path.join("log"), "hers\n").unwrap();
         let foreign = Which { directory: path.clone(), of: Some(1002), follow: true };
-        assert!(bytes(Disk::new(&crate::workers::QUESTIONS), foreign, None).await.is_err());
+        assert!(bytes(Disk::new(&crate::workers::QUESTIONS), Watcher::default(), foreign, None).await.is_err());
         let (mut roots, mut hers) = (read(&path, None, None, true).await, read(&path, None, Some(1001), true).await);
         assert_eq!((next(&mut roots).await, next(&mut hers).await), ("hers\n".into(), "hers\n".into()));
         make(&path, Some(1002)).unwrap();
@@ -205,5 +203,66 @@ mod tests {
         assert!(hers.next().await.is_none());
         fs::File::options().append(true).open(path.join("log")).unwrap().write_all(b"more\n").unwrap();
         assert_eq!(next(&mut roots).await, "more\n");
+    }
+
+    fn instances() -> usize {
+        let links = fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        links.filter(|link| link.to_str() == Some("anon_inode:inotify")).count()
+    }
+
+    #[tokio::test]
+    async fn many_who_follow_share_one_instance_and_each_hears_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs: Vec<PathBuf> = ["a", "b"].iter().map(|name| dir.path().join(name)).collect();
+        for log in &logs {
+            fs::create_dir(log).unwrap();
+            fs::write(log.join("log"), "first\n").unwrap();
+        }
+        let (watcher, before) = (Watcher::default(), instances());
+        let mut followed = Vec::new();
+        for log in logs.iter().cycle().take(100) {
+            let which = Which { directory: log.clone(), of: None, follow: true };
+            let disk = Disk::new(&crate::workers::QUESTIONS);
+            followed.push(Box::pin(bytes(disk, watcher.clone(), which, None).await.unwrap()));
+        }
+        for log in &mut followed {
+            assert_eq!(next(log).await, "first\n");
+        }
+        assert!(instances() <= before + 1, "other tests may follow too, but none a hundred times");
+        drop(followed.split_off(2));
+        for (n, log) in logs.iter().enumerate() {
+            fs::File::options().append(true).open(log.join("log")).unwrap().write_all(b"second\n").unwrap();
+            assert_eq!(next(&mut followed[n]).await, "second\n");
+        }
+        drop(followed);
+        assert!(watcher.instance().is_some_and(|instance| std::sync::Arc::strong_count(&instance) == 1), "made anew");
+    }
+
+    #[tokio::test]
+    async fn who_cannot_watch_looks_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shop.ini");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("log"), "a\n").unwrap();
+        let disk = Disk::new(&crate::workers::QUESTIONS);
+        let which = Which { directory: path.clone(), of: None, follow: true };
+        let reader = Reader::before(&path, None).unwrap();
+        let following = Following {
+            disk,
+            watcher: Watcher::default(),
+            which,
+            reader,
+            changes: Some(Changes::Polled),
+            is_put_aside: false,
+            is_over: false,
+        };
+        let mut log = Box::pin(stream::try_unfold(following, Following::next));
+        assert_eq!(next(&mut log).await, "a\n");
+        fs::File::options().append(true).open(path.join("log")).unwrap().write_all(b"b\n").unwrap();
+        assert_eq!(next(&mut log).await, "b\n");
+        fs::rename(&path, dir.path().join("aside")).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("log"), "another\n").unwrap();
+        assert_eq!(next(&mut log).await, "another\n");
     }
 }

@@ -8,6 +8,7 @@ mod directory;
 mod disk;
 mod follow;
 mod reader;
+mod watcher;
 
 use std::{
     collections::HashMap,
@@ -36,6 +37,7 @@ use disk::Disk;
 use follow::Which;
 pub(crate) use follow::own_line;
 use reader::Reader;
+use watcher::Watcher;
 
 /// Where journald takes lines.
 const JOURNAL: &str = "/run/systemd/journal/stdout";
@@ -60,6 +62,8 @@ pub(crate) struct VassalLogs {
     /// For births, so that readers never take their places.
     births: Disk,
     readers: Disk,
+    /// For those who follow.
+    watcher: Watcher,
     /// Of each vassal whose words went to no log here at its last birth.
     elsewhere: Mutex<HashMap<Name, LogTo>>,
     /// Somebody reads last words; on a dead disk for ever.
@@ -81,6 +85,7 @@ impl VassalLogs {
             directory: directory.into(),
             births: Disk::new(&LIVES),
             readers: Disk::new(&QUESTIONS),
+            watcher: Watcher::default(),
             elsewhere,
             reads_last_words,
         }
@@ -97,7 +102,7 @@ impl VassalLogs {
         lines: Option<usize>,
         follow: bool,
     ) -> io::Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>> {
-        follow::bytes(self.readers.clone(), Which { directory: self.of(vassal), of, follow }, lines).await
+        follow::bytes(self.readers.clone(), self.watcher.clone(), Which { directory: self.of(vassal), of, follow }, lines).await
     }
 
     /// Where it goes what a vassal says, as far as that is no log here.
