@@ -7,7 +7,7 @@
 //! * `guest.rs`, `rooms.rs`: who comes in, how many, for how long
 //! * `asker.rs`: what its uid is worth
 //! * `routes.rs`, `asked.rs`, `openapi.rs`: the table of requests, what they say, and its description
-//! * `orders.rs`, `views.rs` (with `looks.rs`), `stream.rs`, `log.rs`: what is done about them
+//! * `orders.rs`, `views.rs` (with `looks.rs`, `walks.rs`), `stream.rs`, `log.rs`: what is done about them
 
 mod asked;
 mod asker;
@@ -22,6 +22,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod views;
+mod walks;
 
 use std::{
     fs,
@@ -37,12 +38,14 @@ use crate::{deaths::Records, events::Events, inbox::Post, server::Server, vassal
 pub(crate) use asker::Family;
 use guest::{Door, Peer};
 use looks::Looks;
+use walks::Walks;
 
 /// What whoever asks is answered from.
 #[derive(Clone, Debug)]
 pub(crate) struct House {
     post: Post,
     looks: Looks,
+    walks: Walks,
     events: Events,
     records: Records,
     logs: Arc<VassalLogs>,
@@ -50,7 +53,7 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new(post: Post, events: Events, records: Records, logs: Arc<VassalLogs>) -> Self {
-        Self { looks: Looks::new(post.clone(), &events), post, events, records, logs }
+        Self { looks: Looks::new(post.clone(), &events), walks: Walks::default(), post, events, records, logs }
     }
 }
 

@@ -11,8 +11,8 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use liege_core::{Detail, ROOT, Usage, VassalView, Verdict, View, may};
-use liege_sys::{sockets, usage};
+use liege_core::{Detail, ROOT, Usage, Verdict, View, may};
+use liege_sys::usage;
 use serde::Deserialize;
 
 use super::{
@@ -56,13 +56,14 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");
     }
     let (records, uid) = (house.records.clone(), peer.uid);
-    let gathered = QUESTIONS.run(move || {
-        let vassal =
-            view.vassals.pop().map(|vassal| VassalView { usage: vassal.pid.and_then(usage::of_tree).map(used), ..vassal });
-        let listens = vassal.as_ref().and_then(|vassal| vassal.pid).map(sockets::listening).unwrap_or_default();
-        (vassal, listens, records.of(&name, uid))
-    });
-    let Ok((vassal, listens, deaths)) = gathered.await else { return no_thread() };
+    let mut vassal = view.vassals.pop();
+    let mut listens = Vec::new();
+    if let Some((vassal, pid)) = vassal.as_mut().and_then(|vassal| vassal.pid.map(|pid| (vassal, pid))) {
+        let Ok(found) = house.walks.of(uid, pid).await else { return no_thread() };
+        vassal.usage = found.usage.map(used);
+        listens.clone_from(&found.listens);
+    }
+    let Ok(deaths) = QUESTIONS.run(move || records.of(&name, uid)).await else { return no_thread() };
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     Json(Detail { now: view.now, at, vassal, unusable, listens, deaths }).into_response()
 }
