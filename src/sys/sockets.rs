@@ -1,34 +1,30 @@
-//! Where a tree of processes listens: the sockets they hold, looked up in the tables of their own network namespaces.
+//! Where a tree of processes listens: the sockets they hold, looked up in the lists of their own network namespaces.
 //!
-//! A process's descriptors name its sockets by inode, the tables say which inode listens where. Both are read without a lock, so what
-//! comes or goes meanwhile may be missed. The link of a descriptor is text of the kernel's: no file system is asked.
+//! A process's descriptors name its sockets by inode, the kernel (`sock_diag`) says which inode listens where. Neither is locked, so what
+//! comes or goes meanwhile may be missed. The link of a descriptor is text of the kernel's: no file system is asked. The tables in
+//! `/proc/net` are not read: a name with a newline in it forges a line there.
 //!
 //! Everything has a bound: a vassal may hold as much as its limits let it.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs::{self, File},
-    io::Read,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use crate::descendants::tree;
+use nix::sched::{CloneFlags, setns};
+
+use crate::{descendants::tree, sock_diag::Kernel};
 
 /// So many processes are looked at, parents first.
 const PROCESSES: usize = 256;
 /// So many descriptors, of all of them.
 const DESCRIPTORS: usize = 16_384;
-/// So much of each table, in bytes. Those that listen come first in the kernel's tables of TCP.
-const TABLE: u64 = 1 << 20;
+/// So much of the list of those that listen in one namespace, in bytes.
+const TABLE: usize = 4 << 20;
 /// So many network namespaces.
 const NAMESPACES: usize = 8;
 /// So many sockets are told.
 const TOLD: usize = 256;
-
-/// `TCP_LISTEN`
-const LISTENS: &str = "0A";
-/// `__SO_ACCEPTCON`
-const ACCEPTS: u32 = 1 << 16;
 
 /// `127.0.0.1:9090`, `[::]:80`, `/run/x.sock`, `@abstract`: where a process and all its descendants listen, each once.
 #[must_use]
@@ -50,62 +46,37 @@ pub fn listening(root: i32) -> Vec<String> {
     }
     let mut found = BTreeSet::new();
     for (pid, sockets) in held.values().filter(|(_, sockets)| !sockets.is_empty()) {
-        for (table, read) in [("tcp", tcp as fn(&str) -> Option<(u64, String)>), ("tcp6", tcp), ("unix", unix)] {
-            let text = beginning(&format!("/proc/{pid}/net/{table}"));
-            let listed = text.lines().skip(1).filter_map(read);
-            found.extend(listed.filter(|(inode, _)| sockets.contains(inode)).map(|(_, place)| place));
+        for (inode, place) in listening_beside(*pid) {
+            if sockets.contains(&u64::from(inode)) {
+                found.insert(place);
+            }
         }
     }
     found.into_iter().take(TOLD).collect()
 }
 
+/// All sockets that listen in the network namespace of a process. None where the kernel does not tell.
+fn listening_beside(pid: i32) -> Vec<(u32, String)> {
+    let Ok(namespace) = File::open(format!("/proc/{pid}/ns/net")) else { return Vec::new() };
+    let ask = || Kernel::open().map(|mut kernel| kernel.listening(TABLE)).unwrap_or_default();
+    let name = |path: &str| fs::read_link(path).ok();
+    if name("/proc/thread-self/ns/net").is_some_and(|own| name(&format!("/proc/{pid}/ns/net")) == Some(own)) {
+        return ask();
+    }
+    // A thread that goes there and never comes back: no other call of ours is made there.
+    let there = std::thread::Builder::new().name("listens".into()).stack_size(128 << 10).spawn(move || {
+        setns(&namespace, CloneFlags::CLONE_NEWNET).ok().map(|()| {
+            let mut kernel = Kernel::open()?;
+            Some(kernel.listening(TABLE))
+        })
+    });
+    let found = there.ok().and_then(|there| there.join().ok());
+    found.flatten().flatten().unwrap_or_default()
+}
+
 /// Of `socket:[12345]`.
 fn inode(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-}
-
-fn beginning(path: &str) -> String {
-    let mut text = Vec::new();
-    // What was read before a mistake is as good.
-    let _ = File::open(path).and_then(|file| file.take(TABLE).read_to_end(&mut text));
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// A line of `/proc/net/tcp` or `tcp6`: its inode and its address, where it listens.
-fn tcp(line: &str) -> Option<(u64, String)> {
-    let fields: Vec<&str> = line.split_ascii_whitespace().take(10).collect();
-    let [_, local, _, LISTENS, _, _, _, _, _, inode] = fields[..] else { return None };
-    let (address, port) = local.split_once(':')?;
-    let place = SocketAddr::new(ip(address)?, u16::from_str_radix(port, 16).ok()?);
-    Some((inode.parse().ok()?, place.to_string()))
-}
-
-/// The kernel prints words of four bytes as numbers, so their bytes stand as they lie in memory.
-fn ip(hex: &str) -> Option<IpAddr> {
-    let word = |n: usize| Some(u32::from_str_radix(hex.get(8 * n..8 * n + 8)?, 16).ok()?.to_ne_bytes());
-    match hex.len() {
-        8 => Some(Ipv4Addr::from(word(0)?).into()),
-        32 => {
-            let bytes: [u8; 16] = [word(0)?, word(1)?, word(2)?, word(3)?].concat().try_into().ok()?;
-            Some(Ipv6Addr::from(bytes).into())
-        }
-        _ => None,
-    }
-}
-
-/// A line of `/proc/net/unix`: its inode and its name, where it listens and has one.
-fn unix(line: &str) -> Option<(u64, String)> {
-    let mut rest = line;
-    let mut fields = ["", "", "", "", "", "", ""];
-    for field in &mut fields {
-        let (word, after) = rest.trim_start_matches(' ').split_once(' ')?;
-        (*field, rest) = (word, after);
-    }
-    let [_, _, _, flags, _, _, inode] = fields;
-    let accepts = u32::from_str_radix(flags, 16).ok()? & ACCEPTS != 0;
-    // The name is the rest, with whatever blanks it has.
-    (accepts && !rest.is_empty()).then_some(())?;
-    Some((inode.parse().ok()?, rest.to_owned()))
 }
 
 #[cfg(test)]
@@ -137,18 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_the_kernel_are_read() {
-        let line = "   0: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 \
-                    00000000     0        0 777 1 0 100 0 0 10 0";
-        assert_eq!(tcp(line), Some((777, "[::1]:8080".into())));
-        assert_eq!(tcp(&line.replace(" 0A ", " 01 ")), None, "a connection");
-        let line = "0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/with blank.sock";
-        assert_eq!(unix(line), Some((12345, "/run/with blank.sock".into())));
-        assert_eq!(unix(&line.replace("00010000", "00000000")), None, "a connection");
-        assert_eq!(unix("0000000000000000: 00000002 00000000 00010000 0001 01 12345"), None, "has no name");
-        assert_eq!(unix("0000000000000000: 00000003 00000000 00010000 0001 03   345 /x"), Some((345, "/x".into())));
-        for nonsense in ["", "  sl  local_address", "0: 0:0 0:0 0A 0 0 0 0 0 x"] {
-            assert_eq!((tcp(nonsense), unix(nonsense)), (None, None));
-        }
+    fn a_name_forges_no_row() {
+        let me = i32::try_from(std::process::id()).unwrap();
+        let forged = format!("x {me}\n0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/victim.sock, 1.2.3.4:5");
+        let _abstract = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&forged).unwrap()).unwrap();
+        let found = listening(me);
+        let whole =
+            format!("@x {me}\\u{{a}}0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/victim.sock\\u{{2c}} 1.2.3.4:5");
+        assert!(found.contains(&whole), "{found:?}");
+        assert!(!found.iter().any(|place| place.starts_with("/run/victim.sock") || place.starts_with("1.2.3.4")), "{found:?}");
     }
 }
