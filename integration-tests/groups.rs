@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::wait::breathe;
@@ -29,7 +30,9 @@ impl PidsGroup {
             fs::write(two.join("cgroup.subtree_control"), "+pids").expect("root hands the pids controller to its groups");
             two
         };
-        let group = tree.join(format!("liege-story-{}", std::process::id()));
+        // Two stories of one process may have one each.
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let group = tree.join(format!("liege-story-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir(&group).unwrap_or_else(|e| panic!("mkdir {}: {e}", group.display()));
         Self(group)
     }

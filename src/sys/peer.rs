@@ -95,6 +95,7 @@ impl Peer {
             if !is_ours(&user, "user")? {
                 return Some(Place::Below(owner_of(&user)?));
             }
+            drop(user); // one descriptor at a time is enough
             let pids = File::open(format!("/proc/{pid}/ns/pid")).ok()?;
             Some(if is_ours(&pids, "pid")? { Place::Here } else { Place::OtherPids })
         })

@@ -126,7 +126,9 @@ pub(super) async fn admitted(
         None => next.run(request).await,
         Some(why) => {
             tracing::debug!(target: "control", uid = peer.uid, "refused: {why}");
-            no(StatusCode::FORBIDDEN, Verdict::Refused, why)
+            // Without a descriptor, for one: it may be found out later.
+            let status = if why == UNKNOWN { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::FORBIDDEN };
+            no(status, Verdict::Refused, why)
         }
     }
 }

@@ -4,7 +4,7 @@
 //! among those who stay, and may stay as long as he reads. A log is read by people, who stop to think: it is read from its disk piece
 //! by piece as they go on, and so may wait for them much longer.
 
-use std::{io, os::fd::AsFd, sync::Arc, time::Duration};
+use std::{fs::File, io, os::fd::AsFd, sync::Arc, time::Duration};
 
 use axum::{
     extract::connect_info::Connected,
@@ -13,6 +13,7 @@ use axum::{
 };
 use liege_core::{Reply, Verdict};
 use liege_sys::peer;
+use nix::libc::{EMFILE, ENFILE, ENOMEM};
 use tokio::{
     net::{UnixListener, UnixStream, unix::SocketAddr},
     task::yield_now,
@@ -76,7 +77,15 @@ impl Door {
             return None;
         };
         let process = Arc::new(process);
-        let (uid, belief) = (process.uid, self.family.belief(&process));
+        let (uid, mut belief) = (process.uid, self.family.belief(&process));
+        if matches!(belief, Belief::No(_)) {
+            // What could not be read for want of a descriptor does not speak against it.
+            if lacks_descriptors() {
+                self.entrance.turn_away_in_need(stream);
+                return None;
+            }
+            belief = self.family.belief(&process); // there may have been none a moment ago
+        }
         let share = belief.share(uid);
         let Some(place) = self.rooms.visits(share).enter(share) else {
             self.entrance.turn_away(share, stream);
@@ -86,6 +95,10 @@ impl Door {
         let visit = guest.visit();
         Some((guest, Peer { uid, belief, rooms: self.rooms.clone(), visit }))
     }
+}
+
+fn lacks_descriptors() -> bool {
+    File::open("/dev/null").is_err_and(|error| matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)))
 }
 
 /// In HTTP, because nothing else does it for one who has not asked.
