@@ -14,7 +14,7 @@ fn a_user_has_what_was_asked_for() {
         let emperor = host.emperor().start();
         let lines = format!("uid = {USER}\ngid = {USER}\ncap = net_bind_service,kill\n");
         // Through a shell: what it executes has them too.
-        let command = format!("[vassal]\ncommand = /bin/sh -c 'exec {}'\nuid = root\n", reporter.command());
+        let command = format!("[vassal]\ncommand = /bin/sh -c 'exec {}'\n", reporter.command());
         emperor.write("v.ini", &format!("{command}{lines}"));
         let status = &reporter.started(1)["status"];
         for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {

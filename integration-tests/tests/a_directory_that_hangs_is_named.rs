@@ -31,7 +31,8 @@ fn a_directory_that_hangs_is_named() {
     story(|host| {
         let (slow, one, two) = (Reporter::new(host, "slow"), Reporter::new(host, "one"), Reporter::new(host, "two"));
         let (remote, daemon) = remote(host);
-        let emperor = host.emperor().arg("--emperor").arg(&remote).arg("--emperor-freq").arg("1").start();
+        let emperor = host.emperor().arg("--emperor").arg(&remote).arg("--emperor-freq").arg("1");
+        let emperor = emperor.arg("--emperor-shrink-guard").arg("0").start();
         fs::write(remote.join("slow.ini"), slow.vassal("")).unwrap();
         let _slow = slow.started(1);
         emperor.write("one.ini", &one.vassal(""));
@@ -59,7 +60,8 @@ fn a_directory_that_hangs_from_the_start_delays_nobody() {
         fs::write(remote.join("slow.ini"), slow.vassal("")).unwrap();
         daemon.kill(Signal::SIGSTOP);
 
-        let emperor = host.emperor().arg("--emperor").arg(&remote).start_unheard();
+        let emperor = host.emperor().arg("--emperor").arg(&remote);
+        let emperor = emperor.arg("--emperor-shrink-guard").arg("0").start_unheard();
         emperor.write("one.ini", &one.vassal(""));
         let _one = one.started(1);
         emperor.wait_log(&format!("{} has not answered for", remote.display()));
