@@ -121,7 +121,9 @@ impl Reader {
         }
         // Whoever writes under another name (the target of a link), or where no signs come from, gets a moment to finish.
         let signs_come = question.complete && at.is_file() && at.nlink() == 1;
-        if question.patient && !signs_come && stamp.is_fresh(began) {
+        // What was read once with this stamp was finished then: a respawn does not wait for it again.
+        let was_read = question.known.is_some_and(|known| known.stamp == stamp);
+        if question.patient && !signs_come && !was_read && stamp.is_fresh(began) {
             return Ok(Look::Fresh);
         }
         let Some(mut file) = open_regular(path)? else { return Ok(Look::Missing) };
@@ -207,6 +209,21 @@ mod tests {
         fs::write(&path, TEXT.replace("true", "echo")).unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
         assert!(matches!(reader(false).look(&path, &question(Some(first))), Look::Read(..)));
+    }
+
+    /// A vassal that dies just after its file was written does not wait for a writer who is done.
+    #[test]
+    fn what_was_read_with_this_stamp_is_read_again_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("a.ini"), dir.path().join("link.ini"));
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        fs::write(&path, TEXT).unwrap();
+        let patient = |known, again| Question { known, again, young: false, complete: false, patient: true };
+        let begun = reader(false).look(&link, &patient(None, false));
+        assert!(matches!(begun, Look::Fresh), "its writer may be in the middle of it: {begun:?}");
+        let first = known(reader(false).look(&link, &question(None)));
+        let again = reader(false).look(&link, &patient(Some(first), true));
+        assert!(matches!(again, Look::Read(..)), "{again:?}");
     }
 
     #[test]
