@@ -101,7 +101,10 @@ impl<'h> Launch<'h> {
             breathe(Duration::from_millis(30));
             (one == emperor.gauge()).then_some(one)
         });
-        emperor.set_zero(zero);
+        // A daemon that finds files of an earlier one has their vassals by now: it is not at rest.
+        if zero.descendants.is_empty() {
+            emperor.set_zero(zero);
+        }
         emperor
     }
 
