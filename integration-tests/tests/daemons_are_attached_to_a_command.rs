@@ -36,7 +36,9 @@ fn one_that_ends_is_started_again_after_a_pause() {
         let seen = daemon.started(1);
         assert_eq!(seen["arguments"][2], "a word", "a shell has split its line");
         assert!(seen["status"]["Uid"].as_str().unwrap().starts_with(&user().0.to_string()), "{seen}");
-        assert_eq!((seen["environment"]["SEEN"].as_str(), seen["fds"]["0"].as_str()), (Some("by all"), Some("/dev/null")));
+        assert_eq!(seen["environment"]["SEEN"].as_str(), Some("by all"));
+        // Behind a read-only mount its path is short.
+        assert!(seen["fds"]["0"].as_str().is_some_and(|path| path.ends_with("/null")), "{seen}");
         assert_eq!((&seen["session"], seen["parent"].as_i64()), (&seen["pid"], Some(1)), "init's child, in a session of its own");
         emperor.wait_log("daemon started");
 

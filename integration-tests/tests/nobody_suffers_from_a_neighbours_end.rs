@@ -17,7 +17,8 @@ const AT_ONCE: usize = 8;
 fn nobody_suffers_from_a_neighbours_end() {
     story(|host| {
         let rounds = std::env::var("CHURN_ROUNDS").map_or(40, |text| text.parse().expect("CHURN_ROUNDS is a number"));
-        let emperor = host.emperor().arg("--emperor-throttle").arg("10").never_flapping().start();
+        let emperor = host.emperor().arg("--emperor-throttle").arg("10").arg("--emperor-max-throttle").arg("20");
+        let emperor = emperor.never_flapping().start();
         let pace = Pace { interval: 0.1, timeout: 5.0 };
         let victims: Vec<Victim> = (0..AT_ONCE)
             .map(|n| {
