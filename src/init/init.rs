@@ -174,7 +174,7 @@ impl Init {
         if ready[mounts..saving].contains(&true)
             && let Some(changed) = self.mounts.changed(Instant::now())
         {
-            self.say(&changed);
+            self.tell_mounts(&changed);
         }
         Ok(())
     }

@@ -72,6 +72,9 @@ const OVERTIME: Duration = Duration::from_secs(5);
 const LEFTOVERS: Duration = Duration::from_secs(1);
 /// How long one of several unknown daemons is given to be the one whose mount went.
 const PERHAPS: Duration = Duration::from_millis(500);
+/// How long the host has to get hold of the exits of a new mount before it is unmounted. A daemon that hangs on its own file
+/// system is beyond SIGKILL, and a connection without a mount can be found by nobody.
+const SECURE: Duration = Duration::from_millis(100);
 /// Between two looks at what no event tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The source of init's own lines in the vassal's log.
@@ -93,6 +96,8 @@ pub(crate) struct Saving {
     killed: Vec<String>,
     /// Connections that do not answer.
     hung: BTreeSet<u32>,
+    /// Until then the host may not have got hold of the exits of a mount that is new to it.
+    secured_at: Option<Instant>,
 }
 
 /// A process that holds `/dev/fuse`.
@@ -224,6 +229,15 @@ impl Init {
         Ok(())
     }
 
+    /// Tells the host of a change of the mount table.
+    pub(crate) fn tell_mounts(&mut self, changed: &FromInit) {
+        self.say(changed);
+        let FromInit::MountsChanged { own_fuse: true, changes } = changed else { return };
+        if changes.as_ref().is_none_or(|changes| !changes.is_empty()) {
+            self.saving.secured_at = Some(Instant::now() + SECURE);
+        }
+    }
+
     /// Tells the host what is waited for, where that has changed.
     pub(crate) fn tell_saving(&mut self) {
         let fuse = self.saving.savers().map(|daemon| daemon.name.clone());
@@ -319,6 +333,9 @@ impl Init {
         let leave = || if std::env::set_current_dir("/").is_ok() { 0 } else { 1 };
         let child = process::fork_in_place(&self.one_thread, leave); // ours: a directory in a mount keeps it busy
         self.await_child(child, until)?;
+        if let Some(at) = self.saving.secured_at {
+            self.wait_while(at.min(until), |_| true)?;
+        }
         let table = self.mounts.with_own_fuse();
         let root = table.iter().flat_map(Table::own).find(|mount| mount.mount_point == "/").map(|mount| mount.device.1);
         let targets = table.map(|table| self.targets(&table)).unwrap_or_default();
