@@ -13,7 +13,8 @@ use std::{
 use glob::{MatchOptions, Pattern};
 use liege_spec::NoAnswer;
 
-const OPTIONS: MatchOptions =
+/// What glob(3) matches.
+pub(crate) const AS_GLOB_3: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 /// A search under way.
@@ -65,7 +66,7 @@ impl<'a> Search<'a> {
             (self.step)()?;
             let Ok(entry) = entry else { break };
             let name = entry.file_name();
-            if !name.to_str().is_some_and(|name| pattern.matches_with(name, OPTIONS)) {
+            if !name.to_str().is_some_and(|name| pattern.matches_with(name, AS_GLOB_3)) {
                 continue;
             }
             let may_lead_on = below.is_empty() || entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());

@@ -9,7 +9,8 @@ use liege_plan::{Exit, FromInit, Place, Reload, ToInit};
 use liege_sys::{
     fds,
     poll::{Interest, poll},
-    process::{self, Names, OneThread},
+    process::{self, OneThread},
+    processes::Names,
     signals::Signals,
     subreaper,
 };

@@ -31,6 +31,7 @@ pub mod descendants;
 pub mod detached;
 pub mod dir;
 pub mod enter;
+pub mod escape;
 pub mod fds;
 pub mod fuse_daemon;
 pub mod fusectl;

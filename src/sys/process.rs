@@ -260,34 +260,3 @@ pub fn set_umask(mask: u32) {
 pub fn set_hostname(name: &str) -> nix::Result<()> {
     nix::unistd::sethostname(name)
 }
-
-/// The names of processes of the caller's own pid namespace, by way of a `/proc` that is nobody's but the caller's.
-#[derive(Debug)]
-pub struct Names(Option<OwnedFd>);
-
-impl Names {
-    /// Where the caller may not mount, nobody has a name.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(crate::detached::mount(c"proc").ok())
-    }
-
-    /// The name of a process, also of one that has ended and was not reaped. Any process chooses its own: controls are escaped.
-    #[must_use]
-    pub fn of(&self, pid: i32) -> Option<String> {
-        let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_CLOEXEC;
-        let path = format!("{pid}/comm");
-        let file = nix::fcntl::openat(self.0.as_ref()?, path.as_str(), flags, nix::sys::stat::Mode::empty()).ok()?;
-        let mut bytes = [0; 64];
-        let length = nix::unistd::read(&file, &mut bytes).ok()?;
-        let name = String::from_utf8_lossy(bytes[..length].strip_suffix(b"\n").unwrap_or(&bytes[..length])).into_owned();
-        let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        Some(name.chars().map(|c| if is_odd(c) { c.escape_default().to_string() } else { c.to_string() }).collect())
-    }
-}
-
-impl Default for Names {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -26,7 +26,7 @@ use nix::{
     sys::stat::Mode,
 };
 
-use crate::{descendants, detached, process::own_pid, signals::SIGTERM, stat::Stat};
+use crate::{descendants, detached, escape, process::own_pid, signals::SIGTERM, stat::Stat};
 
 /// Open files of one process that are looked at, the lowest numbers first: a FUSE daemon opens its device early.
 const MOST_FDS: usize = 1024;
@@ -161,6 +161,31 @@ impl Processes {
         let Ok(directory) = Dir::openat(self.0.as_fd(), directory, flags, Mode::empty()) else { return Vec::new() };
         let number = |entry: nix::Result<nix::dir::Entry>| entry.ok()?.file_name().to_str().ok()?.parse().ok();
         directory.into_iter().filter_map(number).take(most).collect()
+    }
+}
+
+/// The names of processes of this pid namespace, also of those that have ended and were not reaped.
+#[derive(Debug)]
+pub struct Names(Option<Processes>);
+
+impl Names {
+    /// By a `/proc` of the caller's own. Where that may not be mounted no process has a name.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(detached::mount(c"proc").ok().map(Processes))
+    }
+
+    /// The name of a process. Each chooses its own: what would end or turn a line is escaped.
+    #[must_use]
+    pub fn of(&self, pid: i32) -> Option<String> {
+        let name = self.0.as_ref()?.read(&format!("{pid}/comm"))?;
+        Some(escape::in_one_line(name.strip_suffix('\n').unwrap_or(&name)))
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

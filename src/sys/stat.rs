@@ -5,6 +5,8 @@
 
 use std::{fs, str::FromStr};
 
+use crate::escape;
+
 /// The line of one process at one moment.
 #[derive(Debug)]
 pub(crate) struct Stat(String);
@@ -28,8 +30,7 @@ impl Stat {
     /// Its name (`comm`), which the process chooses: what would end or turn a line is escaped.
     pub(crate) fn name(&self) -> Option<String> {
         let name = self.0.rsplit_once(')')?.0.split_once('(')?.1;
-        let is_plain = |c: char| !c.is_control() && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        Some(name.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_default().to_string() }).collect())
+        Some(escape::in_one_line(name))
     }
 
     /// A field by its number in proc(5), where the state is the third.

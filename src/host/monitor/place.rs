@@ -12,7 +12,9 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use glob::{MatchOptions, Pattern};
+use glob::Pattern;
+
+use crate::search::AS_GLOB_3;
 
 /// A monitor's place.
 #[derive(Clone, Debug)]
@@ -94,8 +96,7 @@ fn literal(name: &str) -> Pattern {
 }
 
 pub(super) fn matches(level: Option<&Pattern>, name: &OsStr) -> bool {
-    let options = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
-    level.is_none_or(|pattern| name.to_str().is_some_and(|name| pattern.matches_with(name, options)))
+    level.is_none_or(|pattern| name.to_str().is_some_and(|name| pattern.matches_with(name, AS_GLOB_3)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use liege_plan::Notice;
-use liege_sys::stream;
+use liege_sys::{escape::breaks_a_line, stream};
 
 /// Bytes of a text: enough for a sentence, and all sources together fit into the socket.
 const LONGEST: usize = 240;
@@ -60,8 +60,7 @@ pub(super) fn quoted(line: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(front);
     let mut quoted = String::new();
     for c in text.trim().chars() {
-        // Controls, the separators of lines, and what turns the rest of a line around.
-        let is_odd = c.is_control() && c != '\t' || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let is_odd = breaks_a_line(c) && c != '\t';
         let shown = if is_odd { c.escape_default().to_string() } else { c.to_string() };
         if quoted.len() + shown.len() > LONGEST {
             break;
