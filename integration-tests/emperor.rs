@@ -1,5 +1,6 @@
 //! A running `liege run`: its files, its vassals, its words, its end.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use nix::unistd::Pid;
 use crate::gauge::{Gauge, is_helper};
 use crate::log::Log;
 use crate::procs;
+use crate::tools::run_liege;
 use crate::vassal::Vassal;
 use crate::wait::{LONG, SHORT, bar, breathe, wait_for, wait_until};
 
@@ -116,6 +118,26 @@ impl Emperor {
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// Runs `liege WORDS... --control SOCKET`; its status, and what it said on both channels.
+    ///
+    /// # Panics
+    /// When it cannot be executed or is killed.
+    pub fn ask(&self, words: &[&str]) -> (i32, String) {
+        let control = [OsStr::new("--control"), self.control.as_os_str()];
+        run_liege(&words.iter().map(OsStr::new).chain(control).collect::<Vec<_>>())
+    }
+
+    /// [`Self::ask`], where it has to be done; what was said.
+    ///
+    /// # Panics
+    /// When its status is not 0.
+    #[track_caller]
+    pub fn ask_well(&self, words: &[&str]) -> String {
+        let (status, said) = self.ask(words);
+        assert_eq!(status, 0, "{said}");
+        said
     }
 
     /// What the daemon holds now.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use liege_integration_tests::apps::{Reporter, USER, ZipApp, own};
 use liege_integration_tests::scrape::{ANY_PORT, Listener};
 use liege_integration_tests::tools::run_liege;
-use liege_integration_tests::{Emperor, Host, LONG, SHORT, story, wait_until};
+use liege_integration_tests::{Host, LONG, SHORT, story, wait_until};
 use nix::sys::signal::Signal;
 
 const TIMES: &str = "mountpoint-check-interval = 0.2\nmountpoint-check-timeout = 1\n";
@@ -17,14 +17,6 @@ fn plain(host: &Host) -> PathBuf {
     let dir = host.dir_beside(Path::new("/beside"));
     own(&dir);
     dir
-}
-
-fn ask(emperor: &Emperor, words: &[&str]) -> String {
-    let control = emperor.control.as_os_str();
-    let words: Vec<_> = words.iter().map(std::ffi::OsStr::new).chain(["--control".as_ref(), control]).collect();
-    let (status, said) = run_liege(&words);
-    assert_eq!(status, 0, "{said}");
-    said
 }
 
 fn vassal(reporter: &Reporter, more: &str) -> String {
@@ -45,12 +37,12 @@ fn a_mount_that_failed_in_silence_is_ill_in_every_view_and_harms_nothing() {
         let up = format!(r#"liege_mountpoint_up{{vassal="v.ini",mountpoint="{point}",state="not_mounted"}}"#);
         daemon.wait_value(&up, LONG, |up| up == 0.0);
         emperor.wait_log(&format!("health: {up} 0"));
-        assert!(ask(&emperor, &["status"]).contains(&format!("{point}:not_mounted")));
-        let said = ask(&emperor, &["status", "v.ini"]);
+        assert!(emperor.ask_well(&["status"]).contains(&format!("{point}:not_mounted")));
+        let said = emperor.ask_well(&["status", "v.ini"]);
         assert!(said.contains("not_mounted: nothing is mounted there, the directory answers"), "{said}");
-        let json: serde_json::Value = serde_json::from_str(&ask(&emperor, &["status", "v.ini", "--json"])).expect("JSON");
+        let json: serde_json::Value = serde_json::from_str(&emperor.ask_well(&["status", "v.ini", "--json"])).expect("JSON");
         assert_eq!(json["vassal"]["mounts"][0]["health"], "NotMounted", "{json}");
-        let events = ask(&emperor, &["events"]);
+        let events = emperor.ask_well(&["events"]);
         assert!(events.contains("is not_mounted"), "{events}");
         // Twice the time in which a mount that must be there would have to come.
         let checks = |daemon: &Listener| daemon.value("liege_check_duration_seconds_count").unwrap_or(0.0);

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use liege_integration_tests::http::free_port;
-use liege_integration_tests::tools::run_liege;
 use liege_integration_tests::{Emperor, Host, LONG, story, wait_until};
 
 /// A script that lives until this signal, and takes so long to write that it was saved.
@@ -25,8 +24,7 @@ fn stops(emperor: &Emperor, up: &std::path::Path, saved: &std::path::Path) {
     wait_until("the database to be up", LONG, || up.exists());
     emperor.wait_log("started");
     let start = Instant::now();
-    let control = emperor.control.display().to_string();
-    assert_eq!(run_liege(&["stop", "v", "--control", &control]).0, 0);
+    emperor.ask_well(&["stop", "v"]);
     wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
     assert!(saved.exists(), "it was killed");
     println!("down after {:.1?}", start.elapsed());

@@ -9,12 +9,6 @@ use liege_integration_tests::tools::run_liege;
 use liege_integration_tests::{Emperor, LONG, SHORT, story, wait_until};
 use nix::sys::signal::Signal;
 
-fn ask(emperor: &Emperor, words: &[&str]) -> String {
-    let control = emperor.control.as_os_str();
-    let words: Vec<_> = words.iter().map(std::ffi::OsStr::new).chain(["--control".as_ref(), control]).collect();
-    run_liege(&words).1
-}
-
 fn vassal(lines: &str) -> String {
     format!("[vassal]\nuid = {USER}\ngid = {USER}\n{lines}\n")
 }
@@ -30,7 +24,7 @@ fn a_hook_that_fails_is_quoted_in_status_and_events() {
         let line = emperor.wait_cause(0, "v.ini", "hook_failed");
         assert!(line.contains("exited with status 3, having said: no such archive: /srv/shop.zip"), "{line}");
         for view in [&["status"][..], &["status", "v.ini"], &["events"]] {
-            let said = ask(&emperor, view);
+            let said = emperor.ask(view).1;
             assert!(said.contains("having said: no such archive: /srv/shop.zip"), "{view:?}: {said}");
         }
     });
@@ -78,7 +72,7 @@ fn a_program_that_stays_in_the_foreground_is_named_while_it_is_waited_for() {
         let hook = format!("exec-as-user = fuse-zip -f -r {} {}", app.zip.display(), app.mount.display());
         emperor.write("v.ini", &vassal(&format!("{hook}\nhook-timeout = 6\ncommand = sleep 1000")));
         let shown = |view: &[&str], what: &str| {
-            wait_until(&format!("{view:?} to show {what}"), LONG, || ask(&emperor, view).contains(what))
+            wait_until(&format!("{view:?} to show {what}"), LONG, || emperor.ask(view).1.contains(what))
         };
         shown(&["status"], "preparing");
         shown(&["status"], "s: exec fuse-zip -f -r");
@@ -127,12 +121,14 @@ fn a_failure_is_shown_after_what_was_wished_and_after_a_restart_of_the_daemon() 
         for _ in 0..2 {
             let mark = emperor.mark();
             wait_until("an app to restart", LONG, || emperor.vassal_with("sleep 1000").is_some());
-            ask(&emperor, &["restart", "v.ini"]);
+            emperor.ask(&["restart", "v.ini"]);
             emperor.wait_cause(mark, "v.ini", "requested");
         }
         let shows = |emperor: &Emperor| {
             for view in [&["status"][..], &["status", "v.ini"]] {
-                wait_until("the failure to be shown", LONG, || ask(emperor, view).contains("ago: the app was killed by SIGKILL"));
+                wait_until("the failure to be shown", LONG, || {
+                    emperor.ask(view).1.contains("ago: the app was killed by SIGKILL")
+                });
             }
         };
         shows(&emperor);
@@ -156,7 +152,7 @@ fn a_uwsgi_that_serves_nothing_is_not_ready_without_a_word() {
         emperor.wait_log("it may serve nothing, its uwsgi says: *** no app loaded. going in full dynamic mode ***");
         emperor.wait_log_from(0, &["noplugin.ini", "a plugin is missing"]);
         let shows = |view: &[&str], what: &str| {
-            wait_until(&format!("{view:?} to show {what}"), LONG, || ask(&emperor, view).contains(what))
+            wait_until(&format!("{view:?} to show {what}"), LONG, || emperor.ask(view).1.contains(what))
         };
         shows(&["status"], "it may serve nothing");
         shows(&["status", "noapp.ini"], "no app loaded. going in full dynamic mode");
@@ -180,7 +176,7 @@ fn an_address_that_is_taken_is_the_reason() {
         assert!(line.contains(&format!("127.0.0.1:{port}")) && line.contains("Address already in use"), "{line}");
         let line = emperor.wait_cause(0, "python.ini", "address_in_use");
         assert!(line.contains("an address it wants is taken"), "{line}");
-        assert!(ask(&emperor, &["status", "uwsgi.ini"]).contains("an address it wants is taken"));
+        assert!(emperor.ask(&["status", "uwsgi.ini"]).1.contains("an address it wants is taken"));
     });
 }
 

@@ -4,17 +4,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
-use liege_integration_tests::tools::run_liege;
-use liege_integration_tests::{Emperor, LONG, story, wait_until};
+use liege_integration_tests::{LONG, story, wait_until};
 use nix::sys::signal::Signal;
 
 const SLEEPER: &str = "[vassal]\nuid = root\ncommand = /bin/sh -c \"echo hello from long; exec sleep 100000\"\n";
-
-fn ask(emperor: &Emperor, words: &[&str]) -> String {
-    let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-    words.extend([OsStr::new("--control"), emperor.control.as_os_str()]);
-    run_liege(&words).1
-}
 
 #[test]
 fn a_name_that_is_no_text_or_too_long_is_told() {
@@ -27,11 +20,11 @@ fn a_name_that_is_no_text_or_too_long_is_told() {
         }
         emperor.wait_log("is no vassal: its name is no UTF-8");
         emperor.wait_log("is no vassal: its name is longer than 254 bytes");
-        let said = ask(&emperor, &["status"]);
+        let said = emperor.ask(&["status"]).1;
         assert!(said.contains("caf\\xe9.ini") && said.contains("xxx") && said.matches("bad file").count() == 2, "{said}");
         fs::remove_file(&latin).unwrap();
         fs::remove_file(&long).unwrap();
-        wait_until("both rows to go", LONG, || !ask(&emperor, &["status"]).contains("bad file"));
+        wait_until("both rows to go", LONG, || !emperor.ask(&["status"]).1.contains("bad file"));
         assert!(emperor.vassals().is_empty());
     });
 }
@@ -46,13 +39,13 @@ fn a_long_name_has_its_log_and_its_record() {
         }
         wait_until("both to run", LONG, || emperor.vassals().len() == 2);
         for name in &names {
-            wait_until("its log", LONG, || ask(&emperor, &["logs", name]).contains("hello from long"));
+            wait_until("its log", LONG, || emperor.ask(&["logs", name]).1.contains("hello from long"));
         }
         let logs: Vec<String> =
             fs::read_dir(&emperor.logs).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         assert!(logs.len() == 2 && logs.iter().all(|log| log.len() <= 200), "{logs:?}");
         emperor.vassals()[0].process("sleep").kill(Signal::SIGKILL);
-        let recorded = || names.iter().filter(|name| ask(&emperor, &["status", name]).contains("killed by")).count();
+        let recorded = || names.iter().filter(|name| emperor.ask(&["status", name]).1.contains("killed by")).count();
         wait_until("one record of an end", LONG, || recorded() == 1);
     });
 }

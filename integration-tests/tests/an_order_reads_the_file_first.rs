@@ -1,19 +1,10 @@
 //! `reload`, `restart`, `start`, HUP and a respawn act on the file as it is now, and not on what was last seen of it.
 
-use std::ffi::OsStr;
 use std::fs;
 
 use liege_integration_tests::apps::Reporter;
-use liege_integration_tests::tools::run_liege;
-use liege_integration_tests::{Emperor, LONG, story, wait_until};
+use liege_integration_tests::{LONG, story, wait_until};
 use nix::sys::signal::Signal;
-
-fn ask(emperor: &Emperor, words: &[&str]) {
-    let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-    words.extend([OsStr::new("--control"), emperor.control.as_os_str()]);
-    let (status, said) = run_liege(&words);
-    assert_eq!(status, 0, "{said}");
-}
 
 #[test]
 fn an_order_reads_the_file_first() {
@@ -32,19 +23,19 @@ fn an_order_reads_the_file_first() {
             });
         };
         says("two");
-        ask(&emperor, &["reload", "v"]);
+        emperor.ask_well(&["reload", "v"]);
         is("two");
         says("three");
-        ask(&emperor, &["restart", "v"]);
+        emperor.ask_well(&["restart", "v"]);
         is("three");
         says("four");
         emperor.signal(Signal::SIGHUP);
         is("four");
-        ask(&emperor, &["stop", "v"]);
+        emperor.ask_well(&["stop", "v"]);
         wait_until("the end of the app", LONG, || emperor.vassals().is_empty());
         says("five");
         let before = reporter.starts().len();
-        ask(&emperor, &["start", "v"]);
+        emperor.ask_well(&["start", "v"]);
         is("five");
         assert_eq!(reporter.starts().len(), before + 1, "it was never started with what the file said before");
         says("six");

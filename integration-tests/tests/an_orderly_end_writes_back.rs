@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use liege_integration_tests::archive::Archive;
-use liege_integration_tests::tools::{need, run_liege};
+use liege_integration_tests::tools::need;
 use liege_integration_tests::{Emperor, Host, LONG, story, wait_for, wait_until};
 use nix::sys::signal::Signal;
 
@@ -32,13 +32,6 @@ fn saves_under(host: &Host, namespaces: Option<&str>, text: impl Fn(&Archive) ->
     assert_eq!(unsaved, None);
 }
 
-fn order(emperor: &Emperor, words: &[&str]) {
-    let mut words: Vec<_> = words.iter().map(std::ffi::OsStr::new).collect();
-    words.extend([std::ffi::OsStr::new("--control"), emperor.control.as_os_str()]);
-    let (status, said) = run_liege(&words);
-    assert_eq!(status, 0, "{said}");
-}
-
 fn is_down(emperor: &Emperor) {
     wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
 }
@@ -54,7 +47,7 @@ fn a_stop() {
     saves(
         |archive| archive.vassal(""),
         |emperor, _| {
-            order(emperor, &["stop", "v"]);
+            emperor.ask_well(&["stop", "v"]);
             is_down(emperor);
         },
     );
@@ -65,7 +58,7 @@ fn a_stop_of_all() {
     saves(
         |archive| archive.vassal(""),
         |emperor, _| {
-            order(emperor, &["stop", "--all"]);
+            emperor.ask_well(&["stop", "--all"]);
             is_down(emperor);
         },
     );
@@ -87,7 +80,7 @@ fn a_restart() {
     saves(
         |archive| archive.vassal(""),
         |emperor, archive| {
-            order(emperor, &["restart", "v"]);
+            emperor.ask_well(&["restart", "v"]);
             is_born_again(emperor, archive);
         },
     );
@@ -133,7 +126,7 @@ fn a_hook_that_unmounts_it_does_not_have_to_wait() {
     saves(
         |archive| archive.vassal(&format!("exec-as-user-atexit = fusermount -u {}\n", archive.mount.display())),
         |emperor, _| {
-            order(emperor, &["stop", "v"]);
+            emperor.ask_well(&["stop", "v"]);
             is_down(emperor);
         },
     );
@@ -149,7 +142,7 @@ fn a_daemon_in_the_foreground_at_a_stop() {
     saves(
         |archive| attached(archive, ""),
         |emperor, _| {
-            order(emperor, &["stop", "v"]);
+            emperor.ask_well(&["stop", "v"]);
             is_down(emperor);
         },
     );
@@ -179,7 +172,7 @@ fn a_process_of_the_app_that_stays_holds_it_open() {
             let _stays = wait_for("the process that stays", LONG, || {
                 emperor.vassal("sleep 1001").processes().into_iter().find(|process| process.command_line().contains("trap"))
             });
-            order(emperor, &["stop", "v"]);
+            emperor.ask_well(&["stop", "v"]);
             is_down(emperor);
         },
     );
@@ -199,7 +192,7 @@ fn one_archive_in_the_other() {
             let emperor = host.emperor().namespaces(namespaces).start();
             emperor.write("v.ini", &text);
             inner.written(1);
-            order(&emperor, &["stop", "v"]);
+            emperor.ask_well(&["stop", "v"]);
             is_down(&emperor);
             let unpacked = std::process::Command::new("unzip").arg("-p").arg(&outer.zip).arg("inner.zip").output().unwrap();
             std::fs::write(&inner.zip, unpacked.stdout).unwrap();

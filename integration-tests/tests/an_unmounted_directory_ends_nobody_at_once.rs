@@ -1,25 +1,15 @@
 //! A vassals' directory that is unmounted, so that an empty one shows, ends nobody before that is believed: it is told, in the log,
 //! in the status and as a metric, and when it comes back nothing has happened.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 use liege_integration_tests::scrape::{ANY_PORT, Listener};
-use liege_integration_tests::tools::run_liege;
-use liege_integration_tests::{Emperor, LONG, story, wait_until};
+use liege_integration_tests::{LONG, story, wait_until};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 
 const SLEEPER: &str = "[vassal]\nuid = root\ncommand = /bin/sleep 100000\n";
-
-fn ask(emperor: &Emperor, words: &[&str]) -> String {
-    let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-    words.extend([OsStr::new("--control"), emperor.control.as_os_str()]);
-    let (status, said) = run_liege(&words);
-    assert_eq!(status, 0, "{said}");
-    said
-}
 
 fn bind(from: &Path, to: &Path) {
     mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
@@ -41,7 +31,7 @@ fn an_unmounted_directory_ends_nobody_at_once() {
         umount2(&watched, MntFlags::MNT_DETACH).unwrap();
         emperor.wait_log("was unmounted or replaced, and is empty now: its 2 vassals run on");
         daemon.wait_value(&series, LONG, |held| held == 2.0);
-        let said = ask(&emperor, &["status"]);
+        let said = emperor.ask_well(&["status"]);
         assert!(said.contains("its 2 vassals kept") && said.contains("rescan --force"), "{said}");
         // They run on, also where one of them dies, and a rescan finds nothing new.
         let first = emperor.vassals()[0].init.pid;
@@ -50,21 +40,21 @@ fn an_unmounted_directory_ends_nobody_at_once() {
             let vassals = emperor.vassals();
             vassals.len() == 2 && vassals.iter().all(|vassal| vassal.init.pid != first)
         });
-        ask(&emperor, &["rescan"]);
-        ask(&emperor, &["reload", "--all"]);
+        emperor.ask_well(&["rescan"]);
+        emperor.ask_well(&["reload", "--all"]);
 
         let mark = emperor.mark();
         bind(&real, &watched);
         emperor.wait_log_from(mark, &["is what it was"]);
         wait_until("the series to end", LONG, || daemon.value(&series).is_none());
-        assert!(!ask(&emperor, &["status"]).contains("kept"));
+        assert!(!emperor.ask_well(&["status"]).contains("kept"));
         assert_eq!(emperor.vassals().len(), 2);
 
         // Somebody says that it is so.
         let mark = emperor.mark();
         umount2(&watched, MntFlags::MNT_DETACH).unwrap();
         emperor.wait_log_from(mark, &["was unmounted or replaced"]);
-        ask(&emperor, &["rescan", "--force"]);
+        emperor.ask_well(&["rescan", "--force"]);
         wait_until("both to go", LONG, || emperor.vassals().is_empty());
         emperor.wait_log_from(mark, &["is believed"]);
     });

@@ -1,18 +1,16 @@
 //! `liege logs`: the last lines of a vassal, over all its files; what comes, followed; and of one that is gone what is left.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use liege_integration_tests::tools::{liege, run_liege};
+use liege_integration_tests::tools::liege;
 use liege_integration_tests::{Emperor, LONG, story, wait_until};
 use nix::sys::stat::Mode;
 
 /// `liege logs WORDS... --control SOCKET`: exit code and output.
 fn logs(emperor: &Emperor, words: &[&str]) -> (i32, String) {
-    let words = ["logs"].iter().chain(words).map(OsStr::new).chain([OsStr::new("--control"), emperor.control.as_os_str()]);
-    run_liege(&words.collect::<Vec<_>>())
+    emperor.ask(&[&["logs"], words].concat())
 }
 
 /// Says three lines and whatever is written to the fifo.

@@ -1,16 +1,13 @@
 //! `liege status NAME` names the sockets a vassal listens at, of TCP and of unix, in its own network namespace too; each once.
 
-use std::ffi::OsStr;
 use std::fs;
 
 use liege_integration_tests::apps::ZipApp;
-use liege_integration_tests::tools::run_liege;
 use liege_integration_tests::{Emperor, LONG, SHORT, served, story, wait_until};
 
 /// The line of `status` about it.
 fn listens(emperor: &Emperor, name: &str) -> String {
-    let words = [OsStr::new("status"), OsStr::new(name), OsStr::new("--control"), emperor.control.as_os_str()];
-    let (_, said) = run_liege(&words);
+    let (_, said) = emperor.ask(&["status", name]);
     let line = said.lines().find_map(|line| line.trim_start().strip_prefix("listens "));
     line.unwrap_or_default().trim().to_owned()
 }

@@ -1,22 +1,12 @@
 //! `liege start`, `stop`, `restart`, `clear` and `rescan`: what becomes of real vassals, and what is answered.
 
-use std::ffi::OsStr;
-
-use liege_integration_tests::tools::run_liege;
 use liege_integration_tests::{Emperor, SHORT, story, wait_until};
 
 const SLEEPER: &str = "[vassal]\ncommand = /bin/sleep 100000\nuid = root\n";
 
-/// `liege VERB... --control SOCKET`.
-fn ask(emperor: &Emperor, words: &[&str]) -> (i32, String) {
-    let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-    words.extend([OsStr::new("--control"), emperor.control.as_os_str()]);
-    run_liege(&words)
-}
-
 /// The phase of a vassal, as the daemon says.
 fn phase(emperor: &Emperor, name: &str) -> String {
-    let (_, said) = ask(emperor, &["status", "--json", name]);
+    let (_, said) = emperor.ask(&["status", "--json", name]);
     let detail: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
     detail["vassal"]["phase"].as_str().unwrap_or_default().to_owned()
 }
@@ -34,34 +24,34 @@ fn a_stopped_vassal_stays_down_until_it_is_started() {
         let first = emperor.vassal("sleep");
         wait_phase(&emperor, "app", "running");
 
-        let (status, said) = ask(&emperor, &["stop", "app"]);
+        let (status, said) = emperor.ask(&["stop", "app"]);
         assert!(status == 0 && said == "app.ini: done\n", "{said}");
         wait_phase(&emperor, "app", "suspended");
         assert!(emperor.vassals().is_empty());
         let mark = emperor.mark();
         emperor.write("app.ini", "[vassal]\ncommand = /bin/sleep 200000\nuid = root\n");
-        let (status, said) = ask(&emperor, &["rescan"]);
+        let (status, said) = emperor.ask(&["rescan"]);
         assert!(status == 0 && said == "done\n", "{said}");
         // A vassal that comes after it has been seen: so has the change.
         emperor.write("other.ini", SLEEPER);
         emperor.wait_log_from(mark, &["other.ini", "started"]);
         assert_eq!(phase(&emperor, "app"), "suspended");
-        assert_eq!(ask(&emperor, &["stop", "app"]).1, "app.ini: nothing to do: it is stopped\n");
-        let (status, said) = ask(&emperor, &["reload", "app"]);
+        assert_eq!(emperor.ask(&["stop", "app"]).1, "app.ini: nothing to do: it is stopped\n");
+        let (status, said) = emperor.ask(&["reload", "app"]);
         assert!(status == 1 && said.contains("refused: app.ini: it is stopped"), "{said}");
-        assert!(ask(&emperor, &["status"]).1.contains("stopped"));
+        assert!(emperor.ask(&["status"]).1.contains("stopped"));
 
-        let (status, said) = ask(&emperor, &["start", "app"]);
+        let (status, said) = emperor.ask(&["start", "app"]);
         assert!(status == 0 && said == "app.ini: done\n", "{said}");
         let second = emperor.vassal("sleep 200000");
         assert_ne!(second.init.pid, first.init.pid);
         wait_phase(&emperor, "app", "running");
-        assert_eq!(ask(&emperor, &["start", "app"]).1, "app.ini: nothing to do: it runs\n");
+        assert_eq!(emperor.ask(&["start", "app"]).1, "app.ini: nothing to do: it runs\n");
 
-        ask(&emperor, &["stop", "--all"]);
+        emperor.ask(&["stop", "--all"]);
         wait_phase(&emperor, "app", "suspended");
         emperor.remove("app.ini");
-        wait_until("it to be forgotten", SHORT, || ask(&emperor, &["status", "app"]).0 == 4);
+        wait_until("it to be forgotten", SHORT, || emperor.ask(&["status", "app"]).0 == 4);
     });
 }
 
@@ -72,17 +62,17 @@ fn a_restart_is_a_new_life_and_its_end_is_in_the_records() {
         emperor.write("app.ini", SLEEPER);
         let first = emperor.vassal("sleep").init.pid;
         wait_phase(&emperor, "app", "running");
-        let (status, said) = ask(&emperor, &["restart", "app", "--wait"]);
+        let (status, said) = emperor.ask(&["restart", "app", "--wait"]);
         assert!(status == 0 && said.starts_with("app.ini: up again after "), "{said}");
         assert_ne!(emperor.vassal("sleep").init.pid, first);
-        let (status, said) = ask(&emperor, &["status", "app"]);
+        let (status, said) = emperor.ask(&["status", "app"]);
         assert_eq!(status, 0, "{said}");
         for part in ["app.ini: running, ready", "its init), 2 processes", "memory", "restarts  1: requested 1"] {
             assert!(said.contains(part), "{part}: {said}");
         }
         // The records are written beside the loop: the last end is there in a moment.
         wait_until("the end to be in the records", SHORT, || {
-            let said = ask(&emperor, &["status", "app"]).1;
+            let said = emperor.ask(&["status", "app"]).1;
             said.contains("ago: requested, having lived") && said.contains("it was asked to")
         });
     });
@@ -95,11 +85,11 @@ fn a_rolling_restart_goes_through_all_and_ends_at_the_first_failure() {
         let names: Vec<String> = (0..6).map(|n| format!("app{n}.ini")).collect();
         names.iter().for_each(|name| emperor.write(name, SLEEPER));
         names.iter().for_each(|name| wait_phase(&emperor, name, "running"));
-        ask(&emperor, &["stop", "app5"]);
+        emperor.ask(&["stop", "app5"]);
         wait_phase(&emperor, "app5", "suspended");
         let before: Vec<i32> = emperor.vassals().iter().map(|vassal| vassal.init.pid).collect();
 
-        let (status, said) = ask(&emperor, &["restart", "--all", "--wait", "--parallel", "2"]);
+        let (status, said) = emperor.ask(&["restart", "--all", "--wait", "--parallel", "2"]);
         assert_eq!((status, said.matches("up again after").count()), (0, 5), "{said}");
         assert!(emperor.vassals().iter().all(|vassal| !before.contains(&vassal.init.pid)));
         assert_eq!(phase(&emperor, "app5"), "suspended", "who was stopped is not meant");
@@ -111,12 +101,12 @@ fn a_rolling_restart_goes_through_all_and_ends_at_the_first_failure() {
         let _lives = emperor.vassal(&program.display().to_string());
         wait_phase(&emperor, "app1", "running");
         std::fs::remove_file(&program).expect("it is there");
-        let (status, said) = ask(&emperor, &["restart", "--all", "--wait"]);
+        let (status, said) = emperor.ask(&["restart", "--all", "--wait"]);
         assert!(
             status == 1 && said.contains("liege: app1.ini: start the app") && said.contains("3 were not restarted"),
             "{said}"
         );
-        let (status, said) = ask(&emperor, &["restart", "--all", "--wait", "--keep-going"]);
+        let (status, said) = emperor.ask(&["restart", "--all", "--wait", "--keep-going"]);
         assert_eq!((status, said.matches("up again after").count()), (1, 4), "{said}");
     });
 }
@@ -127,11 +117,11 @@ fn names_are_short_and_mistakes_in_them_are_told_apart() {
         let emperor = host.emperor().start();
         emperor.write("app.ini", SLEEPER);
         let _lives = emperor.vassal("sleep");
-        let (status, said) = ask(&emperor, &["clear", "app", "nobody"]);
+        let (status, said) = emperor.ask(&["clear", "app", "nobody"]);
         assert!(status == 4 && said.contains("app.ini: nothing to do") && said.contains("no vassal is called nobody"), "{said}");
-        assert_eq!(ask(&emperor, &["clear"]).0, 0);
-        assert_eq!(ask(&emperor, &["start"]).0, 2, "nobody is named");
-        assert_eq!(ask(&emperor, &["stop", "--all", "app"]).0, 2, "all or some");
-        assert_eq!(ask(&emperor, &["restart", "--all", "--parallel", "2"]).0, 2, "only with --wait");
+        assert_eq!(emperor.ask(&["clear"]).0, 0);
+        assert_eq!(emperor.ask(&["start"]).0, 2, "nobody is named");
+        assert_eq!(emperor.ask(&["stop", "--all", "app"]).0, 2, "all or some");
+        assert_eq!(emperor.ask(&["restart", "--all", "--parallel", "2"]).0, 2, "only with --wait");
     });
 }

@@ -1,25 +1,16 @@
 //! An app that lives for 1.2 s settles each time and fails each time. It is slowed down, and every view says `flapping`, also while it
 //! runs and is ready: page, top, status, metrics, health lines, events. Its row stays where it is. What repeats is one line that counts.
 
-use std::ffi::OsStr;
 use std::process::Command;
 
 use liege_integration_tests::browser::{Browser, Look};
 use liege_integration_tests::scrape::{ANY_PORT, Listener};
 use liege_integration_tests::terminal::Terminal;
-use liege_integration_tests::tools::{liege, run_liege};
-use liege_integration_tests::{Emperor, LONG, story, wait_until};
+use liege_integration_tests::tools::liege;
+use liege_integration_tests::{LONG, story, wait_until};
 
 const FLAPS: &str = "[vassal]\ncommand = /bin/sh -c \"sleep 1.2; exit 3\"\nuid = root\ngid = root\n";
 const SLEEPER: &str = "[vassal]\ncommand = /bin/sleep 100000\nuid = root\ngid = root\n";
-
-fn ask(emperor: &Emperor, words: &[&str]) -> String {
-    let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-    words.extend([OsStr::new("--control"), emperor.control.as_os_str()]);
-    let (status, said) = run_liege(&words);
-    assert_eq!(status, 0, "{said}");
-    said
-}
 
 #[test]
 fn what_fails_over_and_over_is_seen_and_slowed_down() {
@@ -44,17 +35,17 @@ fn what_fails_over_and_over_is_seen_and_slowed_down() {
 
         // While it waits and while it runs.
         for phase in ["flapping, waiting", "flapping, running"] {
-            wait_until(phase, LONG, || ask(&emperor, &["status"]).contains(phase));
+            wait_until(phase, LONG, || emperor.ask_well(&["status"]).contains(phase));
         }
-        let status = ask(&emperor, &["status"]);
+        let status = emperor.ask_well(&["status"]);
         assert!(status.contains("ago (×"), "{status}");
-        let detail = ask(&emperor, &["status", "flaps.ini"]);
+        let detail = emperor.ask_well(&["status", "flaps.ini"]);
         assert!(detail.contains("failures, seen") && detail.contains("exit ×"), "{detail}");
         assert_eq!(detail.matches("having lived").count(), 1, "one line that counts: {detail}");
-        let events = ask(&emperor, &["events", "flaps.ini"]);
+        let events = emperor.ask_well(&["events", "flaps.ini"]);
         assert!(events.contains("flapping: 5 failures") && events.contains("(×"), "{events}");
         assert_eq!(events.matches("ended after").count(), 1, "one line that counts: {events}");
-        let json = ask(&emperor, &["status", "--json", "flaps.ini"]);
+        let json = emperor.ask_well(&["status", "--json", "flaps.ini"]);
         assert!(json.contains("\"flapping\": {"), "{json}");
 
         let mut command = Command::new(liege());

@@ -1,18 +1,7 @@
 //! `start-limit`: a vassal that has failed so often is given up, and says so everywhere. A start, and a touch of its file, begin anew.
 
-use std::ffi::OsStr;
-
 use liege_integration_tests::scrape::{ANY_PORT, Listener};
-use liege_integration_tests::tools::run_liege;
-use liege_integration_tests::{Emperor, LONG, story};
-
-fn ask(emperor: &Emperor, words: &[&str]) -> String {
-    let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-    words.extend([OsStr::new("--control"), emperor.control.as_os_str()]);
-    let (status, said) = run_liege(&words);
-    assert_eq!(status, 0, "{said}");
-    said
-}
+use liege_integration_tests::{LONG, story};
 
 #[test]
 fn what_fails_too_often_is_given_up_where_asked_for() {
@@ -33,18 +22,18 @@ fn what_fails_too_often_is_given_up_where_asked_for() {
             mark = emperor.mark();
             match begins_anew {
                 Some("touch") => emperor.touch("fails.ini"),
-                Some(verb) => assert!(ask(&emperor, &[verb, "fails.ini"]).contains("done")),
+                Some(verb) => assert!(emperor.ask_well(&[verb, "fails.ini"]).contains("done")),
                 None => {}
             }
         }
         emperor.wait_log(r#"health: liege_vassal_gave_up{vassal="fails.ini"} 1"#);
-        let status = ask(&emperor, &["status"]);
+        let status = emperor.ask_well(&["status"]);
         assert!(status.contains("given up"), "{status}");
-        let detail = ask(&emperor, &["status", "fails.ini"]);
+        let detail = emperor.ask_well(&["status", "fails.ini"]);
         assert!(detail.contains("fails.ini: given up") && detail.contains("liege start fails.ini"), "{detail}");
-        let json = ask(&emperor, &["status", "--json", "fails.ini"]);
+        let json = emperor.ask_well(&["status", "--json", "fails.ini"]);
         assert!(json.contains("\"gave_up\": true"), "{json}");
-        let events = ask(&emperor, &["events", "fails.ini"]);
+        let events = emperor.ask_well(&["events", "fails.ini"]);
         assert!(events.contains(given_up), "{events}");
 
         assert_eq!(metrics.value(r#"liege_vassal_gave_up{vassal="tries.ini"}"#), Some(0.0));

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use liege_integration_tests::faults::{Filesystem, Kind, Owner};
 use liege_integration_tests::scrape::{ANY_PORT, Listener};
-use liege_integration_tests::tools::run_liege;
 use liege_integration_tests::wait::holds_for;
 use liege_integration_tests::{Emperor, Host, LONG, SHORT, story, wait_until};
 use nix::sys::signal::Signal;
@@ -24,12 +23,6 @@ fn stays(host: &Host, stop: u32, namespaces: Option<&str>) -> (Rc<Emperor>, File
     (emperor, filesystem)
 }
 
-fn ask(emperor: &Emperor, words: &[&str]) -> String {
-    let mut words: Vec<_> = words.iter().map(std::ffi::OsStr::new).collect();
-    words.extend([std::ffi::OsStr::new("--control"), emperor.control.as_os_str()]);
-    run_liege(&words).1
-}
-
 #[test]
 fn a_daemon_that_never_leaves_is_killed_after_stop_timeout_and_told_everywhere() {
     for namespaces in [Some("fs,pid"), None] {
@@ -37,7 +30,7 @@ fn a_daemon_that_never_leaves_is_killed_after_stop_timeout_and_told_everywhere()
             let (emperor, filesystem) = stays(host, 2, namespaces);
             let processes = emperor.vassal("sleep 1001").processes();
             let (mark, start) = (emperor.mark(), Instant::now());
-            ask(&emperor, &["stop", "v"]);
+            emperor.ask(&["stop", "v"]);
             wait_until("it to be gone", LONG, || processes.iter().all(|process| !process.lives()));
             let took = start.elapsed();
             assert!((Duration::from_millis(1900)..Duration::from_secs(10)).contains(&took), "{took:?}");
@@ -46,7 +39,7 @@ fn a_daemon_that_never_leaves_is_killed_after_stop_timeout_and_told_everywhere()
             let place = format!("of {}", filesystem.mount.display());
             assert!(line.contains("WARN") && line.contains(&place) && line.contains("raise stop-timeout (2 s)"), "{line}");
             emperor.wait_said("v.ini", &format!("liege: {SENTENCE}"));
-            let status = ask(&emperor, &["status", "v"]);
+            let status = emperor.ask(&["status", "v"]).1;
             assert!(status.contains(SENTENCE) && status.contains("killed before it had written back: faultfs"), "{status}");
             let record = host.path("state/deaths/v.ini.json");
             wait_until("the record", SHORT, || {
