@@ -16,13 +16,15 @@ fn vassal(lines: &str) -> String {
 #[test]
 fn a_hook_that_fails_is_quoted_in_status_and_events() {
     story(|host| {
-        let emperor = host.emperor().start();
+        let emperor = host.emperor().arg("--emperor-throttle").arg("60000").start();
         emperor.write(
             "v.ini",
             &vassal("exec-as-user = echo first; echo no such archive: /srv/shop.zip >&2; exit 3\ncommand = sleep 1000"),
         );
         let line = emperor.wait_cause(0, "v.ini", "hook_failed");
         assert!(line.contains("exited with status 3, having said: no such archive: /srv/shop.zip"), "{line}");
+        // The second try comes at once, and while it is under way the status shows its step.
+        emperor.wait_log("starts again in");
         for view in [&["status"][..], &["status", "v.ini"], &["events"]] {
             let said = emperor.ask(view).1;
             assert!(said.contains("having said: no such archive: /srv/shop.zip"), "{view:?}: {said}");
