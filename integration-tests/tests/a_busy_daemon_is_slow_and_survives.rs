@@ -64,7 +64,7 @@ fn a_busy_fuse_zip_is_slow_and_survives() {
     });
 }
 
-/// How long this machine takes to open the member, where nobody asks meanwhile.
+/// How long this machine takes to open the member, while no probe asks it.
 fn time_alone(host: &Host, archive: &Path) -> Duration {
     let mount = host.open_dir("alone");
     let status = Command::new("fuse-zip").arg("-r").arg(archive).arg(&mount).status();

@@ -1,4 +1,4 @@
-//! A file with a mistake from its first reading on has no vassal, and is down all the same: whoever watches `liege_vassal_up` sees it.
+//! A file with a mistake from its first reading on has no vassal, and is down all the same: `liege_vassal_up` says so.
 
 use liege_integration_tests::scrape::{ANY_PORT, Listener};
 use liege_integration_tests::{LONG, story};

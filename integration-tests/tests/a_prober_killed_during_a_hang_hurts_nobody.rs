@@ -1,6 +1,6 @@
 //! The prober is killed, or stopped, while it waits for a mount that hangs: another one takes over, no vassal is touched by it, and the next
 //! trouble is still found. Once where what waits dies with it, and once where it cannot: it stays until the mount answers or is given up, with
-//! the prober's socket open, and nobody may wait for that.
+//! the prober's socket open, and nothing may wait for that.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
 //! `liege enter` executes what lies in a customer's root, and stdin to stderr are all a visitor gets. A customer whose shell is a link to
-//! `/proc/self/exe`, and whose loader is his own, finds no file of the host's behind either: neither the program of `liege`, nor what the
+//! `/proc/self/exe`, and whose loader is its own, finds no file of the host's behind either: neither the program of `liege`, nor what the
 //! operator's command line opened.
 //!
 //! His root holds three programs without a libc, made by the compiler here: an app that waits, a loader, and a shell; the last two change
