@@ -13,6 +13,9 @@ use liege_integration_tests::{Host, SHORT, story, wait_until};
 /// Bytes of the member.
 const BIG: u64 = 700 << 20;
 
+/// How often it is opened before it counts as never slow.
+const OPENINGS: u32 = 5;
+
 #[test]
 fn a_busy_fuse_zip_is_slow_and_survives() {
     story(|host| {
@@ -24,8 +27,8 @@ fn a_busy_fuse_zip_is_slow_and_survives() {
         let alone = time_alone(host, &host.path("big").join("source.zip"));
         println!("to open the member takes {alone:.1?}");
         let emperor = host.emperor().start();
-        // Slow is destroyed after ten timeouts: between half and four times as long as it took.
-        let timeout = alone.mul_f64(0.45);
+        // Slow is destroyed after ten timeouts: between a third and three times as long as it took.
+        let timeout = alone.mul_f64(1.0 / 3.0);
         let pace = Pace { interval: 0.1, timeout: timeout.as_secs_f64() };
         let victim = Victim::new(host, "big", filesystem, "", pace);
         emperor.write(&victim.name, &victim.text());
@@ -35,33 +38,46 @@ fn a_busy_fuse_zip_is_slow_and_survives() {
         let vassal = victim.vassal(&emperor).expect("it runs");
         let mark = emperor.mark();
 
-        // As its owner, in its own root: nobody else may open it.
-        let user = liege_integration_tests::apps::USER;
-        let mut open = Command::new("nsenter");
-        open.args([
-            "-m",
-            "-p",
-            "-t",
-            &vassal.init.pid.to_string(),
-            "--",
-            "setpriv",
-            "--reuid",
-            user,
-            "--regid",
-            user,
-            "--init-groups",
-        ]);
-        let start = Instant::now();
-        let mut open = open.args(["head", "-c", "1", &format!("{mount}/member")]).stdout(Stdio::null()).spawn().expect("nsenter");
-        emperor.wait_log_from(mark, &[&format!("{mount} is slow")]);
-        assert!(open.wait().expect("our own child").success(), "the member could not be opened");
-        let took = start.elapsed();
+        // A machine may be faster than it was when it was measured: each opening unpacks the member anew.
+        let slow = format!("{mount} is slow");
+        for _ in 0..OPENINGS {
+            let took = open_as_owner(vassal.init.pid, &format!("{mount}/member"));
+            println!("fuse-zip answered nobody for {took:.1?} of {timeout:.1?}");
+            if emperor.log()[mark..].iter().any(|line| line.contains(&slow)) {
+                break;
+            }
+        }
+        emperor.wait_log_from(mark, &[&slow]);
         emperor.wait_log_from(mark, &[&format!("{mount} is healthy")]);
-        println!("fuse-zip answered nobody for {took:.1?}");
-        assert!(took > timeout, "{took:?} is within the timeout of {timeout:?}");
         assert!(vassal.init.lives(), "a daemon that works was destroyed");
         assert!(!emperor.log()[mark..].iter().any(|line| line.contains("is hung")), "work was taken for a hang");
     });
+}
+
+/// Opens a member as its owner, in its own root, because nobody else may, and says how long that took.
+fn open_as_owner(init: i32, member: &str) -> Duration {
+    let (user, init) = (liege_integration_tests::apps::USER, init.to_string());
+    let mut open = Command::new("nsenter");
+    open.args([
+        "-m",
+        "-p",
+        "-t",
+        &init,
+        "--",
+        "setpriv",
+        "--reuid",
+        user,
+        "--regid",
+        user,
+        "--init-groups",
+        "head",
+        "-c",
+        "1",
+        member,
+    ]);
+    let start = Instant::now();
+    assert!(open.stdout(Stdio::null()).status().expect("nsenter").success(), "the member could not be opened");
+    start.elapsed()
 }
 
 /// How long this machine takes to open the member, while no probe asks it.
