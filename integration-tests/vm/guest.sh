@@ -55,8 +55,15 @@ kill_it() { kill -9 "$(pgrep -x fuse-zip)"; }
 stop_it() { kill -STOP "$(pgrep -x fuse-zip)"; }
 unmount_it() { nsenter -t "$(app)" -m -p umount -l /app; }
 user_unmounts_it() { nsenter -t "$(app)" -m -p fusermount3 -u -z /app; }
-# The kernel gives the classic mount id of what is gone to the next mount.
-replace_it() { nsenter -t "$(app)" -m -p sh -c 'umount -l /app && mount -t tmpfs imposter /app'; }
+# The kernel gives the classic mount id of what is gone to the next mount. The daemon is stopped, so that it looks before and after only.
+replace_it() {
+  local daemon app; daemon=$(daemon) app=$(app)
+  kill -STOP "$daemon"
+  nsenter -t "$app" -m -p sh -c 'umount -l /app && mount -t tmpfs imposter /app'
+  local status=$?
+  kill -CONT "$daemon"
+  return $status
+}
 reloads() { # COMMAND...: after it the app was reloaded, and the same fuse-zip serves on
   local old before; old=$(of fuse-zip) before=$(said 'ready after .*app001.ini')
   "$@" || return 1

@@ -68,9 +68,12 @@ for line in sys.stdin:
 fi
 
 # --- a kernel: downloaded and unpacked, never installed -------------------------------------------------------------------------------
-fetch_kernel() { # SUITE; sets kernel
+fetch_kernel() { # SUITE; sets kernel and release
   kernel=$cache/kernel-$1
-  [ ! -e "$kernel/.whole" ] || return 0
+  [ -e "$kernel/.whole" ] || unpack_kernel "$1"
+  release=$(basename "$kernel"/tree/boot/vmlinuz-* | cut -d- -f2-)
+}
+unpack_kernel() { # SUITE
   local apt=$kernel/apt image
   rm -rf "$kernel"; mkdir -p "$apt"/{lists/partial,archives/partial,empty} "$kernel/tree"
   echo "deb [signed-by=$keyring] $mirror $1 main" > "$apt/sources.list"
@@ -84,7 +87,8 @@ fetch_kernel() { # SUITE; sets kernel
   (cd "$apt" && apt-get "${own[@]}" -q download "$image" $(depends "$image" | grep -E '^linux-(binary|modules)-' || true) >/dev/null)
   for package in "$apt"/*.deb; do dpkg -x "$package" "$kernel/tree"; done
   [ -d "$kernel/tree/lib/modules" ] || ln -s usr/lib "$kernel/tree/lib"
-  for release in "$kernel"/tree/lib/modules/*; do depmod -b "$kernel/tree" -a "${release##*/}"; done
+  local modules
+  for modules in "$kernel"/tree/lib/modules/*; do depmod -b "$kernel/tree" -a "${modules##*/}"; done
   rm -rf "$apt"; touch "$kernel/.whole"
   say "kernel of $1 fetched"
 }
@@ -101,8 +105,7 @@ fetch_root() {
 
 # --- a disk, an initramfs, and the guest ------------------------------------------------------------------------------------------------------
 make_disk() { # WORK
-  local work=$1 root=$1/root release modules part
-  release=$(basename "$kernel"/tree/boot/vmlinuz-* | cut -d- -f2-)
+  local work=$1 root=$1/root modules part
   modules=$kernel/tree/lib/modules/$release
   rm -rf --one-file-system "$root"; mkdir -p "$root"
   tar -C "$root" --exclude='./dev/*' --exclude=./usr/share/doc --exclude=./usr/share/man --exclude=./usr/share/locale -xf "$tar"
@@ -152,8 +155,7 @@ UNIT
 }
 
 make_initramfs() { # WORK: busybox and the modules that find the disk
-  local early=$1/early release name
-  release=$(basename "$kernel"/tree/boot/vmlinuz-* | cut -d- -f2-)
+  local early=$1/early name
   rm -rf "$early"; mkdir -p "$early"/{bin,dev,proc,new}
   cp "$(command -v busybox)" "$early/bin/busybox"
   for name in virtio_pci virtio_blk ext4; do modprobe -d "$kernel/tree" -S "$release" --show-depends "$name"; done \
