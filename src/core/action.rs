@@ -6,7 +6,7 @@ use liege_plan::ToInit;
 use liege_spec::{Cgroups, LogTo, Namespaces};
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Name, Note};
+use crate::{Address, Answer, Name, Note};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,16 @@ pub enum Action {
         vassal: Name,
         /// Which birth.
         birth: u64,
+    },
+    /// Its app ended because an address is taken: find out which of these, and by which process, in the network namespace of the daemon.
+    /// Answered by `Listening`, before the `Exited` of this life.
+    FindListeners {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// The addresses it may have wanted.
+        wanted: Vec<Address>,
     },
     /// Watch these mounts, and no others, of this life.
     Watch {

@@ -26,6 +26,15 @@ pub enum Cause {
     AddressInUse {
         /// How it ended, and what it said.
         what: String,
+        /// Which address; null: it is not known.
+        #[serde(default)]
+        place: Option<String>,
+        /// The process that listens there.
+        #[serde(default)]
+        by: Option<String>,
+        /// That process is not the vassal's owner's: only root is told of it.
+        #[serde(default)]
+        roots_alone: bool,
     },
     /// Init, pid 1 of the vassal, was killed by somebody else.
     InitKilled {
@@ -222,7 +231,38 @@ impl Cause {
             }
             (Self::MountpointHung { path, .. }, Self::MountpointHung { path: of, .. })
             | (Self::MountpointGone { path, .. }, Self::MountpointGone { path: of, .. }) => path == of,
+            (Self::AddressInUse { what, place, .. }, Self::AddressInUse { what: of, place: at, .. }) => what == of && place == at,
             (one, other) => one == other,
+        }
+    }
+
+    /// The same as the vassal's owner may read it; None: the owner may read all of it.
+    #[must_use]
+    pub fn for_owner(&self) -> Option<Self> {
+        match self {
+            Self::AddressInUse { what, place, by: Some(_), roots_alone: true } => {
+                Some(Self::AddressInUse { what: what.clone(), place: place.clone(), by: None, roots_alone: true })
+            }
+            Self::AddressInUse { .. }
+            | Self::Exit { .. }
+            | Self::Signal { .. }
+            | Self::InitKilled { .. }
+            | Self::Oom { .. }
+            | Self::DaemonEnded { .. }
+            | Self::MountpointDead { .. }
+            | Self::MountpointHung { .. }
+            | Self::MountpointGone { .. }
+            | Self::MountpointMissing { .. }
+            | Self::HookFailed { .. }
+            | Self::HookTimeout { .. }
+            | Self::ExecFailed { .. }
+            | Self::ReadyTimeout
+            | Self::HeartbeatLost
+            | Self::SpawnFailed { .. }
+            | Self::ConfigChanged
+            | Self::Vanished
+            | Self::Requested
+            | Self::Protocol => None,
         }
     }
 
@@ -280,8 +320,12 @@ impl std::fmt::Display for Cause {
             Self::MountpointHung { path, what, .. } => write!(f, "the mount at {path} hangs: {what}"),
             Self::MountpointGone { path, what } => write!(f, "the mount at {path} is gone: {what}"),
             Self::MountpointMissing { path, what } => write!(f, "nothing is mounted at {path}: {what}"),
+            Self::AddressInUse { what, place, by, .. } => {
+                write!(f, "{} is taken", place.as_deref().unwrap_or("an address it wants"))?;
+                by.iter().try_for_each(|by| write!(f, " by {by}"))?;
+                write!(f, ": {what}")
+            }
             Self::DaemonEnded { what }
-            | Self::AddressInUse { what }
             | Self::HookFailed { what }
             | Self::HookTimeout { what }
             | Self::ExecFailed { what }

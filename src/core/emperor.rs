@@ -13,8 +13,11 @@ use liege_plan::{FromInit, Limits};
 use liege_spec::{EmperorSpec, Hook, Namespaces, RestartLimits};
 
 use crate::{
-    Action, Answer, Cause, Event, HeldDirectory, Name, Note, Order, Phase, Request, Time, View, request::may, storm::Storms,
-    vassal::Vassal, view::first_mistake,
+    Action, Answer, Cause, Event, HeldDirectory, Listener, Name, Note, Order, Phase, Request, Time, View,
+    request::may,
+    storm::Storms,
+    vassal::{Vassal, Whose},
+    view::first_mistake,
 };
 
 /// What the emperor's file decides for all vassals.
@@ -233,6 +236,10 @@ impl Emperor {
             Event::Examined { vassal, birth, found } => {
                 self.of_life(now, &vassal, birth, actions, |v, cx| v.examined(found, cx));
             }
+            Event::Listening { vassal, birth, found } => {
+                let found = found.into_iter().map(|listener| (self.whose(&listener), listener)).collect();
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.listening(found, cx));
+            }
             Event::LeftBehind { vassal, found } => {
                 // Told also where the vassal is gone: they are not.
                 actions.push(Action::Note(Note::LeftBehind { vassal: vassal.clone(), found: found.clone() }));
@@ -366,6 +373,12 @@ impl Emperor {
                 self.with(now, &name, actions, Vassal::spawn);
             }
         }
+    }
+
+    /// The vassal one of whose processes holds this socket.
+    fn whose(&self, listener: &Listener) -> Option<Whose> {
+        let init = listener.holder.as_ref()?.below?;
+        self.vassals.values().find_map(|vassal| vassal.whose(init))
     }
 
     fn lives(&self, name: &Name, birth: u64) -> bool {

@@ -6,7 +6,7 @@ use liege_plan::{Exit, FromInit};
 use liege_spec::{Diagnostic, VassalConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Probed, Request};
+use crate::{Listener, Probed, Request};
 
 /// A vassal's name: unique among all monitors of one emperor.
 pub type Name = Arc<str>;
@@ -111,6 +111,16 @@ pub enum Event {
         birth: u64,
         /// Processes with state and kernel function, mounts with what waits on them; each a phrase.
         found: Vec<String>,
+    },
+    /// The sockets that listen where its app wanted to, as asked by [`crate::Action::FindListeners`]. Not told where it could not be
+    /// found out in time.
+    Listening {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// Those that were found.
+        found: Vec<Listener>,
     },
     /// A vassals' directory is unmounted, replaced or gone, and its vassals are kept all the same. Told again when more is known.
     DirectoryHeld {

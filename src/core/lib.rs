@@ -7,6 +7,7 @@
 //! phases), then `compile.rs` (a spec becomes the ordered steps of a plan).
 
 mod action;
+mod address;
 mod advice;
 mod app;
 mod backoff;
@@ -14,6 +15,7 @@ mod cause;
 mod compile;
 mod emperor;
 mod event;
+mod holder;
 mod layers;
 mod mounts;
 mod note;
@@ -27,14 +29,16 @@ mod vassal;
 mod view;
 
 pub use action::{Action, Check};
+pub use address::Address;
 pub use cause::{Cause, Rule};
 pub use compile::{CompileError, Compiled, Source, Surroundings, compile, compile_reload};
 pub use emperor::Emperor;
 pub use event::{Event, Name};
+pub use holder::{Holder, Listener};
 pub use note::{Level, Note};
 pub use probed::{Health, Late, Mounted, Probed};
 pub use records::{Death, Detail, Happening, Reply, Usage, Verdict};
 pub use request::{Answer, Order, ROOT, Request, may};
 pub use time::Time;
 pub use vassal::Phase;
-pub use view::{Failure, Flapping, HeldDirectory, MountView, StepView, VassalView, View};
+pub use view::{Failure, Flapping, HeldDirectory, MountView, Roots, StepView, VassalView, View};

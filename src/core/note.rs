@@ -345,6 +345,17 @@ impl Note {
 }
 
 impl Note {
+    /// The same as the vassal's owner may read it; None: the owner may read all of it.
+    #[must_use]
+    pub fn for_owner(&self) -> Option<Self> {
+        let told = self.cause()?.for_owner()?;
+        let mut note = self.clone();
+        if let Self::Stopping { why: cause, .. } | Self::Destroying { why: cause, .. } | Self::Ended { cause, .. } = &mut note {
+            *cause = told;
+        }
+        Some(note)
+    }
+
     /// Whose life it is about, where the note itself knows; None within: root's alone.
     pub(crate) fn owner(&self) -> Option<Option<u32>> {
         if let Self::Ended { owner, .. } | Self::Unsaved { owner, .. } = self { Some(*owner) } else { None }

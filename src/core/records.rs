@@ -115,6 +115,17 @@ pub struct Death {
     pub last_lines: Vec<String>,
 }
 
+impl Death {
+    /// The same as the vassal's owner may read it.
+    #[must_use]
+    pub fn for_owner(mut self) -> Self {
+        if let Some(told) = self.detail.for_owner() {
+            (self.what, self.detail) = (told.to_string(), told);
+        }
+        self
+    }
+}
+
 fn once() -> u32 {
     1
 }

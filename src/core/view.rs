@@ -102,7 +102,7 @@ pub struct VassalView {
     pub gave_up: bool,
     /// When it is tried again, while it waits.
     pub retry_at: Option<Time>,
-    /// Why it last died, in one sentence.
+    /// Why it last died, in one sentence: as its owner may read it.
     pub last_cause: Option<String>,
     /// When that was.
     #[serde(default)]
@@ -118,6 +118,19 @@ pub struct VassalView {
     pub doubt: Option<String>,
     /// Its file has mistakes; what runs is the last good one. The first mistake.
     pub config_error: Option<String>,
+    /// What root alone may read instead.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub roots: Roots,
+}
+
+/// Sentences that tell root more than the owner of a vassal. None: they are the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roots {
+    /// For `last_cause`.
+    pub last_cause: Option<String>,
+    /// For `last_failure`.
+    pub last_failure: Option<String>,
 }
 
 impl VassalView {
@@ -150,6 +163,7 @@ impl VassalView {
             step: None,
             doubt: None,
             config_error: None,
+            roots: Roots::default(),
         }
     }
 }
@@ -177,6 +191,19 @@ pub struct StepView {
 }
 
 impl VassalView {
+    /// With the sentences that only root may read.
+    #[must_use]
+    pub fn for_root(mut self) -> Self {
+        let Roots { last_cause, last_failure } = std::mem::take(&mut self.roots);
+        if last_cause.is_some() {
+            self.last_cause = last_cause;
+        }
+        if let (Some(failure), Some(what)) = (&mut self.last_failure, last_failure) {
+            failure.what = what;
+        }
+        self
+    }
+
     /// The word people see: how it does where that matters more than its phase.
     #[must_use]
     pub fn state(&self) -> &'static str {

@@ -23,7 +23,7 @@ use std::{
 };
 
 use anyhow::Context;
-use liege_core::{Cause, Death, Failure, Name, Note, View, may};
+use liege_core::{Cause, Death, Failure, Name, Note, ROOT, View, may};
 
 use crate::{file_name::file_name, vassal_logs::VassalLogs};
 
@@ -77,9 +77,8 @@ impl Records {
     ///
     /// Of an earlier owner's lives the present one hears nothing: a name may be used again by somebody else's file.
     pub(crate) fn of(&self, vassal: &str, by: u32) -> Vec<Death> {
-        let mut deaths = read(&file_of(&self.0, vassal));
-        deaths.retain(|death| may(by, death.owner));
-        deaths
+        let deaths = read(&file_of(&self.0, vassal)).into_iter().filter(|death| may(by, death.owner));
+        deaths.map(|death| if by == ROOT { death } else { death.for_owner() }).collect()
     }
 }
 
@@ -135,11 +134,10 @@ impl Deaths {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         for vassal in view.vassals.iter_mut().filter(|vassal| vassal.last_failure.is_none()) {
             let of_its = self.earlier.get(&file_of(&self.records.0, &vassal.name)).filter(|death| death.owner == vassal.owner);
-            vassal.last_failure = of_its.map(|death| Failure {
-                cause: death.cause.clone(),
-                what: death.what.clone(),
-                ago: (now - death.at).max(0.0),
-            });
+            let Some(death) = of_its else { continue };
+            let told = death.clone().for_owner();
+            vassal.roots.last_failure = (told.what != death.what).then(|| death.what.clone());
+            vassal.last_failure = Some(Failure { cause: told.cause, what: told.what, ago: (now - death.at).max(0.0) });
         }
     }
 
@@ -363,7 +361,7 @@ fn file_of(dir: &Path, vassal: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use liege_core::{Phase, ROOT, Time, VassalView};
+    use liege_core::{Phase, Time, VassalView};
 
     use super::*;
 

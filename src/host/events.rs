@@ -48,6 +48,8 @@ struct Kept {
     own: u64,
     /// With its number among all: root's.
     happening: Happening,
+    /// Its sentence as others may read it, where root's tells more.
+    owners: Option<String>,
 }
 
 /// What a reader gets at once.
@@ -108,7 +110,8 @@ impl Events {
         if ring.kept.len() == KEPT {
             ring.kept.pop_front();
         }
-        ring.kept.push_back(Arc::new(Kept { owner, own, happening }));
+        let owners = note.for_owner().map(|note| cut(note.to_string()));
+        ring.kept.push_back(Arc::new(Kept { owner, own, happening, owners }));
         let last = ring.last;
         drop(ring);
         self.0.last.send_replace(last);
@@ -125,7 +128,7 @@ impl Events {
         let oldest = kept.last().map_or(last + 1, |oldest| oldest.number(by));
         let missed = oldest.saturating_sub(since + 1);
         let seen = kept.iter().rev().filter(|kept| vassal.is_none_or(|name| kept.happening.vassal.as_deref() == Some(name)));
-        let happenings = seen.map(|kept| Happening { id: kept.number(by), ..kept.happening.clone() }).collect();
+        let happenings = seen.map(|kept| kept.as_seen(by)).collect();
         Page { happenings, missed, last, turn }
     }
 
@@ -152,6 +155,11 @@ impl Kept {
     /// Its number as this reader counts, who may see it.
     fn number(&self, by: u32) -> u64 {
         if by == ROOT { self.happening.id } else { self.own }
+    }
+
+    fn as_seen(&self, by: u32) -> Happening {
+        let text = self.owners.as_ref().filter(|_| by != ROOT).unwrap_or(&self.happening.text).clone();
+        Happening { id: self.number(by), text, ..self.happening.clone() }
     }
 }
 

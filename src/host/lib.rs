@@ -24,6 +24,7 @@ mod inherited;
 mod journal;
 mod life;
 mod lines;
+mod listeners;
 mod lives;
 mod logs;
 mod metrics;

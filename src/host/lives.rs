@@ -8,14 +8,16 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use liege_core::{Check, Event, Name};
+use liege_core::{Address, Check, Event, Name};
 use liege_plan::ToInit;
 use liege_sys::descendants::started;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     cgroup::Reach,
     checks::{Checks, Means},
+    inbox::Post,
+    listeners::Listeners,
     prober::{Asker, Inherited, Instance},
     workers::LIVES,
 };
@@ -54,6 +56,15 @@ struct Life {
     exits: Exits,
     groups: Reach,
     inherited: Vec<Inherited>,
+    /// What listens where its app wanted to is being looked up.
+    lookup: Option<Lookup>,
+}
+
+/// Holds the end of a life until it is done.
+#[derive(Debug)]
+struct Lookup {
+    task: JoinHandle<()>,
+    post: Post,
 }
 
 impl Life {
@@ -75,7 +86,10 @@ pub(crate) struct Lives(HashMap<u64, Life>);
 impl Lives {
     pub(crate) fn register(&mut self, born: Born) {
         let Born { vassal, birth, pid, pidfd, outbox, exits, groups, inherited } = born;
-        self.0.insert(birth, Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth), exits, groups, inherited });
+        self.0.insert(
+            birth,
+            Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth), exits, groups, inherited, lookup: None },
+        );
     }
 
     /// Queues a message for init. The queue has no end, so that the loop never waits for one vassal; only the core's own
@@ -136,6 +150,31 @@ impl Lives {
                 post.event(Event::Examined { vassal, birth, found }).await;
             }
         });
+    }
+
+    /// Finds out what listens where the app of a life wanted to.
+    pub(crate) fn find_listeners(&mut self, vassal: Name, birth: u64, wanted: Vec<Address>, listeners: &Listeners, post: &Post) {
+        let Some(life) = self.0.get_mut(&birth) else { return };
+        let (finding, post) = (listeners.find(wanted), post.clone());
+        let task = tokio::spawn({
+            let post = post.clone();
+            async move {
+                if let Some(found) = finding.await {
+                    post.event(Event::Listening { vassal, birth, found }).await;
+                }
+            }
+        });
+        life.lookup = Some(Lookup { task, post });
+    }
+
+    /// Gives the event back, unless something is looked up for this life: then it comes again behind the answer.
+    pub(crate) fn put_off(&mut self, birth: u64, event: Event) -> Option<Event> {
+        let Some(Lookup { task, post }) = self.0.get_mut(&birth).and_then(|life| life.lookup.take()) else { return Some(event) };
+        tokio::spawn(async move {
+            task.await.ok(); // it is bounded
+            post.event(event).await;
+        });
+        None
     }
 
     /// Drops everything held of a life.

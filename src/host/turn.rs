@@ -15,8 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    checks::Means, children::Children, clock::Clock, deaths::Deaths, events::Events, inbox::Mail, life::Nursery, lives::Lives,
-    metrics::Book, monitor::Monitors, notes, signals::Told, trace::Trace, vassal_logs::Wanted, web::Recent,
+    checks::Means, children::Children, clock::Clock, deaths::Deaths, events::Events, inbox::Mail, life::Nursery,
+    listeners::Listeners, lives::Lives, metrics::Book, monitor::Monitors, notes, signals::Told, trace::Trace,
+    vassal_logs::Wanted, web::Recent,
 };
 
 /// Everything a turn touches.
@@ -28,6 +29,7 @@ pub(crate) struct Loop {
     pub(crate) nursery: Nursery,
     pub(crate) lives: Lives,
     pub(crate) checks: Means,
+    pub(crate) listeners: Listeners,
     pub(crate) monitors: Monitors,
     pub(crate) trace: Option<Trace>,
     pub(crate) deaths: Deaths,
@@ -96,6 +98,11 @@ impl Loop {
                 notes::report(&self.core.view(self.clock.now()));
                 ControlFlow::Continue(())
             }
+            // What was asked about its end is told first.
+            Woken::Mail(Mail::Event(event @ Event::Exited { birth, .. })) => match self.lives.put_off(birth, event) {
+                Some(event) => self.decide(event),
+                None => ControlFlow::Continue(()),
+            },
             Woken::Mail(Mail::Event(event)) => self.decide(event),
             Woken::Mail(Mail::Asked(request, asker)) => self.asked(request, Some(asker)),
             Woken::Mail(Mail::ReadAndAsked(request, asker)) => {
@@ -165,6 +172,9 @@ impl Loop {
                 }
             }
             Action::Examine { vassal, birth } => self.lives.examine(vassal, birth, &self.checks),
+            Action::FindListeners { vassal, birth, wanted } => {
+                self.lives.find_listeners(vassal, birth, wanted, &self.listeners, &self.nursery.post);
+            }
             Action::Secure { birth, .. } => self.lives.secure(birth, &self.checks),
             Action::Watch { birth, checks, .. } => self.lives.watch(birth, checks, &self.checks),
             Action::ReadAgain { vassal } => self.monitors.read_again(&vassal),

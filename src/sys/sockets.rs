@@ -4,16 +4,24 @@
 //! comes or goes meanwhile may be missed. The link of a descriptor is text of the kernel's: no file system is asked. The tables in
 //! `/proc/net` are not read: a name with a newline in it forges a line there.
 //!
+//! The other way round, [`all_listening`] and [`holders`] tell which process holds a socket that listens.
+//!
 //! Everything has a bound: a vassal may hold as much as its limits let it.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs::{self, File},
+    time::{Duration, Instant},
 };
 
 use nix::sched::{CloneFlags, setns};
 
-use crate::{descendants::tree, sock_diag::Kernel};
+use crate::{
+    descendants::{child_above, everybody, proc_is_ours, tree},
+    escape,
+    process::own_pid,
+    sock_diag::Kernel,
+};
 
 /// So many processes are looked at, parents first.
 const PROCESSES: usize = 256;
@@ -25,6 +33,12 @@ const TABLE: usize = 4 << 20;
 const NAMESPACES: usize = 8;
 /// So many sockets are told.
 const TOLD: usize = 256;
+/// A search for holders looks at so many descriptors, of all processes.
+const HELD: usize = 262_144;
+/// And at so many of one: a tenant decides how many its processes have open.
+const OF_ONE: usize = 16_384;
+/// And lasts so long.
+const LONGEST: Duration = Duration::from_millis(500);
 
 /// `127.0.0.1:9090`, `[::]:80`, `/run/x.sock`, `@abstract`: where a process and all its descendants listen, each once.
 #[must_use]
@@ -72,6 +86,66 @@ fn listening_beside(pid: i32) -> Vec<(u32, String)> {
     });
     let found = there.ok().and_then(|there| there.join().ok());
     found.flatten().flatten().unwrap_or_default()
+}
+
+/// All sockets that listen in the network namespace of the calling thread: inode and place.
+#[must_use]
+pub fn all_listening() -> Vec<(u64, String)> {
+    let found = Kernel::open().map(|mut kernel| kernel.listening(TABLE)).unwrap_or_default();
+    found.into_iter().map(|(inode, place)| (inode.into(), place)).collect()
+}
+
+/// A process that holds a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its pid, in our pid namespace.
+    pub pid: i32,
+    /// Its name, as it calls itself; what would end or turn a line is escaped.
+    pub name: String,
+    /// The child of ours that it descends from.
+    pub below: Option<i32>,
+    /// It is in our mount namespace.
+    pub sees_our_mounts: bool,
+}
+
+/// A process for each of these sockets, the first that is found: of a server and its workers the server. Pid 1 comes last: it may hold
+/// a socket for the one that serves it. None is found of those that are left when the time or the room is spent.
+#[must_use]
+pub fn holders(mut of: HashSet<u64>) -> HashMap<u64, Holder> {
+    let (until, mut room) = (Instant::now() + LONGEST, HELD);
+    let mut found = HashMap::new();
+    if !proc_is_ours() {
+        return found;
+    }
+    for pid in everybody().filter(|pid| *pid != 1).chain([1]) {
+        if of.is_empty() || room == 0 || Instant::now() >= until {
+            break;
+        }
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        let mut holder = None;
+        for descriptor in descriptors.flatten().take(OF_ONE.min(room)) {
+            room -= 1;
+            let held = fs::read_link(descriptor.path()).ok().and_then(|link| inode(link.to_str()?));
+            if let Some(inode) = held.filter(|inode| of.remove(inode)) {
+                found.insert(inode, holder.get_or_insert_with(|| Holder::of(pid)).clone());
+            }
+        }
+    }
+    found
+}
+
+impl Holder {
+    fn of(pid: i32) -> Self {
+        let mounts = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+        let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let name = String::from_utf8_lossy(name.strip_suffix(b"\n").unwrap_or(&name)).into_owned();
+        Self {
+            pid,
+            name: escape::in_one_line(&name),
+            below: child_above(pid, own_pid()),
+            sees_our_mounts: mounts(pid).is_some_and(|theirs| mounts(own_pid()) == Some(theirs)),
+        }
+    }
 }
 
 /// Of `socket:[12345]`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use liege_plan::Exit;
 use liege_spec::VassalConfig;
 
-use super::{Past, Phase, Vassal, not_saved};
+use super::{Past, Phase, Sentence, Vassal, not_saved};
 use crate::{
     Action, Cause, Flapping, Health, MountView, Note,
     backoff::Next,
@@ -93,11 +93,11 @@ impl Vassal {
         *self.past.ends.entry(cause.word()).or_default() += 1;
         let stop = life.running.as_ref().map(|config| config.fresh.timeouts.stop);
         let loss = Some(&life.saving).filter(|killed| !killed.is_empty()).map(|killed| format!("; {}", not_saved(killed, stop)));
-        let what = format!("{cause}{}", loss.as_deref().unwrap_or_default());
-        (self.past.last_cause, self.past.last_end) = (Some(what.clone()), Some(cx.now));
+        let said = Sentence::new(&cause, loss.as_deref().unwrap_or_default());
+        (self.past.last_cause, self.past.last_end) = (Some(said.clone()), Some(cx.now));
         // What was lost is looked for as well, whoever wished for the end.
         if cause.is_failure() || loss.is_some() {
-            self.past.last_failure = Some((cause.clone(), what, cx.now));
+            self.past.last_failure = Some((cause.clone(), said, cx.now));
         }
         let lived = cx.now - life.began;
 

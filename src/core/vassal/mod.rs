@@ -12,6 +12,7 @@
 //! | `report.rs` | init said something |
 //! | `daemons.rs` | an attached daemon started or ended |
 //! | `health.rs` | a probe answered |
+//! | `listening.rs` | it was found out what listens where its app wanted to |
 //! | `clock.rs` | a timer is due |
 //! | `saving.rs` | init waits at the end for what writes back |
 //! | `end.rs` | init was reaped |
@@ -28,12 +29,14 @@ mod difference;
 mod end;
 mod fallen;
 mod health;
+mod listening;
 mod order;
 mod phase;
 mod report;
 mod saving;
 mod wish;
 
+pub(crate) use listening::Whose;
 pub use phase::Phase;
 pub(crate) use saving::not_saved;
 
@@ -49,7 +52,7 @@ use liege_plan::Notice;
 use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, ProgramSpec, VassalConfig, VassalSpec};
 
 use crate::{
-    Action, Cause, Failure, Late, MountView, Name, Note, StepView, Time, VassalView, advice,
+    Action, Cause, Failure, Late, MountView, Name, Note, Roots, StepView, Time, VassalView, address, advice,
     backoff::Backoff,
     compile::{Source, Surroundings},
     emperor::Context,
@@ -110,10 +113,27 @@ struct Past {
     /// Whose these lives were.
     owner: Option<u32>,
     ends: BTreeMap<&'static str, u64>,
-    last_cause: Option<String>,
+    last_cause: Option<Sentence>,
     last_end: Option<Time>,
     /// The newest end that was a failure.
-    last_failure: Option<(Cause, String, Time)>,
+    last_failure: Option<(Cause, Sentence, Time)>,
+}
+
+/// Why a life ended, as its owner may read it, and as root may where that is more.
+#[derive(Clone, Debug)]
+struct Sentence {
+    owners: String,
+    roots: Option<String>,
+}
+
+impl Sentence {
+    fn new(cause: &Cause, more: &str) -> Self {
+        let whole = format!("{cause}{more}");
+        match cause.for_owner() {
+            Some(told) => Self { owners: format!("{told}{more}"), roots: Some(whole) },
+            None => Self { owners: whole, roots: None },
+        }
+    }
 }
 
 /// One life: from a clone's request to its reaping.
@@ -322,16 +342,20 @@ impl Vassal {
             flapping: self.backoff.flapping().filter(|_| self.phase != Phase::Suspended),
             gave_up: self.gave_up,
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),
-            last_cause: past.and_then(|past| past.last_cause.clone()),
+            last_cause: past.and_then(|past| past.last_cause.as_ref()).map(|said| said.owners.clone()),
             last_end: past.and_then(|past| past.last_end),
-            last_failure: past.and_then(|past| past.last_failure.as_ref()).map(|(cause, what, at)| Failure {
+            last_failure: past.and_then(|past| past.last_failure.as_ref()).map(|(cause, said, at)| Failure {
                 cause: cause.word().to_owned(),
-                what: what.clone(),
+                what: said.owners.clone(),
                 ago: (now - *at).as_secs_f64(),
             }),
             step: self.step_view(),
             doubt: life.filter(|_| self.phase == Phase::Running).and_then(doubt),
             config_error: self.config_error.clone().or_else(|| life.and_then(|l| l.kept.clone())),
+            roots: Roots {
+                last_cause: past.and_then(|past| past.last_cause.as_ref()?.roots.clone()),
+                last_failure: past.and_then(|past| past.last_failure.as_ref()?.1.roots.clone()),
+            },
         }
     }
 
@@ -436,8 +460,9 @@ impl Vassal {
     fn explained_by_its_words(&self, cause: Cause) -> Cause {
         let said = self.life.as_ref().and_then(|life| life.noticed.get(&Notice::AddressInUse));
         if let (Cause::Exit { code: 1.. }, Some(said)) = (&cause, said) {
-            let what = format!("an address it wants is taken: {cause}, having said: {said}");
-            return Cause::AddressInUse { what };
+            let place = address::named_in(said).first().map(ToString::to_string);
+            let what = format!("{cause}, having said: {said}");
+            return Cause::AddressInUse { what, place, by: None, roots_alone: false };
         }
         cause
     }

@@ -389,6 +389,7 @@ impl Vassal {
                 self.timers.arm(Timer::Phase, cx.now + stop);
                 self.tell_what_hangs(cx);
                 self.unwatch(cx);
+                self.ask_what_listens(cx);
             }
             Phase::Preparing | Phase::Stopping | Phase::Killing => self.blame(&Cause::of_app(exit), cx.now),
             Phase::Waiting | Phase::Spawning | Phase::Suspended | Phase::Gone => {}

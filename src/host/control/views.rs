@@ -80,7 +80,8 @@ async fn newest(house: &House, uid: u32) -> Option<Arc<View>> {
 /// What this user may see of a snapshot.
 fn visible(all: &View, uid: u32) -> View {
     let is_root = uid == ROOT;
-    let vassals = all.vassals.iter().filter(|vassal| is_root || may(uid, vassal.owner)).cloned().collect();
+    let vassals = all.vassals.iter().filter(|vassal| is_root || may(uid, vassal.owner)).cloned();
+    let vassals = vassals.map(|vassal| if is_root { vassal.for_root() } else { vassal }).collect();
     let unusable = if is_root { all.unusable.clone() } else { Vec::new() };
     let held = if is_root { all.held.clone() } else { Vec::new() };
     View { vassals, unusable, held, ..*all }

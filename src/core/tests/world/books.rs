@@ -158,6 +158,7 @@ impl Books {
             | Event::Deadline
             | Event::DirectoryHeld { .. }
             | Event::DirectoryReleased { .. }
+            | Event::Listening { .. }
             | Event::Asked(Request::Rescan | Request::Believe) => {}
         }
     }

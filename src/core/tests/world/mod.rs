@@ -433,6 +433,7 @@ impl<M: Machine> World<M> {
             Action::Watch { vassal, birth, .. }
             | Action::Secure { vassal, birth }
             | Action::Examine { vassal, birth }
+            | Action::FindListeners { vassal, birth, .. }
             | Action::ProbeNow { vassal, birth }
                 if self.books.released.contains(birth) =>
             {
@@ -453,6 +454,7 @@ impl<M: Machine> World<M> {
             }
             Action::Secure { .. }
             | Action::Examine { .. }
+            | Action::FindListeners { .. }
             | Action::ProbeNow { .. }
             | Action::ReadAgain { .. }
             | Action::Rescan
