@@ -183,7 +183,22 @@ fn who_does_not_run_is_not_entered() {
         refused("bad.ini", ["does not run", "never usable"]);
         let stop = ["stop", "fails.ini", "--control"].map(OsStr::new);
         assert_eq!(run_liege(&[&stop[..], &[emperor.control.as_os_str()]].concat()).0, 0);
-        refused("fails.ini", ["does not run: it is stopped", "exited with status 1"]);
+        refused("fails.ini", ["does not run: it is stopped", "ago: the app exited with status 1"]);
+        // As in the table: the failure, also where the last end was asked for.
+        let flag = host.path("fails");
+        emperor.write(
+            "waits.ini",
+            &format!(
+                "[vassal]\ncommand = sh -c 'test -e {0} || {{ touch {0}; exit 7; }}; exec sleep 1000'\nuid = root\n",
+                flag.display()
+            ),
+        );
+        emperor.wait_cause(0, "waits.ini", "exit");
+        let is_start = |line: &&String| line.contains("waits.ini") && line.contains("started (app");
+        wait_until("it to run again", SHORT, || emperor.log().iter().filter(is_start).count() == 2);
+        emperor.ask_well(&["stop", "waits.ini"]);
+        emperor.wait_cause(0, "waits.ini", "requested");
+        refused("waits.ini", ["does not run: it is stopped", "ago: the app exited with status 7"]);
         assert_eq!(enter(&emperor, "nobody.ini", &[], &["true"]).0, 4, "no such vassal");
         assert_eq!(run_liege(&["enter", "v.ini", "--control", "/nonexistent/control.sock"]).0, 3, "no daemon");
     });

@@ -160,8 +160,8 @@ fn running(client: &Client, name: &str) -> Result<(i32, Option<i32>), Refusal> {
         Some(VassalView { pid: Some(pid), app_pid, .. }) => Ok((*pid, *app_pid)),
         Some(vassal) => {
             let state = words::state(vassal, view.now);
-            let last = vassal.last_cause.as_deref().and_then(|cause| cause.lines().next());
-            let last = last.map_or_else(String::new, |cause| format!("; last: {cause}"));
+            let last = words::last(vassal, view.now);
+            let last = last.map_or_else(String::new, |last| format!("; last: {}", words::shown(&last)));
             Err(Refusal::Because(format!("{name} does not run: it is {state}{last}")))
         }
         None => Err(Refusal::Because(format!("{name} does not run: its file was never usable"))),

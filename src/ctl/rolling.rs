@@ -97,7 +97,8 @@ fn judge(
 ) -> Option<Result<(), String>> {
     let Some(vassal) = vassal else { return Some(Err("its file is gone".to_owned())) };
     if vassal.failures > 0 {
-        return Some(Err(vassal.last_cause.clone().unwrap_or_else(|| "it failed".to_owned())));
+        let failure = vassal.last_failure.as_ref().map(|failure| failure.what.clone());
+        return Some(Err(failure.or_else(|| vassal.last_cause.clone()).unwrap_or_else(|| "it failed".to_owned())));
     }
     match vassal.phase {
         Phase::Running if vassal.ready && vassal.pid != before && has_settled(vassal) => Some(match &vassal.config_error {
@@ -119,6 +120,8 @@ fn judge(
 
 #[cfg(test)]
 mod tests {
+    use liege_core::Failure;
+
     use super::*;
     use crate::testing::vassal;
 
@@ -156,7 +159,10 @@ mod tests {
             let mut rolling = Rolling::new(names(&["a", "b"]), 1, keep_going, Duration::ZERO);
             let mut view = view(&[("a", 1, true), ("b", 2, true)]);
             rolling.next(&view);
-            view.vassals[0] = VassalView { failures: 1, last_cause: Some("it broke".into()), ..view.vassals[0].clone() };
+            // The failure is what is told, also where an end that was asked for came after it.
+            let broke = Failure { cause: "exit".into(), what: "it broke".into(), ago: 1.0 };
+            let asked = Some("it was asked to".into());
+            view.vassals[0] = VassalView { failures: 1, last_failure: Some(broke), last_cause: asked, ..view.vassals[0].clone() };
             assert_eq!(rolling.look(&view), [("a".into(), Err("it broke".into()))]);
             assert_eq!((rolling.next(&view).is_some(), rolling.is_over(), rolling.has_failed()), (keep_going, !keep_going, true));
         }

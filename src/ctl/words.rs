@@ -50,8 +50,6 @@ pub(crate) fn uptime(vassal: &VassalView, now: liege_core::Time) -> Option<Strin
 
 /// The worst that is to be said of it, first line only: its file, what its start waits for, its last failure, its last end.
 pub(crate) fn trouble(vassal: &VassalView, view: &View) -> Option<String> {
-    let times = vassal.flapping.map(|flapping| format!(" (×{})", flapping.failures)).unwrap_or_default();
-    let ago = |since, cause: &str| format!("{} ago{times}: {}", span(since), first_line(cause));
     if let Some(error) = &vassal.config_error {
         return Some(format!("bad file: {}", first_line(error)));
     }
@@ -61,12 +59,18 @@ pub(crate) fn trouble(vassal: &VassalView, view: &View) -> Option<String> {
     if let Some(doubt) = &vassal.doubt {
         return Some(first_line(doubt).to_owned());
     }
-    // A failure is what is looked for, also after ends that somebody wished for.
+    last(vassal, view.now)
+}
+
+/// Its last failure, whatever ends somebody wished for came after; else its last end. First line only.
+pub(crate) fn last(vassal: &VassalView, now: liege_core::Time) -> Option<String> {
+    let times = vassal.flapping.map(|flapping| format!(" (×{})", flapping.failures)).unwrap_or_default();
+    let ago = |since, cause: &str| format!("{} ago{times}: {}", span(since), first_line(cause));
     if let Some(failure) = &vassal.last_failure {
         return Some(ago(Duration::try_from_secs_f64(failure.ago).unwrap_or_default(), &failure.what));
     }
     vassal.last_cause.as_ref().map(|cause| match vassal.last_end {
-        Some(at) => ago(view.now.since(at), cause),
+        Some(at) => ago(now.since(at), cause),
         None => first_line(cause).to_owned(),
     })
 }
