@@ -54,6 +54,18 @@ fn a_mount_point_that_is_missing_or_not_owned_is_told_with_the_remedy() {
 }
 
 #[test]
+fn a_directory_that_is_missing_is_told_with_its_own_line() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let missing = host.path("missing");
+        emperor.write("v.ini", &vassal(&format!("command = sleep 1000\nchdir = {}", missing.display())));
+        let line = emperor.wait_cause(0, "v.ini", "exec_failed");
+        let told = format!("v.ini:5: chdir): ENOENT (No such file or directory): {}", missing.display());
+        assert!(line.contains("enter the app's directory (") && line.contains(&told), "{line}");
+    });
+}
+
+#[test]
 fn a_program_that_is_nowhere_is_told_with_the_places() {
     story(|host| {
         let emperor = host.emperor().start();
