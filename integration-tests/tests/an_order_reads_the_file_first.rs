@@ -23,8 +23,15 @@ fn an_order_reads_the_file_first() {
             });
         };
         says("two");
+        let mark = emperor.mark();
         emperor.ask_well(&["reload", "v"]);
         is("two");
+        // The reading has found the change, and so the order has it reloaded once. A second reload would begin with the end of the first.
+        emperor.wait_log_from(mark, &["v.ini", "reloaded after"]);
+        emperor.signal(Signal::SIGUSR1);
+        emperor.wait_log_from(mark, &["report"]);
+        let reloads = emperor.log().into_iter().skip(mark).filter(|line| line.contains("reloading in place")).collect::<Vec<_>>();
+        assert_eq!(reloads.len(), 1, "{reloads:#?}");
         says("three");
         emperor.ask_well(&["restart", "v"]);
         is("three");

@@ -246,7 +246,8 @@ impl Emperor {
                 self.with(now, &vassal, actions, |v, _| v.left_behind(found));
             }
             Event::Deadline => self.deadline(now, actions),
-            Event::Asked(request) => self.asked(now, request, actions),
+            Event::Asked(request) => self.asked(now, request, None, actions),
+            Event::ReadAndAsked { request, received } => self.asked(now, request, Some(received), actions),
         }
     }
 
@@ -267,7 +268,8 @@ impl Emperor {
         }
     }
 
-    fn asked(&mut self, now: Time, request: Request, actions: &mut Vec<Action>) {
+    /// `read`: the files it is about were read since then.
+    fn asked(&mut self, now: Time, request: Request, read: Option<Time>, actions: &mut Vec<Action>) {
         let answer = match request {
             Request::Shutdown => self.shut_down(now, actions),
             _ if self.reign != Reign::Rules => Answer::refused("the daemon is ending"),
@@ -279,8 +281,8 @@ impl Emperor {
                 actions.push(Action::Believe);
                 Answer::Done
             }
-            Request::Each { order, by } => self.order_each(now, order, by, actions),
-            Request::One { vassal, order, by } => self.order_one(now, &vassal, order, by, actions),
+            Request::Each { order, by } => self.order_each(now, order, read, by, actions),
+            Request::One { vassal, order, by } => self.order_one(now, &vassal, (order, read), by, actions),
         };
         actions.push(Action::Answer(answer));
     }
@@ -319,18 +321,25 @@ impl Emperor {
     }
 
     /// A restart of all is for all that are wanted: who was stopped, or is about to be, stays so.
-    fn order_each(&mut self, now: Time, order: Order, by: u32, actions: &mut Vec<Action>) -> Answer {
+    fn order_each(&mut self, now: Time, order: Order, read: Option<Time>, by: u32, actions: &mut Vec<Action>) -> Answer {
         let is_meant = |v: &Vassal| may(by, v.owner()) && !(order == Order::Restart && v.is_stopped());
         let names: Vec<Name> = self.vassals.iter().filter(|(_, v)| is_meant(v)).map(|(name, _)| name.clone()).collect();
         let answers: Vec<(Name, Answer)> =
-            names.into_iter().map(|name| (name.clone(), self.order_one(now, &name, order, by, actions))).collect();
+            names.into_iter().map(|name| (name.clone(), self.order_one(now, &name, (order, read), by, actions))).collect();
         Answer::of_all(answers)
     }
 
-    fn order_one(&mut self, now: Time, name: &Name, order: Order, by: u32, actions: &mut Vec<Action>) -> Answer {
+    fn order_one(
+        &mut self,
+        now: Time,
+        name: &Name,
+        (order, read): (Order, Option<Time>),
+        by: u32,
+        actions: &mut Vec<Action>,
+    ) -> Answer {
         match (self.vassals.get(name), self.unusable.get(name)) {
             (Some(vassal), _) if may(by, vassal.owner()) => {
-                self.with(now, name, actions, |v, cx| v.ordered(order, cx)).unwrap_or(Answer::Unknown)
+                self.with(now, name, actions, |v, cx| v.ordered(order, read, cx)).unwrap_or(Answer::Unknown)
             }
             (None, Some(mistake)) if may(by, None) => Answer::Refused(format!("its file is bad: {mistake}")),
             (Some(_), _) | (None, _) => Answer::Unknown,

@@ -6,7 +6,7 @@ use liege_plan::{Exit, FromInit};
 use liege_spec::{Diagnostic, VassalConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Listener, Probed, Request};
+use crate::{Listener, Probed, Request, Time};
 
 /// A vassal's name: unique among all monitors of one emperor.
 pub type Name = Arc<str>;
@@ -152,4 +152,11 @@ pub enum Event {
     Deadline,
     /// Somebody asks for something: a signal, the control socket.
     Asked(Request),
+    /// The same, and the files it is about were read for it: what they say by now was told before.
+    ReadAndAsked {
+        /// What is asked for.
+        request: Request,
+        /// When it was; the files were read after that.
+        received: Time,
+    },
 }

@@ -105,9 +105,9 @@ impl Loop {
             },
             Woken::Mail(Mail::Event(event)) => self.decide(event),
             Woken::Mail(Mail::Asked(request, asker)) => self.asked(request, Some(asker)),
-            Woken::Mail(Mail::ReadAndAsked(request, asker)) => {
+            Woken::Mail(Mail::ReadAndAsked { request, received, asker }) => {
                 self.asker = asker;
-                self.decide(Event::Asked(request))
+                self.decide(Event::ReadAndAsked { request, received })
             }
             Woken::Mail(Mail::Born(born)) => {
                 let event = Event::Spawned { vassal: born.vassal.clone(), birth: born.birth, pid: born.pid };
@@ -134,10 +134,10 @@ impl Loop {
             self.asker = asker;
             return self.decide(Event::Asked(request));
         }
-        let (reading, post) = (self.monitors.read_now(&about), self.nursery.post.clone());
+        let (reading, post, received) = (self.monitors.read_now(&about), self.nursery.post.clone(), self.clock.now());
         tokio::spawn(async move {
             reading.await;
-            post.send(Mail::ReadAndAsked(request, asker)).await;
+            post.send(Mail::ReadAndAsked { request, received, asker }).await;
         });
         ControlFlow::Continue(())
     }

@@ -52,6 +52,15 @@ impl Lord {
         self.feed(Event::Asked(Request::One { vassal: specs::name(0), order, by: ROOT })).unwrap()
     }
 
+    /// Its file is read for the order first.
+    fn order_with(&mut self, config: VassalConfig, order: Order) -> Answer {
+        self.signals.clear();
+        let received = self.now;
+        self.write(config, true);
+        let request = Request::One { vassal: specs::name(0), order, by: ROOT };
+        self.feed(Event::ReadAndAsked { request, received }).unwrap()
+    }
+
     fn born(&mut self) {
         self.feed(Event::Spawned { vassal: specs::name(0), birth: self.birth, pid: 9 });
     }
@@ -113,6 +122,25 @@ fn why(answer: Answer) -> String {
         Answer::Done => "done".into(),
         Answer::Unknown => "unknown".into(),
     }
+}
+
+#[test]
+fn a_reload_that_finds_a_changed_file_is_one_reload() {
+    let mut lord = Lord::running();
+    lord.later(2000);
+    assert_eq!(lord.order_with(specs::config(0, 1), Order::Reload), Answer::Done);
+    assert_eq!(lord.signals, ["reload"]);
+    lord.reports(FromInit::Started { pid: 3 });
+    lord.reports(FromInit::Said(AppWord::Ready));
+    lord.later(2000);
+    assert_eq!((lord.phase(), lord.signals.len()), (Phase::Running, 1), "not once more");
+    assert_eq!(lord.order(Order::Reload), Answer::Done);
+    assert_eq!(lord.signals, ["reload"], "who asks again is obeyed again");
+    // Another jail: it is rebuilt, which is no refusal either.
+    let mut lord = Lord::running();
+    lord.later(2000);
+    assert_eq!(lord.order_with(specs::config(1, 0), Order::Reload), Answer::Done);
+    assert_eq!((lord.phase(), &lord.signals[..]), (Phase::Stopping, &["stop".to_owned()][..]));
 }
 
 #[test]

@@ -174,6 +174,8 @@ struct Life {
     lasted: bool,
     /// Something changed while a reload was under way: once more afterwards.
     reload_again: bool,
+    /// When its last reload began.
+    took_over: Option<Time>,
     /// What the reload under way takes the place of.
     before: Option<Before>,
     /// The newest failure that was no end.
@@ -234,6 +236,7 @@ impl Life {
             loyal: false,
             lasted: false,
             reload_again: false,
+            took_over: None,
             before: None,
             tolerated: None,
             kept: None,

@@ -6,15 +6,16 @@
 use std::time::Duration;
 
 use super::{Phase, Vassal};
-use crate::{Answer, Cause, Note, Order, emperor::Context, timers::Timers};
+use crate::{Answer, Cause, Note, Order, Time, emperor::Context, timers::Timers};
 
 impl Vassal {
-    pub(crate) fn ordered(&mut self, order: Order, cx: &mut Context<'_>) -> Answer {
+    /// `read`: its file was read for this, after that moment.
+    pub(crate) fn ordered(&mut self, order: Order, read: Option<Time>, cx: &mut Context<'_>) -> Answer {
         match order {
             Order::Start => self.ordered_start(cx),
             Order::Stop => self.ordered_stop(cx),
             Order::Restart => self.ordered_restart(cx),
-            Order::Reload => self.ordered_reload(cx),
+            Order::Reload => self.ordered_reload(read, cx),
             Order::Clear => self.ordered_clear(cx),
         }
     }
@@ -70,7 +71,11 @@ impl Vassal {
         }
     }
 
-    fn ordered_reload(&mut self, cx: &mut Context<'_>) -> Answer {
+    fn ordered_reload(&mut self, read: Option<Time>, cx: &mut Context<'_>) -> Answer {
+        // The file had changed, and reading it has begun what was asked for.
+        if read.is_some_and(|read| self.has_taken_over_since(read)) {
+            return Answer::Done;
+        }
         match self.phase {
             Phase::Running | Phase::Reloading => self.reload("it was asked to", cx),
             Phase::Suspended if self.gave_up => Answer::refused("it was given up after its failures; a start begins anew"),

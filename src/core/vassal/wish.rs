@@ -6,7 +6,7 @@ use liege_plan::{ToInit, describe_act};
 use liege_spec::{Diagnostic, Timeouts, VassalConfig};
 
 use super::{Before, Phase, Vassal, daemons::in_words, difference::jail_difference};
-use crate::{Answer, Cause, Note, compile::compile_reload, emperor::Context, timers::Timer, view::first_mistake};
+use crate::{Answer, Cause, Note, Time, compile::compile_reload, emperor::Context, timers::Timer, view::first_mistake};
 
 impl Vassal {
     /// A new configuration, the old one touched, or only read again.
@@ -113,6 +113,13 @@ impl Vassal {
         }
     }
 
+    /// A reload, or a rebuild for a changed file, was begun since then.
+    pub(super) fn has_taken_over_since(&self, moment: Time) -> bool {
+        let Some(life) = &self.life else { return false };
+        let is_rebuilt = matches!(self.phase, Phase::Stopping | Phase::Killing) && life.cause == Some(Cause::ConfigChanged);
+        life.took_over.is_some_and(|at| at >= moment) || is_rebuilt && self.since >= moment
+    }
+
     fn can_reload(&self) -> bool {
         self.phase == Phase::Running && self.is_ready_now() && self.timers.at(Timer::Calm).is_none()
     }
@@ -142,6 +149,7 @@ impl Vassal {
         if let Some(life) = &mut self.life {
             life.reload_again = false;
             life.began = cx.now;
+            life.took_over = Some(cx.now);
             life.kept = None;
             life.step = None;
             life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();

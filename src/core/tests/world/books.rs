@@ -94,14 +94,8 @@ impl Books {
     pub fn before(&mut self, now: Time, event: &Event) {
         self.nothing_new = false;
         match event {
-            Event::Asked(Request::Shutdown) => self.shutdown = true,
-            Event::Asked(Request::One { vassal, order, .. }) => self.ordered(vassal, *order),
-            Event::Asked(Request::Each { order, .. }) => {
-                let all: Vec<Name> = self.written.keys().cloned().collect();
-                // A restart of all is not for those that were stopped.
-                let meant = all.iter().filter(|name| *order != Order::Restart || !self.stopped.contains(*name));
-                meant.cloned().collect::<Vec<_>>().iter().for_each(|name| self.ordered(name, *order));
-            }
+            Event::Asked(request) | Event::ReadAndAsked { request, .. } => self.asked(request),
+
             Event::Config { vassal, config, touched, .. } => {
                 let same = self.written.insert(vassal.clone(), config.clone()).as_ref() == Some(config);
                 self.nothing_new = same && !touched;
@@ -158,8 +152,21 @@ impl Books {
             | Event::Deadline
             | Event::DirectoryHeld { .. }
             | Event::DirectoryReleased { .. }
-            | Event::Listening { .. }
-            | Event::Asked(Request::Rescan | Request::Believe) => {}
+            | Event::Listening { .. } => {}
+        }
+    }
+
+    fn asked(&mut self, request: &Request) {
+        match request {
+            Request::Shutdown => self.shutdown = true,
+            Request::One { vassal, order, .. } => self.ordered(vassal, *order),
+            Request::Each { order, .. } => {
+                let all: Vec<Name> = self.written.keys().cloned().collect();
+                // A restart of all is not for those that were stopped.
+                let meant = all.iter().filter(|name| *order != Order::Restart || !self.stopped.contains(*name));
+                meant.cloned().collect::<Vec<_>>().iter().for_each(|name| self.ordered(name, *order));
+            }
+            Request::Rescan | Request::Believe => {}
         }
     }
 
@@ -192,7 +199,7 @@ impl Books {
             }
         }
         let answers = actions.iter().filter(|a| matches!(a, Action::Answer(_))).count();
-        if answers != usize::from(matches!(event, Event::Asked(_))) {
+        if answers != usize::from(matches!(event, Event::Asked(_) | Event::ReadAndAsked { .. })) {
             return Err(Broken::EveryRequestIsAnsweredOnce);
         }
         if let Event::Config { vassal, .. } = event

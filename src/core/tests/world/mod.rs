@@ -232,7 +232,10 @@ impl<M: Machine> World<M> {
                 None => Ok(()),
             },
             Op::Ordered { vassal, order } => {
-                self.feed(Event::Asked(Request::One { vassal: specs::name(vassal), order, by: ROOT }))
+                let request = Request::One { vassal: specs::name(vassal), order, by: ROOT };
+                // Its file was read for it during the last second.
+                let received = Time(self.now.0.saturating_sub(1_000_000));
+                self.feed(if order == Order::Reload { Event::ReadAndAsked { request, received } } else { Event::Asked(request) })
             }
             Op::OrderedAll { order } => self.feed(Event::Asked(Request::Each { order, by: ROOT })),
             Op::Flaps { vassal, long } => self.flaps(&specs::name(vassal), long),
