@@ -103,9 +103,35 @@ fn root_of_other_namespaces() {
         let in_his_own = ask(&[&user[..], &["unshare", "--user", "--map-root-user"]].concat());
         assert!(in_his_own.contains("victim.ini") && ask(&user).contains("victim.ini"), "{in_his_own}");
         // Root that made one can be anybody in it.
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile/anybody.pl");
+        let script = manifest("hostile/anybody.pl");
         let as_anybody = ask(&["perl", script.to_str().unwrap(), "5", "60"]);
         assert!(as_anybody.contains("only who made the namespace may ask from it"), "{as_anybody}");
         assert_root_is_root(&emperor);
     });
+}
+
+/// A uid that is not believed is only a word: a process that says eight of them has one share, and takes nobody else's place.
+#[test]
+fn whatever_uids_it_takes_it_keeps_nobody_out() {
+    story(|host| {
+        let emperor = host.emperor().namespaces(Some("fs,pid,user")).start();
+        emperor.write("victim.ini", VICTIM);
+        wait_until("it to be seen", SHORT, || emperor.vassal_with("sleep 1000").is_some());
+        let (ready, script) = (host.open_dir("out").join("ready"), manifest("hostile/crowd.pl"));
+        let crowd = format!("perl {} {} {}", script.display(), emperor.control.display(), ready.display());
+        emperor.write("crowd.ini", &format!("[vassal]\ncommand = {crowd}\nuid = root\n"));
+        wait_until("the crowd to be at the door", LONG, || ready.exists());
+        let words = ["--reuid=games", "--regid=games", "--clear-groups"].map(OsStr::new);
+        for n in 0..30 {
+            let mut command = Command::new("setpriv");
+            command.args(words).arg(liege()).args(["status", "--control"]).arg(&emperor.control);
+            let said = command.env_clear().env("PATH", PATH).output().unwrap();
+            let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+            assert!(said.contains("victim.ini"), "question {n}: {said}");
+        }
+    });
+}
+
+fn manifest(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

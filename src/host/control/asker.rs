@@ -45,16 +45,22 @@ pub(super) enum Belief {
     No(&'static str),
 }
 
-/// Which places at the socket are one's: those of who is not believed yet are not taken from the user it says it is.
+/// To whom a connection counts, where there are places for some only.
+///
+/// Never to the uid it claims, before that is believed: in a user namespace of its own a process can take all uids there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Share {
-    uid: u32,
-    is_believed: bool,
+pub(super) enum Share {
+    /// This user, who is believed.
+    User(u32),
+    /// The vassal with this init, whatever uid its process has.
+    Vassal(i32),
+    /// All together who are refused.
+    Refused,
 }
 
 impl Share {
     pub(super) fn is_roots(self) -> bool {
-        self.is_believed && self.uid == ROOT
+        self == Self::User(ROOT)
     }
 }
 
@@ -98,7 +104,11 @@ impl Family {
 
 impl Belief {
     pub(super) fn share(&self, uid: u32) -> Share {
-        Share { uid, is_believed: matches!(self, Self::Yes) }
+        match self {
+            Self::Yes => Share::User(uid),
+            Self::AsOwnerOf(init, _) => Share::Vassal(*init),
+            Self::No(_) => Share::Refused,
+        }
     }
 }
 

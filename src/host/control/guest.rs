@@ -66,7 +66,7 @@ impl Peer {
 
 impl Door {
     pub(super) fn new(listener: UnixListener, family: Family) -> Self {
-        let full = refusal("so many of your connections are open that there is no room for this one").leak();
+        let full = refusal("so many connections are open that there is no room for this one").leak();
         let no_descriptor = refusal("the daemon has no file descriptor left for this (RLIMIT_NOFILE)").leak();
         Self { entrance: Entrance::new(listener, Refusals { full, no_descriptor }), family, rooms: Rooms::new() }
     }

@@ -228,8 +228,8 @@ pub(super) fn router(house: House) -> Router {
             tracing::debug!(target: "control", uid = peer.uid, "no such request");
             no(StatusCode::NOT_FOUND, Verdict::Unknown, "no such request; GET /v1/openapi.json lists them")
         })
-        .layer(map_response(closes))
         .layer(from_fn_with_state(house.clone(), admitted))
+        .layer(map_response(closes)) // the outermost: of refusals too
         .with_state(house)
 }
 

@@ -196,6 +196,17 @@ fn whoever_has_been_answered_is_gone() {
     assert_eq!(told.len(), 100);
 }
 
+/// A child of the daemon's is taken for a process of a vassal's. It goes when its connection is closed, or after twenty seconds.
+#[test]
+fn whoever_is_refused_is_gone_as_well() {
+    let scene = Scene::new();
+    let script = r#"use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die $!; alarm 20;
+        syswrite $s, "GET /v1/vassals HTTP/1.1\r\nHost: liege\r\n\r\n"; print while <$s>;"#;
+    let told = std::process::Command::new("perl").args(["-e", script]).arg(scene.socket()).output().unwrap();
+    let answer = String::from_utf8_lossy(&told.stdout);
+    assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("connection: close"), "{answer}");
+}
+
 #[test]
 fn the_socket_is_open_to_all_and_gone_at_the_end() {
     let mut scene = Scene::new();
