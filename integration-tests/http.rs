@@ -32,10 +32,23 @@ pub fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
 /// # Errors
 /// As [`get`].
 pub fn get_with(port: u16, path: &str, headers: &str) -> io::Result<(u16, String)> {
+    send(port, &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n"))
+}
+
+/// [`get`] by a name of the server's; None: without a `Host`.
+///
+/// # Errors
+/// As [`get`].
+pub fn get_as(port: u16, path: &str, name: Option<&str>) -> io::Result<(u16, String)> {
+    let host = name.map(|name| format!("Host: {name}\r\n")).unwrap_or_default();
+    send(port, &format!("GET {path} HTTP/1.0\r\n{host}\r\n"))
+}
+
+fn send(port: u16, request: &str) -> io::Result<(u16, String)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, bar(Duration::from_secs(5)))?;
     stream.set_read_timeout(Some(bar(Duration::from_secs(5))))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n")?;
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);

@@ -33,15 +33,20 @@ pub fn of_vassal(source: &Source<'_>, pairs: &[Pair], config: Option<&VassalConf
 /// What is doubtful about an emperor.
 #[must_use]
 pub fn of_emperor(source: &Source<'_>, pairs: &[Pair], spec: &EmperorSpec) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if let (None, Some(name)) = (&spec.metrics, spec.metrics_hosts.first()) {
+        let idle = under_key(source, &name.at, Code::NoEffect, "names a listener that there is not: emperor-metrics is not set");
+        found.push(idle.with_hint("add emperor-metrics = ADDRESS:PORT"));
+    }
     if spec.namespaces.mount {
-        return Vec::new();
+        return found;
     }
     let clone = pairs.iter().rfind(|pair| pair.key == "emperor-use-clone" && !pair.placeholder);
     let doubt = |code, message: &str| match clone {
         Some(pair) => pair.warning(code, message),
         None => Diagnostic::of_file(Severity::Warning, code, source.path, message),
     };
-    let mut found = vec![doubt(Code::SharedMounts, EmperorSpec::SHARES_MOUNTS)];
+    found.push(doubt(Code::SharedMounts, EmperorSpec::SHARES_MOUNTS));
     if spec.namespaces.pid {
         let proc =
             "a pid namespace without fs keeps the host's /proc: vassals see its processes, under other numbers than their own";

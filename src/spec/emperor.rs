@@ -49,6 +49,9 @@ pub struct EmperorSpec {
     /// `emperor-metrics = ADDR`: where metrics, health and the status page are served over HTTP; None: nowhere.
     #[serde(default)]
     pub metrics: Option<Asked<SocketAddr>>,
+    /// `emperor-metrics-host = NAME`: names by which that listener is asked for, beside the machine's own; in lower case, without a port.
+    #[serde(default)]
+    pub metrics_hosts: Vec<Asked<String>>,
     /// `emperor-death`
     pub death: EmperorDeath,
     /// `emperor-max-starts`; None: twice the processors.

@@ -24,7 +24,7 @@ const STATE_DIR: &str = "/run/liege";
 const SHRINK_GUARD: Duration = Duration::from_secs(60);
 
 /// Options this file may hold.
-const OWN: [&str; 31] = [
+const OWN: [&str; 32] = [
     "emperor",
     "emperor-cap",
     "emperor-control",
@@ -41,6 +41,7 @@ const OWN: [&str; 31] = [
     "emperor-max-starts",
     "emperor-max-throttle",
     "emperor-metrics",
+    "emperor-metrics-host",
     "emperor-nofollow",
     "emperor-pidfile",
     "emperor-required-heartbeat",
@@ -124,6 +125,7 @@ fn raise(options: &Options<'_>, file: &str, report: &mut Report) -> EmperorSpec 
             other => Some(other.unwrap_or(Duration::from_secs(15))),
         },
         metrics: metrics(options, report),
+        metrics_hosts: metrics_hosts(options, report),
         death: death(options, report),
         max_starts: max_starts(options, report),
         vassal_hooks: Vec::new(),
@@ -178,6 +180,17 @@ fn dotted(extension: &str) -> String {
 fn metrics(options: &Options<'_>, report: &mut Report) -> Option<Asked<SocketAddr>> {
     let at = options.last("emperor-metrics")?.origin.clone();
     options.checked("emperor-metrics", report, values::socket_address).map(|address| Asked::new(address, at))
+}
+
+fn metrics_hosts(options: &Options<'_>, report: &mut Report) -> Vec<Asked<String>> {
+    let mut names = Vec::new();
+    for line in options.all(&["emperor-metrics-host"]) {
+        match values::host_name(&line.value) {
+            Ok(name) => names.push(Asked::new(name, line.origin.clone())),
+            Err(why) => report.push(line.error(Code::BadValue, why).with_hint("one name a line, such as liege.example.com")),
+        }
+    }
+    names
 }
 
 fn death(options: &Options<'_>, report: &mut Report) -> EmperorDeath {

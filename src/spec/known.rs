@@ -29,6 +29,7 @@ pub const KNOWN_OPTIONS: &[&str] = &[
     "emperor-max-starts",
     "emperor-max-throttle",
     "emperor-metrics",
+    "emperor-metrics-host",
     "emperor-nofollow",
     "emperor-pidfile",
     "emperor-required-heartbeat",

@@ -95,6 +95,29 @@ pub(crate) fn socket_address(value: &str) -> Result<SocketAddr, String> {
     address.ok_or_else(|| format!("\"{value}\" is no address and port in numbers such as 127.0.0.1:9153"))
 }
 
+/// A name by which a server is asked for, in lower case; a port behind it and a dot at its end are left out.
+pub(crate) fn host_name(value: &str) -> Result<String, String> {
+    let name = match value.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => value,
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        let is_of_a_label = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        (1..=63).contains(&label.len()) && label.chars().all(is_of_a_label) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if name.len() <= 253 && name.split('.').all(is_label) {
+        return Ok(name.to_ascii_lowercase());
+    }
+    let why = match name {
+        _ if !name.is_ascii() => ": other letters are written in their ASCII form (xn--...)",
+        _ if name.contains('*') => ": there are no patterns",
+        _ if name.contains('/') => ": neither scheme nor path belongs to it",
+        _ => "",
+    };
+    Err(format!("\"{value}\" is no host name{why}"))
+}
+
 /// Shell words without a shell: blanks separate, quotes and backslashes keep together, nothing is expanded.
 pub(crate) fn shell_words(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
@@ -156,6 +179,42 @@ mod tests {
         }
         for wrong in ["", "9153", "127.0.0.1", "localhost:80", ":", ":65536", "::1:80", "127.0.0.1:80 ", "unix:/x"] {
             assert!(socket_address(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn host_names() {
+        for (value, is) in [
+            ("liege.example.com", "liege.example.com"),
+            ("Liege.Example.COM.:8443", "liege.example.com"),
+            ("web-1", "web-1"),
+            ("my_proxy:80", "my_proxy"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("192.0.2.7", "192.0.2.7"),
+        ] {
+            assert_eq!(host_name(value).as_deref(), Ok(is), "{value:?}");
+        }
+        let (label, name) = ("a".repeat(64), vec!["a".repeat(63); 4].join("."));
+        for wrong in [
+            "",
+            ".",
+            "a..b",
+            "a:",
+            "a:b",
+            "a b",
+            "a,b",
+            "*.a",
+            "http://a",
+            "a/b",
+            "-a",
+            "a-",
+            "::1",
+            "b\u{fc}cher",
+            "a\n",
+            &label,
+            &name,
+        ] {
+            assert!(host_name(wrong).is_err(), "{wrong:?}");
         }
     }
 

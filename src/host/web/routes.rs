@@ -8,18 +8,19 @@
 //! | `GET /healthz` | 200 while the loop answers |
 //! | `GET /readyz` | 200 when everything the first scan found was given a try; else 503 and what is missing |
 //!
+//! 421 where it is asked for by a foreign name (`hosts.rs`), whatever is asked.
 //! 503 where the loop does not answer in time, or has ended. Each connection is closed after its answer: a visit is one request.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{ConnectInfo, State},
+    extract::{ConnectInfo, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS},
+        header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, VARY, X_CONTENT_TYPE_OPTIONS},
     },
-    middleware::map_response,
+    middleware::{Next, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -27,6 +28,7 @@ use tokio::time::timeout;
 
 use super::{
     Sights,
+    hosts::Hosts,
     live::{Live, full},
     negotiate::Form,
     snapshot::Snapshots,
@@ -44,6 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Scene {
     pub(super) sights: Sights,
+    pub(super) hosts: Hosts,
     pub(super) snapshots: Snapshots,
     pub(super) live: Live,
 }
@@ -59,8 +62,23 @@ pub(super) fn router(scene: Arc<Scene>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async { said(StatusCode::NOT_FOUND, "there is nothing here: try /, /metrics, /healthz, /readyz") })
+        .layer(from_fn_with_state(Arc::clone(&scene), by_its_name))
         .layer(map_response(headers))
         .with_state(scene)
+}
+
+/// Every name the request gives must be one of ours: of two `Host`s, or a `Host` and a target with a name, either may be the foreign one.
+async fn by_its_name(State(scene): State<Arc<Scene>>, request: Request, next: Next) -> Response {
+    let is_own = |name: &str| scene.hosts.admits(name);
+    let by_host = request.headers().get_all(HOST).iter().all(|host| host.to_str().is_ok_and(is_own));
+    if by_host && request.uri().authority().is_none_or(|name| is_own(name.as_str())) {
+        return next.run(request).await;
+    }
+    said(
+        StatusCode::MISDIRECTED_REQUEST,
+        "this is not a name of this listener: use its IP address, localhost or the machine's name, or give it the name by \
+         emperor-metrics-host = NAME in the emperor's file",
+    )
 }
 
 async fn headers(mut response: Response) -> Response {

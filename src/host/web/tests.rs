@@ -54,7 +54,8 @@ impl Scene {
             }
         });
         let sights = Sights { post, book: Arc::default(), readiness: Arc::default(), recent: Arc::default() };
-        Self { web: Web::serve(&loopback(), sights.clone()).unwrap(), sights, shown }
+        let names = [Asked::new("status.example".to_owned(), Origin::default())];
+        Self { web: Web::serve(&loopback(), &names, sights.clone()).unwrap(), sights, shown }
     }
 
     /// From now on each look is more than 200 kB.
@@ -81,8 +82,13 @@ impl Scene {
     }
 
     fn ask(&self, request: &str) -> String {
+        self.ask_as("localhost", request)
+    }
+
+    /// By this name of the listener's.
+    fn ask_as(&self, host: &str, request: &str) -> String {
         let mut stream = self.connect();
-        write!(stream, "{request} HTTP/1.1\r\nHost: liege\r\n\r\n").unwrap();
+        write!(stream, "{request} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -117,7 +123,7 @@ fn health_is_the_loops_answer_and_readiness_that_all_was_tried() {
 fn a_loop_that_has_ended_is_not_healthy() {
     let sights =
         Sights { post: inbox(1).0, book: Arc::<Book>::default(), readiness: Arc::<Readiness>::default(), recent: Arc::default() };
-    let scene = Scene { web: Web::serve(&loopback(), sights.clone()).unwrap(), sights, shown: Arc::default() };
+    let scene = Scene { web: Web::serve(&loopback(), &[], sights.clone()).unwrap(), sights, shown: Arc::default() };
     for path in ["/healthz", "/readyz", "/metrics"] {
         let answer = scene.ask(&format!("GET {path}"));
         assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("the daemon is ending\n"), "{answer}");
@@ -139,6 +145,21 @@ fn nothing_can_be_changed_and_nothing_else_is_there() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
     }
     assert!(scene.ask("GET /metrics\r\nrubbish\0").starts_with("HTTP/1.1 400 "));
+}
+
+/// Each route, and what is no route, before anything is done.
+#[test]
+fn a_name_of_somebody_elses_is_answered_by_no_route() {
+    let scene = Scene::new();
+    for path in ["/", "/page.css", "/page.js", "/events", "/metrics", "/healthz", "/readyz", "/nothing"] {
+        let answer = scene.ask_as("evil.example", &format!("GET {path}"));
+        assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("emperor-metrics-host = NAME"), "{path}: {answer}");
+    }
+    assert!(scene.ask_as("status.example:443", "GET /metrics").starts_with("HTTP/1.1 200 "), "its given name");
+    let two = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nX:";
+    assert!(scene.ask(two).starts_with("HTTP/1.1 421 "));
+    assert!(scene.ask("GET http://evil.example/metrics").starts_with("HTTP/1.1 421 "), "the name of a proxy's request");
+    assert!(scene.ask("GET http://localhost/metrics").starts_with("HTTP/1.1 200 "));
 }
 
 /// What one is told that has to leave, to the end of its connection.
@@ -205,7 +226,7 @@ fn an_address_in_use_is_told_with_its_place() {
     let scene = Scene::new();
     let taken =
         Asked::new(scene.web.address(), Origin { file: "e.ini".into(), line: 3, column: 1, key: "emperor-metrics".into() });
-    let error = format!("{:#}", Web::serve(&taken, scene.sights.clone()).unwrap_err());
+    let error = format!("{:#}", Web::serve(&taken, &[], scene.sights.clone()).unwrap_err());
     assert_eq!(error, format!("listen on {} (e.ini:3: emperor-metrics): Address already in use (os error 98)", taken.value));
     let address = scene.web.address();
     drop(scene);
@@ -231,7 +252,7 @@ fn who_watches_gets_everything_and_then_each_new_look_for_as_long_as_he_reads() 
     let scene = Scene::new();
     let mut stream = scene.connect();
     let start = Instant::now();
-    write!(stream, "GET /events HTTP/1.1\r\nHost: liege\r\n\r\n").unwrap();
+    write!(stream, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     // More than a visit lasts for everybody else.
     let looks = usize::try_from(visit::VISIT.as_secs()).unwrap() + 3;
     let (found, ended) = events(&mut stream, looks);
@@ -244,7 +265,7 @@ fn who_watches_and_does_not_read_is_put_out() {
     let scene = Scene::new();
     // A loop with so much to show that no buffer takes it for long.
     let mut slow = scene.connect();
-    write!(slow, "GET /events HTTP/1.1\r\nHost: liege\r\n\r\n").unwrap();
+    write!(slow, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     scene.show_much();
     let start = Instant::now();
     while scene.watchers() > 0 || start.elapsed() < Duration::from_secs(1) {
@@ -258,7 +279,7 @@ fn so_many_may_watch_and_the_others_are_answered_nonetheless() {
     let scene = Scene::new();
     let mut watching: Vec<TcpStream> = (0..live::WATCHERS).map(|_| scene.connect()).collect();
     for stream in &mut watching {
-        write!(stream, "GET /events HTTP/1.1\r\nHost: liege\r\n\r\n").unwrap();
+        write!(stream, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         assert_eq!(events(stream, 1).0[0], "whole");
     }
     let answer = scene.ask("GET /events");
@@ -268,7 +289,7 @@ fn so_many_may_watch_and_the_others_are_answered_nonetheless() {
     let start = Instant::now();
     loop {
         let mut stream = scene.connect();
-        write!(stream, "GET /events HTTP/1.1\r\nHost: liege\r\n\r\n").unwrap();
+        write!(stream, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         if events(&mut stream, 1).0.first().is_some_and(|first| first == "whole") {
             break;
         }

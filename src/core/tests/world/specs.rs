@@ -95,6 +95,7 @@ pub fn emperor() -> EmperorSpec {
         control: "/run/liege/control.sock".into(),
         health_log: None,
         metrics: None,
+        metrics_hosts: Vec::new(),
         death: EmperorDeath::Kill,
         max_starts: Some(2),
         vassal_hooks: Vec::new(),
