@@ -1,7 +1,8 @@
 //! What happened lately, kept for whoever asks, and for whoever listens.
 //!
 //! The loop writes, the control socket reads. A ring of the last few thousand: a reader that is slow loses its oldest, is told how
-//! many, and costs the loop nothing; there is no queue for each of them.
+//! many, and costs the loop nothing; there is no queue for each of them. All readers read it page by page: what one of them holds at
+//! once is a page, however much is kept.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,6 +17,8 @@ use tokio::sync::watch;
 const KEPT: usize = 4096;
 /// Bytes of one sentence. A longer one (a file of a thousand mistakes) is whole in the log.
 const LONGEST: usize = 4096;
+/// Bytes of the sentences and names of one page, after which no further happening is added.
+const PAGE: usize = 16 << 10;
 
 /// The ring, one copy per reader.
 #[derive(Clone, Debug)]
@@ -52,17 +55,24 @@ struct Kept {
     owners: Option<String>,
 }
 
+/// Where a reader is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The number, among those it may see, of the last one it has seen.
+    pub(crate) seen: u64,
+    /// The number among all up to which it has looked: there is more while [`Events::listen`] tells a greater one.
+    pub(crate) turn: u64,
+}
+
 /// What a reader gets at once.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Page {
     /// The happenings it may see, in order, numbered as this reader's: a number among all would tell how much happens to others.
     pub(crate) happenings: Vec<Happening>,
-    /// How many are lost of those it may see.
+    /// How many are lost before these, of those it may see.
     pub(crate) missed: u64,
-    /// From where to read on: this reader's number.
-    pub(crate) last: u64,
-    /// How much has happened in all: what [`Events::listen`] tells next is more.
-    pub(crate) turn: u64,
+    /// From where to read on.
+    pub(crate) next: Place,
 }
 
 impl Events {
@@ -117,19 +127,44 @@ impl Events {
         self.0.last.send_replace(last);
     }
 
-    /// What happened after `since`, as far as it is kept, `by` may see it and it is about `vassal`.
-    pub(crate) fn after(&self, since: u64, by: u32, vassal: Option<&str>) -> Page {
-        let (turn, last, kept) = {
-            let ring = self.lock();
-            // The newest are looked at first: who listens has seen all others.
-            let newer = ring.kept.iter().rev().filter(|kept| may(by, kept.owner)).take_while(|kept| kept.number(by) > since);
-            (ring.last, ring.count(by), newer.cloned().collect::<Vec<_>>())
-        };
-        let oldest = kept.last().map_or(last + 1, |oldest| oldest.number(by));
-        let missed = oldest.saturating_sub(since + 1);
-        let seen = kept.iter().rev().filter(|kept| vassal.is_none_or(|name| kept.happening.vassal.as_deref() == Some(name)));
-        let happenings = seen.map(|kept| kept.as_seen(by)).collect();
-        Page { happenings, missed, last, turn }
+    /// The place before the last so many that are kept, `by` may see and are about `vassal`; and the place after them.
+    pub(crate) fn last(&self, count: usize, by: u32, vassal: Option<&str>) -> (Place, Place) {
+        let ring = self.lock();
+        let end = Place { seen: ring.count(by), turn: ring.last };
+        let newest_first = ring.kept.iter().rev().filter(|kept| may(by, kept.owner) && kept.is_about(vassal));
+        let first = newest_first.take(count).last();
+        (first.map_or(end, |first| Place { seen: first.number(by) - 1, turn: first.happening.id - 1 }), end)
+    }
+
+    /// A page of what happened after `place`, as far as it is kept, `by` may see it and it is about `vassal`.
+    pub(crate) fn after(&self, place: Place, by: u32, vassal: Option<&str>) -> Page {
+        let ring = self.lock();
+        let mut page = Page { next: place, ..Page::default() };
+        // Their numbers among all follow each other.
+        let oldest = ring.kept.front().map_or(0, |kept| kept.happening.id);
+        let looked_at = usize::try_from((place.turn + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        let mut bytes = 0;
+        for kept in ring.kept.range(looked_at.min(ring.kept.len())..) {
+            if bytes >= PAGE {
+                return page;
+            }
+            page.next.turn = kept.happening.id;
+            // A client that comes back has a number only, so all that is kept is looked at.
+            if !may(by, kept.owner) || kept.number(by) <= place.seen {
+                continue;
+            }
+            page.missed += kept.number(by) - (page.next.seen + 1);
+            page.next.seen = kept.number(by);
+            if kept.is_about(vassal) {
+                let told = kept.as_seen(by);
+                bytes += told.text.len() + told.vassal.as_ref().map_or(0, |name| name.len());
+                page.happenings.push(told);
+            }
+        }
+        // Of the newest ones none may be kept.
+        page.missed += ring.count(by).saturating_sub(page.next.seen);
+        page.next = Place { seen: page.next.seen.max(ring.count(by)), turn: ring.last };
+        page
     }
 
     /// Told whenever something happens.
@@ -152,6 +187,10 @@ fn cut(mut text: String) -> String {
 }
 
 impl Kept {
+    fn is_about(&self, vassal: Option<&str>) -> bool {
+        vassal.is_none_or(|name| self.happening.vassal.as_deref() == Some(name))
+    }
+
     /// Its number as this reader counts, who may see it.
     fn number(&self, by: u32) -> u64 {
         if by == ROOT { self.happening.id } else { self.own }
@@ -192,15 +231,72 @@ mod tests {
         page.happenings.iter().map(|happening| happening.id).collect()
     }
 
+    fn at(seen: u64) -> Place {
+        Place { seen, turn: 0 }
+    }
+
+    /// All pages from a place on, as one.
+    fn whole(events: &Events, place: Place, by: u32, vassal: Option<&str>) -> Page {
+        let mut whole = Page { next: place, ..Page::default() };
+        loop {
+            let page = events.after(whole.next, by, vassal);
+            whole.missed += page.missed;
+            whole.happenings.extend(page.happenings);
+            whole.next = page.next;
+            if whole.next.turn == *events.listen().borrow() {
+                return whole;
+            }
+        }
+    }
+
     #[test]
     fn the_last_thousands_are_kept_and_a_slow_reader_is_told_what_it_lost() {
         let events = Events::new();
         (0..KEPT + 10).for_each(|_| events.hear(&ready("a"), |_| Some(None)));
-        let page = events.after(0, 0, None);
-        assert_eq!((page.happenings.len(), page.missed, page.last), (KEPT, 10, KEPT as u64 + 10));
-        let page = events.after(KEPT as u64 + 8, 0, None);
+        let page = whole(&events, Place::default(), 0, None);
+        assert_eq!((page.happenings.len(), page.missed, page.next.seen), (KEPT, 10, KEPT as u64 + 10));
+        let page = events.after(at(KEPT as u64 + 8), 0, None);
         assert_eq!((ids(&page), page.missed), (vec![KEPT as u64 + 9, KEPT as u64 + 10], 0));
-        assert_eq!(events.after(page.last, 0, None), Page { last: page.last, turn: page.turn, ..Page::default() });
+        assert_eq!(events.after(page.next, 0, None), Page { next: page.next, ..Page::default() });
+    }
+
+    #[test]
+    fn a_page_is_small_however_much_is_kept() {
+        let events = Events::new();
+        let long = "x".repeat(LONGEST);
+        (0..100).for_each(|n| events.hear(&ready(&format!("{n}{long}")), |_| Some(Some(1000 + n % 2))));
+        for (by, all) in [(ROOT, 100), (1000, 50)] {
+            let (mut place, mut seen) = (Place::default(), Vec::new());
+            while seen.len() < all {
+                let page = events.after(place, by, None);
+                let bytes: usize = page.happenings.iter().map(|told| told.text.len() + told.vassal.as_ref().unwrap().len()).sum();
+                assert!(!page.happenings.is_empty() && bytes < PAGE + 3 * LONGEST, "{bytes} bytes after {seen:?}");
+                assert_eq!(page.missed, 0);
+                seen.extend(ids(&page));
+                place = page.next;
+            }
+            assert_eq!(seen, (1..=all as u64).collect::<Vec<_>>());
+            assert!(place.turn >= 99, "{place:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_ones_begin_where_they_are_told_to() {
+        let events = Events::new();
+        ["a", "b", "a", "b", "a"].iter().for_each(|name| events.hear(&ready(name), |_| Some(Some(1001))));
+        for (count, vassal, told) in [
+            (2, None, vec![4, 5]),
+            (2, Some("a"), vec![3, 5]),
+            (9, Some("b"), vec![2, 4]),
+            (0, None, vec![]),
+            (usize::MAX, None, vec![1, 2, 3, 4, 5]),
+            (1, Some("c"), vec![]),
+        ] {
+            let (first, end) = events.last(count, 1001, vassal);
+            let page = whole(&events, first, 1001, vassal);
+            assert_eq!((ids(&page), page.missed, page.next), (told, 0, end), "{count} of {vassal:?}");
+        }
+        assert_eq!(events.last(9, 1002, None), (Place { seen: 0, turn: 5 }, Place { seen: 0, turn: 5 }));
     }
 
     #[test]
@@ -211,11 +307,11 @@ mod tests {
         events.hear(&Note::ShuttingDown { vassals: 2 }, |_| None);
         events.hear(&Note::Gone { vassal: "mine".into() }, |_| None);
         events.hear(&Note::BadConfig { vassal: "mine".into(), runs_on: false, diagnostics: Vec::new() }, |_| None);
-        let page = events.after(0, 1001, None);
-        assert_eq!((ids(&page), page.last, page.missed), (vec![1, 2], 2, 0), "who comes after it is somebody else");
+        let page = events.after(at(0), 1001, None);
+        assert_eq!((ids(&page), page.next.seen, page.missed), (vec![1, 2], 2, 0), "who comes after it is somebody else");
         assert_eq!(page.happenings[1].kind, "gone");
-        assert!(ids(&events.after(0, 1002, None)).is_empty());
-        assert_eq!(ids(&events.after(0, 0, Some("mine"))), [1, 4, 5]);
+        assert!(ids(&events.after(at(0), 1002, None)).is_empty());
+        assert_eq!(ids(&events.after(at(0), 0, Some("mine"))), [1, 4, 5]);
     }
 
     #[test]
@@ -223,20 +319,21 @@ mod tests {
         let events = Events::new();
         let hear = |name: &str, owner| events.hear(&ready(name), |_| Some(Some(owner)));
         hear("mine", 1001);
-        let page = events.after(0, 1001, None);
-        let id = events.id(page.last);
+        let page = events.after(at(0), 1001, None);
+        let id = events.id(page.next.seen);
         (0..KEPT / 2).for_each(|_| hear("others", 1002));
-        assert_eq!(events.after(page.last, 1001, None), Page { last: 1, turn: 1 + KEPT as u64 / 2, ..Page::default() });
+        let next = Place { seen: 1, turn: 1 + KEPT as u64 / 2 };
+        assert_eq!(events.after(page.next, 1001, None), Page { next, ..Page::default() });
         hear("mine", 1001);
         assert_eq!(events.number(&id, 1001), Some(1));
-        assert_eq!(ids(&events.after(1, 1001, None)), [2]);
+        assert_eq!(ids(&events.after(at(1), 1001, None)), [2]);
         assert_eq!(events.number(&events.id(3), 1001), None, "it has seen no third one");
         // What others push out of the ring is missed, and counted as its own.
         (0..KEPT).for_each(|_| hear("others", 1002));
-        let page = events.after(1, 1001, None);
-        assert_eq!((ids(&page), page.missed, page.last), (vec![], 1, 2));
+        let page = events.after(at(1), 1001, None);
+        assert_eq!((ids(&page), page.missed, page.next.seen), (vec![], 1, 2));
         hear("mine", 1001);
-        let page = events.after(1, 1001, None);
-        assert_eq!((ids(&page), page.missed, page.last), (vec![3], 1, 3));
+        let page = events.after(at(1), 1001, None);
+        assert_eq!((ids(&page), page.missed, page.next.seen), (vec![3], 1, 3));
     }
 }

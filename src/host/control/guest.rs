@@ -58,6 +58,11 @@ impl Peer {
         true
     }
 
+    /// What is answered comes in pieces: it may take longer than a visit, as long as the client reads on.
+    pub(super) fn read_on(&self) {
+        self.visit.stay(TIMES.stall);
+    }
+
     /// He may read at leisure what he is answered.
     pub(super) fn read_at_leisure(&self) {
         self.visit.stay(LEISURE);

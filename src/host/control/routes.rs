@@ -146,7 +146,10 @@ pub(super) fn routes() -> Vec<Route> {
             "What happened lately, and what happens",
             &[VASSAL, LAST, FOLLOW],
             vec![
-                said::<Vec<Happening>>(StatusCode::OK, "The last thousands, the newest last"),
+                said::<Vec<Happening>>(
+                    StatusCode::OK,
+                    "The last thousands, the newest last. One of the kind missed stands for those a slow reader lost",
+                ),
                 streamed::<Happening>(
                     "With follow: server-sent events called happening; one called missed has the number of those a slow reader lost. \
                         The Last-Event-ID of one that broke off is where it goes on",

@@ -33,6 +33,35 @@ fn events_are_told_as_a_list_or_for_ever() {
     assert!(next_data(&mut told).contains(r#""id":5"#), "what is about others is not told");
 }
 
+/// Bytes of this process in RAM.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap() * 4096
+}
+
+#[test]
+fn a_reader_of_all_that_happened_holds_little_of_it() {
+    let scene = Scene::new();
+    let name = "x".repeat(4000);
+    (0..4096).for_each(|_| ready(&scene, &name));
+    let before = resident();
+    // They ask, and read no more than that they are answered.
+    let readers = ["", "?follow"].iter().flat_map(|how| [how; 8]).map(|how| {
+        let mut reader = scene.begin(&format!("GET /v1/events{how}"));
+        reader.read_exact(&mut [0; 100]).unwrap();
+        reader
+    });
+    let readers: Vec<UnixStream> = readers.collect();
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64 << 20, "{} MB for {} readers", grown >> 20, readers.len());
+    let answer = scene.ask("GET /v1/events");
+    assert_eq!(
+        (answer.matches(r#""id":"#).count(), answer.matches(&name).count()),
+        (4096, 4096),
+        "one who reads is told all of it"
+    );
+}
+
 #[test]
 fn events_go_on_from_where_a_client_was() {
     let scene = Scene::new();
