@@ -12,7 +12,7 @@ use std::{
     process::ExitCode,
 };
 
-use liege_ctl::Style;
+use liege_ctl::{Style, shown_json};
 use liege_host::World;
 use liege_spec::{Code, Diagnostic, Namespaces, Severity, read_emperor};
 
@@ -45,7 +45,7 @@ pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
         }
     }
     if arguments.json {
-        say(&(serde_json::to_string_pretty(&json::Document::new(&checked))? + "\n"));
+        say(&(shown_json(&serde_json::to_string_pretty(&json::Document::new(&checked))?) + "\n"));
     } else {
         let style = Style::of_stderr();
         checked.iter().for_each(|checked| show(checked, arguments, style));

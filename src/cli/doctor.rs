@@ -5,6 +5,7 @@ use std::{path::Path, process::ExitCode};
 use liege_ctl::{
     Style,
     doctor::{examine, show},
+    shown_json,
 };
 
 use crate::{arguments::Doctor, say::say};
@@ -15,7 +16,7 @@ pub(crate) fn doctor(arguments: &Doctor) -> anyhow::Result<ExitCode> {
     let state = arguments.state_dir.as_deref().or(control.parent()).unwrap_or(Path::new("/"));
     let report = examine(control, state);
     if arguments.json {
-        say(&(serde_json::to_string_pretty(&report)? + "\n"));
+        say(&(shown_json(&serde_json::to_string_pretty(&report)?) + "\n"));
     } else {
         say(&show(&report, Style::of_stdout()));
     }

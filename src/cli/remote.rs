@@ -6,7 +6,7 @@ use std::{
 };
 
 use liege_core::{Name, View};
-use liege_ctl::{Client, Failure, Style, Told, detail, happened, repeated, resolve, table};
+use liege_ctl::{Client, Failure, Style, Told, detail, happened, repeated, resolve, shown_json, table};
 use serde::Serialize;
 
 use crate::{
@@ -118,11 +118,11 @@ pub(crate) fn names(view: &View) -> Vec<Name> {
 }
 
 fn pretty(of: &impl Serialize) -> String {
-    serde_json::to_string_pretty(of).unwrap_or_default() + "\n"
+    shown_json(&serde_json::to_string_pretty(of).unwrap_or_default()) + "\n"
 }
 
 fn line(of: &impl Serialize) -> String {
-    serde_json::to_string(of).unwrap_or_default() + "\n"
+    shown_json(&serde_json::to_string(of).unwrap_or_default()) + "\n"
 }
 
 /// Writes, and says whether anybody still reads.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use liege_core::{Name, Order, Phase, View};
-use liege_ctl::{Client, Failure, Rolling};
+use liege_ctl::{Client, Failure, Rolling, shown};
 
 use crate::{
     arguments::Restart,
@@ -145,7 +145,7 @@ fn bar(over: usize, all: usize, names: &str, width: usize) -> String {
     const CELLS: usize = 20;
     let full = (over * CELLS).checked_div(all).unwrap_or(CELLS).min(CELLS);
     let line = format!("[{}{}] {over}/{all}  {names}", "#".repeat(full), "-".repeat(CELLS - full));
-    line.chars().filter(|c| !c.is_control()).take(width.saturating_sub(1)).collect()
+    shown(&line).chars().take(width.saturating_sub(1)).collect()
 }
 
 #[cfg(test)]

@@ -37,3 +37,4 @@ pub use rolling::{Outcome, Rolling};
 pub use style::Style;
 pub use table::table;
 pub use top::{Stopped, top};
+pub use words::{shown, shown_json};

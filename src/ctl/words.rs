@@ -3,6 +3,7 @@
 use std::{fmt::Write, time::Duration};
 
 use liege_core::{Health, HeldDirectory, MountView, Phase, StepView, VassalView, View};
+use liege_sys::escape::is_obeyed;
 use unicode_width::UnicodeWidthChar;
 
 use crate::{
@@ -146,9 +147,17 @@ pub(crate) fn cpu(seconds: f64) -> String {
 }
 
 /// Text a terminal shows and does not obey: files that tenants have written are quoted here. Nor may it turn the rest of a line around.
-pub(crate) fn shown(text: &str) -> String {
-    let is_obeyed = |c: char| c.is_control() && c != '\t' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+#[must_use]
+pub fn shown(text: &str) -> String {
     text.chars().map(|c| if is_obeyed(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// The same of a JSON text, which means what it meant before. The ends of its lines stay.
+#[must_use]
+pub fn shown_json(text: &str) -> String {
+    // All of these have four digits.
+    let escaped = |c: char| if is_obeyed(c) && c != '\n' { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 /// How many columns of a terminal it takes: two for a wide character, none for an accent on the letter before it.
@@ -240,5 +249,16 @@ mod tests {
     fn a_terminal_is_never_told_what_to_do() {
         assert_eq!(shown("a\x1b[2Jb\r\u{9b}"), "a\\u{1b}[2Jb\\r\\u{9b}");
         assert_eq!(shown("\u{202e}ini.exe\u{2066}"), "\\u{202e}ini.exe\\u{2066}");
+        assert_eq!(shown("a\u{2028}b\u{2029}c\u{85}d\u{200f}e\u{feff}"), "a\\u{2028}b\\u{2029}c\\u{85}d\\u{200f}e\\u{feff}");
+        assert_eq!(shown("\tk\u{f6}ln 日本"), "\tk\u{f6}ln 日本");
+    }
+
+    #[test]
+    fn json_is_escaped_and_means_the_same() {
+        let odd = "a\u{1b}[2J\u{9b}2J\u{85}\u{2028}\u{202e}\u{feff}\u{f6}\n";
+        let json = serde_json::to_string_pretty(&[odd]).unwrap();
+        let told = shown_json(&json);
+        assert!(!told.contains(|c| is_obeyed(c) && c != '\n') && told.lines().count() == 3, "{told}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&told).unwrap(), [odd]);
     }
 }

@@ -5,14 +5,9 @@ use std::{
     io::{self, Write},
 };
 
-use liege_sys::escape::breaks_a_line;
+use liege_sys::escape::is_obeyed;
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
-
-/// Control characters but the tab, line separators, and the marks that turn the direction of writing or take no room.
-pub(crate) fn is_obeyed(c: char) -> bool {
-    breaks_a_line(c) && c != '\t' || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
 
 /// How a character is written instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

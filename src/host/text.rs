@@ -10,7 +10,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::escape::is_obeyed;
+use liege_sys::escape::is_obeyed;
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},

@@ -47,6 +47,7 @@ use liege_plan::FromInit;
 use liege_sys::{
     Errno, caps,
     descendants::kill,
+    escape::breaks_a_line,
     fusectl::Connections,
     mount,
     mountinfo::Mount,
@@ -532,7 +533,7 @@ fn fuse_daemon(processes: &Processes, pid: i32, table: &Table, hung: &BTreeSet<u
 }
 
 fn printable(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().take(200).map(|c| if breaks_a_line(c) { '?' } else { c }).collect()
 }
 
 /// Half of the time that is left: one that never ends must not take all of it from the others.

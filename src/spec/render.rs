@@ -89,8 +89,8 @@ fn picture(c: char) -> char {
         '\t' => c,
         '\0'..='\x1f' => char::from_u32(0x2400 + c as u32).unwrap_or('?'),
         '\x7f'..='\u{9f}' => '\u{2421}',
-        // These turn the rest of a line around.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        // These end a line, turn the rest of it around, or hide what they stand between.
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
         _ => c,
     }
 }
@@ -142,8 +142,9 @@ mod tests {
     #[test]
     fn nothing_in_a_file_can_move_the_cursor() {
         let mut mistake = at("a = \x1b]0;x\x07", 1, 1).with_hint("\r\u{9b}2J");
-        mistake.message = "there is no \"\u{202e}\x1b\"".into();
+        mistake.message = "there is no \"\u{202e}\x1b\u{2028}\u{2029}\u{200f}\"".into();
         let shown = mistake.to_string();
-        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()) && !shown.contains('\u{202e}'), "{shown:?}");
+        let is_odd = |c: char| c != '\n' && c.is_control() || matches!(c, '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202e}');
+        assert!(!shown.contains(is_odd), "{shown:?}");
     }
 }
