@@ -49,8 +49,27 @@ impl PidsGroup {
     /// # Panics
     /// When the kernel refuses the bound.
     pub fn close(&self) {
+        self.bound(&self.count().to_string());
+    }
+
+    /// The same, and idle threads that leave give no room either.
+    ///
+    /// # Panics
+    /// As [`Self::close`].
+    pub fn close_to_the_last(&self) {
+        let (mut last, mut steady) = (usize::MAX, 0);
+        while steady < 10 {
+            self.close();
+            let now = self.count();
+            steady = if now == last { steady + 1 } else { 0 };
+            last = now;
+            breathe(Duration::from_millis(100));
+        }
+    }
+
+    fn count(&self) -> usize {
         let now = fs::read_to_string(self.0.join("pids.current")).expect("the number of its processes");
-        self.bound(now.trim());
+        now.trim().parse().expect("a number")
     }
 
     /// From now on everything can.

@@ -52,7 +52,7 @@ const WARNINGS_APART: u64 = 60;
 pub(crate) struct Size {
     /// The name of its threads.
     pub(crate) name: &'static str,
-    /// So many are started with it and stay.
+    /// So many are started with it, if they can be had, and stay.
     pub(crate) fixed: usize,
     pub(crate) most: usize,
     /// Bytes.
@@ -89,7 +89,7 @@ pub(crate) struct NoThread;
 /// Starts the fixed threads of the daemon's pools.
 ///
 /// # Errors
-/// There are not even so many threads.
+/// There is not even one thread for each.
 pub(crate) fn start() -> io::Result<()> {
     [&LIVES, &FILES, &QUESTIONS].into_iter().try_for_each(Pool::start)
 }
@@ -100,14 +100,18 @@ impl Pool {
         Self { size: *size, state: Mutex::new(state), queued: Condvar::new(), warned: AtomicU64::new(0) }
     }
 
-    /// Starts the threads that stay.
+    /// Starts the threads that stay. Those that cannot be had are started when they are needed.
     ///
     /// # Errors
-    /// There are not even so many threads.
+    /// There is not even one thread.
     pub(crate) fn start(&'static self) -> io::Result<()> {
         let mut state = self.lock();
         while state.threads < self.size.fixed {
-            self.grow(&mut state)?;
+            match self.grow(&mut state) {
+                Err(error) if state.threads == 0 => return Err(error),
+                Err(_) => break,
+                Ok(()) => {}
+            }
         }
         Ok(())
     }

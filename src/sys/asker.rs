@@ -38,6 +38,14 @@ impl Asker {
         Ok(wait::reap_own(pid))
     }
 
+    /// Has a child asked that another thread made and reaps. It is not reaped before `ask` comes back and this has.
+    pub(crate) fn lend<T>(&self, pid: i32, ask: impl FnOnce() -> T) -> T {
+        *self.lock() = Some(pid);
+        let answer = ask();
+        *self.lock() = None;
+        answer
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<i32>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -51,6 +51,7 @@ pub mod probe;
 pub mod process;
 pub mod processes;
 pub mod programs;
+pub mod reserve;
 pub mod sealed;
 pub mod signals;
 pub mod sockets;

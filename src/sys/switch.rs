@@ -18,13 +18,22 @@
 //! that attacked (they must be found out, and released some day), a personality of io_uring (switched off on many hosts, and it knows
 //! no `statfs`).
 //!
+//! Where no child can be made (`EAGAIN`, `ENOMEM`), one asks that was kept for that (`reserve.rs`).
+//!
 //! A child that waits for a mount beyond SIGKILL outlives a prober that is killed, and keeps its files open.
 
 use std::{ffi::c_void, ptr};
 
 use nix::errno::Errno;
 
-use crate::{asker::Asker, identity::ids, raw, signals, vfork, wait::Ended};
+use crate::{
+    asker::Asker,
+    identity::ids,
+    raw,
+    reserve::{Files, RESERVE},
+    signals, vfork,
+    wait::Ended,
+};
 
 /// The ids a question is asked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +45,7 @@ pub(crate) struct Owner {
 /// Has `work` done by a child that shares all open files with the caller, as this owner. Where the caller is the owner it does it itself.
 ///
 /// # Errors
-/// The child could not be made (EAGAIN, ENOMEM) or get the identity (EPERM without `CAP_SETPCAP`, `CAP_SETUID` and `CAP_SETGID`);
+/// The child could not be made and none in reserve is for this owner (EAGAIN), or it could not get the identity (EPERM without `CAP_SETPCAP`, `CAP_SETUID` and `CAP_SETGID`);
 /// `EOWNERDEAD`: it was killed.
 ///
 /// # Safety
@@ -46,7 +55,7 @@ pub(crate) unsafe fn ask<T: Copy>(owner: Owner, asker: &Asker, work: impl FnOnce
         return Ok(work());
     }
     // SAFETY: the caller's promise.
-    unsafe { by_child(libc::CLONE_FILES as u64, owner, asker, || Ok(()), work) }
+    unsafe { by_child(Files::Shared, owner, asker, || Ok(()), work) }
 }
 
 /// Has `work` done by a child with open files and a place of its own, as this owner. `before` comes first, still as the caller.
@@ -63,7 +72,7 @@ pub(crate) unsafe fn ask_apart<T: Copy>(
     work: impl FnOnce() -> T,
 ) -> Result<T, Errno> {
     // SAFETY: the caller's promise.
-    unsafe { by_child(0, owner, asker, before, work) }
+    unsafe { by_child(Files::Own, owner, asker, before, work) }
 }
 
 /// What the child reads, and where its answer goes.
@@ -78,13 +87,17 @@ struct Errand<T, B, W> {
 /// # Safety
 /// As [`ask_apart`].
 unsafe fn by_child<T: Copy, B: FnOnce() -> Result<(), Errno>, W: FnOnce() -> T>(
-    flags: u64,
+    files: Files,
     owner: Owner,
     asker: &Asker,
     before: B,
     work: W,
 ) -> Result<T, Errno> {
     let parent = nix::unistd::getpid().as_raw();
+    let flags = match files {
+        Files::Shared => libc::CLONE_FILES as u64,
+        Files::Own => 0,
+    };
     let mut errand = Errand { owner, parent, before: Some(before), work: Some(work), answer: Err(Errno::EOWNERDEAD) };
     let mut stack = vec![0u128; vfork::STACK / size_of::<u128>()];
     // Blocked in the child too: KILL and STOP are all that reaches it.
@@ -96,6 +109,11 @@ unsafe fn by_child<T: Copy, B: FnOnce() -> Result<(), Errno>, W: FnOnce() -> T>(
         unsafe { vfork::beside(flags, &mut stack, child::<T, B, W>, data) }
     });
     drop(blocked);
+    if matches!(ended, Err(Errno::EAGAIN | Errno::ENOMEM)) {
+        // SAFETY: the caller's promise for the closures; the errand is not begun, and outlives the call.
+        unsafe { RESERVE.ask(owner.uid, files, asker, perform::<T, B, W>, data) }?;
+        return errand.answer;
+    }
     match ended? {
         Some(Ended::Code(0)) => errand.answer,
         // It may have been killed in the middle of its answer.
@@ -106,19 +124,28 @@ unsafe fn by_child<T: Copy, B: FnOnce() -> Result<(), Errno>, W: FnOnce() -> T>(
 /// The child's way from the clone to its end.
 ///
 /// # Safety
-/// `data` is an [`Errand`] of these types, and this process's alone.
+/// As [`perform`].
 unsafe extern "C" fn child<T, B: FnOnce() -> Result<(), Errno>, W: FnOnce() -> T>(data: *mut c_void, _: bool) -> ! {
+    // SAFETY: the caller's promise.
+    unsafe { perform::<T, B, W>(data) };
+    // SAFETY: ends this process without running anything of the parent's.
+    unsafe { libc::_exit(0) }
+}
+
+/// In a child: becomes the owner, asks, and leaves the answer.
+///
+/// # Safety
+/// `data` is an [`Errand`] of these types, and this process's alone.
+unsafe fn perform<T, B: FnOnce() -> Result<(), Errno>, W: FnOnce() -> T>(data: *mut c_void) {
     // SAFETY: the caller's promise.
     let errand = unsafe { &mut *data.cast::<Errand<T, B, W>>() };
     if let (Some(before), Some(work)) = (errand.before.take(), errand.work.take()) {
         let ready = before().and_then(|()| wear(errand.owner)).and_then(|()| raw::die_with(errand.parent));
         errand.answer = ready.map(|()| work());
     }
-    // SAFETY: ends this process without running anything of the parent's.
-    unsafe { libc::_exit(0) }
 }
 
-/// All three uids and gids of this process, for good. `SECBIT_NO_SETUID_FIXUP` keeps the capabilities, to pass the directories of others
+/// All three uids and gids of this process. `SECBIT_NO_SETUID_FIXUP` keeps the capabilities, to pass the directories of others
 /// on the way to the mount.
 fn wear(Owner { uid, gid }: Owner) -> Result<(), Errno> {
     // SAFETY: numbers only.

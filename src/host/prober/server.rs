@@ -8,18 +8,22 @@
 //! life with FUSE mounts has one for its pid namespace and one for each connection. So the limit of fds is raised as far as it goes; a
 //! thread that cannot be had is told after the look's own timeout.
 //!
+//! What a look needs when no process or thread can be made is there from the start: [`LOOKERS`] threads, and the processes that ask as a
+//! mount's owner (`sys/reserve.rs`), which are fewer, so that their hanging leaves threads for what needs none of them.
+//!
 //! Lean on purpose: it inherits nothing but the socket and stderr, and its threads get small stacks.
 
 use std::{
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow};
 use liege_plan::{FrameReader, encode};
-use liege_sys::{fuse_daemon::Outside, fusectl::Connections, limits, process};
+use liege_sys::{fuse_daemon::Outside, fusectl::Connections, limits, process, reserve};
 use tokio::{net::UnixStream, sync::mpsc, time::sleep};
 
 use super::{
@@ -40,8 +44,12 @@ const PROBES_AT_ONCE: usize = 20_000;
 /// Each probe renews the life of the thread it gets: with a long one a pool that was large stays so.
 const KEEP: Duration = Duration::from_millis(250);
 
+/// Threads that look and are there when no further thread can be had.
+const LOOKERS: usize = 2 * reserve::ASKERS;
+
 /// Looks at mounts; each may hang.
-pub(super) static PROBES: Pool = Pool::new(&Size { name: "probe", fixed: 1, most: PROBES_AT_ONCE, stack: STACK, keep: KEEP });
+pub(super) static PROBES: Pool =
+    Pool::new(&Size { name: "probe", fixed: LOOKERS, most: PROBES_AT_ONCE, stack: STACK, keep: KEEP });
 /// Looks for the one to blame; none hangs.
 pub(super) static JUDGES: Pool = Pool::new(&Size { name: "judge", fixed: 1, most: 64, stack: STACK, keep: KEEP });
 /// Holds and ends connections; a long mount table takes seconds.
@@ -49,6 +57,9 @@ pub(super) static EXITS: Pool = Pool::new(&Size { name: "exit", fixed: 1, most: 
 
 /// How often it is looked whether threads hang for nobody.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// A keeper of the reserve makes a clone and waits for its end.
+const KEEPERS_STACK: usize = 64 << 10;
 
 /// A probe formats a path and reads a mountinfo line by line.
 const STACK: usize = 128 << 10;
@@ -61,6 +72,7 @@ pub fn serve() -> anyhow::Result<ExitCode> {
     process::keep_to_itself(); // vassals without a pid namespace see it, and its children that enter theirs
     limits::raise_for_many().ok(); // what it has is what the daemon has
     [&PROBES, &JUDGES, &EXITS].into_iter().try_for_each(Pool::start).context("start the prober's threads")?;
+    let kept = keep_in_reserve(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("make the prober's runtime")?;
     let socket = liege_sys::fds::inherited(SOCKET).ok_or_else(|| anyhow!("`prober` is started by the daemon, not by hand"))?;
     let connections = Arc::new(Connections::open().unwrap_or_else(|errno| {
@@ -80,7 +92,7 @@ pub fn serve() -> anyhow::Result<ExitCode> {
         let socket = Arc::new(UnixStream::from_std(socket)?);
         let threads = Arc::new(Threads::default());
         tokio::spawn(send(Arc::clone(&socket), outgoing));
-        tokio::spawn(watch(Arc::clone(&threads), answers.clone()));
+        tokio::spawn(watch(Arc::clone(&threads), kept, answers.clone()));
         converse(&socket, &connections, &threads, &answers).await
     });
     runtime.shutdown_background(); // threads that hang in a probe end with the process
@@ -124,10 +136,18 @@ async fn converse(
     }
 }
 
+/// Starts the keepers of the reserve; so many are started. Gives how many are now: one that cannot be had now is tried for again.
+fn keep_in_reserve(kept: usize) -> usize {
+    let start =
+        |place| thread::Builder::new().name("reserve".into()).stack_size(KEEPERS_STACK).spawn(move || reserve::keep(place));
+    (kept..reserve::ASKERS).find(|&place| start(place).is_err()).unwrap_or(reserve::ASKERS)
+}
+
 /// Tells of threads that hang for nobody.
-async fn watch(threads: Arc<Threads>, answers: mpsc::UnboundedSender<FromProber>) {
+async fn watch(threads: Arc<Threads>, mut kept: usize, answers: mpsc::UnboundedSender<FromProber>) {
     loop {
         sleep(ROUND).await;
+        kept = keep_in_reserve(kept);
         if let Some(found) = threads.stranded(Instant::now()) {
             answers.send(FromProber::Stranded { found }).ok();
         }
