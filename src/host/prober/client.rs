@@ -44,7 +44,8 @@ use crate::{
 
 /// A prober that lived as long as this did not die young.
 const SETTLED: Duration = Duration::from_secs(10);
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// No mount is looked at meanwhile. One that is started and dies at once costs milliseconds.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// Where checks and lives get somebody to ask.
 #[derive(Clone, Debug)]
