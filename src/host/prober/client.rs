@@ -47,6 +47,9 @@ const SETTLED: Duration = Duration::from_secs(10);
 /// No mount is looked at meanwhile. One that is started and dies at once costs milliseconds.
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
+/// So long the one that is to take over may take to say that it hears. The other one is heard again before it counts as silent.
+const TAKES_OVER: Duration = Duration::from_secs(3);
+
 /// Where checks and lives get somebody to ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Prober {
@@ -138,30 +141,59 @@ impl Asker {
     }
 }
 
+/// A prober, and its end.
+type Started = (Conversation, Ending);
+
+/// How a prober's service ended.
+enum End {
+    /// The daemon needs none any more.
+    Over,
+    /// This one takes over.
+    Relieved(Box<Started>),
+    Died,
+    Silent,
+}
+
 /// Starts probers, one after the other.
 async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc::UnboundedReceiver<Request>, restarts: Counter) {
     let (mut standing, mut relief, mut delay) = (Standing::default(), Relief::default(), Duration::ZERO);
+    let mut next: Option<Box<Started>> = None;
     loop {
         // Where something stands, a prober is needed though nobody asks just now.
         let mut first = None;
-        if standing.is_empty() {
+        if standing.is_empty() && next.is_none() {
             first = requests.recv().await;
             if first.is_none() {
                 return;
             }
         }
         let started = Instant::now();
-        let (children, program) = (Arc::clone(&children), Arc::clone(&program));
-        match LIVES.run(move || start(&children, &program)).await.unwrap_or_else(|none| Err(none.into())) {
+        let made = match next.take() {
+            Some(next) => Ok(*next),
+            None => make(&children, &program).await,
+        };
+        match made {
             Ok((mut conversation, ending)) => {
                 conversation.begin(first, &mut standing);
-                let served = serve(&mut conversation, &mut requests, &mut standing, &mut relief).await;
+                let end = loop {
+                    let need = match conversation.run(&mut requests, &mut standing).await {
+                        Served::Needs(need) => need,
+                        Served::Over => break End::Over,
+                        Served::Died => break End::Died,
+                        Served::Silent => break End::Silent,
+                    };
+                    let successor =
+                        if relief.may(&need, Instant::now()) { heir(&children, &program, &relief).await } else { None };
+                    relief.tell(conversation.child.pid, &need, successor.is_some());
+                    if let Some(successor) = successor {
+                        break End::Relieved(Box::new(successor));
+                    }
+                };
                 let pid = conversation.child.pid;
-                match served {
-                    Served::Over => {}
-                    Served::Needs(_) => {}
-                    Served::Died => tracing::warn!(target: "mountpoint", "the prober (pid {pid}) died; it is started again"),
-                    Served::Silent => {
+                match &end {
+                    End::Over | End::Relieved(_) => {}
+                    End::Died => tracing::warn!(target: "mountpoint", "the prober (pid {pid}) died; it is started again"),
+                    End::Silent => {
                         conversation.kill();
                         tracing::warn!(
                             target: "mountpoint",
@@ -169,14 +201,15 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
                         );
                     }
                 }
-                relief.see_off(conversation, ending, matches!(served, Served::Needs(_)));
-                match served {
-                    Served::Over => return,
-                    Served::Needs(_) => {
+                relief.see_off(conversation, ending, matches!(end, End::Relieved(_)));
+                match end {
+                    End::Over => return,
+                    End::Relieved(successor) => {
                         restarts.inc();
+                        next = Some(successor);
                         continue;
                     }
-                    Served::Died | Served::Silent => {}
+                    End::Died | End::Silent => {}
                 }
             }
             Err(error) => {
@@ -198,25 +231,24 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
     }
 }
 
-/// Talks to a prober for as long as it does.
-async fn serve(
-    conversation: &mut Conversation,
-    requests: &mut mpsc::UnboundedReceiver<Request>,
-    standing: &mut Standing,
-    relief: &mut Relief,
-) -> Served {
-    loop {
-        match conversation.run(requests, standing).await {
-            Served::Needs(need) => {
-                let is_relieved = relief.may(&need, Instant::now());
-                relief.tell(conversation.child.pid, &need, is_relieved);
-                if is_relieved {
-                    return Served::Needs(need);
-                }
+async fn make(children: &Arc<Children>, program: &Arc<Program>) -> anyhow::Result<Started> {
+    let (children, program) = (Arc::clone(children), Arc::clone(program));
+    LIVES.run(move || start(&children, &program)).await.unwrap_or_else(|none| Err(none.into()))
+}
+
+/// One that can take over, because it says that it hears. Until there is one the other goes on: it may still look at something.
+async fn heir(children: &Arc<Children>, program: &Arc<Program>, relief: &Relief) -> Option<Started> {
+    match make(children, program).await {
+        Ok((mut conversation, ending)) => {
+            if conversation.answers(TAKES_OVER).await {
+                return Some((conversation, ending));
             }
-            end @ (Served::Over | Served::Died | Served::Silent) => return end,
+            conversation.kill();
+            relief.see_off(conversation, ending, false);
         }
+        Err(error) => tracing::error!(target: "mountpoint", "start another prober: {error:#}"),
     }
+    None
 }
 
 /// There is no prober: a look is answered that it cannot be made, all others stand until there is one.

@@ -1,8 +1,8 @@
 //! Requests and answers of one prober, until one side ends.
 //!
 //! It is given up in two ways. One that is gone, or silent, has answered nothing: whoever waits for a look of its hears no more. One that
-//! is only in need (it can open nothing any more, or threads of it hang for nobody) is relieved: another one takes over what stands and
-//! what comes, while this one finishes its looks, so that no hung mount is timed anew because of it.
+//! is only in need (it can open nothing any more, or threads of it hang for nobody) is relieved: once another one
+//! answers, that takes over what stands and what comes, while this one finishes its looks, so that no hung mount is timed anew because of it.
 //!
 //! That it is gone the end of its socket tells, but for one case: a thread or a child that hangs beyond SIGKILL keeps open what the
 //! process had open. So while anything is asked of it, it is looked at too.
@@ -97,6 +97,24 @@ impl Conversation {
         if let Some(request) = first {
             self.ask(request, standing);
         }
+    }
+
+    /// Whether it says in time that it hears.
+    pub(super) async fn answers(&mut self, within: Duration) -> bool {
+        let mut nothing = Standing::default();
+        self.outgoing.push(ToProber::Ping);
+        let answers = async {
+            if self.say(&nothing).await.is_some() {
+                return false;
+            }
+            while self.patience.waits() {
+                if Self::heard(&self.socket).await || self.hear(&mut nothing).is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout(within, answers).await.unwrap_or(false)
     }
 
     /// Carries requests to it and answers back. After [`Served::Needs`] it may go on.

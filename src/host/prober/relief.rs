@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use liege_sys::{descendants::threads_of, fuse_daemon};
+use liege_sys::{Errno, descendants::threads_of, fuse_daemon};
 use tokio::time::{Instant, timeout};
 
 use super::conversation::{Conversation, Need};
@@ -44,6 +44,8 @@ impl Relief {
     pub(super) fn may(&mut self, need: &Need, now: Instant) -> bool {
         let is_due = self.last.is_none_or(|last| now - last >= APART);
         let helps = match need {
+            // A process more would lack it too.
+            Need::Lacks(Errno::EAGAIN | Errno::ENOMEM | Errno::ENFILE) => false,
             Need::Lacks(_) => true,
             // The threads of the last one did not die of it: these would not either.
             Need::Stranded(_) => self.stuck.load(Ordering::Relaxed) == 0,
@@ -107,9 +109,14 @@ impl Relief {
 
 #[cfg(test)]
 mod tests {
-    use liege_sys::Errno;
-
     use super::*;
+
+    #[test]
+    fn what_another_one_would_lack_too_relieves_nobody() {
+        let (mut relief, now) = (Relief::default(), Instant::now());
+        assert!([Errno::EAGAIN, Errno::ENOMEM, Errno::ENFILE].into_iter().all(|errno| !relief.may(&Need::Lacks(errno), now)));
+        assert!(relief.may(&Need::Lacks(Errno::EMFILE), now), "and does not put off what helps");
+    }
 
     #[test]
     fn one_is_relieved_at_a_time_and_not_in_vain() {
