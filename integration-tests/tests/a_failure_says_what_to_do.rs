@@ -179,6 +179,47 @@ fn a_uwsgi_that_serves_nothing_is_not_ready_without_a_word() {
 }
 
 #[test]
+fn an_app_that_fails_is_quoted() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        for (name, command, said) in [
+            (
+                "shell.ini",
+                "sh -c 'echo cannot open database >&2; exit 7'",
+                "\"cannot open database\" (the app exited with status 7)",
+            ),
+            ("python.ini", "python3 -c 'import nosuch'", "\"ModuleNotFoundError: No module named 'nosuch'\" (the app exited"),
+            (
+                "core.ini",
+                "sh -c 'echo assertion failed >&2; kill -ABRT $$'",
+                "\"assertion failed\" (the app was killed by SIGABRT)",
+            ),
+        ] {
+            emperor.write(name, &vassal(&format!("command = {command}")));
+            emperor.wait_log_from(0, &[name, "ended after", said]);
+            for view in [&["status"][..], &["status", name], &["events"]] {
+                wait_until(&format!("{view:?} to quote {name}"), LONG, || emperor.ask(view).1.contains(said));
+            }
+        }
+        // A signal from elsewhere is not explained by what the app said.
+        emperor.write("killed.ini", &vassal("command = sh -c 'echo GET /; kill -KILL $$'"));
+        let line = emperor.wait_cause(0, "killed.ini", "signal");
+        assert!(!line.contains("GET"), "{line}");
+    });
+}
+
+#[test]
+fn what_an_app_said_long_before_its_end_is_not_the_reason() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let command = "command = sh -c 'echo Address already in use, trying next port; sleep 4; exit 1'";
+        emperor.write("v.ini", &vassal(command));
+        let line = emperor.wait_log_from(0, &["v.ini", "ended after"]);
+        assert!(line.contains("the app exited with status 1; ") && !line.contains("Address"), "{line}");
+    });
+}
+
+#[test]
 fn an_address_that_is_taken_is_the_reason() {
     story(|host| {
         let emperor = host.emperor().start();

@@ -16,11 +16,17 @@ pub enum Cause {
     Exit {
         /// Its status.
         code: i32,
+        /// The line it said just before, where it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<String>,
     },
     /// The app was killed by a signal.
     Signal {
         /// Which.
         signal: i32,
+        /// The line it said just before, where the signal tells of a fault of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<String>,
     },
     /// The app ended because an address it wants is taken.
     AddressInUse {
@@ -202,8 +208,8 @@ impl Cause {
     #[must_use]
     pub(crate) fn may_be_of_oom(&self) -> bool {
         match self {
-            Self::Exit { code } => *code == 128 + SIGKILL, // a shell that tells of its child
-            Self::Signal { signal } | Self::InitKilled { signal } => *signal == SIGKILL,
+            Self::Exit { code, .. } => *code == 128 + SIGKILL, // a shell that tells of its child
+            Self::Signal { signal, .. } | Self::InitKilled { signal } => *signal == SIGKILL,
             Self::MountpointDead { .. } | Self::DaemonEnded { .. } | Self::HookFailed { .. } => true,
             Self::Oom { .. }
             | Self::AddressInUse { .. }
@@ -232,6 +238,9 @@ impl Cause {
             (Self::MountpointHung { path, .. }, Self::MountpointHung { path: of, .. })
             | (Self::MountpointGone { path, .. }, Self::MountpointGone { path: of, .. }) => path == of,
             (Self::AddressInUse { what, place, .. }, Self::AddressInUse { what: of, place: at, .. }) => what == of && place == at,
+            // What it says has a time in it, mostly.
+            (Self::Exit { code, .. }, Self::Exit { code: other, .. }) => code == other,
+            (Self::Signal { signal, .. }, Self::Signal { signal: other, .. }) => signal == other,
             (one, other) => one == other,
         }
     }
@@ -293,12 +302,22 @@ impl Cause {
         }
     }
 
-    /// The app's end as a cause.
+    /// The app's end as a cause, and what it said just before.
     #[must_use]
-    pub fn of_app(exit: Exit) -> Self {
+    pub fn of_app(exit: Exit, said: Option<String>) -> Self {
         match exit {
-            Exit::Code(code) => Self::Exit { code },
-            Exit::Signal(signal) => Self::Signal { signal },
+            Exit::Code(code) => Self::Exit { code, said },
+            Exit::Signal(signal) => Self::Signal { signal, said },
+        }
+    }
+
+    /// The same without the words of the app, which its log has.
+    #[must_use]
+    pub fn without_words(&self) -> Self {
+        match self {
+            Self::Exit { code, said: _ } => Self::Exit { code: *code, said: None },
+            Self::Signal { signal, said: _ } => Self::Signal { signal: *signal, said: None },
+            other => other.clone(),
         }
     }
 }
@@ -306,8 +325,11 @@ impl Cause {
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Exit { code } => write!(f, "the app exited with status {code}"),
-            Self::Signal { signal } => write!(f, "the app was killed by {}", signal_name(*signal)),
+            // Its own words are the reason: they come first, because the end of a sentence may be cut.
+            Self::Exit { code, said: Some(said) } => write!(f, "\"{said}\" (the app exited with status {code})"),
+            Self::Exit { code, said: None } => write!(f, "the app exited with status {code}"),
+            Self::Signal { signal, said: Some(said) } => write!(f, "\"{said}\" (the app was killed by {})", signal_name(*signal)),
+            Self::Signal { signal, said: None } => write!(f, "the app was killed by {}", signal_name(*signal)),
             Self::InitKilled { signal } => write!(f, "its init was killed by {}", signal_name(*signal)),
             Self::Oom { what } => write!(f, "out of memory (the kernel's OOM killer): {what}"),
             Self::MountpointDead { path, errno, daemon, seen: _ } => {

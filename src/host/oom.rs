@@ -43,7 +43,7 @@ impl OomKills {
 /// Whether somebody may have been killed.
 pub(crate) fn tells_of_a_kill(report: &FromInit) -> bool {
     match report {
-        FromInit::AppExited { exit } | FromInit::OrphanDied { exit, .. } => is_kill(*exit),
+        FromInit::AppExited { exit, .. } | FromInit::OrphanDied { exit, .. } => is_kill(*exit),
         FromInit::OrphansDied { .. } | FromInit::Failed { .. } | FromInit::Daemon { .. } => true,
         FromInit::Entered { .. } | FromInit::Walked | FromInit::Kept | FromInit::Started { .. } => false,
         FromInit::Said(_)

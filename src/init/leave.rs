@@ -12,7 +12,7 @@ use liege_plan::{Exit, FromInit, Place};
 use liege_sys::{
     descendants,
     poll::{Interest, poll},
-    process, wait,
+    process, signals, wait,
 };
 
 use crate::{
@@ -31,11 +31,16 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
     }
     let status = match end {
         End::App(exit) => {
-            if matches!(exit, Exit::Code(1..)) {
+            let is_of_its_own = match exit {
+                Exit::Code(code) => code != 0,
+                Exit::Signal(signal) => signals::tells_of_a_fault(signal),
+            };
+            if is_of_its_own {
                 init.finish_output(); // what it said last may be why
             }
             init.output.tell_noticed(&mut init.channel);
-            init.say(&FromInit::AppExited { exit });
+            let said = init.output.last_of_app().filter(|_| is_of_its_own);
+            init.say(&FromInit::AppExited { exit, said });
             // Whatever it answers: the host's end only makes this the last moment.
             let _ = init.write_back();
             status_of(exit)

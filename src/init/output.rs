@@ -37,6 +37,9 @@ pub(crate) const DAEMON: &str = "daemon";
 /// A child that could not be forked or was killed is not replaced sooner.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// For how long a line of the app is a reason for its end.
+const JUST_BEFORE: Duration = Duration::from_secs(2);
+
 /// How long the last lines may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,8 @@ pub(crate) struct Output {
     child: Option<Child>,
     /// Before this moment no child is forked.
     not_before: Option<Instant>,
+    /// When the app that runs was started.
+    app_since: Option<Instant>,
     heard: Heard,
 }
 
@@ -57,9 +62,16 @@ pub(crate) struct Output {
 #[derive(Debug, Default)]
 struct Heard {
     /// What the newest source of each name said last, as far as a child that has finished knew.
-    last: Vec<(&'static str, String)>,
+    last: Vec<(&'static str, Said)>,
     /// Lines of the app that the host has not been told of yet.
     noticed: Vec<(Notice, String)>,
+}
+
+/// A line, and when it was said.
+#[derive(Debug)]
+struct Said {
+    text: String,
+    at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -140,6 +152,14 @@ impl Output {
     /// Another app begins: what the one before it said is not told of it.
     pub(crate) fn begin_app(&mut self) {
         self.heard.noticed.clear();
+        self.app_since = Some(Instant::now());
+    }
+
+    /// What the app said just before now, once all of it was written down.
+    pub(crate) fn last_of_app(&self) -> Option<String> {
+        let (_, said) = self.heard.last.iter().find(|(name, _)| *name == APP)?;
+        let at = said.at?;
+        (at.elapsed() <= JUST_BEFORE && self.app_since.is_none_or(|since| at >= since)).then(|| said.text.clone())
     }
 
     /// Tells what the app has printed that says more than that it runs.
@@ -161,7 +181,7 @@ impl Output {
 
     /// What a step of this source said last, once all of it was written down.
     pub(crate) fn last_of(&self, name: &str) -> Option<&str> {
-        self.heard.last.iter().find(|(other, _)| *other == name).map(|(_, text)| &**text)
+        self.heard.last.iter().find(|(other, _)| *other == name).map(|(_, said)| &*said.text)
     }
 
     /// What to wait for: the child's word, or, where there is no child, anybody's.
@@ -257,12 +277,12 @@ impl Child {
                     }
                 }
                 Word::Noticed(notice, text) => heard.noticed.push((notice, text)),
-                Word::Last(source, text) => {
+                Word::Last { source, ago, text } => {
                     // Sources come and go in front of the child's only while there is none. One nothing is started with any more
                     // is of an earlier step.
                     if let Some(name) = sources.get(usize::from(source)).filter(|of| of.writer.is_some()).map(|of| of.name) {
                         heard.last.retain(|(other, _)| *other != name);
-                        heard.last.push((name, text));
+                        heard.last.push((name, Said { text, at: Instant::now().checked_sub(ago) }));
                     }
                 }
             }

@@ -111,6 +111,9 @@ pub enum FromInit {
     AppExited {
         /// How.
         exit: Exit,
+        /// What it said just before, where it failed: one line, bounded and without controls.
+        #[serde(default)]
+        said: Option<String>,
     },
     /// The vassal's mount table changed. Told with a pause in between when it changes all the time; the last change is always told.
     MountsChanged {

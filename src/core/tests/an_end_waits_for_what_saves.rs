@@ -82,7 +82,7 @@ fn what_has_saved_is_no_news() {
     daemon.saving(&[ZIP]);
     daemon.passes(stop_timeout() - SECOND);
     assert_eq!((daemon.phase(), daemon.emperor.view(daemon.now).vassals[0].leftovers[0].as_str()), (Phase::Stopping, ZIP));
-    daemon.told(FromInit::AppExited { exit: Exit::Code(0) });
+    daemon.told(FromInit::AppExited { exit: Exit::Code(0), said: None });
     daemon.saving(&[]);
     assert!(daemon.ends().is_empty());
     assert_eq!(daemon.emperor.view(daemon.now).vassals[0].last_cause.as_deref(), Some("it was asked to"));
@@ -123,7 +123,7 @@ fn an_init_that_cannot_leave_is_ended_a_little_later() {
 #[test]
 fn an_app_that_dies_is_followed_by_the_same_end() {
     let mut daemon = Daemon::new();
-    daemon.told(FromInit::AppExited { exit: Exit::Signal(11) });
+    daemon.told(FromInit::AppExited { exit: Exit::Signal(11), said: None });
     daemon.saving(&[ZIP]);
     daemon.passes(stop_timeout());
     assert_eq!(daemon.phase(), Phase::Stopping);

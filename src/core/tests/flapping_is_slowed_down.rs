@@ -75,7 +75,7 @@ impl Life {
         self.started = None;
         let ended = self.now;
         let exit = Exit::Code(3);
-        self.feed(Event::Reported { vassal: vassal.clone(), birth, report: FromInit::AppExited { exit } });
+        self.feed(Event::Reported { vassal: vassal.clone(), birth, report: FromInit::AppExited { exit, said: None } });
         self.feed(Event::Exited { vassal, birth, exit });
         while self.started.is_none() && self.vassal().phase == Phase::Waiting {
             let next = self.emperor.next_deadline().unwrap();

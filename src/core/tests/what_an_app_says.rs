@@ -39,9 +39,15 @@ impl Running {
     }
 
     fn ends_by(&mut self, exit: Exit) -> String {
-        self.report(FromInit::AppExited { exit });
+        self.failure(exit, None).0
+    }
+
+    /// The word and the sentence.
+    fn failure(&mut self, exit: Exit, said: Option<&str>) -> (String, String) {
+        self.report(FromInit::AppExited { exit, said: said.map(str::to_owned) });
         self.feed(Event::Exited { vassal: specs::name(0), birth: 1, exit });
-        self.0.view(self.1).vassals[0].last_failure.clone().map(|failure| failure.cause).unwrap_or_default()
+        let failure = self.0.view(self.1).vassals[0].last_failure.clone();
+        failure.map(|failure| (failure.cause, failure.what)).unwrap_or_default()
     }
 }
 
@@ -52,6 +58,25 @@ fn an_app_that_failed_and_said_that_an_address_is_taken_has_failed_of_that() {
         assert!(vassal.says(Notice::AddressInUse, "bind(): Address already in use").is_empty(), "no doubt of one that runs");
         assert_eq!(vassal.ends_by(exit), cause);
     }
+}
+
+#[test]
+fn an_address_that_was_taken_long_before_is_not_the_reason() {
+    for (passed, cause) in [(2, "address_in_use"), (30, "exit")] {
+        let mut vassal = Running::new();
+        vassal.says(Notice::AddressInUse, "Address already in use, trying next port");
+        vassal.1 = vassal.1 + Duration::from_secs(passed);
+        assert_eq!(vassal.ends_by(Exit::Code(1)), cause, "after {passed} s");
+    }
+}
+
+#[test]
+fn what_an_app_said_just_before_its_failure_comes_first() {
+    let said = Some("cannot open database");
+    let what = Running::new().failure(Exit::Code(7), said).1;
+    assert_eq!(what, "\"cannot open database\" (the app exited with status 7)");
+    let what = Running::new().failure(Exit::Signal(6), said).1;
+    assert_eq!(what, "\"cannot open database\" (the app was killed by SIGABRT)");
 }
 
 #[test]

@@ -69,6 +69,9 @@ const SLOT: Duration = Duration::from_secs(1);
 /// word, and then uwsgi's own mercy (60 s) is what replaces it.
 const CALM: Duration = Duration::from_secs(1);
 
+/// For how long what an app said explains its end. What tries an address again and again waits a second or two in between.
+const WORDS_EXPLAIN: Duration = Duration::from_secs(3);
+
 /// For how long the OOM killer's work explains what dies.
 const OOM_EXPLAINS: Duration = Duration::from_secs(5);
 
@@ -185,8 +188,8 @@ struct Life {
     mounts: Vec<MountView>,
     /// What was last seen of each that does not answer.
     late: BTreeMap<String, Late>,
-    /// What its app printed that says more than that it runs.
-    noticed: BTreeMap<Notice, String>,
+    /// What its app printed that says more than that it runs, and when it did so last.
+    noticed: BTreeMap<Notice, (String, Time)>,
     /// Those of its processes that died lately.
     fallen: Fallen,
     /// When the kernel's OOM killer was last at work in it.
@@ -455,16 +458,17 @@ impl Vassal {
         let oom = self.life.as_ref().and_then(|life| life.oom);
         match oom.filter(|at| now - *at < OOM_EXPLAINS && cause.may_be_of_oom()) {
             Some(_) => Cause::Oom { what: cause.to_string() },
-            None => self.explained_by_its_words(cause),
+            None => self.explained_by_its_words(cause, now),
         }
     }
 
-    /// An app that failed and said that an address is taken has failed of that.
-    fn explained_by_its_words(&self, cause: Cause) -> Cause {
+    /// An app that failed and said just before that an address is taken has failed of that.
+    fn explained_by_its_words(&self, cause: Cause, now: Time) -> Cause {
         let said = self.life.as_ref().and_then(|life| life.noticed.get(&Notice::AddressInUse));
-        if let (Cause::Exit { code: 1.. }, Some(said)) = (&cause, said) {
+        let said = said.filter(|(_, at)| now - *at < WORDS_EXPLAIN);
+        if let (Cause::Exit { code: 1.., .. }, Some((said, _))) = (&cause, said) {
             let place = address::named_in(said).first().map(ToString::to_string);
-            let what = format!("{cause}, having said: {said}");
+            let what = format!("{}, having said: {said}", cause.without_words());
             return Cause::AddressInUse { what, place, by: None, roots_alone: false };
         }
         cause
@@ -548,6 +552,6 @@ fn doubt(life: &Life) -> Option<String> {
     let said = |notice| life.noticed.get(&notice);
     let why = |line: &String, what: &str| format!("{what}, its uwsgi says: {line}");
     said(Notice::NoPlugin)
-        .map(|line| why(line, "a plugin is missing (plugin = NAME, or its package)"))
-        .or_else(|| said(Notice::NoApp).map(|line| why(line, "it may serve nothing")))
+        .map(|(line, _)| why(line, "a plugin is missing (plugin = NAME, or its package)"))
+        .or_else(|| said(Notice::NoApp).map(|(line, _)| why(line, "it may serve nothing")))
 }

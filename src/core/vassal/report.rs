@@ -25,7 +25,7 @@ impl Vassal {
             FromInit::Started { pid } => self.started(pid, cx),
             FromInit::Said(word) => self.said(word, cx),
             FromInit::Noticed { notice, line } => self.noticed(notice, line, cx),
-            FromInit::AppExited { exit } => self.app_exited(exit, cx),
+            FromInit::AppExited { exit, said } => self.app_exited(exit, said, cx),
             FromInit::MountsChanged { own_fuse, changes } => self.mounts_changed(own_fuse, changes.as_deref(), cx),
             FromInit::Saving { waits_for } => self.saving(waits_for, cx),
             FromInit::Unsaved { killed } => self.unsaved(killed, cx),
@@ -358,7 +358,7 @@ impl Vassal {
     /// The app printed something that says more than that it runs.
     fn noticed(&mut self, notice: Notice, line: String, cx: &mut Context<'_>) {
         let Some(life) = &mut self.life else { return };
-        let is_news = life.noticed.insert(notice, line).is_none();
+        let is_news = life.noticed.insert(notice, (line, cx.now)).is_none();
         let is_doubt = match notice {
             Notice::NoApp | Notice::NoPlugin => true,
             Notice::AddressInUse => false, // it is the reason of the end that follows, or of none
@@ -379,10 +379,10 @@ impl Vassal {
     }
 
     /// The app ended: init runs the steps of the end and leaves, in bounded time.
-    fn app_exited(&mut self, exit: Exit, cx: &mut Context<'_>) {
+    fn app_exited(&mut self, exit: Exit, said: Option<String>, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Running | Phase::Reloading => {
-                self.blame(&Cause::of_app(exit), cx.now);
+                self.blame(&Cause::of_app(exit, said), cx.now);
                 let stop = self.running().map(|c| c.fresh.timeouts.stop).unwrap_or_default();
                 self.enter(Phase::Stopping, cx);
                 self.timers.disarm_life();
@@ -391,7 +391,7 @@ impl Vassal {
                 self.unwatch(cx);
                 self.ask_what_listens(cx);
             }
-            Phase::Preparing | Phase::Stopping | Phase::Killing => self.blame(&Cause::of_app(exit), cx.now),
+            Phase::Preparing | Phase::Stopping | Phase::Killing => self.blame(&Cause::of_app(exit, said), cx.now),
             Phase::Waiting | Phase::Spawning | Phase::Suspended | Phase::Gone => {}
         }
     }

@@ -210,7 +210,7 @@ mod tests {
     fn an_app_that_leaves_is_down_from_then_on_unless_it_was_asked_to() {
         let book = Arc::<Book>::default();
         let left = |time, code| {
-            let report = FromInit::AppExited { exit: Exit::Code(code) };
+            let report = FromInit::AppExited { exit: Exit::Code(code), said: None };
             book.see(time, &Event::Reported { vassal: "a.ini".into(), birth: 1, report });
         };
         left(at(100), 0);
@@ -218,15 +218,15 @@ mod tests {
         book.hear(at(500), &started(), true);
         assert_eq!(recovered(&book), (0, 0));
         left(at(600), 1);
-        book.hear(at(650), &ended(Cause::Exit { code: 1 }), false);
+        book.hear(at(650), &ended(Cause::Exit { code: 1, said: None }), false);
         book.hear(at(700), &started(), true);
         assert_eq!(recovered(&book), (1, 100));
         // One that was stopped while it waited is started when somebody wants it.
-        book.hear(at(710), &ended(Cause::Exit { code: 1 }), false);
+        book.hear(at(710), &ended(Cause::Exit { code: 1, said: None }), false);
         book.hear(at(720), &Note::Suspended { vassal: "a.ini".into() }, false);
         book.hear(at(790), &started(), true);
         // One that is gone never comes back.
-        book.hear(at(800), &ended(Cause::Exit { code: 1 }), false);
+        book.hear(at(800), &ended(Cause::Exit { code: 1, said: None }), false);
         book.hear(at(800), &Note::Gone { vassal: "a.ini".into() }, false);
         book.hear(at(900), &started(), true);
         assert_eq!(recovered(&book).0, 1);

@@ -136,7 +136,7 @@ fn live_through_everything(book: &Book) {
     hear(Note::BadConfig { vassal: vassal(), runs_on: true, diagnostics: Vec::new() }, true);
     let probed = Probed { micros: 41, ..Probed::of(Health::Healthy) };
     book.see(Time(now), &Event::Probed { vassal: vassal(), birth: 1, path: "/app".into(), probed });
-    let report = FromInit::AppExited { exit: Exit::Code(0) };
+    let report = FromInit::AppExited { exit: Exit::Code(0), said: None };
     book.see(Time(now), &Event::Reported { vassal: vassal(), birth: 1, report });
     book.turned(Instant::now());
     for counter in [&book.fuse_aborts, &book.prober_restarts, &book.inotify_overflows, &book.guests_refused] {

@@ -8,6 +8,7 @@
 //! socket, holds up nobody.
 
 mod file;
+mod last;
 mod limit;
 mod lines;
 mod notice;
@@ -27,6 +28,7 @@ use liege_sys::{
     stream::Read,
 };
 
+use last::Last;
 use lines::Lines;
 use pen::Pen;
 pub(crate) use word::Word;
@@ -39,6 +41,8 @@ const SILENCE: Duration = limit::AT_ONCE;
 const UNFINISHED: Duration = Duration::from_secs(1);
 /// A uwsgi may say the same for every request: init is not told of it sooner.
 const AGAIN: Duration = Duration::from_secs(10);
+/// What is only of use where it was said just before an end is told more often.
+const AGAIN_OF_A_REASON: Duration = Duration::from_millis(500);
 /// At its end it reads so much of each source: more than a pipe holds.
 const LAST: usize = 2 << 20;
 
@@ -48,7 +52,7 @@ struct Source<'a> {
     pipe: BorrowedFd<'a>,
     lines: Lines,
     /// What it said last, blank lines apart.
-    last: Option<String>,
+    last: Last,
     /// What kinds of lines of the app init has been told of, and when.
     noticed: Vec<(Notice, Instant)>,
     ended: bool,
@@ -61,7 +65,14 @@ pub(crate) fn write(place: BorrowedFd<'_>, log: Log, line: BorrowedFd<'_>, sourc
     let mut pen = Pen::new(place, log, line);
     let mut sources: Vec<_> = sources
         .iter()
-        .map(|&(name, pipe)| Source { name, pipe, lines: Lines::default(), last: None, noticed: Vec::new(), ended: false })
+        .map(|&(name, pipe)| Source {
+            name,
+            pipe,
+            lines: Lines::default(),
+            last: Last::default(),
+            noticed: Vec::new(),
+            ended: false,
+        })
         .collect();
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -83,13 +94,12 @@ pub(crate) fn write(place: BorrowedFd<'_>, log: Log, line: BorrowedFd<'_>, sourc
             source.finish(&mut pen);
         }
         pen.put_down(finish);
-        if finish {
-            // Init still listens, to hear why what it waits for has failed.
-            for (index, source) in (0..).zip(&sources) {
-                source.last.iter().for_each(|text| Word::Last(index, text.clone()).say(&line));
-            }
-        }
         if finish || silent && patience == SILENCE {
+            // Init still listens, to hear why what it waits for has failed.
+            for (source, of) in (0..).zip(&sources) {
+                let told = of.last.telling().map(|(text, at)| Word::Last { source, ago: at.elapsed(), text: text.to_owned() });
+                told.iter().for_each(|word| word.say(&line));
+            }
             return 0;
         }
     }
@@ -128,27 +138,29 @@ impl Source<'_> {
     }
 }
 
+/// How long init is not told of another line of this kind.
+fn again(notice: Notice) -> Duration {
+    match notice {
+        Notice::NoApp | Notice::NoPlugin => AGAIN,
+        Notice::AddressInUse => AGAIN_OF_A_REASON,
+    }
+}
+
 /// One line, or a piece of one: written, and remembered where it says something.
-fn heard(
-    name: &str,
-    (last, noticed): (&mut Option<String>, &mut Vec<(Notice, Instant)>),
-    pen: &mut Pen<'_>,
-    line: &[u8],
-    goes_on: bool,
-) {
+fn heard(name: &str, (last, noticed): (&mut Last, &mut Vec<(Notice, Instant)>), pen: &mut Pen<'_>, line: &[u8], goes_on: bool) {
     if let Some(quoted) = word::quoted(line).filter(|_| !goes_on) {
         if name == APP
             && let Some(notice) = notice::of(line)
-            && !noticed.iter().any(|(other, at)| *other == notice && at.elapsed() < AGAIN)
+            && !noticed.iter().any(|(other, at)| *other == notice && at.elapsed() < again(notice))
         {
             noticed.retain(|(other, _)| *other != notice);
             noticed.push((notice, Instant::now()));
             // uwsgi names the address in the line before.
-            let before = last.as_ref().filter(|before| before.contains("on the same address"));
+            let before = last.newest().filter(|before| before.contains("on the same address"));
             let text = before.map_or_else(|| quoted.clone(), |before| format!("{before} {quoted}"));
             pen.notice(notice, text);
         }
-        *last = Some(quoted);
+        last.hear(quoted, Instant::now());
     }
     pen.line(name, line, goes_on);
 }

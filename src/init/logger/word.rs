@@ -1,6 +1,6 @@
 //! What the child that writes tells init, over the line between them: a kind, a source, a length, then so many bytes.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, time::Duration};
 
 use liege_plan::Notice;
 use liege_sys::{escape::breaks_a_line, stream};
@@ -18,8 +18,13 @@ const NOTICES: [Notice; 3] = [Notice::NoApp, Notice::NoPlugin, Notice::AddressIn
 pub(crate) enum Word {
     /// The log cannot be written.
     Refused(i32),
-    /// The last line of a source, by its place in the list; told at the end.
-    Last(u8, String),
+    /// The last line of a source that tells something, and how long ago it came, in milliseconds; told at the end.
+    Last {
+        /// Its place in the list.
+        source: u8,
+        ago: Duration,
+        text: String,
+    },
     /// A line of the app that says more than that it runs.
     Noticed(Notice, String),
 }
@@ -29,7 +34,10 @@ impl Word {
     pub(super) fn say(&self, line: &impl AsFd) {
         let (kind, source, text) = match self {
             Self::Refused(errno) => (0, 0, errno.to_ne_bytes().to_vec()),
-            Self::Last(source, text) => (1, *source, text.clone().into_bytes()),
+            Self::Last { source, ago, text } => {
+                let ago = u32::try_from(ago.as_millis()).unwrap_or(u32::MAX);
+                (1, *source, [&ago.to_ne_bytes(), text.as_bytes()].concat())
+            }
             Self::Noticed(notice, text) => {
                 let notice = NOTICES.iter().position(|other| other == notice).and_then(|at| u8::try_from(at).ok());
                 (2, notice.unwrap_or_default(), text.clone().into_bytes())
@@ -48,7 +56,11 @@ impl Word {
         read.drain(..end);
         match kind {
             0 => Some(Self::Refused(i32::from_ne_bytes(text.try_into().ok()?))),
-            1 => Some(Self::Last(source, String::from_utf8_lossy(&text).into_owned())),
+            1 => {
+                let (ago, text) = text.split_first_chunk()?;
+                let ago = Duration::from_millis(u32::from_ne_bytes(*ago).into());
+                Some(Self::Last { source, ago, text: String::from_utf8_lossy(text).into_owned() })
+            }
             _ => Some(Self::Noticed(*NOTICES.get(usize::from(source))?, String::from_utf8_lossy(&text).into_owned())),
         }
     }
@@ -86,7 +98,8 @@ mod tests {
     #[test]
     fn words_come_in_any_pieces() {
         let (ours, theirs) = liege_sys::fds::socketpair().unwrap();
-        let words = [Word::Refused(28), Word::Last(3, "no such file".into()), Word::Noticed(Notice::AddressInUse, ":80".into())];
+        let last = Word::Last { source: 3, ago: Duration::from_millis(70), text: "no such file".into() };
+        let words = [Word::Refused(28), last, Word::Noticed(Notice::AddressInUse, ":80".into())];
         words.iter().for_each(|word| word.say(&theirs));
         drop(theirs);
         let (mut read, mut byte, mut heard) = (Vec::new(), [0], Vec::new());

@@ -127,7 +127,7 @@ fn while_the_app_is_asked_to_end_nobody_is_started_and_init_sleeps() {
         FromInit::AppExited { .. } | FromInit::Daemon { .. } => Some(m.clone()),
         _ => None,
     });
-    assert_eq!(last, FromInit::AppExited { exit: Exit::Signal(9) });
+    assert_eq!(last, FromInit::AppExited { exit: Exit::Signal(9), said: None });
 }
 
 fn smart(path: &str, patience_s: u64, command: &str) -> Daemon {

@@ -48,7 +48,7 @@ fn every_byte_is_relayed_in_order_and_before_the_end() {
     for word in [Ready, Accepting, Loyal, Leaving, Heartbeat, Sos, Unknown(99)] {
         assert_eq!(vassal.hears(), Some(FromInit::Said(word)));
     }
-    assert_eq!(vassal.hears(), Some(FromInit::AppExited { exit: Exit::Code(22) }));
+    assert_eq!(vassal.hears(), Some(FromInit::AppExited { exit: Exit::Code(22), said: None }));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_reload_of_its_own_gets_the_configuration_and_is_no_start() {
     let mut vassal = Vassal::start(plan(fake(&dir, "same", body)));
     vassal.started();
     assert_eq!(vassal.hears(), Some(FromInit::Said(AppWord::WantsConfig)));
-    assert_eq!(vassal.hears(), Some(FromInit::AppExited { exit: Exit::Code(0) }));
+    assert_eq!(vassal.hears(), Some(FromInit::AppExited { exit: Exit::Code(0), said: None }));
 }
 
 #[test]

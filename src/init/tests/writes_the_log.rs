@@ -248,3 +248,32 @@ fn a_step_that_may_fail_says_why_too() {
     assert_eq!(why(&mut vassal), (Place::Step(2), "exited with status 1, having said: cannot open it".to_owned()));
     vassal.started();
 }
+
+/// How the app ended, and what it said just before.
+fn end(vassal: &mut Vassal) -> (Exit, Option<String>) {
+    vassal.hears_until(|message| match message {
+        FromInit::AppExited { exit, said } => Some((*exit, said.clone())),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_app_that_fails_has_said_why() {
+    for (script, exit, said) in [
+        ("echo starts; echo 'cannot \x1b[1mopen it' >&2; exit 7", Exit::Code(7), Some("cannot \\u{1b}[1mopen it")),
+        (
+            "echo 'Error: no module' >&2; echo '    at load (x.js)'; echo Node.js v20; exit 1",
+            Exit::Code(1),
+            Some("Error: no module"),
+        ),
+        ("echo assertion failed >&2; kill -ABRT $$", Exit::Signal(6), Some("assertion failed")),
+        ("echo GET /; kill -KILL $$", Exit::Signal(9), None),
+        ("echo bye; exit 0", Exit::Code(0), None),
+        ("echo too early; sleep 3; exit 1", Exit::Code(1), None),
+    ] {
+        let dir = Dir::new("app-why");
+        let mut vassal = Vassal::start_with_log(logged(shell(script), ROOMY), &dir.0);
+        assert_eq!(end(&mut vassal), (exit, said.map(str::to_owned)), "{script}");
+        vassal.ends();
+    }
+}

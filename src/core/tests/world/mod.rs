@@ -204,7 +204,7 @@ impl<M: Machine> World<M> {
             }
             Op::Starts { pick } => self.report(pick, FromInit::Started { pid: 2 }),
             Op::Says { pick, word } => self.report(pick, FromInit::Said(AppWord::from(word))),
-            Op::AppEnds { pick, code } => self.report(pick, FromInit::AppExited { exit: Exit::Code(code.into()) }),
+            Op::AppEnds { pick, code } => self.report(pick, FromInit::AppExited { exit: Exit::Code(code.into()), said: None }),
             Op::Storm { pick } => self.report(pick, FromInit::OrphansDied { count: 1000 }),
             Op::Orphan { pick } => self.report(pick, FromInit::OrphanDied { pid: 3, exit: Exit::Signal(9), name: None }),
             Op::Mounts { pick, fuse } => self.report(pick, FromInit::MountsChanged { own_fuse: fuse, changes: None }),

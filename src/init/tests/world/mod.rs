@@ -216,7 +216,7 @@ impl Vassal {
 
     pub fn app_exited(&mut self) -> Exit {
         self.hears_until(|m| match m {
-            FromInit::AppExited { exit } => Some(*exit),
+            FromInit::AppExited { exit, .. } => Some(*exit),
             _ => None,
         })
     }

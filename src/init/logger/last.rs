@@ -1,0 +1,97 @@
+//! What a source said last: a line that tells why its program fails, most likely.
+//!
+//! That is its last line, mostly. Some say more after it: node its version, gunicorn how its workers end. So a line that names an
+//! error comes before those that follow it closely.
+//!
+//! Words of programs, so a guess: what is made of it is a sentence for people, never a decision.
+
+use std::time::{Duration, Instant};
+
+/// So many lines may follow a line that names an error, and so long.
+const LINES_AFTER: usize = 32;
+const TIME_AFTER: Duration = Duration::from_secs(1);
+
+/// The lines of one source, as far as they matter.
+#[derive(Debug, Default)]
+pub(super) struct Last {
+    newest: Option<(String, Instant)>,
+    /// The newest that names an error, and how many came after it.
+    error: Option<(String, Instant, usize)>,
+}
+
+impl Last {
+    /// A line that is not blank.
+    pub(super) fn hear(&mut self, line: String, now: Instant) {
+        // Rust's advice after a panic is no reason.
+        if line.starts_with("note: ") && self.newest.is_some() {
+            return;
+        }
+        match &mut self.error {
+            _ if names_an_error(&line) => self.error = Some((line.clone(), now, 0)),
+            Some((_, _, after)) => *after += 1,
+            None => {}
+        }
+        self.newest = Some((line, now));
+    }
+
+    /// The newest line.
+    pub(super) fn newest(&self) -> Option<&str> {
+        self.newest.as_ref().map(|(line, _)| &**line)
+    }
+
+    /// The line that tells most, and when it came.
+    pub(super) fn telling(&self) -> Option<(&str, Instant)> {
+        let (newest, last) = self.newest.as_ref()?;
+        let is_close = |at: &Instant, after: usize| after <= LINES_AFTER && last.saturating_duration_since(*at) <= TIME_AFTER;
+        let error = self.error.as_ref().filter(|(_, at, after)| is_close(at, *after));
+        Some(error.map_or((newest, *last), |(line, at, _)| (line, *at)))
+    }
+}
+
+/// `ModuleNotFoundError: ...`, `Error: ...`, `PHP Fatal error: ...`, `panic: ...`, `java.lang.IllegalStateException: ...`.
+fn names_an_error(line: &str) -> bool {
+    let Some((before, _)) = line.split_once(": ") else { return false };
+    let word = before.rsplit(' ').next().unwrap_or_default().to_ascii_lowercase();
+    ["error", "exception", "panic", "fatal"].iter().any(|end| word.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn telling(lines: &[(u64, &str)]) -> Option<String> {
+        let (mut last, start) = (Last::default(), Instant::now());
+        for (at, line) in lines {
+            last.hear((*line).to_owned(), start + Duration::from_millis(*at));
+        }
+        last.telling().map(|(line, _)| line.to_owned())
+    }
+
+    #[test]
+    fn a_line_that_names_an_error_comes_before_those_after_it() {
+        for (lines, tells) in [
+            (&["listening", "cannot open database"][..], "cannot open database"),
+            (
+                &["Error: Cannot find module '/x.js'", "    at Module._load", "Node.js v20.19.2"],
+                "Error: Cannot find module '/x.js'",
+            ),
+            (
+                &["ModuleNotFoundError: No module named 'app'", "[1] [INFO] Worker exiting", "Reason: Worker failed to boot."],
+                "ModuleNotFoundError: No module named 'app'",
+            ),
+            (&["panic: no database", "goroutine 1 [running]:"], "panic: no database"),
+            (&["thread 'main' panicked at src/main.rs:2:5:", "no database", "note: run with `RUST_BACKTRACE=1`"], "no database"),
+        ] {
+            let lines: Vec<_> = lines.iter().map(|line| (0, *line)).collect();
+            assert_eq!(telling(&lines).as_deref(), Some(tells));
+        }
+        assert_eq!(telling(&[]), None);
+    }
+
+    #[test]
+    fn an_error_of_long_before_is_not_the_reason() {
+        assert_eq!(telling(&[(0, "Error: no cache"), (1001, "out of disk space")]).as_deref(), Some("out of disk space"));
+        let many: Vec<(u64, &str)> = std::iter::once((0, "Error: no cache")).chain((0..40).map(|_| (1, "GET /"))).collect();
+        assert_eq!(telling(&many).as_deref(), Some("GET /"));
+    }
+}
