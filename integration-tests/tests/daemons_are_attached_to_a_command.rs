@@ -44,7 +44,7 @@ fn one_that_ends_is_started_again_after_a_pause() {
 
         let (vassal, mark, start) = (vassal(&emperor, &app, 1), emperor.mark(), Instant::now());
         process(&vassal, "reports/daemon").kill(Signal::SIGKILL);
-        let line = emperor.wait_log_from(mark, &["was killed by SIGKILL; starts again in 1.000s"]);
+        let line = emperor.wait_log_from(mark, &["the daemon was killed by SIGKILL: ", "; starts again in 1.000s"]);
         assert!(line.contains("v.ini:6: attach-daemon") && line.contains("WARN"), "{line}");
         println!("the end of an attached daemon is known after {:.1?}", start.elapsed());
         let _again = daemon.started(2);

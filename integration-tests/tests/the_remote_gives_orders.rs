@@ -103,7 +103,10 @@ fn a_rolling_restart_goes_through_all_and_ends_at_the_first_failure() {
         std::fs::remove_file(&program).expect("it is there");
         let (status, said) = emperor.ask(&["restart", "--all", "--wait"]);
         assert!(
-            status == 1 && said.contains("liege: app1.ini: start the app") && said.contains("3 were not restarted"),
+            status == 1
+                && said.contains("liege: app1.ini: no ")
+                && said.contains("app1.ini:2: command)")
+                && said.contains("3 were not restarted"),
             "{said}"
         );
         let (status, said) = emperor.ask(&["restart", "--all", "--wait", "--keep-going"]);

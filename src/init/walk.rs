@@ -154,7 +154,7 @@ impl Init {
                 let how = self.describe(exit, patience);
                 self.finish_output();
                 let detail = match self.output.last_of(step.phase.name()) {
-                    Some(said) => format!("{how}, having said: {said}"),
+                    Some(said) => format!("\"{said}\", {how}"),
                     None => how,
                 };
                 Outcome::Failed { errno: 0, detail }

@@ -48,8 +48,8 @@ impl Vassal {
         let what = match self.life.as_ref().and_then(|life| life.step) {
             Some((step, _)) => {
                 let what = self.step_in_words(step, false);
-                let advice = advice::for_foreground(&what).map(|advice| format!(": {advice}")).unwrap_or_default();
-                format!("{what} did not end in time{advice}")
+                let advice = advice::for_foreground(&what).map(|advice| format!(" ({advice})")).unwrap_or_default();
+                format!("did not end in time{advice}: {what}")
             }
             None => "init did not answer in time".to_owned(),
         };

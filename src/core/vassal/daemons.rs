@@ -18,19 +18,20 @@ impl Vassal {
     pub(super) fn daemon_news(&mut self, index: u32, news: DaemonNews, cx: &mut Context<'_>) {
         let words = self.life.as_ref().and_then(|life| life.daemons.get(index as usize));
         let daemon = words.cloned().unwrap_or_else(|| "an attached daemon".to_owned());
-        let has_died = matches!(news, DaemonNews::Ended { .. });
-        let (how, again_in_ms) = match news {
+        let (what, again_in_ms) = match news {
             DaemonNews::Started { pid } => {
                 return cx.note(Note::DaemonStarted { vassal: self.name.clone(), pid, daemon });
             }
-            DaemonNews::Ended { exit, again_in_ms } => (exit.map_or_else(|| "ended".to_owned(), in_word), again_in_ms),
-            DaemonNews::Failed { why, again_in_ms } => (why, again_in_ms),
+            DaemonNews::Ended { exit, again_in_ms } => {
+                let how = exit.map_or_else(|| "ended".to_owned(), in_word);
+                // It may have been the daemon of a mount.
+                if let Some(life) = &mut self.life {
+                    life.fallen.attached(cx.now, format!("the daemon {daemon} {how}"));
+                }
+                (format!("the daemon {how}: {daemon}"), again_in_ms)
+            }
+            DaemonNews::Failed { why, again_in_ms } => (format!("{why}: start the daemon {daemon}"), again_in_ms),
         };
-        let what = format!("the daemon {daemon} {how}");
-        // It may have been the daemon of a mount.
-        if let Some(life) = self.life.as_mut().filter(|_| has_died) {
-            life.fallen.attached(cx.now, what.clone());
-        }
         match again_in_ms {
             Some(pause) => {
                 cx.note(Note::DaemonEnded { vassal: self.name.clone(), what, again_in: Duration::from_millis(pause) });

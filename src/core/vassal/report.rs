@@ -149,7 +149,8 @@ impl Vassal {
         }
     }
 
-    /// One sentence: the step, the object, the errno, the line that asked for it.
+    /// One sentence: the reason, what helps, the step with its object, the line that asked for it. The reason comes first, because a
+    /// screen may cut the end.
     fn failure_in_words(&self, at: &Place, errno: i32, detail: &str) -> String {
         let step = match at {
             Place::Step(step) => self.step_in_words(*step, false),
@@ -165,10 +166,13 @@ impl Vassal {
             Place::Log => "write its log".into(),
             Place::Init => "init".into(),
         };
-        let mut sentence = match (errno, detail) {
-            (0, detail) => format!("{step}: {detail}"),
-            (errno, "") => format!("{step}: {}", errno_name(errno)),
-            (errno, detail) => format!("{step}: {}: {detail}", errno_name(errno)),
+        // Where the detail is a sentence of its own, its errno says less.
+        let explains = matches!(at, Place::AppLimit(_) | Place::AppCaps | Place::AppExec);
+        let reason = match (errno, detail) {
+            (0, detail) => detail.to_owned(),
+            (errno, "") => errno_name(errno),
+            (errno, detail) if explains => format!("{detail}, {}", errno_name(errno)),
+            (errno, detail) => format!("{}, {detail}", errno_name(errno)),
         };
         let advice = match at {
             Place::Step(_) => advice::for_mounting(detail, self.owner()),
@@ -181,7 +185,8 @@ impl Vassal {
             | Place::Log
             | Place::Init => None,
         };
-        advice.iter().for_each(|advice| sentence += &format!(" ({advice})"));
+        let advice = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
+        let mut sentence = format!("{reason}{advice}: {step}");
         let lacks = errno == ENOENT || detail.contains("this root has no");
         if let Some(taken) = self.running().filter(|_| lacks).and_then(|config| taken_away(&config.fresh)) {
             let layers = taken.layers.iter().map(|layer| layer.value.as_str()).collect::<Vec<_>>().join(", ");

@@ -222,7 +222,7 @@ fn a_step_that_fails_has_said_why() {
     plan.steps.push(exec("echo an earlier step; echo of the same phase >&2"));
     plan.steps.push(exec("echo begins; printf 'no \\033[1msuch archive\\n\\n' >&2; exit 3"));
     let mut vassal = Vassal::start_with_log(plan, &dir.0);
-    let said = "exited with status 3, having said: no \\u{1b}[1msuch archive".to_owned();
+    let said = "\"no \\u{1b}[1msuch archive\", exited with status 3".to_owned();
     assert_eq!(why(&mut vassal), (Place::Step(3), said));
     vassal.ends();
     assert!(lines(&dir.0.join("log")).len() == 5, "nothing is lost of it: {:?}", lines(&dir.0.join("log")));
@@ -245,7 +245,7 @@ fn a_step_that_may_fail_says_why_too() {
     let mut plan = logged(idle(), ROOMY);
     plan.steps.push(Step { fatal: false, ..exec("echo cannot open it >&2; exit 1") });
     let mut vassal = Vassal::start_with_log(plan, &dir.0);
-    assert_eq!(why(&mut vassal), (Place::Step(2), "exited with status 1, having said: cannot open it".to_owned()));
+    assert_eq!(why(&mut vassal), (Place::Step(2), "\"cannot open it\", exited with status 1".to_owned()));
     vassal.started();
 }
 
