@@ -1,5 +1,5 @@
-//! The status table: one vassal a line, what needs attention in colour. Where the terminal is too narrow for that, each vassal has
-//! a line of its own for what matters and, below it, what is wrong.
+//! The status table: one vassal a line, what needs attention in colour. What does not fit into the last column stands below its line.
+//! Where the terminal is too narrow for a table, each vassal has a line of its own for what matters and, below it, what is wrong.
 
 use liege_core::{VassalView, View};
 
@@ -7,11 +7,19 @@ use crate::{
     Style,
     style::RED,
     words,
-    words::{bytes, colour, columns, cpu, cut, first_line, is_ill, mount, padded, restarts, shown, state, trouble, uptime},
+    words::{
+        bytes, colour, columns, cpu, cut, first_line, is_ill, mount, padded, restarts, shown, state, trouble, uptime, wrapped,
+    },
 };
 
 /// The last column is worth showing from so many characters on.
 const LEAST_OF_LAST: usize = 24;
+
+/// So many lines below a vassal's own are given to one sentence.
+const LINES: usize = 4;
+
+/// Before what stands below.
+const INDENT: &str = "    ";
 
 const NONE: &str = "-";
 
@@ -19,8 +27,8 @@ const NONE: &str = "-";
 struct Row {
     colour: Option<&'static str>,
     cells: Vec<String>,
-    /// For a narrow terminal: what is wrong, a line each.
-    below: Vec<String>,
+    /// For a narrow terminal: what is wrong, a sentence each.
+    said: Vec<String>,
 }
 
 /// The table, with a head, and a last line for a daemon on its way out.
@@ -57,7 +65,24 @@ fn wide(head: &[String], rows: &[Row], widths: &[usize], style: Style) -> String
         let cells: Vec<String> = cells.iter().zip(widths).map(|(cell, &width)| padded(cell, width)).collect();
         style.paint(cut(cells.join("  ").trim_end(), style.width).as_str(), colour) + "\n"
     };
-    std::iter::once(line(head, None)).chain(rows.iter().map(|row| line(&row.cells, row.colour))).collect()
+    let mut text = line(head, None);
+    let last = widths.len() - 1;
+    let before_last: usize = widths[..last].iter().map(|width| width + 2).sum();
+    for Row { colour, cells, .. } in rows {
+        let fits = style.width.is_none_or(|width| before_last + columns(&cells[last]) <= width);
+        text.push_str(&line(&cells[..if fits { cells.len() } else { last }], *colour));
+        if !fits {
+            text.push_str(&below(&cells[last], *colour, style));
+        }
+    }
+    text
+}
+
+/// A sentence in lines of its own; what is longer than some of them is cut.
+fn below(said: &str, colour: Option<&str>, style: Style) -> String {
+    let width = style.width.map(|width| width.saturating_sub(INDENT.len()));
+    let lines = wrapped(said, width, LINES);
+    lines.iter().map(|line| style.paint(&cut(&format!("{INDENT}{line}"), style.width), colour) + "\n").collect()
 }
 
 /// Name, state and uptime stay columns; the rest is said below where there is something to say.
@@ -66,14 +91,13 @@ fn narrow(rows: &[Row], width: usize, style: Style) -> String {
     let of = |column: usize| rows.iter().map(|row| columns(&row.cells[column])).max().unwrap_or(0);
     let state = of(1).min(width / 2);
     let name = of(0).min(width.saturating_sub(state + 2 + 8).max(8));
-    for Row { colour, cells, below } in rows {
+    for Row { colour, cells, said } in rows {
         let (named, stands) = (cut(&cells[0], Some(name)), cut(&cells[1], Some(state)));
         let line = format!("{}  {}  {}", padded(&named, name), padded(&stands, state), cells[3]);
         text.push_str(&style.paint(cut(line.trim_end(), Some(width)).as_str(), *colour));
         text.push('\n');
-        for said in below {
-            text.push_str(&style.paint(&cut(&format!("  {said}"), Some(width)), *colour));
-            text.push('\n');
+        for said in said {
+            text.push_str(&below(said, *colour, style));
         }
     }
     text
@@ -98,7 +122,7 @@ fn row(vassal: &VassalView, view: &View, with_usage: bool) -> Row {
     cells.push(trouble.clone().unwrap_or_else(none));
     let ill = vassal.mounts.iter().filter(|m| is_ill(m)).map(|m| shown(&mount(m)));
     let usage = vassal.usage.map(|usage| format!("memory {}, cpu {}", bytes(usage.rss), cpu(usage.cpu)));
-    Row { colour: colour(vassal), cells, below: usage.into_iter().chain(ill).chain(trouble).collect() }
+    Row { colour: colour(vassal), cells, said: usage.into_iter().chain(ill).chain(trouble).collect() }
 }
 
 /// A file that never was usable has no vassal, but its owner looks for it here.
@@ -107,7 +131,7 @@ fn unusable(name: &str, mistake: &str, with_usage: bool) -> Row {
     let mut cells = vec![shown(name), "bad file".to_owned()];
     cells.extend(std::iter::repeat_n(NONE.to_owned(), if with_usage { 6 } else { 4 }));
     cells.push(mistake.clone());
-    Row { colour: Some(RED), cells, below: vec![mistake] }
+    Row { colour: Some(RED), cells, said: vec![mistake] }
 }
 
 #[cfg(test)]
@@ -163,12 +187,31 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(words(lines[0]), ["app001.ini", "running, loyal", "1m05s"]);
-        assert_eq!(lines[1..3], ["  /app:dead", "  1m00s ago: the app exited with status 3"]);
+        assert_eq!(lines[1..3], ["    /app:dead", "    1m00s ago: the app exited with status 3"]);
         assert_eq!((words(lines[3]), lines.len()), (vec!["well.ini", "running, ready", "1m05s"], 4));
         let wide = table(&view(), Style { width: Some(90), ..Style::default() });
         assert!(wide.starts_with("NAME") && wide.lines().all(|line| line.chars().count() <= 90), "{wide}");
         let longest = table(&view(), Style { width: Some(8), ..Style::default() });
         assert!(longest.lines().all(|line| line.chars().count() <= 8), "{longest}");
+    }
+
+    #[test]
+    fn a_reason_that_does_not_fit_stands_below_its_line() {
+        let mut view = view();
+        let why = "\"fuse: bad mount point `/w/nomp': No such file or directory\", exited with status 1 (mkdir the mount point): \
+                   exec fuse-zip -r /w/z.zip /w/nomp (b.ini:12: exec-as-user)";
+        view.vassals[0].last_cause = Some(why.into());
+        for width in [60, 80, 120] {
+            let text = table(&view, Style { width: Some(width), ..Style::default() });
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            let words: Vec<&str> = text.split_whitespace().collect();
+            assert!(words.join(" ").contains(why), "at {width}: {text}");
+        }
+        let whole = table(&view, Style { width: Some(300), ..Style::default() });
+        assert_eq!(whole.lines().count(), 3, "{whole}");
+        view.vassals[0].last_cause = Some("word ".repeat(1000));
+        let long = table(&view, Style { width: Some(80), ..Style::default() });
+        assert!(long.lines().count() < 10 && long.contains('…'), "{long}");
     }
 
     #[test]

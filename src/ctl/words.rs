@@ -216,6 +216,18 @@ pub(crate) fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
     lines
 }
 
+/// The same in at most so many lines; a sign tells that the last one is cut.
+pub(crate) fn wrapped(text: &str, width: Option<usize>, most: usize) -> Vec<String> {
+    let mut lines = wrap(text, width);
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            *last = cut(&format!("{last} …"), width);
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,9 @@ impl Cell {
     }
 }
 
+/// So wide the reason becomes before the past does.
+const REASON: usize = 60;
+
 /// Between columns: two blanks where there is room.
 pub(crate) fn gap(width: usize) -> usize {
     if width < 100 { 1 } else { 2 }
@@ -61,10 +64,16 @@ pub(crate) fn fit(model: &Model, width: usize) -> Vec<(Cell, usize)> {
         room = room.saturating_sub(needs);
         chosen.push((cell, least.min(width), likes));
     }
-    for (_, has, likes) in &mut chosen {
-        let more = likes.saturating_sub(*has).min(room);
-        (*has, room) = (*has + more, room - more);
-    }
+    let mut grow = |wants: fn(Cell) -> bool, at_most: usize| {
+        for (_, has, likes) in chosen.iter_mut().filter(|(cell, _, _)| wants(*cell)) {
+            let more = (*likes).min(at_most).saturating_sub(*has).min(room);
+            (*has, room) = (*has + more, room - more);
+        }
+    };
+    grow(|cell| matches!(cell, Cell::Sorted(_)), usize::MAX);
+    grow(|cell| cell == Cell::Last, REASON);
+    grow(|cell| matches!(cell, Cell::Checks | Cell::Ends), usize::MAX);
+    grow(|cell| cell == Cell::Last, usize::MAX);
     // In the order people know from `status`.
     let order = |cell: &Cell| match cell {
         Cell::Sorted(Column::Name) => 0,

@@ -21,14 +21,19 @@ use super::{
 use crate::{
     span::span,
     style::RED,
-    words::{bytes, columns, cut, is_ill, padded, shown},
+    words::{bytes, columns, cut, is_ill, padded, shown, wrapped},
 };
 
-/// From so many lines on there is room for more about who is selected.
+/// From so many lines on there is room for more about the selected row, and from so many for its whole reason.
 const ROOMY: u16 = 12;
+const TALL: u16 = 20;
 
-/// That takes so many lines.
-const ABOUT: u16 = 3;
+/// The lines of its reason there.
+const REASON: u16 = 1;
+const WHOLE_REASON: u16 = 3;
+
+/// A rule, and its checks and ends.
+const BESIDE_REASON: u16 = 2;
 
 const NONE: &str = "-";
 
@@ -43,7 +48,11 @@ pub(crate) fn page_height((_, lines): (u16, u16)) -> usize {
 }
 
 fn about_height(lines: u16) -> u16 {
-    if lines < ROOMY { 0 } else { ABOUT }
+    match lines {
+        TALL.. => BESIDE_REASON + WHOLE_REASON,
+        ROOMY.. => BESIDE_REASON + REASON,
+        _ => 0,
+    }
 }
 
 /// Paints it.
@@ -174,13 +183,20 @@ fn draw_about(model: &Model, area: Rect, buffer: &mut Buffer) {
     let said = row.trouble.as_deref().unwrap_or("has never died");
     let ruled = style(Some("2"), model.colours).add_modifier(Modifier::UNDERLINED);
     bar(buffer, Rect { height: 1, ..area }, 0, "", ruled);
-    text(buffer, area, 1, &format!("{}: {said}", shown(&row.name)), style(row.colour, model.colours));
+    let lines = wrapped(&format!("{}: {said}", shown(&row.name)), Some(area.width.into()), (area.height - BESIDE_REASON).into());
+    (1..).zip(&lines).for_each(|(n, line)| text(buffer, area, n, line, style(row.colour, model.colours)));
     let half = usize::from(area.width / 2).saturating_sub(10);
     let Some(history) = model.histories.get(&row.name) else { return };
     let slowest = history.latency.back().copied().flatten();
     let (ms, colour) = (slowest.map(micros), (row.ill > 0).then_some(RED));
     let checks = ms.map_or_else(String::new, |ms| format!("checks {} {ms}  ", spark::latency(&history.latency, half)));
-    text(buffer, area, 2, &format!("{checks}ends {}", spark::ends(&history.ends, half)), style(colour, model.colours));
+    text(
+        buffer,
+        area,
+        area.height - 1,
+        &format!("{checks}ends {}", spark::ends(&history.ends, half)),
+        style(colour, model.colours),
+    );
 }
 
 /// `0.04ms`

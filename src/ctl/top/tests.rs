@@ -106,8 +106,25 @@ fn a_wide_terminal_shows_checks_ends_and_why() {
         screen(&model).iter().any(|line| line.starts_with(">shop.ini") && line.contains("  0.0%")),
         "a silent daemon has seen no change"
     );
-    assert!(shown[17].contains("shop.ini: 1m02s ago: the app exited"), "{shown:#?}");
+    assert!(shown[15].contains("shop.ini: 1m02s ago: the app exited"), "{shown:#?}");
     assert!(shown[18].starts_with("checks ▁▅ 20.00ms  ends ·▂"), "{shown:#?}");
+}
+
+#[test]
+fn the_reason_of_the_selected_row_is_shown_whole() {
+    let why = "\"fuse: bad mount point `/w/nomp': No such file or directory\", exited with status 1 (mkdir the mount point): \
+               exec fuse-zip -r /w/z.zip /w/nomp (shop.ini:12: exec-as-user)";
+    for (columns, lines) in [(80, 24), (160, 40)] {
+        let mut model = model(columns, lines);
+        let mut view = view();
+        view.vassals[1].last_cause = Some(why.into());
+        model.on(Event::View(view));
+        keys(&mut model, "jj");
+        let shown = screen(&model);
+        let words: Vec<&str> = shown.iter().flat_map(|line| line.split_whitespace()).collect();
+        assert!(words.join(" ").contains(why), "{shown:#?}");
+        assert!(shown[usize::from(lines) - 2].contains("ends"), "{shown:#?}");
+    }
 }
 
 #[test]
