@@ -271,3 +271,23 @@ fn a_layer_that_ends_with_the_old_root_is_named() {
         drop(cow);
     });
 }
+
+#[test]
+fn a_uwsgi_that_serves_nothing_is_doubtful_in_every_view() {
+    story(|host| {
+        let emperor = host.emperor().arg("--emperor-metrics").arg(ANY_PORT).arg("--emperor-health-log").arg("1").start();
+        let listener = Listener::of(&emperor);
+        let uwsgi = |more: &str| {
+            format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nmaster = true\nhttp-socket = 127.0.0.1:{}\n{more}\n", free_port())
+        };
+        emperor.write("noplugin.ini", &uwsgi("plugin = nosuchplugin"));
+        emperor.write("nofile.ini", &uwsgi("plugin = python3\nwsgi-file = /nonexistent.py"));
+        emperor.write("worker.ini", &vassal("command = sleep 1000"));
+        for name in ["noplugin.ini", "nofile.ini"] {
+            listener.wait_value(&format!("liege_vassal_doubt{{vassal=\"{name}\"}}"), LONG, |doubt| doubt == 1.0);
+            emperor.wait_log(&format!("health: liege_vassal_doubt{{vassal=\"{name}\"}} 1"));
+            assert!(emperor.ask(&["status", name]).1.starts_with(&format!("{name}: doubtful, running")));
+        }
+        listener.wait_value("liege_vassal_doubt{vassal=\"worker.ini\"}", LONG, |doubt| doubt == 0.0);
+    });
+}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use liege_integration_tests::apps::ZipApp;
 use liege_integration_tests::browser::{Browser, Look};
+use liege_integration_tests::http::free_port;
 use liege_integration_tests::scrape::{ANY_PORT, Listener};
 use liege_integration_tests::{LONG, served, story};
 use nix::sys::signal::Signal;
@@ -24,6 +25,8 @@ fn the_status_page_shows_how_it_is() {
         emperor.write(ODD, "[vassal]\ncommand = /bin/sleep 1000\nuid = root\n");
         emperor.write("fails.ini", "[vassal]\nexec-as-root = /bin/false s3cret\ncommand = /bin/sleep 1000\nuid = root\n");
         emperor.write("never.ini", "[vassal]\ncommand = /bin/sleep 1000\nuid = s3cret\n");
+        let uwsgi = format!("[uwsgi]\nuid = root\nhttp-socket = 127.0.0.1:{}\nplugin = s3cret\n", free_port());
+        emperor.write("doubtful.ini", &uwsgi);
         // One whose mount hangs, and is left alone for long.
         let hangs = ZipApp::new(host, "archive", "text");
         emperor.write(
@@ -36,6 +39,7 @@ fn the_status_page_shows_how_it_is() {
         daemon.wait_value(&hung, LONG, |up| up == 0.0);
         served(app.port, "text", LONG);
         emperor.vassal("shop.ini").process("fuse-zip").kill(Signal::SIGKILL);
+        daemon.wait_value(r#"liege_vassal_doubt{vassal="doubtful.ini"}"#, LONG, |doubt| doubt == 1.0);
         daemon.wait_value("liege_recovery_duration_seconds_count", LONG, |recovered| recovered == 1.0);
         served(app.port, "text", LONG);
         // The browser first: from its fourth failure on fails.ini waits longer than a page takes.
@@ -53,7 +57,8 @@ fn the_status_page_shows_how_it_is() {
         assert!(text.contains("live · 127.0.0.1:"), "{text}");
         let mount = app.mount.display().to_string();
         for shown in [
-            "4 of 5", // up
+            "5 of 7", // up
+            "down 2",
             "shop.ini",
             "worker.ini",
             ODD,
@@ -63,7 +68,9 @@ fn the_status_page_shows_how_it_is() {
             "again in",
             "healthy",
             "hung",
-            "mounts that do not answer 1 of 2",
+            "doubtful 1",
+            "it may serve nothing; liege status says why",
+            "unhealthy mounts 1 of 2",
             "mountpoint_dead",
             "ENOTCONN",
             "hook_failed",

@@ -207,10 +207,11 @@ impl VassalView {
     /// The word people see: how it does where that matters more than its phase.
     #[must_use]
     pub fn state(&self) -> &'static str {
-        match (self.gave_up, self.flapping) {
-            (true, _) => "gave_up",
-            (false, Some(_)) => "flapping",
-            (false, None) => self.phase.word(),
+        match (self.gave_up, self.flapping, &self.doubt) {
+            (true, _, _) => "gave_up",
+            (false, Some(_), _) => "flapping",
+            (false, None, Some(_)) => "doubtful",
+            (false, None, None) => self.phase.word(),
         }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn state(vassal: &VassalView, now: liege_core::Time) -> String {
         Phase::Suspended if vassal.gave_up => "given up".to_owned(),
         Phase::Suspended => "stopped".to_owned(),
         other if vassal.flapping.is_some() => format!("flapping, {}", other.word()),
+        other if vassal.doubt.is_some() => format!("doubtful, {}", other.word()),
         other => other.word().to_owned(),
     };
     if vassal.phase == Phase::Running {

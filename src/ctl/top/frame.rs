@@ -110,11 +110,21 @@ fn title(model: &Model) -> String {
     let all = &model.view.vassals;
     let running = all.iter().filter(|vassal| vassal.phase == Phase::Running).count();
     let ill = all.iter().filter(|vassal| vassal.mounts.iter().any(is_ill)).count();
-    let many = if all.len() == 1 { "" } else { "s" };
-    let mut said = format!("{} vassal{many}, {running} running", all.len());
+    // A file that never was usable has a row too.
+    let count = all.len() + model.view.unusable.len();
+    let many = if count == 1 { "" } else { "s" };
+    let mut said = format!("{count} vassal{many}, {running} running");
     let flapping = all.iter().filter(|vassal| vassal.flapping.is_some()).count();
     let given_up = all.iter().filter(|vassal| vassal.gave_up).count();
-    for (count, what) in [(flapping, "flapping"), (given_up, "given up"), (ill, "ill"), (model.view.unusable.len(), "bad")] {
+    let doubtful = all.iter().filter(|vassal| vassal.doubt.is_some()).count();
+    let counts = [
+        (flapping, "flapping"),
+        (given_up, "given up"),
+        (doubtful, "doubtful"),
+        (ill, "ill"),
+        (model.view.unusable.len(), "bad"),
+    ];
+    for (count, what) in counts {
         if count > 0 {
             said.push_str(&format!(", {count} {what}"));
         }

@@ -69,7 +69,7 @@ fn sixty_columns_and_ten_lines_are_enough() {
     assert_eq!(
         shown,
         [
-            "3 vassals, 2 running, 1 ill, 1 bad",
+            "4 vassals, 2 running, 1 ill, 1 bad",
             " *NAME    STATE       UP     RESTARTS  MEMORY  CPU   MOUNTS",
             ">bad.ini  bad file    -      0         -       -     -",
             " blog.ini running     1m05s  0         85.8M   -     -",

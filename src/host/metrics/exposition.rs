@@ -62,6 +62,7 @@ impl Collector for Health {
         let flapping = view.vassals.iter().filter(|v| v.flapping.is_some());
         pen.gauges(&family::VASSAL_FLAPPING, flapping.map(|v| (of(v), 1_i64)))?;
         pen.gauges(&family::VASSAL_GAVE_UP, view.vassals.iter().filter(|v| v.gave_up).map(|v| (of(v), 1_i64)))?;
+        pen.gauges(&family::VASSAL_DOUBT, view.vassals.iter().filter(|v| v.doubt.is_some()).map(|v| (of(v), 1_i64)))?;
         pen.mounts(view)?;
         pen.restarts(view)
     }
@@ -89,6 +90,7 @@ impl Everything {
         pen.gauges(&family::VASSAL_FAILURES, vassals.iter().map(|v| (of(v), i64::from(v.failures))))?;
         pen.gauges(&family::VASSAL_FLAPPING, vassals.iter().map(|v| (of(v), i64::from(v.flapping.is_some()))))?;
         pen.gauges(&family::VASSAL_GAVE_UP, vassals.iter().map(|v| (of(v), i64::from(v.gave_up))))?;
+        pen.gauges(&family::VASSAL_DOUBT, vassals.iter().map(|v| (of(v), i64::from(v.doubt.is_some()))))?;
         let with_vassal = vassals.iter().map(|v| (of(v), i64::from(v.config_error.is_some())));
         let without = self.view.unusable.iter().map(|(name, _)| ([("vassal", &**name)], 1_i64));
         pen.gauges(&family::VASSAL_CONFIG_ERROR, with_vassal.chain(without))?;

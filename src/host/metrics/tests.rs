@@ -162,6 +162,7 @@ fn every_family_moves() {
     let mut after =
         View { now: Time(9_000_000), vassals: vec![app001()], held: vec![held()], shutting_down: true, ..View::default() };
     after.vassals[0].config_error = Some("a.ini:1".into());
+    after.vassals[0].doubt = Some("it may serve nothing".into());
     after.vassals[0].since = Time(8_000_000);
     let flapping = liege_core::Flapping { since: Time(1), failures: 5, steady_after: Duration::from_secs(300) };
     (after.vassals[0].flapping, after.vassals[0].gave_up) = (Some(flapping), true);

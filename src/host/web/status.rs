@@ -26,14 +26,16 @@ pub(super) struct Status<'a> {
     shutting_down: bool,
     /// Vassals that are kept although their directory was unmounted, replaced or is gone.
     held: usize,
-    /// Vassals there are.
+    /// Vassals there are, and files that never were usable.
     vassals: usize,
     up: usize,
-    /// Those that are down and not because somebody stopped them.
+    /// Those that are down and not because somebody stopped them; a file that never was usable is.
     down: usize,
     /// Those that fail over and over.
     flapping: usize,
-    /// Watched mounts, and those of them that do not answer.
+    /// Those whose app runs and has said that it may serve nothing.
+    doubtful: usize,
+    /// Watched mounts, and those of them that are not healthy.
     mounts: usize,
     mounts_ill: usize,
     phases: BTreeMap<&'static str, usize>,
@@ -49,7 +51,7 @@ pub(super) struct Status<'a> {
 struct Row<'a> {
     name: &'a str,
     phase: &'static str,
-    /// Its phase, or `flapping`, `gave_up`.
+    /// Its phase, or `flapping`, `gave_up`, `doubtful`.
     state: &'static str,
     /// It needs eyes.
     ill: bool,
@@ -100,10 +102,11 @@ fn status<'a>(view: &'a View, recent: &Recent, whole: bool) -> Status<'a> {
         version: env!("CARGO_PKG_VERSION"),
         shutting_down: view.shutting_down,
         held: view.held.iter().map(|held| held.vassals).sum(),
-        vassals: view.vassals.len(),
+        vassals: view.vassals.len() + view.unusable.len(),
         up: view.vassals.iter().filter(|vassal| is_up(vassal)).count(),
-        down: view.vassals.iter().filter(|vassal| is_down(vassal)).count(),
+        down: view.vassals.iter().filter(|vassal| is_down(vassal)).count() + view.unusable.len(),
         flapping: view.vassals.iter().filter(|vassal| vassal.flapping.is_some()).count(),
+        doubtful: view.vassals.iter().filter(|vassal| vassal.doubt.is_some()).count(),
         mounts: mounts().count(),
         mounts_ill: mounts().filter(|mount| is_ill(mount)).count(),
         phases,
@@ -150,7 +153,7 @@ enum Order {
 
 fn order(vassal: &VassalView) -> Order {
     let fails = vassal.failures > 0 || vassal.flapping.is_some() || vassal.gave_up || !vassal.leftovers.is_empty();
-    let ill = vassal.config_error.is_some() || vassal.mounts.iter().any(is_ill);
+    let ill = vassal.config_error.is_some() || vassal.doubt.is_some() || vassal.mounts.iter().any(is_ill);
     match (fails, ill) {
         (true, _) => Order::Failing,
         (false, true) => Order::Ill,
@@ -189,11 +192,13 @@ mod tests {
         ill.mounts = vec![MountView { health: Some(Health::Hung), ..MountView::new("/app") }, MountView::new("/new")];
         let mut bad = vassal("c-bad.ini", Phase::Running);
         bad.config_error = Some("c-bad.ini:3:7: \"secret\" is no option".into());
+        let mut doubtful = vassal("d-doubtful.ini", Phase::Running);
+        doubtful.doubt = Some("it may serve nothing, its uwsgi says: \"secret\"".into());
         let mut down = vassal("z-down.ini", Phase::Waiting);
         (down.failures, down.retry_at, down.restarts) = (3, Some(Time(9_000_000)), vec![("exit".into(), 2), ("oom".into(), 1)]);
         let view = View {
             now: Time(7_000_000),
-            vassals: vec![ill, vassal("b-well.ini", Phase::Running), bad, down],
+            vassals: vec![ill, vassal("b-well.ini", Phase::Running), bad, doubtful, down],
             unusable: vec![("never.ini".into(), "never.ini:1:1: \"secret\"".into())],
             ..View::default()
         };
@@ -201,12 +206,15 @@ mod tests {
         assert!(!text.contains("secret"), "{text}");
         let look: serde_json::Value = serde_json::from_str(&text).unwrap();
         let names: Vec<&str> = look["rows"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["z-down.ini", "a-hung.ini", "c-bad.ini", "b-well.ini"]);
+        assert_eq!(names, ["z-down.ini", "a-hung.ini", "c-bad.ini", "d-doubtful.ini", "b-well.ini"]);
         let ill: Vec<bool> = look["rows"].as_array().unwrap().iter().map(|row| row["ill"].as_bool().unwrap()).collect();
-        assert_eq!(ill, [true, true, true, false]);
-        for (key, number) in [("vassals", 4), ("up", 3), ("down", 1), ("mounts", 2), ("mounts_ill", 1), ("hidden", 0)] {
+        assert_eq!(ill, [true, true, true, true, false]);
+        for (key, number) in
+            [("vassals", 6), ("up", 4), ("down", 2), ("doubtful", 1), ("mounts", 2), ("mounts_ill", 1), ("hidden", 0)]
+        {
             assert_eq!(look[key], number, "{key}: {text}");
         }
+        assert_eq!((&look["rows"][3]["state"], &look["rows"][3]["phase"]), (&"doubtful".into(), &"running".into()));
         assert_eq!(look["bad_files"], serde_json::json!(["c-bad.ini", "never.ini"]));
         assert_eq!((&look["rows"][0]["retry_in"], &look["rows"][0]["ends"]), (&2.0.into(), &3.into()));
         assert_eq!(look["rows"][1]["mounts"][0]["recent"], serde_json::json!([]));

@@ -57,7 +57,7 @@ function line(checks) {
   return svg;
 }
 
-const PHASES = { running: "well", reloading: "care", spawning: "care", preparing: "care", suspended: "" };
+const PHASES = { running: "well", reloading: "care", spawning: "care", preparing: "care", doubtful: "care", suspended: "" };
 const WORDS = { gave_up: "given up" };
 const STATES = { healthy: "well", slow: "care", unknown: "care" };
 const grade = (words, word) => (word in words ? words[word] : "ill");
@@ -81,6 +81,7 @@ function row(r) {
   const phase = r.state === r.phase || r.state === "gave_up" ? "" : `${r.phase} `;
   const state = make("div", "state",
     make("span", `word ${grade(PHASES, r.state)}`, WORDS[r.state] || r.state), make("div", "sub", `${phase}for ${span(r.since)}`));
+  if (r.state === "doubtful") state.append(make("div", "sub care", "it may serve nothing; liege status says why"));
   if (r.phase === "running" && !r.ready) state.append(make("div", "sub care", "not ready yet"));
   if (r.retry_in !== null) state.append(make("div", "sub", `again in ${span(r.retry_in)}`));
   const mounts = make("div", "mounts", ...r.mounts.map((m) => mount(r, m)));
@@ -113,7 +114,8 @@ function draw() {
     total("vassals up", look.up, `of ${look.vassals}`, false),
     total("down", look.down, "", look.down > 0),
     total("flapping", look.flapping, "", look.flapping > 0),
-    total("mounts that do not answer", look.mounts_ill, `of ${look.mounts}`, look.mounts_ill > 0),
+    ...(look.doubtful ? [total("doubtful", look.doubtful, "", true)] : []),
+    total("unhealthy mounts", look.mounts_ill, `of ${look.mounts}`, look.mounts_ill > 0),
     ...(look.held ? [total("kept without a directory", look.held, "", true)] : []),
     total("files with mistakes", look.bad_files.length, "", look.bad_files.length > 0),
     total("since the start", span(look.uptime), "", false));
@@ -123,7 +125,7 @@ function draw() {
   byId("bad").hidden = look.bad_files.length === 0;
   byId("bad-files").textContent = look.bad_files.join(", ");
   byId("ends").replaceChildren(...(look.ends.length ? look.ends.map(end) : [make("li", "empty", "None since the daemon started.")]));
-  const ill = look.down + look.flapping + look.mounts_ill;
+  const ill = look.down + look.flapping + look.doubtful + look.mounts_ill;
   document.title = `${ill ? `(${ill}) ` : ""}liege · ${location.hostname}`;
 }
 
