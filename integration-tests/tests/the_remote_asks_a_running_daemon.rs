@@ -2,7 +2,7 @@
 
 use liege_integration_tests::apps::Reporter;
 use liege_integration_tests::tools::run_liege;
-use liege_integration_tests::{SHORT, story, wait_until};
+use liege_integration_tests::{SHORT, story, wait_for, wait_until};
 
 #[test]
 fn the_remote_asks_a_running_daemon() {
@@ -44,6 +44,27 @@ fn a_file_that_never_was_usable_is_shown_and_not_reloaded() {
 
         emperor.remove("bad.ini");
         wait_until("the row to go", SHORT, || !emperor.ask(&["status"]).1.contains("bad.ini"));
+    });
+}
+
+#[test]
+fn a_typo_is_told_before_what_it_led_to_and_every_mistake_in_the_detail() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        emperor.write("typo.ini", "[vassal]\nuid = root\n\n\ncomand = sleep 1000\n");
+        emperor.write("user.ini", "[vassal]\nuser = www-data\ncommand = sleep 1000\n");
+        let row = |name: &str| {
+            let line = |said: String| said.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+            wait_for(&format!("a row of {name}"), SHORT, || line(emperor.ask(&["status"]).1))
+        };
+        let typo = row("typo.ini");
+        assert!(typo.contains("typo.ini:5:1: ") && typo.contains("comand") && typo.contains("command"), "{typo}");
+        let user = row("user.ini");
+        assert!(user.contains("user.ini:2:1: ") && user.contains("uid"), "{user}");
+        let (status, detail) = emperor.ask(&["status", "typo.ini"]);
+        let lines: Vec<&str> = detail.lines().collect();
+        assert!(status == 0 && lines[1].contains("typo.ini:5:1: ") && lines[2].contains("typo.ini: "), "{detail}");
+        assert!(!detail.contains(":0:0"), "{detail}");
     });
 }
 

@@ -17,7 +17,7 @@ use crate::{
     request::may,
     storm::Storms,
     vassal::{Vassal, Whose},
-    view::first_mistake,
+    view::mistakes,
 };
 
 /// What the emperor's file decides for all vassals.
@@ -184,7 +184,7 @@ impl Emperor {
                 if self.vassals.contains_key(&vassal) {
                     self.with(now, &vassal, actions, |v, cx| v.bad_config(diagnostics, cx));
                 } else {
-                    self.unusable.insert(vassal.clone(), first_mistake(&diagnostics).unwrap_or_default());
+                    self.unusable.insert(vassal.clone(), mistakes(&diagnostics).unwrap_or_default());
                     actions.push(Action::Note(Note::BadConfig { vassal, runs_on: false, diagnostics }));
                 }
             }
@@ -341,7 +341,9 @@ impl Emperor {
             (Some(vassal), _) if may(by, vassal.owner()) => {
                 self.with(now, name, actions, |v, cx| v.ordered(order, read, cx)).unwrap_or(Answer::Unknown)
             }
-            (None, Some(mistake)) if may(by, None) => Answer::Refused(format!("its file is bad: {mistake}")),
+            (None, Some(mistake)) if may(by, None) => {
+                Answer::Refused(format!("its file is bad: {}", mistake.lines().next().unwrap_or_default()))
+            }
             (Some(_), _) | (None, _) => Answer::Unknown,
         }
     }

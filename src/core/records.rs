@@ -150,7 +150,7 @@ pub struct Detail {
     pub at: f64,
     /// Its part of the snapshot; null where its file never was usable.
     pub vassal: Option<VassalView>,
-    /// The first mistake of a file that never was usable.
+    /// The mistakes of a file that never was usable, a line each.
     pub unusable: Option<String>,
     /// Where its processes listen: addresses of TCP, paths of unix sockets (`@` before an abstract name); 256 at most.
     #[serde(default)]

@@ -17,7 +17,7 @@ pub struct View {
     pub shutting_down: bool,
     /// By name.
     pub vassals: Vec<VassalView>,
-    /// Files that never were usable, by name, each with its first mistake: they have no vassal.
+    /// Files that never were usable, by name, each with its mistakes, a line each: they have no vassal.
     #[serde(default)]
     pub unusable: Vec<(Name, String)>,
     /// Directories that are not what they were, and whose vassals are kept for now.
@@ -48,9 +48,33 @@ impl std::fmt::Display for HeldDirectory {
     }
 }
 
-/// The mistake a status line has room for.
-pub(crate) fn first_mistake(diagnostics: &[Diagnostic]) -> Option<String> {
-    diagnostics.iter().find(|d| d.is_error()).map(|d| format!("{}:{}:{}: {}", d.file, d.line, d.column, d.message))
+/// So many mistakes of a file are shown; `liege check` has all of them.
+const MISTAKES: usize = 20;
+/// Characters of each.
+const MISTAKE: usize = 400;
+
+/// The mistakes of a file, a line each. Those of the file as a whole come last, because one in a line of it mostly is their cause: of a
+/// misspelt `command` there is none.
+pub(crate) fn mistakes(diagnostics: &[Diagnostic]) -> Option<String> {
+    let mut errors: Vec<&Diagnostic> = diagnostics.iter().filter(|d| d.is_error()).collect();
+    errors.sort_by_key(|d| d.line == 0);
+    let mut lines: Vec<String> = errors.iter().take(MISTAKES).map(|d| in_a_line(d)).collect();
+    let more = errors.len().saturating_sub(MISTAKES);
+    if more > 0 {
+        lines.push(format!("and {more} more (liege check)"));
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// Where, what, and what would mend it.
+fn in_a_line(of: &Diagnostic) -> String {
+    let place = if of.line == 0 { of.file.clone() } else { format!("{}:{}:{}", of.file, of.line, of.column) };
+    let hint = of.hint.as_ref().map(|hint| format!(": {hint}")).unwrap_or_default();
+    let line = format!("{place}: {}{hint}", of.message).replace('\n', " ");
+    match line.char_indices().nth(MISTAKE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
 }
 
 /// One vassal.
@@ -116,7 +140,7 @@ pub struct VassalView {
     /// Its app runs, and has said that it may serve nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
-    /// Its file has mistakes; what runs is the last good one. The first mistake.
+    /// Its file has mistakes; what runs is the last good one. The mistakes, a line each.
     pub config_error: Option<String>,
     /// What root alone may read instead.
     #[serde(skip)]

@@ -165,7 +165,7 @@ impl Page {
     fn painted(&mut self, name: &str, value: &str, colour: Option<&str>) {
         let width = self.style.width.map(|width| width.saturating_sub(INDENT));
         let mut name = name;
-        for line in wrap(&shown(value), width) {
+        for line in value.split('\n').flat_map(|line| wrap(&shown(line), width)) {
             let left = format!("  {name}");
             let painted = self.style.paint(&line, colour);
             self.text.push_str(format!("{left:<INDENT$}{painted}").trim_end());

@@ -6,6 +6,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use liege_core::{Name, Phase, VassalView, View};
 
+use crate::words::first_line;
+
 /// How far it has come.
 #[derive(Debug)]
 pub struct Rolling {
@@ -103,7 +105,7 @@ fn judge(
     match vassal.phase {
         Phase::Running if vassal.ready && vassal.pid != before && has_settled(vassal) => Some(match &vassal.config_error {
             None => Ok(()),
-            Some(mistake) => Err(format!("up again, but its file is bad and the last good one runs: {mistake}")),
+            Some(mistake) => Err(format!("up again, but its file is bad and the last good one runs: {}", first_line(mistake))),
         }),
         Phase::Suspended if vassal.gave_up => Some(Err("it was given up (start-limit)".to_owned())),
         Phase::Suspended => Some(Err("somebody has stopped it".to_owned())),

@@ -7,20 +7,28 @@ mod specs;
 use liege_core::{Emperor, Event, Time, View};
 use liege_spec::{Code, Diagnostic, Severity};
 
-fn bad() -> Event {
-    let mistake = Diagnostic {
+fn mistake(line: u32, message: &str, hint: Option<&str>) -> Diagnostic {
+    Diagnostic {
         severity: Severity::Error,
         code: Code::UnknownUser,
         file: "v.ini".into(),
-        line: 2,
-        column: 1,
+        line,
+        column: u32::from(line > 0),
         width: 3,
         text: "uid = x".into(),
-        message: "there is no user".into(),
-        hint: None,
-    };
+        message: message.into(),
+        hint: hint.map(str::to_owned),
+    }
+}
+
+fn bad_with(diagnostics: Vec<Diagnostic>) -> Event {
+    Event::BadConfig { vassal: specs::name(0), diagnostics }
+}
+
+fn bad() -> Event {
+    let mistake = mistake(2, "there is no user", None);
     let remark = Diagnostic { severity: Severity::Warning, line: 1, ..mistake.clone() };
-    Event::BadConfig { vassal: specs::name(0), diagnostics: vec![remark, mistake] }
+    bad_with(vec![remark, mistake])
 }
 
 fn good() -> Event {
@@ -40,6 +48,28 @@ fn it_is_named_with_its_first_mistake() {
     let view = after([bad()]);
     assert_eq!(view.unusable, [(specs::name(0), "v.ini:2:1: there is no user".to_owned())]);
     assert!(view.vassals.is_empty());
+}
+
+#[test]
+fn what_is_in_a_line_comes_before_what_it_led_to() {
+    let whole = mistake(0, "[vassal] has no command", Some("say what it runs"));
+    let typo = mistake(5, "comand is unknown", Some("did you mean command?"));
+    for event in [vec![bad_with(vec![whole.clone(), typo.clone()])], vec![good(), bad_with(vec![whole, typo])]] {
+        let view = after(event);
+        let told = view.unusable.first().map(|(_, told)| told).or_else(|| view.vassals[0].config_error.as_ref()).unwrap();
+        assert_eq!(
+            told.lines().collect::<Vec<_>>(),
+            ["v.ini:5:1: comand is unknown: did you mean command?", "v.ini: [vassal] has no command: say what it runs"]
+        );
+    }
+}
+
+#[test]
+fn of_many_mistakes_so_many_are_shown() {
+    let view = after([bad_with((1..=60).map(|line| mistake(line, &"x".repeat(9999), None)).collect())]);
+    let lines: Vec<&str> = view.unusable[0].1.lines().collect();
+    assert_eq!((lines.len(), *lines.last().unwrap()), (21, "and 40 more (liege check)"));
+    assert!(lines.iter().all(|line| line.chars().count() <= 401));
 }
 
 #[test]

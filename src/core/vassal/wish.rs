@@ -6,7 +6,7 @@ use liege_plan::{ToInit, describe_act};
 use liege_spec::{Diagnostic, Timeouts, VassalConfig};
 
 use super::{Before, Phase, Vassal, daemons::in_words, difference::jail_difference};
-use crate::{Answer, Cause, Note, Time, compile::compile_reload, emperor::Context, timers::Timer, view::first_mistake};
+use crate::{Answer, Cause, Note, Time, compile::compile_reload, emperor::Context, timers::Timer, view::mistakes};
 
 impl Vassal {
     /// A new configuration, the old one touched, or only read again.
@@ -62,7 +62,7 @@ impl Vassal {
 
     /// The file has mistakes: what runs goes on.
     pub(crate) fn bad_config(&mut self, diagnostics: Vec<Diagnostic>, cx: &mut Context<'_>) {
-        self.config_error = first_mistake(&diagnostics);
+        self.config_error = mistakes(&diagnostics);
         cx.note(Note::BadConfig { vassal: self.name.clone(), runs_on: self.life.is_some(), diagnostics });
     }
 
