@@ -53,7 +53,7 @@ fn a_uwsgi_that_is_idle_is_ended_and_comes_up_anew() {
         emperor.write("v.ini", &uwsgi(host.dir(), port, &more));
         served(port, "served", LONG);
         let mark = emperor.mark();
-        emperor.wait_cause(mark, "v.ini", "requested");
+        emperor.wait_cause(mark, "v.ini", "idle");
         emperor.wait_log_from(mark, &["v.ini: started"]);
         served(port, "served", LONG);
     });

@@ -124,7 +124,9 @@ pub enum Cause {
     ConfigChanged,
     /// The file is gone.
     Vanished,
-    /// Asked for: shutdown, a command; or its uwsgi asked (`die-on-idle`).
+    /// Its uwsgi asked for it, because no request came (`die-on-idle`).
+    Idle,
+    /// Asked for: shutdown, a command.
     Requested,
     /// Init and host do not understand each other.
     Protocol,
@@ -174,6 +176,7 @@ impl Cause {
             Self::SpawnFailed { .. } => "spawn_failed",
             Self::ConfigChanged => "config_changed",
             Self::Vanished => "vanished",
+            Self::Idle => "idle",
             Self::Requested => "requested",
             Self::Protocol => "protocol",
         }
@@ -183,7 +186,7 @@ impl Cause {
     #[must_use]
     pub fn is_failure(&self) -> bool {
         match self {
-            Self::ConfigChanged | Self::Vanished | Self::Requested => false,
+            Self::ConfigChanged | Self::Vanished | Self::Idle | Self::Requested => false,
             Self::Exit { .. }
             | Self::Signal { .. }
             | Self::AddressInUse { .. }
@@ -223,6 +226,7 @@ impl Cause {
             | Self::SpawnFailed { .. }
             | Self::ConfigChanged
             | Self::Vanished
+            | Self::Idle
             | Self::Requested
             | Self::Protocol => false,
         }
@@ -270,6 +274,7 @@ impl Cause {
             | Self::SpawnFailed { .. }
             | Self::ConfigChanged
             | Self::Vanished
+            | Self::Idle
             | Self::Requested
             | Self::Protocol => None,
         }
@@ -297,6 +302,7 @@ impl Cause {
             | Self::SpawnFailed { .. }
             | Self::ConfigChanged
             | Self::Vanished
+            | Self::Idle
             | Self::Requested
             | Self::Protocol => false,
         }
@@ -356,6 +362,7 @@ impl std::fmt::Display for Cause {
             Self::HeartbeatLost => f.write_str("the app's heartbeat stopped"),
             Self::ConfigChanged => f.write_str("its jail was changed"),
             Self::Vanished => f.write_str("its file is gone"),
+            Self::Idle => f.write_str("no request came for so long that its uwsgi ends it (die-on-idle)"),
             Self::Requested => f.write_str("it was asked to"),
             Self::Protocol => f.write_str("its init sent what is no message of this version"),
         }

@@ -346,7 +346,7 @@ impl Vassal {
                     self.timers.arm(Timer::Heartbeat, cx.now + cx.settings.required_heartbeat);
                 }
                 // As uWSGI's Emperor: it is ended, and comes up anew because its file is still there.
-                AppWord::Leaving => self.stop(Cause::Requested, cx),
+                AppWord::Leaving => self.stop(Cause::Idle, cx),
                 // Init has answered it; reinforcements are not had here.
                 AppWord::WantsConfig | AppWord::Sos | AppWord::Unknown(_) => {}
             },

@@ -167,6 +167,7 @@ fn for_everybody(cause: &Cause) -> String {
         | Cause::HeartbeatLost
         | Cause::ConfigChanged
         | Cause::Vanished
+        | Cause::Idle
         | Cause::Requested
         | Cause::Protocol => cause.without_words().to_string(),
         Cause::Oom { .. } => "the kernel killed it, or a part of it, for want of memory; the log says what it led to".to_owned(),
