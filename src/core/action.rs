@@ -25,6 +25,8 @@ pub enum Action {
         log_to: LogTo,
         /// The uid it runs as, where its file tells: he may read its log.
         owner: Option<u32>,
+        /// Directories of which is told which are mount points when it is born: `Mounted`, before `Spawned`. None of them: nothing is.
+        points: Vec<String>,
     },
     /// Send a message to init. The first one is the green light ([`ToInit::Walk`]).
     Tell {

@@ -215,6 +215,9 @@ impl Emperor {
                     actions.push(Action::Kill { vassal, birth }); // of a life nobody knows: nothing may be left of it
                 }
             }
+            Event::Mounted { vassal, birth, points } => {
+                self.of_life(now, &vassal, birth, actions, |v, _| v.mounted_at_birth(points));
+            }
             Event::SpawnFailed { vassal, birth, stage, errno } => {
                 self.of_life(now, &vassal, birth, actions, |v, cx| v.spawn_failed(&stage, errno, cx));
             }

@@ -47,6 +47,15 @@ pub enum Event {
         /// Its pid.
         pid: i32,
     },
+    /// Those of the directories named at its birth that are mount points there. Not told where its list could not be read.
+    Mounted {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// The mount points.
+        points: Vec<String>,
+    },
     /// The clone did not come about.
     SpawnFailed {
         /// Whose.

@@ -48,30 +48,26 @@ pub(crate) struct Nursery {
     pub(crate) post: Post,
 }
 
+/// A life to begin, as in [`liege_core::Action::Spawn`].
+#[derive(Debug)]
+pub(crate) struct Birth {
+    pub(crate) vassal: Name,
+    pub(crate) birth: u64,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) cgroups: Cgroups,
+    pub(crate) log: Wanted,
+    pub(crate) points: Vec<String>,
+}
+
 impl Nursery {
     /// Begins a life in a task of its own, which ends after the life. Its file is being read meanwhile (`reading`): the core hears
     /// of the clone when it has heard of the file, and so the life is what the file says now.
-    pub(crate) fn begin(
-        &self,
-        vassal: Name,
-        birth: u64,
-        namespaces: Namespaces,
-        cgroups: Cgroups,
-        log: Wanted,
-        reading: Option<impl Future<Output = ()> + Send + 'static>,
-    ) {
-        tokio::spawn(self.clone().live(vassal, birth, namespaces, cgroups, log, reading));
+    pub(crate) fn begin(&self, begun: Birth, reading: Option<impl Future<Output = ()> + Send + 'static>) {
+        tokio::spawn(self.clone().live(begun, reading));
     }
 
-    async fn live(
-        self,
-        vassal: Name,
-        birth: u64,
-        namespaces: Namespaces,
-        cgroups: Cgroups,
-        log: Wanted,
-        reading: Option<impl Future<Output = ()>>,
-    ) {
+    async fn live(self, begun: Birth, reading: Option<impl Future<Output = ()>>) {
+        let Birth { vassal, birth, namespaces, cgroups, log, points } = begun;
         let (ours, theirs) = match pair() {
             Ok(pair) => pair,
             Err(error) => {
@@ -88,11 +84,17 @@ impl Nursery {
                     let born = nursery.bear(&vassal, namespaces, &cgroups, log.as_ref(), &theirs)?;
                     let own_list = || mountinfo::connections(born.0.pid).ok();
                     let inherited = if namespaces.mount { nursery.inherited.of(before, own_list) } else { Vec::new() };
-                    Ok((born, inherited))
+                    // It has done nothing yet, so its list is what it was born with.
+                    let table = if points.is_empty() { None } else { mountinfo::of(born.0.pid).ok() };
+                    let mounted = table.map(|table| {
+                        let is_mounted = |point: &String| table.iter().any(|mount| *mount.mount_point == **point);
+                        points.into_iter().filter(is_mounted).collect::<Vec<_>>()
+                    });
+                    Ok((born, inherited, mounted))
                 })
                 .await
         };
-        let ((child, ending, membership), inherited) = match clone {
+        let ((child, ending, membership), inherited, mounted) = match clone {
             Ok(Ok(born)) => born,
             Ok(Err(Refused { stage, errno })) => {
                 return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
@@ -118,6 +120,9 @@ impl Nursery {
         let (oom, groups) = (OomKills::of(membership.paths()), membership.reach());
         if let Some(reading) = reading {
             reading.await;
+        }
+        if let Some(points) = mounted {
+            post.event(Event::Mounted { vassal: vassal.clone(), birth, points }).await;
         }
         post.send(Mail::Born(born)).await;
         let exit = Channel::new(ours, vassal.clone(), birth, oom, post.clone()).talk(queue, ending).await;

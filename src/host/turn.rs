@@ -15,9 +15,22 @@ use tokio::{
 };
 
 use crate::{
-    checks::Means, children::Children, clock::Clock, deaths::Deaths, events::Events, inbox::Mail, life::Nursery,
-    listeners::Listeners, lives::Lives, metrics::Book, monitor::Monitors, notes, signals::Told, trace::Trace,
-    vassal_logs::Wanted, web::Recent,
+    checks::Means,
+    children::Children,
+    clock::Clock,
+    deaths::Deaths,
+    events::Events,
+    inbox::Mail,
+    life::{Birth, Nursery},
+    listeners::Listeners,
+    lives::Lives,
+    metrics::Book,
+    monitor::Monitors,
+    notes,
+    signals::Told,
+    trace::Trace,
+    vassal_logs::Wanted,
+    web::Recent,
 };
 
 /// Everything a turn touches.
@@ -161,9 +174,10 @@ impl Loop {
             recent.hear(&action);
         }
         match action {
-            Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner } => {
+            Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points } => {
                 let reading = self.monitors.read_for_birth(&vassal);
-                self.nursery.begin(vassal, birth, namespaces, cgroups, Wanted { to: log_to, owner }, reading);
+                let log = Wanted { to: log_to, owner };
+                self.nursery.begin(Birth { vassal, birth, namespaces, cgroups, log, points }, reading);
             }
             Action::Tell { birth, message, .. } => self.lives.tell(birth, message),
             Action::Kill { birth, .. } => {

@@ -250,15 +250,16 @@ pub fn checks_of_nothing(source: &Source<'_>, config: &VassalConfig, is_mounted:
 #[must_use]
 pub fn layers_taken_away(source: &Source<'_>, config: &VassalConfig, is_mounted: &dyn Fn(&str) -> bool) -> Vec<Diagnostic> {
     let Some(taken) = layers::taken_away(&config.fresh) else { return Vec::new() };
-    let own = taken.layers.iter().filter(|layer| is_mounted(&layer.value));
-    let doubt = |layer: &Asked<String>| {
+    let lost = taken.lost(is_mounted);
+    let doubt = |(layer, mount): (&Asked<String>, &str)| {
+        let what = if layer.value == mount { "is a mount of its own".to_owned() } else { format!("lies on the mount {mount}") };
         let message = format!(
-            "the layer {} is a mount of its own: {} in line {} takes it away, and the union loses it",
+            "the layer {} {what}: {} in line {} takes it away, and the union loses it",
             layer.value, taken.words, taken.by.line
         );
         let doubt = under_key(source, &layer.at, Code::LayerTakenAway, message);
         doubt
             .with_hint("keep the layer on the file system of the directory it lies in, or use an overlay, which holds its layers")
     };
-    own.map(doubt).collect()
+    lost.into_iter().map(doubt).collect()
 }

@@ -4,6 +4,8 @@
 //! long as the old root does: `umount:/.old_root rec,detach` takes it away, and the union answers as if it were empty. An overlay of
 //! the kernel's holds its layers, and is safe.
 
+use std::path::Path;
+
 use crate::{Asked, Hook, Origin, VassalSpec, Verb};
 
 /// Programs that serve directories they open by path.
@@ -16,8 +18,40 @@ pub struct TakenAway {
     pub by: Origin,
     /// `umount:/.old_root`
     pub words: String,
-    /// Paths on the host that a union's command names, and its line.
-    pub layers: Vec<Asked<String>>,
+    /// What a union's command names.
+    pub layers: Vec<Layer>,
+}
+
+/// A directory that a union serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Its path on the host, and the line of the command.
+    pub path: Asked<String>,
+    /// The directory the union is rooted in (`chroot=`), or nothing: what it stands on itself it keeps.
+    root: String,
+}
+
+impl Layer {
+    /// The directories that take it with them where they are mounts: itself first, then those it lies in.
+    fn points(&self) -> impl Iterator<Item = &str> {
+        let above = Path::new(&self.path.value).ancestors().filter_map(Path::to_str);
+        above.take_while(|point| point.len() > 1 && Path::new(point).starts_with(&self.root))
+    }
+}
+
+impl TakenAway {
+    /// Each directory that takes a layer with it where it is a mount.
+    pub fn points(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().flat_map(Layer::points)
+    }
+
+    /// The layers that are lost, each with the mount that takes it along: itself, or one that it lies in.
+    #[must_use]
+    pub fn lost(&self, is_mounted: impl Fn(&str) -> bool) -> Vec<(&Asked<String>, &str)> {
+        let lost = |layer: &'_ Layer| layer.points().find(|point| is_mounted(point)).map(str::len);
+        let all = self.layers.iter().filter_map(|layer| Some((&layer.path, &layer.path.value[..lost(layer)?])));
+        all.collect()
+    }
 }
 
 /// None: the old root is not left, stays, or no union stands on it.
@@ -37,7 +71,7 @@ pub fn taken_away(spec: &VassalSpec) -> Option<TakenAway> {
             let base = base.trim_end_matches('/');
             let named = paths(line).filter(|path| path != new && path != base);
             let named = named.map(|path| format!("{base}{path}")).chain((!base.is_empty()).then(|| base.to_owned()));
-            layers.extend(named.map(|path| Asked::new(path, hook.verb.at.clone())));
+            layers.extend(named.map(|path| Layer { path: Asked::new(path, hook.verb.at.clone()), root: base.to_owned() }));
         }
     }
     let words = format!("umount:{old}");

@@ -69,7 +69,7 @@ pub use emperor_file::read_emperor;
 pub use environment::{AccountRecord, Environment, Secrets};
 pub use flatten::flatten;
 pub use known::{KNOWN_OPTIONS, nearest_option};
-pub use layers::{TakenAway, taken_away};
+pub use layers::{Layer, TakenAway, taken_away};
 pub use limits::ProcessLimits;
 pub use lookup::{Kind, Lookup, NoAnswer};
 pub use namespaces::Namespaces;

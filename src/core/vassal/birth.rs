@@ -2,8 +2,13 @@
 
 use liege_plan::{ToInit, describe_act};
 
+use liege_spec::{TakenAway, taken_away};
+
 use super::{Life, Phase, SLOT, Vassal, daemons::in_words};
 use crate::{Action, Cause, cause::errno_name, compile::compile, emperor::Context, timers::Timer};
+
+/// So many directories are asked for at a birth.
+const MOST_POINTS: usize = 64;
 
 impl Vassal {
     /// Waiting → Spawning. The emperor calls this when a place is free and the vassal's time has come.
@@ -17,7 +22,16 @@ impl Vassal {
         let (cgroups, log_to) = jail.map(|jail| (jail.cgroups.clone(), jail.log_to)).unwrap_or_default();
         let (vassal, namespaces, owner) = (self.name.clone(), cx.settings.namespaces, self.owner());
         self.life = Some(Life::new(birth, cgroups.clone(), log_to, owner, cx.now));
-        cx.act(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner });
+        let taken = self.wish.as_ref().and_then(|wish| taken_away(&wish.fresh));
+        let points = taken.iter().flat_map(TakenAway::points).take(MOST_POINTS).map(str::to_owned).collect();
+        cx.act(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points });
+    }
+
+    /// What of its layers were mounts before its own steps: later the old root may be gone, and they with it.
+    pub(crate) fn mounted_at_birth(&mut self, points: Vec<String>) {
+        if let Some(life) = &mut self.life {
+            life.layers = Some(points);
+        }
     }
 
     /// The clone lives and waits for the green light. The plan is made of the *newest* wish, so what changed meanwhile is in it.

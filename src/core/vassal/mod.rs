@@ -188,6 +188,8 @@ struct Life {
     mounts: Vec<MountView>,
     /// What was last seen of each that does not answer.
     late: BTreeMap<String, Late>,
+    /// The mount points among its layers when it was born; None: not known.
+    layers: Option<Vec<String>>,
     /// What its app printed that says more than that it runs, and when it did so last.
     noticed: BTreeMap<Notice, (String, Time)>,
     /// Those of its processes that died lately.
@@ -245,6 +247,7 @@ impl Life {
             kept: None,
             mounts: Vec::new(),
             late: BTreeMap::new(),
+            layers: None,
             noticed: BTreeMap::new(),
             fallen: Fallen::default(),
             oom: None,

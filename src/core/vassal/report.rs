@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Notice, Place};
-use liege_spec::{ProgramSpec, VassalSpec, capability_names, taken_away};
+use liege_spec::{ProgramSpec, VassalSpec, Verb, capability_names, taken_away};
 
 use super::{CALM, Phase, Vassal, wish::time_to_replace};
 use crate::{
@@ -189,11 +189,36 @@ impl Vassal {
         let mut sentence = format!("{reason}{advice}: {step}");
         let lacks = errno == ENOENT || detail.contains("this root has no");
         if let Some(taken) = self.running().filter(|_| lacks).and_then(|config| taken_away(&config.fresh)) {
-            let layers = taken.layers.iter().map(|layer| layer.value.as_str()).collect::<Vec<_>>().join(", ");
-            sentence += &format!(
-                "; {} ({}) took away what was mounted below it: a layer of the root ({layers}) that is a mount of its own is gone",
-                taken.words, taken.by
-            );
+            let at_birth = self.life.as_ref().and_then(|life| life.layers.as_ref());
+            let by_its_hooks = |point: &str| {
+                let hooks = self.running().into_iter().flat_map(|config| &config.fresh.jail.hooks);
+                hooks.map(|hook| &hook.verb.value).any(|verb| matches!(verb, Verb::Mount { target, .. } if target == point))
+            };
+            let lost =
+                at_birth.map(|points| taken.lost(|point| points.iter().any(|mounted| mounted == point) || by_its_hooks(point)));
+            match lost {
+                Some(lost) if lost.is_empty() => {} // each lies on the file system of its union
+                Some(lost) => {
+                    let lost = lost.into_iter().map(|(layer, mount)| match layer.value == mount {
+                        true => format!("the layer {mount} ({})", layer.at),
+                        false => format!("{mount} with the layer {} ({})", layer.value, layer.at),
+                    });
+                    sentence += &format!(
+                        "; {} ({}) took away a mount of its own: {}",
+                        taken.words,
+                        taken.by,
+                        lost.collect::<Vec<_>>().join(", ")
+                    );
+                }
+                None => {
+                    let layers = taken.layers.iter().map(|layer| layer.path.value.as_str()).collect::<Vec<_>>().join(", ");
+                    sentence += &format!(
+                        "; {} ({}) took away what was mounted below it: a layer of the root ({layers}) that is a mount of its own \
+                         is gone",
+                        taken.words, taken.by
+                    );
+                }
+            }
         }
         sentence
     }

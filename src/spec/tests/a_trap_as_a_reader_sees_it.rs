@@ -286,6 +286,13 @@ shop.ini:6:1: warning: the layer /ns/precise is a mount of its own: umount:/.old
   = hint: keep the layer on the file system of the directory it lies in, or use an overlay, which holds its layers";
     assert_eq!(found(&gone, "/ns/precise"), meant.trim_matches('\n'));
     assert_eq!(found(&gone, "/elsewhere"), "", "plain directories are safe");
+    let deeper = gone.replace("/precise=", "/disk/precise=");
+    assert!(
+        found(&deeper, "/ns/disk").contains("the layer /ns/disk/precise lies on the mount /ns/disk:"),
+        "{}",
+        found(&deeper, "/ns/disk")
+    );
+    assert_eq!(found(&gone.replace("chroot=/ns", "chroot=/a/ns"), "/a"), "", "what the union stands on it keeps");
     assert_eq!(found(union, "/ns/precise"), "", "the old root stays");
     let overlay = "hook-pre-jail = exec:mount -t overlay none /ufs -o lowerdir=/ns/precise,upperdir=/u,workdir=/w";
     assert_eq!(found(&format!("{overlay}\nhook-as-root = umount:/.old_root rec,detach"), "/ns/precise"), "");

@@ -143,6 +143,7 @@ impl Books {
             }
             Event::BadConfig { .. }
             | Event::Spawned { .. }
+            | Event::Mounted { .. }
             | Event::SpawnFailed { .. }
             | Event::Garbled { .. }
             | Event::OomKilled { .. }

@@ -63,10 +63,11 @@ impl Machine for Saboteur {
         match (self.how, event) {
             (Sabotage::SpawnsTwice, event) => {
                 let mut actions = self.inner.handle(now, event);
-                if let Some(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner }) =
+                if let Some(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points }) =
                     actions.iter().find(|a| matches!(a, Action::Spawn { .. })).cloned()
                 {
-                    actions.push(Action::Spawn { vassal, birth: birth + 1_000_000, namespaces, cgroups, log_to, owner });
+                    let birth = birth + 1_000_000;
+                    actions.push(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points });
                 }
                 actions
             }
@@ -85,6 +86,7 @@ impl Machine for Saboteur {
                     cgroups: liege_spec::Cgroups::default(),
                     log_to: liege_spec::LogTo::default(),
                     owner: None,
+                    points: Vec::new(),
                 });
                 actions
             }
