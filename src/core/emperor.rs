@@ -14,7 +14,7 @@ use liege_spec::{EmperorSpec, Hook, Namespaces, RestartLimits};
 
 use crate::{
     Action, Answer, Cause, Event, HeldDirectory, Listener, Name, Note, Order, Phase, Request, Time, View,
-    request::may,
+    request::{ROOT, may},
     storm::Storms,
     vassal::{Vassal, Whose},
     view::mistakes,
@@ -155,16 +155,33 @@ impl Emperor {
         self.vassals.get(vassal).is_some_and(Vassal::is_ready_now)
     }
 
-    /// The snapshot everybody reads.
+    /// The snapshot of everything.
     #[must_use]
     pub fn view(&self, now: Time) -> View {
-        View {
+        self.view_of(now, ROOT)
+    }
+
+    /// The snapshot, as far as this user may see it. What it costs grows with what is seen.
+    #[must_use]
+    pub fn view_of(&self, now: Time, user: u32) -> View {
+        let seen = self.vassals.values().filter(|vassal| may(user, vassal.seen_by()));
+        let mut view = View {
             now,
             shutting_down: self.reign != Reign::Rules,
-            vassals: self.vassals.values().map(|vassal| vassal.view(now)).collect(),
-            unusable: self.unusable.iter().map(|(name, mistake)| (name.clone(), mistake.clone())).collect(),
-            held: self.held.values().cloned().collect(),
+            vassals: seen.map(|vassal| vassal.view(now)).collect(),
+            ..View::default()
+        };
+        if user == ROOT {
+            view.unusable = self.unusable.iter().map(|(name, mistake)| (name.clone(), mistake.clone())).collect();
+            view.held = self.held.values().cloned().collect();
         }
+        view
+    }
+
+    /// As whom the vassal with this init runs; None also where it is root's.
+    #[must_use]
+    pub fn owner_of(&self, init: i32) -> Option<u32> {
+        self.vassals.values().find(|vassal| vassal.init() == Some(init)).and_then(Vassal::seen_by)
     }
 
     fn dispatch(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {

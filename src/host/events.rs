@@ -167,7 +167,12 @@ impl Events {
         page
     }
 
-    /// Told whenever something happens.
+    /// How much has happened that this user may see.
+    pub(crate) fn count(&self, by: u32) -> u64 {
+        self.lock().count(by)
+    }
+
+    /// Told whenever something happens, to whomever: who is woken by it asks [`Self::count`] before it lets that be seen.
     pub(crate) fn listen(&self) -> watch::Receiver<u64> {
         self.0.last.subscribe()
     }

@@ -21,6 +21,10 @@ pub(crate) enum Mail {
     ReadAndAsked { request: Request, received: Time, asker: Option<oneshot::Sender<Answer>> },
     /// Somebody wants to see everything.
     View(oneshot::Sender<View>),
+    /// The same, what this user may see of it.
+    ViewOf(u32, oneshot::Sender<View>),
+    /// As whom the vassal with this init runs.
+    OwnerOf(i32, oneshot::Sender<Option<u32>>),
     /// Somebody wants to know whether the loop turns.
     Alive(oneshot::Sender<()>),
 }
@@ -58,6 +62,20 @@ impl Post {
         let (answer, view) = oneshot::channel();
         self.send(Mail::View(answer)).await;
         view.await.ok()
+    }
+
+    /// The snapshot, what this user may see of it; None when the loop has ended.
+    pub(crate) async fn view_of(&self, user: u32) -> Option<View> {
+        let (answer, view) = oneshot::channel();
+        self.send(Mail::ViewOf(user, answer)).await;
+        view.await.ok()
+    }
+
+    /// As whom the vassal with this init runs; the outer None when the loop has ended.
+    pub(crate) async fn owner_of(&self, init: i32) -> Option<Option<u32>> {
+        let (answer, owner) = oneshot::channel();
+        self.send(Mail::OwnerOf(init, answer)).await;
+        owner.await.ok()
     }
 
     /// Whether the loop turns: true when it does, false when it has ended, and no answer while it is stuck.

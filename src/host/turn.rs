@@ -8,7 +8,7 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use futures::{Stream, StreamExt};
-use liege_core::{Action, Answer, Emperor, Event, Request, Time};
+use liege_core::{Action, Answer, Emperor, Event, Request, Time, View};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -127,10 +127,10 @@ impl Loop {
                 self.lives.register(born);
                 self.decide(event)
             }
-            Woken::Mail(Mail::View(answer)) => {
-                let mut view = self.core.view(self.clock.now());
-                self.deaths.complete(&mut view);
-                answer.send(view).ok();
+            Woken::Mail(Mail::View(answer)) => self.show(self.core.view(self.clock.now()), answer),
+            Woken::Mail(Mail::ViewOf(user, answer)) => self.show(self.core.view_of(self.clock.now(), user), answer),
+            Woken::Mail(Mail::OwnerOf(init, answer)) => {
+                answer.send(self.core.owner_of(init)).ok();
                 ControlFlow::Continue(())
             }
             Woken::Mail(Mail::Alive(answer)) => {
@@ -138,6 +138,12 @@ impl Loop {
                 ControlFlow::Continue(())
             }
         }
+    }
+
+    fn show(&self, mut view: View, answer: oneshot::Sender<View>) -> ControlFlow<()> {
+        self.deaths.complete(&mut view);
+        answer.send(view).ok();
+        ControlFlow::Continue(())
     }
 
     /// An order that brings an app up with its file has the file read first: the core hears of the file before the order.

@@ -312,6 +312,11 @@ impl Vassal {
         }
     }
 
+    /// The pid of its init.
+    pub(crate) fn init(&self) -> Option<i32> {
+        self.life.as_ref().and_then(|life| life.pid)
+    }
+
     /// Whose is what there is to see: the life's, while there is one, whoever is the next.
     pub(crate) fn seen_by(&self) -> Option<u32> {
         self.life.as_ref().map_or_else(|| self.owner(), |life| life.owner)
@@ -334,7 +339,7 @@ impl Vassal {
         VassalView {
             name: self.name.clone(),
             phase: self.phase,
-            pid: life.and_then(|l| l.pid),
+            pid: self.init(),
             since: self.since,
             owner: self.seen_by(),
             runs_as_root: life.is_some() && self.running().is_some_and(|config| is_roots(&config.fresh)),

@@ -126,8 +126,8 @@ pub(super) async fn admitted(
         Belief::Yes => None,
         Belief::No(why) => Some(*why),
         Belief::AsOwnerOf(init, process) => {
-            let Some(view) = house.looks.recent().await else { return is_ending() };
-            let is_owner = view.vassals.iter().any(|vassal| vassal.pid == Some(*init) && vassal.owner == Some(peer.uid));
+            let Some(owner) = house.post.owner_of(*init).await else { return is_ending() };
+            let is_owner = owner == Some(peer.uid);
             // While it lives its init does, whose number is its own so long.
             (!is_owner || !process.lives()).then_some(OF_A_VASSAL)
         }

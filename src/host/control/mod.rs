@@ -53,7 +53,7 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new(post: Post, events: Events, records: Records, logs: Arc<VassalLogs>) -> Self {
-        Self { looks: Looks::new(post.clone(), &events), walks: Walks::default(), post, events, records, logs }
+        Self { looks: Looks::new(post.clone(), events.clone()), walks: Walks::default(), post, events, records, logs }
     }
 }
 

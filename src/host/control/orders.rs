@@ -53,7 +53,7 @@ pub(super) async fn rescan(
 
 async fn ask(house: &House, peer: &Peer, vassal: Option<&str>, asked: &str, request: Request) -> Response {
     let Some(answer) = house.post.ask(request).await else { return is_ending() };
-    house.looks.obeyed();
+    house.looks.obeyed(peer.uid);
     let status = match answer {
         Answer::Done | Answer::Nothing(_) => StatusCode::OK,
         Answer::Refused(_) => StatusCode::CONFLICT,

@@ -183,20 +183,22 @@ fn happening(house: &House, told: &Happening) -> Event {
     Event::default().event("happening").id(house.events.id(told.id)).data(text)
 }
 
-fn snapshots(house: House, uid: u32, usage: bool) -> impl Stream<Item = Event> + Send {
+pub(super) fn snapshots(house: House, uid: u32, usage: bool) -> impl Stream<Item = Event> + Send {
     let heard = house.events.listen();
-    stream::unfold((house, heard, None::<Vec<VassalView>>), move |(house, mut heard, mut sent)| async move {
+    stream::unfold((house, heard, None::<Vec<VassalView>>, 0), move |(house, mut heard, mut sent, mut count)| async move {
         loop {
             if sent.is_some() {
-                match timeout(LOOK, heard.changed()).await {
-                    Ok(Err(_)) => return None,
-                    Ok(Ok(())) => sleep(SNAPSHOTS_APART).await, // more may follow
+                // What happens to others is not to be seen, not by when a snapshot comes either.
+                let own = heard.wait_for(|_| house.events.count(uid) > count);
+                match timeout(LOOK, own).await.map(|heard| heard.is_ok()) {
+                    Ok(false) => return None,
+                    Ok(true) => sleep(SNAPSHOTS_APART).await, // more may follow
                     Err(_) => {}
                 }
             }
-            heard.mark_unchanged();
+            count = house.events.count(uid);
             // What woke it is to be seen.
-            let view = house.looks.fresh().await?;
+            let view = house.looks.fresh(uid).await?;
             let Ok(view) = views::shown(&house, &view, uid, usage).await else {
                 sleep(LOOK).await; // without a thread this one is left out
                 continue;
@@ -204,7 +206,7 @@ fn snapshots(house: House, uid: u32, usage: bool) -> impl Stream<Item = Event> +
             if sent.as_ref() != Some(&view.vassals) {
                 let event = Event::default().event("vassals").data(serde_json::to_string(&view).unwrap_or_default());
                 sent = Some(view.vassals);
-                return Some((event, (house, heard, sent)));
+                return Some((event, (house, heard, sent, count)));
             }
         }
     })

@@ -11,7 +11,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use liege_core::{Detail, ROOT, Usage, Verdict, View, may};
+use liege_core::{Detail, ROOT, Usage, Verdict, View};
 use liege_sys::usage;
 use serde::Deserialize;
 
@@ -41,7 +41,7 @@ pub(super) async fn all(State(house): State<House>, ConnectInfo(peer): ConnectIn
     if is_set(asked.watch.as_ref()) {
         return stream::views(house, &peer, with_usage);
     }
-    let Some(view) = newest(&house, peer.uid).await else { return is_ending() };
+    let Some(view) = seen(&house, peer.uid).await else { return is_ending() };
     match shown(&house, &view, peer.uid, with_usage).await {
         Ok(view) => Json(view).into_response(),
         Err(NoThread) => no_thread(),
@@ -49,14 +49,13 @@ pub(super) async fn all(State(house): State<House>, ConnectInfo(peer): ConnectIn
 }
 
 pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectInfo<Peer>, Named(name): Named) -> Response {
-    let Some(mut view) = seen(&house, peer.uid).await else { return is_ending() };
-    view.vassals.retain(|vassal| *vassal.name == *name);
-    let unusable = view.unusable.into_iter().find(|(file, _)| **file == *name).map(|(_, mistake)| mistake);
-    if view.vassals.is_empty() && unusable.is_none() {
+    let Some(view) = seen(&house, peer.uid).await else { return is_ending() };
+    let mut vassal = view.vassals.iter().find(|vassal| *vassal.name == *name).cloned();
+    let unusable = view.unusable.iter().find(|(file, _)| **file == *name).map(|(_, mistake)| mistake.clone());
+    if vassal.is_none() && unusable.is_none() {
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");
     }
     let (records, uid) = (house.records.clone(), peer.uid);
-    let mut vassal = view.vassals.pop();
     let mut listens = Vec::new();
     if let Some((vassal, pid)) = vassal.as_mut().and_then(|vassal| vassal.pid.map(|pid| (vassal, pid))) {
         let Ok(found) = house.walks.of(uid, pid).await else { return no_thread() };
@@ -69,32 +68,18 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
 }
 
 /// The snapshot as this user sees it, without what is used; None: the loop has ended.
-pub(super) async fn seen(house: &House, uid: u32) -> Option<View> {
-    Some(visible(&*newest(house, uid).await?, uid))
-}
-
-async fn newest(house: &House, uid: u32) -> Option<Arc<View>> {
-    if uid == ROOT { house.looks.fresh().await } else { house.looks.recent().await }
-}
-
-/// What this user may see of a snapshot.
-fn visible(all: &View, uid: u32) -> View {
-    let is_root = uid == ROOT;
-    let vassals = all.vassals.iter().filter(|vassal| is_root || may(uid, vassal.owner)).cloned();
-    let vassals = vassals.map(|vassal| if is_root { vassal.for_root() } else { vassal }).collect();
-    let unusable = if is_root { all.unusable.clone() } else { Vec::new() };
-    let held = if is_root { all.held.clone() } else { Vec::new() };
-    View { vassals, unusable, held, ..*all }
+pub(super) async fn seen(house: &House, uid: u32) -> Option<Arc<View>> {
+    if uid == ROOT { house.looks.fresh(uid).await } else { house.looks.recent(uid).await }
 }
 
 /// The same, if asked for with what they use.
 ///
 /// # Errors
 /// There is no thread to look that up.
-pub(super) async fn shown(house: &House, all: &View, uid: u32, usage: bool) -> Result<View, NoThread> {
-    let mut view = visible(all, uid);
+pub(super) async fn shown(house: &House, seen: &View, uid: u32, usage: bool) -> Result<View, NoThread> {
+    let mut view = seen.clone();
     if usage && view.vassals.iter().any(|vassal| vassal.pid.is_some()) {
-        let usage = house.looks.usage(all, uid == ROOT).await?;
+        let usage = house.looks.usage(seen, uid == ROOT).await?;
         for vassal in &mut view.vassals {
             vassal.usage = vassal.pid.and_then(|pid| usage.get(&pid)).copied().map(used);
         }

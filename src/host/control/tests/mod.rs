@@ -44,7 +44,8 @@ impl Scene {
         thread::spawn(move || {
             while let Some(mail) = mail.blocking_recv() {
                 match mail {
-                    Mail::View(answer) => drop(answer.send(view.clone())),
+                    // All of them ask as root.
+                    Mail::ViewOf(_, answer) => drop(answer.send(view.clone())),
                     Mail::Asked(request, answer) => {
                         let known = match &request {
                             Request::One { vassal, .. } => view.vassals.iter().any(|v| v.name == *vassal),

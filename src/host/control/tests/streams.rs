@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 
-use super::*;
+use futures::StreamExt;
+
+use super::{super::stream, *};
 
 /// Lines of a stream without its chunks' lengths, for ever.
 fn lines(stream: UnixStream) -> impl Iterator<Item = String> {
@@ -193,4 +195,27 @@ fn a_watched_snapshot_comes_at_once_and_again_when_something_happens() {
     assert!(next_data(&mut told).contains("a.ini"));
     let answer = scene.ask("GET /v1/vassals?watch=0&usage");
     assert!(answer.contains("content-length") && answer.contains(r#""rss":"#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_snapshot_is_not_sent_for_what_happens_to_others() {
+    let (post, mut mail) = inbox(16);
+    tokio::spawn(async move {
+        for failures in 0.. {
+            let Some(Mail::ViewOf(1001, answer)) = mail.recv().await else { return };
+            let vassals = vec![VassalView { failures, ..vassal("a.ini") }];
+            drop(answer.send(View { vassals, ..View::default() }));
+        }
+    });
+    let (events, logs) = (Events::new(), VassalLogs::below("/nonexistent").into());
+    let house = House::new(post, events.clone(), Records::below(Path::new("/nonexistent")), logs);
+    let mut told = std::pin::pin!(stream::snapshots(house, 1001, false));
+    let hear = |owner| events.hear(&Note::Ready { vassal: "a".into(), took: Duration::ZERO }, |_| Some(Some(owner)));
+    assert!(told.next().await.is_some());
+    let start = std::time::Instant::now();
+    hear(1002);
+    assert!(told.next().await.is_some());
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}: as if nothing had happened", start.elapsed());
+    hear(1001);
+    assert!(told.next().await.is_some());
 }
