@@ -34,13 +34,12 @@ pub fn of_trees(roots: &[i32]) -> HashMap<i32, Usage> {
     sum(&roots.iter().copied().collect(), &all, constant(SysconfVar::PAGE_SIZE), constant(SysconfVar::CLK_TCK))
 }
 
-/// One root with what lives below it; None: it is gone. Looks at these processes only.
+/// The same, but looks at these processes only: what other processes the machine has costs nothing.
 #[must_use]
-pub fn of_tree(root: i32) -> Option<Usage> {
-    let of = tree(&[root]).into_iter().chain([root]);
+pub fn of_these_trees(roots: &[i32]) -> HashMap<i32, Usage> {
+    let of = tree(roots).into_iter().chain(roots.iter().copied());
     let all = of.filter_map(|pid| Some((pid, entry(pid)?))).collect();
-    let usage = sum(&HashSet::from([root]), &all, constant(SysconfVar::PAGE_SIZE), constant(SysconfVar::CLK_TCK));
-    usage.get(&root).copied()
+    sum(&roots.iter().copied().collect(), &all, constant(SysconfVar::PAGE_SIZE), constant(SysconfVar::CLK_TCK))
 }
 
 fn entry(pid: i32) -> Option<Entry> {
@@ -92,7 +91,7 @@ mod tests {
         let me = i32::try_from(std::process::id()).unwrap();
         let of = of_trees(&[me])[&me];
         assert!(of.processes >= 1 && of.rss > 100_000, "{of:?}");
-        assert!(of_tree(me).is_some_and(|one| one.processes >= 1 && one.rss > 100_000));
-        assert_eq!(of_tree(i32::MAX), None);
+        let these = of_these_trees(&[me, i32::MAX]);
+        assert!(these.len() == 1 && these[&me].processes >= 1 && these[&me].rss > 100_000, "{these:?}");
     }
 }

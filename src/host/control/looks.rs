@@ -1,4 +1,4 @@
-//! What a user who looks is shown, made once for all its connections: its snapshot of the loop, and a walk over `/proc`.
+//! What a user who looks is shown, made once for all its connections: its snapshot of the loop. (What is used is in `walks.rs`.)
 //!
 //! Root is always shown what is so since it asked; of several connections that ask meanwhile one asks for all. Any other user may be
 //! shown what is half a second old, as long as nothing has happened to its own vassals since and no order of its own was answered.
@@ -16,14 +16,9 @@ use std::{
 };
 
 use liege_core::{ROOT, VassalView, View};
-use liege_sys::usage::{Usage, of_trees};
 use tokio::{spawn, sync::Mutex};
 
-use crate::{
-    events::Events,
-    inbox::Post,
-    workers::{NoThread, QUESTIONS},
-};
+use crate::{events::Events, inbox::Post};
 
 /// How old may be what is shown to others than root.
 const FRESH: Duration = Duration::from_millis(500);
@@ -36,7 +31,6 @@ pub(super) struct Looks {
     post: Post,
     events: Events,
     users: Arc<StdMutex<HashMap<u32, Arc<OfUser>>>>,
-    walked: Arc<Mutex<Option<Walk>>>,
 }
 
 #[derive(Debug, Default)]
@@ -60,15 +54,9 @@ struct Before {
     obeyed: u64,
 }
 
-#[derive(Debug)]
-struct Walk {
-    began: Instant,
-    usage: Arc<HashMap<i32, Usage>>,
-}
-
 impl Looks {
     pub(super) fn new(post: Post, events: Events) -> Self {
-        Self { post, events, users: Arc::default(), walked: Arc::default() }
+        Self { post, events, users: Arc::default() }
     }
 
     /// This user was answered an order: what was seen before is not shown to it any more.
@@ -117,24 +105,6 @@ impl Looks {
             users.retain(|_, of_user| Arc::strong_count(of_user) > 1);
         }
         Arc::clone(users.entry(user).or_default())
-    }
-
-    /// What all vassals of a snapshot use: since this was called, or somewhat earlier.
-    pub(super) async fn usage(&self, view: &View, is_fresh: bool) -> Result<Arc<HashMap<i32, Usage>>, NoThread> {
-        let called = Instant::now();
-        let mut walked = Arc::clone(&self.walked).lock_owned().await;
-        let will_do = |walk: &&Walk| walk.began >= called || !is_fresh && walk.began.elapsed() <= FRESH;
-        if let Some(walk) = walked.as_ref().filter(will_do) {
-            return Ok(Arc::clone(&walk.usage));
-        }
-        let roots: Vec<i32> = view.vassals.iter().filter_map(|vassal| vassal.pid).collect();
-        let walk = QUESTIONS.run(move || {
-            let began = Instant::now();
-            let usage = Arc::new(of_trees(&roots));
-            *walked = Some(Walk { began, usage: Arc::clone(&usage) });
-            usage
-        });
-        walk.await
     }
 }
 
@@ -210,17 +180,5 @@ mod tests {
             let second = looks.recent(1001).await.unwrap();
             assert!(Arc::ptr_eq(&first, &second) || start.elapsed() > FRESH);
         }
-    }
-
-    #[tokio::test]
-    async fn a_walk_is_shared_by_all_but_root() {
-        let (looks, _events, _count) = scene();
-        let view = View { vassals: vec![super::super::tests::vassal("a.ini")], ..View::default() };
-        let first = looks.usage(&view, false).await.unwrap();
-        assert!(first.values().next().is_some_and(|usage| usage.processes >= 1));
-        let start = Instant::now();
-        let second = looks.usage(&view, false).await.unwrap();
-        assert!(Arc::ptr_eq(&first, &second) || start.elapsed() > FRESH / 2);
-        assert!(!Arc::ptr_eq(&second, &looks.usage(&view, true).await.unwrap()));
     }
 }

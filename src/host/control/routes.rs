@@ -260,6 +260,12 @@ pub(super) fn no_thread() -> Response {
     no(StatusCode::SERVICE_UNAVAILABLE, Verdict::Refused, &format!("{NoThread}; ask again later"))
 }
 
+/// This user has had so much looked up that it has to wait.
+pub(super) fn rests() -> Response {
+    let why = "your vassals have so many processes and descriptors that looking at them takes long; ask again later";
+    no(StatusCode::SERVICE_UNAVAILABLE, Verdict::Refused, why)
+}
+
 /// The loop has ended, or is about to.
 pub(super) fn is_ending() -> Response {
     no(StatusCode::SERVICE_UNAVAILABLE, Verdict::Refused, "the daemon is ending")

@@ -19,8 +19,9 @@ use super::{
     House,
     asked::{Named, With},
     guest::Peer,
-    routes::{is_ending, no, no_thread},
+    routes::{is_ending, no, no_thread, rests},
     stream,
+    walks::Unlooked,
 };
 use crate::workers::{NoThread, QUESTIONS};
 
@@ -58,7 +59,11 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
     let (records, uid) = (house.records.clone(), peer.uid);
     let mut listens = Vec::new();
     if let Some((vassal, pid)) = vassal.as_mut().and_then(|vassal| vassal.pid.map(|pid| (vassal, pid))) {
-        let Ok(found) = house.walks.of(uid, pid).await else { return no_thread() };
+        let found = match house.walks.one(uid, pid).await {
+            Ok(found) => found,
+            Err(Unlooked::NoThread) => return no_thread(),
+            Err(Unlooked::Rests) => return rests(),
+        };
         vassal.usage = found.usage.map(used);
         listens.clone_from(&found.listens);
     }
@@ -72,14 +77,19 @@ pub(super) async fn seen(house: &House, uid: u32) -> Option<Arc<View>> {
     if uid == ROOT { house.looks.fresh(uid).await } else { house.looks.recent(uid).await }
 }
 
-/// The same, if asked for with what they use.
+/// The same, if asked for with what they use; without it, where the user has to rest.
 ///
 /// # Errors
 /// There is no thread to look that up.
 pub(super) async fn shown(house: &House, seen: &View, uid: u32, usage: bool) -> Result<View, NoThread> {
     let mut view = seen.clone();
     if usage && view.vassals.iter().any(|vassal| vassal.pid.is_some()) {
-        let usage = house.looks.usage(seen, uid == ROOT).await?;
+        let pids = view.vassals.iter().filter_map(|vassal| vassal.pid).collect();
+        let usage = match house.walks.all(uid, pids).await {
+            Ok(usage) => usage,
+            Err(Unlooked::NoThread) => return Err(NoThread),
+            Err(Unlooked::Rests) => return Ok(view),
+        };
         for vassal in &mut view.vassals {
             vassal.usage = vassal.pid.and_then(|pid| usage.get(&pid)).copied().map(used);
         }
