@@ -52,8 +52,9 @@ fn entry(pid: i32) -> Option<Entry> {
 #[allow(clippy::cast_precision_loss, reason = "a sum of clock ticks")]
 fn sum(roots: &HashSet<i32>, all: &HashMap<i32, Entry>, page: u64, hertz: u64) -> HashMap<i32, Usage> {
     let mut usage: HashMap<i32, Usage> = HashMap::new();
+    let mut known = HashMap::with_capacity(all.len());
     for (&pid, entry) in all {
-        let Some(root) = root_of(pid, roots, all) else { continue };
+        let Some(root) = root_of(pid, roots, all, &mut known) else { continue };
         let of = usage.entry(root).or_default();
         of.processes += 1;
         of.rss += entry.pages * page;
@@ -62,10 +63,24 @@ fn sum(roots: &HashSet<i32>, all: &HashMap<i32, Entry>, page: u64, hertz: u64) -
     usage
 }
 
-/// The nearest of the roots at or above a process. A table read while it changes may hold a circle: the way up has an end.
-fn root_of(pid: i32, roots: &HashSet<i32>, all: &HashMap<i32, Entry>) -> Option<i32> {
-    let way_up = std::iter::successors(Some(pid), |pid| all.get(pid).map(|entry| entry.parent));
-    way_up.take(64).take_while(|pid| *pid > 1 || roots.contains(pid)).find(|pid| roots.contains(pid))
+/// The nearest of the roots at or above a process. `known` has the answers for all who were met before: whatever a tenant's processes
+/// look like, each is passed once, and no way up is too long. A table read while it changes may hold a circle: it ends where it began.
+fn root_of(pid: i32, roots: &HashSet<i32>, all: &HashMap<i32, Entry>, known: &mut HashMap<i32, Option<i32>>) -> Option<i32> {
+    let (mut way, mut at) = (Vec::new(), pid);
+    let root = loop {
+        if roots.contains(&at) {
+            break Some(at);
+        }
+        if let Some(root) = known.get(&at) {
+            break *root;
+        }
+        let Some(entry) = all.get(&at).filter(|_| at > 1) else { break None };
+        known.insert(at, None); // until the answer is found
+        way.push(at);
+        at = entry.parent;
+    };
+    known.extend(way.into_iter().map(|pid| (pid, root)));
+    root
 }
 
 fn constant(which: SysconfVar) -> u64 {
@@ -84,6 +99,16 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!(found[&10], Usage { processes: 3, rss: 3 * 8192, cpu: 1.5 });
         assert_eq!(found[&20].processes, 2);
+    }
+
+    #[test]
+    fn a_long_way_up_is_no_circle() {
+        let process = |parent| Entry { parent, pages: 1, ticks: 100 };
+        let long = (11..100_000).map(|pid| (pid, process(pid - 1)));
+        // A table read while it changes.
+        let circle = [(200_000, process(200_001)), (200_001, process(200_002)), (200_002, process(200_001))];
+        let found = sum(&[10].into(), &long.chain([(10, process(1))]).chain(circle).collect(), 4096, 100);
+        assert_eq!(found, HashMap::from([(10, Usage { processes: 99_990, rss: 99_990 * 4096, cpu: 99_990.0 })]));
     }
 
     #[test]
