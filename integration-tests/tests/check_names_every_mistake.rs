@@ -57,6 +57,27 @@ fn check_of_a_missing_file_fails() {
 }
 
 #[test]
+fn what_a_name_leads_to_is_read_to_a_bound() {
+    story(|host| {
+        let at = |name: &str| host.path(name);
+        nix::unistd::mkfifo(&at("fifo.ini"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+        std::os::unix::fs::symlink("/dev/zero", at("zero.ini")).expect("a link");
+        fs::File::create(at("long.ini")).and_then(|file| file.set_len(100 << 30)).expect("a sparse file");
+        fs::write(at("slow.ini"), "[vassal]\nuid = root\ncommand = @(exec://exec sleep 100)\n").expect("written");
+        for (name, why) in [
+            ("fifo.ini", "not a regular file"),
+            ("zero.ini", "not a regular file"),
+            ("long.ini", "longer than 4 MiB"),
+            ("slow.ini", "no end after 9 s"),
+        ] {
+            let (status, said) = run_liege(&["check".as_ref(), at(name).as_os_str()]);
+            assert_eq!(status, 1, "{said}");
+            assert!(said.contains(name) && said.contains(why), "{name}: {said}");
+        }
+    });
+}
+
+#[test]
 fn a_level_that_is_none_is_a_usage_error() {
     story(|_host| {
         let (status, said) = run_liege(&["run", "--emperor", "/nonexistent", "--log", "loud"]);

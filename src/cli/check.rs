@@ -8,11 +8,12 @@ mod json;
 
 use std::{
     fs,
+    io::IsTerminal as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use liege_ctl::{Style, shown_json};
+use liege_ctl::{Style, shown, shown_json};
 use liege_host::World;
 use liege_spec::{Code, Diagnostic, Namespaces, Severity, read_emperor};
 
@@ -99,7 +100,12 @@ fn namespaces(list: &str) -> Result<Namespaces, Vec<Diagnostic>> {
 fn show(checked: &Checked, arguments: &Check, style: Style) {
     checked.diagnostics.iter().for_each(|diagnostic| eprintln!("{}\n", diagnostic.render(style.colours)));
     if let Some(config) = &checked.shown {
-        say(config);
+        // A program gets it as it is.
+        if std::io::stdout().is_terminal() {
+            say(&config.lines().map(|line| shown(line) + "\n").collect::<String>());
+        } else {
+            say(config);
+        }
     }
     if let Some(plan) = &checked.plan {
         say(&plan.to_string());

@@ -23,7 +23,7 @@ pub(crate) fn spec(run: &Run, pairs: Vec<(String, String)>) -> anyhow::Result<Op
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("--ini {}: read it", path.display()))
+    liege_host::read_configuration(path).with_context(|| format!("--ini {}: read it", path.display()))
 }
 
 fn flags(run: &Run, pairs: Vec<(String, String)>) -> anyhow::Result<Vec<(String, String)>> {

@@ -6,12 +6,34 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read},
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
     path::Path,
 };
 
 use nix::fcntl::OFlag;
+
+/// Bytes of a configuration at most: one of a megabyte is a mistake, `/dev/zero` a worse one.
+pub(crate) const MAX_FILE: u64 = 4 << 20;
+
+/// Reads a configuration: a regular file of up to 4 MiB, links followed. A descriptor that the caller's shell made (`<(...)`,
+/// `/dev/stdin`) may be a pipe.
+///
+/// # Errors
+/// It cannot be had, is no regular file, or is longer.
+pub fn read_configuration(path: &Path) -> io::Result<Vec<u8>> {
+    let is_callers_own = path == Path::new("/dev/stdin") || ["/dev/fd", "/proc/self/fd"].iter().any(|own| path.starts_with(own));
+    let file = if is_callers_own { File::open(path).map(Some) } else { open_regular(path) }?;
+    let file = file.ok_or_else(|| io::Error::other("not a regular file"))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE { Err(too_long()) } else { Ok(bytes) }
+}
+
+/// What is said of a configuration of more than [`MAX_FILE`].
+pub(crate) fn too_long() -> io::Error {
+    io::Error::other(format!("longer than {} MiB", MAX_FILE >> 20))
+}
 
 /// Opens a regular file for reading, links followed; None where something else is there.
 ///
@@ -32,6 +54,25 @@ mod tests {
     use nix::sys::stat::Mode;
 
     use super::*;
+
+    #[test]
+    fn a_configuration_is_read_to_its_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("file"), "x").unwrap();
+        fs::File::create(at("long")).unwrap().set_len(MAX_FILE + 1).unwrap();
+        nix::unistd::mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
+        symlink("/dev/zero", at("zero")).unwrap();
+        assert_eq!(read_configuration(&at("file")).unwrap(), b"x");
+        let why = |name: &str| read_configuration(&at(name)).unwrap_err().to_string();
+        assert_eq!([why("long"), why("fifo"), why("zero")], ["longer than 4 MiB", "not a regular file", "not a regular file"]);
+        // A shell's `<(...)`.
+        let (read, write) = nix::unistd::pipe().unwrap();
+        nix::unistd::write(&write, b"y").unwrap();
+        drop(write);
+        let own = format!("/dev/fd/{}", read.as_raw_fd());
+        assert_eq!(read_configuration(Path::new(&own)).unwrap(), b"y");
+    }
 
     #[test]
     fn only_a_regular_file_is_opened() {

@@ -31,8 +31,8 @@ use crate::{children::Children, regular::open_regular, search::Search};
 /// No configuration is longer; `/dev/zero` would be.
 const MAX_SOURCE: u64 = 16 << 20;
 
-/// What a daemon's `exec://` may take: less than the deadline of the reading it belongs to.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(9);
+/// A reading, and a command of it, ends after so long: before the daemon calls it late.
+const READING: Duration = Duration::from_secs(9);
 
 /// One pattern leads past no more than so many names in directories.
 const MOST_ENTRIES: u32 = 100_000;
@@ -91,9 +91,10 @@ impl World {
         Self { directory, reaper: Some(children), ends: None, constant: Arc::default(), uwsgi_version: Arc::default() }
     }
 
-    /// The same world for one reading, which ends after so long wherever it stands (but for what the kernel does not give back).
-    pub(crate) fn for_reading(&self, lasts: Duration) -> Self {
-        Self { ends: Some((Instant::now() + lasts, lasts)), ..self.clone() }
+    /// The same world for one reading, which ends after 9 s wherever it stands (but for what the kernel does not give back).
+    #[must_use]
+    pub fn for_reading(&self) -> Self {
+        Self { ends: Some((Instant::now() + READING, READING)), ..self.clone() }
     }
 
     fn constant(&self) -> &Constant {
@@ -116,7 +117,7 @@ impl World {
     fn output_of(&self, command: &str) -> Result<Vec<u8>, String> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
         let (shell, ended) = self.shell(command, write).map_err(|why| format!("/bin/sh: {why}"))?;
-        let own = self.reaper.as_ref().map(|_| Instant::now() + COMMAND_TIMEOUT);
+        let own = self.reaper.as_ref().map(|_| Instant::now() + READING);
         let deadline = own.into_iter().chain(self.ends.map(|(at, _)| at)).min();
         let output = read_until(File::from(read), deadline).and_then(|output| {
             // It may close its output and live on.
@@ -193,7 +194,7 @@ fn until_ready(fd: &impl AsFd, deadline: Option<Instant>) -> Result<(), String> 
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let wait = left.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
         match poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], wait) {
-            Ok(0) => return Err(format!("no end after {} s", COMMAND_TIMEOUT.as_secs())),
+            Ok(0) => return Err(format!("no end after {} s", READING.as_secs())),
             Err(Errno::EINTR) => {}
             Ok(_) | Err(_) => return Ok(()),
         }

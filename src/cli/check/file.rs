@@ -4,11 +4,11 @@
 //! read it: relative paths start in its directory. In a directory of vassals an emperor is one too: its uwsgi rules its own.
 
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
 };
 
-use liege_host::{World, is_mount_point};
+use liege_host::{World, is_mount_point, read_configuration};
 use liege_spec::{
     Code, Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, checks_of_nothing, doubts_of_emperor, doubts_of_vassal,
     flatten, layers_taken_away, read_emperor, read_vassal, show_config,
@@ -79,7 +79,7 @@ impl Checked {
 /// Reads a file, and all that is wrong with it.
 pub(super) fn check_file(file: &PathBuf, among_vassals: bool, arguments: &Check, namespaces: Namespaces) -> Checked {
     let mut checked = Checked::nothing(file, Kind::Vassal);
-    let text = match fs::read(file) {
+    let text = match read_configuration(file) {
         Ok(text) => text,
         Err(error) => {
             return Checked::bad(file, Kind::Vassal, checked.whole(Code::Unreadable, format!("cannot be read: {error}")));
@@ -89,7 +89,7 @@ pub(super) fn check_file(file: &PathBuf, among_vassals: bool, arguments: &Check,
     let whole = std::path::absolute(file).unwrap_or_else(|_| file.clone());
     let path = whole.to_string_lossy().into_owned();
     let source = Source::new(&path, &text);
-    let pairs = flatten(&source, &["uwsgi", "liege"], false, &World::alone()).0;
+    let pairs = flatten(&source, &["uwsgi", "liege"], false, &World::alone().for_reading()).0;
     let is_emperor = !among_vassals && !arguments.vassal && pairs.iter().any(|pair| pair.key == "emperor");
     let mut pairs = if is_emperor {
         checked.kind = Kind::Emperor;
@@ -111,7 +111,7 @@ pub(super) fn check_file(file: &PathBuf, among_vassals: bool, arguments: &Check,
 }
 
 fn emperor(checked: &mut Checked, source: &Source<'_>, pairs: &[Pair], arguments: &Check) {
-    let reading = read_emperor(Some(source), &[], &World::alone());
+    let reading = read_emperor(Some(source), &[], &World::alone().for_reading());
     checked.diagnostics = reading.diagnostics;
     if reading.value.is_none() && pairs.iter().any(|pair| pair.key == "uid") {
         let vassal = "if it is a vassal whose uwsgi is an emperor itself: liege check --vassal FILE";
@@ -134,7 +134,7 @@ fn emperor(checked: &mut Checked, source: &Source<'_>, pairs: &[Pair], arguments
 }
 
 fn vassal(checked: &mut Checked, source: &Source<'_>, file: &Path, arguments: &Check, namespaces: Namespaces) -> Vec<Pair> {
-    let world = World::alone_in(file.parent().unwrap_or(Path::new("")));
+    let world = World::alone_in(file.parent().unwrap_or(Path::new(""))).for_reading();
     let reading = read_vassal(source, &world);
     checked.diagnostics = reading.diagnostics;
     let pairs = flatten(source, &["uwsgi", "vassal"], false, &world).0;

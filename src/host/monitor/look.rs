@@ -14,7 +14,7 @@ use liege_spec::{Code, Diagnostic, Reading, Severity, Source, VassalConfig, read
 
 use super::{stamp::Stamp, walk::is_gone};
 use crate::{
-    regular::open_regular,
+    regular::{MAX_FILE, open_regular, too_long},
     world::{World, phrase},
 };
 
@@ -66,12 +66,6 @@ pub(super) enum Look {
     /// Its content is new, or it was touched, or it was to be read again.
     Read(Known, Reading<Arc<VassalConfig>>),
 }
-
-/// A configuration of a megabyte is a mistake, `/dev/zero` a worse one.
-const MAX_FILE: u64 = 4 << 20;
-
-/// A reading ends after so long: before it is called late.
-const READING: Duration = Duration::from_secs(9);
 
 /// How files are looked at.
 #[derive(Clone, Debug)]
@@ -136,7 +130,7 @@ impl Reader {
             return Ok(Look::Fresh);
         }
         if text.len() as u64 > MAX_FILE {
-            return Err(io::Error::other(format!("longer than {} MiB", MAX_FILE >> 20)));
+            return Err(too_long());
         }
         if !self.nofollow {
             let after = Stamp::of(&file.metadata()?);
@@ -158,7 +152,7 @@ impl Reader {
     fn understand(&self, path: &Path, text: &[u8]) -> Reading<Arc<VassalConfig>> {
         let path = path.to_string_lossy();
         let source = Source { path: &path, text, set: &self.set, stop_timeout: self.stop_timeout };
-        let Reading { value, diagnostics } = read_vassal(&source, &self.world.for_reading(READING));
+        let Reading { value, diagnostics } = read_vassal(&source, &self.world.for_reading());
         Reading { value: value.map(Arc::new), diagnostics }
     }
 }
