@@ -58,7 +58,8 @@ fn a_hung_mount_is_seen(namespaces: Option<&'static str>) {
         }
         emperor.remove(&victim.name);
         if namespaces.is_none() {
-            // It is the host's, and stays.
+            // It is the host's, and stays. The next life may be about to mount there.
+            emperor.wait_log_from(mark, &[&format!("{}: gone", victim.name)]);
             let status = Command::new("umount").arg("-l").arg(&victim.filesystem.mount).status();
             assert!(status.expect("umount is installed").success());
         }
