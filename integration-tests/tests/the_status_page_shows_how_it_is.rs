@@ -98,6 +98,9 @@ fn the_status_page_shows_how_it_is() {
             assert_eq!(size(&std::fs::read(file).unwrap()), look.size());
             // Nothing sticks out at the side.
             assert_eq!(browser.evaluate("document.documentElement.scrollWidth > innerWidth"), false, "{look:?}");
+            // Nor is a name squeezed by what stands beside it.
+            let narrowest = "Math.min(...[...document.querySelectorAll('.row .name')].map((name) => name.clientWidth)) > 80";
+            assert_eq!(browser.evaluate(narrowest), true, "{look:?}");
             papers.push(browser.evaluate("getComputedStyle(document.body).backgroundColor"));
         }
         assert!(papers[0] != papers[1] && papers[0] == papers[2], "light, dark, light: {papers:?}");

@@ -81,11 +81,11 @@ function row(r) {
   const phase = r.state === r.phase || r.state === "gave_up" ? "" : `${r.phase} `;
   const state = make("div", "state",
     make("span", `word ${grade(PHASES, r.state)}`, WORDS[r.state] || r.state), make("div", "sub", `${phase}for ${span(r.since)}`));
-  if (r.state === "doubtful") state.append(make("div", "sub care", "it may serve nothing; liege status says why"));
   if (r.phase === "running" && !r.ready) state.append(make("div", "sub care", "not ready yet"));
   if (r.retry_in !== null) state.append(make("div", "sub", `again in ${span(r.retry_in)}`));
   const mounts = make("div", "mounts", ...r.mounts.map((m) => mount(r, m)));
   if (r.mounts_hidden) mounts.append(make("div", "sub", `and ${r.mounts_hidden} more mounts`));
+  if (r.state === "doubtful") mounts.append(make("div", "sub care", "it may serve nothing; liege status says why"));
   if (r.last_failure) {
     const end = r.last_failure;
     mounts.append(make("div", "sub", `last failure ${span(last.at - end.at)} ago, ${end.cause}: ${end.what}`));
