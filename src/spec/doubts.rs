@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::layers;
 use crate::pair::Pair;
+use crate::points::points;
 use crate::report::Report;
 use crate::{
     Asked, Code, Diagnostic, EmperorSpec, Hook, HookPhase, Namespaces, Origin, ProgramSpec, Severity, Source, VassalConfig, Verb,
@@ -132,7 +133,7 @@ fn without_proc(source: &Source<'_>, pairs: &[Pair], config: &VassalConfig, name
 }
 
 /// Programs that mount a FUSE file system as whoever starts them, for that user alone unless told otherwise.
-const PRIVATE_MOUNTS: [&str; 15] = [
+pub(crate) const PRIVATE_MOUNTS: [&str; 15] = [
     "archivemount",
     "cryfs",
     "curlftpfs",
@@ -216,6 +217,7 @@ pub fn checks_of_nothing(source: &Source<'_>, config: &VassalConfig, is_mounted:
     }
     let new_root = jail.pivot_root.as_ref().map(|pivot| pivot.value.new.as_str());
     let new_root = new_root.or_else(|| jail.chroot.as_ref().map(|root| root.value.as_str())).filter(|root| *root != "/");
+    let points = points(&config.fresh);
     let mut found = Vec::new();
     for check in config.fresh.checks.iter().filter(|check| check.path.value != "/") {
         let path = check.path.value.trim_end_matches('/');
@@ -225,20 +227,38 @@ pub fn checks_of_nothing(source: &Source<'_>, config: &VassalConfig, is_mounted:
         if named.iter().any(is_made) {
             continue;
         }
-        let below = named.iter().find_map(|(point, at)| {
+        let lies_below = |point: &str| {
             let inside = called().find(|path| Path::new(point).starts_with(path))?;
-            Some((format!("{path}{}", &point[inside.len()..]), at))
-        });
+            Some(format!("{path}{}", &point[inside.len()..]))
+        };
+        let mounts = points.iter().find_map(|point| Some((lies_below(&point.written)?, &point.at)));
+        // Of a program that is not known the last path is the best guess.
+        let below = mounts.or_else(|| named.iter().rev().find_map(|(point, at)| Some((lies_below(point)?, *at))));
+        let disk =
+            || Path::new(path).ancestors().find(|above| above.to_str().is_some_and(|above| above != "/" && is_mounted(above)));
         let doubt =
             |message: String, hint: String| under_key(source, &check.path.at, Code::NothingMounted, message).with_hint(hint);
         match below {
+            Some((point, at)) if is_mounted(path) => found.push(doubt(
+                format!("watches the mount of this machine at {path}, and line {} names {point} below it", at.line),
+                format!("write {} = {point}", check.path.at.key),
+            )),
             Some((point, at)) => found.push(doubt(
                 format!("nothing is mounted at {path}, but line {} names {point} below it", at.line),
                 format!("write {} = {point}", check.path.at.key),
             )),
             None if !may_be_a_script && new_root.is_none() && !is_mounted(path) => found.push(doubt(
                 format!("no line of this file mounts anything at {path}, and no mount point is there on this machine"),
-                "a plain directory is shown as not mounted: remove the line, or mount what it is to watch".to_owned(),
+                disk().map_or_else(
+                    || "a plain directory is shown as not mounted: remove the line, or mount what it is to watch".to_owned(),
+                    |disk| {
+                        format!(
+                            "the mount it lies on is watched: if that is meant, write {} = {}",
+                            check.path.at.key,
+                            disk.display()
+                        )
+                    },
+                ),
             )),
             None => {}
         }

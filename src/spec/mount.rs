@@ -170,6 +170,13 @@ fn contradiction(fstype: &str, flags: u64, list: &str, data: &str) -> Option<Wro
     None
 }
 
+/// Whether these make a mount where there may be none: a remount and a change of the propagation do not.
+pub(crate) fn is_new(fstype: &str, flags: u64) -> bool {
+    let has = |bits: u64| flags & bits != 0;
+    let none = fstype.is_empty() || fstype == "none";
+    !has(REMOUNT) && (!none || !has(PROPAGATION) || has(BIND | MOVE))
+}
+
 /// Whether uWSGI itself would understand a mount: an unknown word ends it.
 pub(crate) fn check_for_uwsgi(argument: &str) -> Result<(), Wrong> {
     let fields: Vec<&str> = argument.splitn(5, ' ').collect();

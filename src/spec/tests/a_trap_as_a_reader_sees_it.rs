@@ -247,6 +247,16 @@ shop.ini:6:1: warning: nothing is mounted at /p, but line 5 names /p/m below it 
   | ^^^^^^^^^^^^^^^^
   = hint: write mountpoint-check = /p/m";
     assert_eq!(found("exec-as-user = fuse-zip -r /a.zip /p/m\nmountpoint-check = /p"), below.trim_matches('\n'));
+    let archive_below = found("exec-as-user = fuse-zip -r /p/a.zip /p/m\nmountpoint-check = /p");
+    assert!(archive_below.contains("names /p/m below it"), "{archive_below}");
+    let disk = found("exec-as-user = fuse-zip -r /nfs/a.zip /nfs/m\nmountpoint-check = /nfs");
+    assert!(disk.contains("watches the mount of this machine at /nfs, and line 5 names /nfs/m below it"), "{disk}");
+    assert!(disk.contains("write mountpoint-check = /nfs/m"), "{disk}");
+    let on_a_disk = found("mountpoint-check = /nfs/data");
+    assert!(
+        on_a_disk.contains("the mount it lies on is watched: if that is meant, write mountpoint-check = /nfs"),
+        "{on_a_disk}"
+    );
     let in_a_root = found("hook-as-root = mount:tmpfs none /root/p/m\nmountpoint-check = /p\nchroot = /root");
     assert!(in_a_root.contains("names /p/m below it"), "{in_a_root}");
     let plain = "
