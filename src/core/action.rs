@@ -27,6 +27,8 @@ pub enum Action {
         owner: Option<u32>,
         /// Directories of which is told which are mount points when it is born: `Mounted`, before `Spawned`. None of them: nothing is.
         points: Vec<String>,
+        /// It has mounts to be watched: the list it is born with is remembered.
+        watches: bool,
     },
     /// Send a message to init. The first one is the green light ([`ToInit::Walk`]).
     Tell {

@@ -36,7 +36,7 @@ pub use emperor::Emperor;
 pub use event::{Event, Name};
 pub use holder::{Holder, Listener};
 pub use note::{Level, Note};
-pub use probed::{Health, Late, Mounted, Probed};
+pub use probed::{Came, Health, Late, Mounted, Probed};
 pub use records::{Death, Detail, Happening, Reply, Usage, Verdict};
 pub use request::{Answer, Order, ROOT, Request, may};
 pub use time::Time;

@@ -107,9 +107,32 @@ pub struct Mounted {
     /// the same id and the same device. None: it has a better id, or none could be told.
     #[serde(default)]
     pub connection: Option<u64>,
+    /// Whether it was there before the vassal.
+    #[serde(default)]
+    pub came: Came,
+}
+
+/// When a mount came: the life's first list of mounts knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Came {
+    /// Nobody can say.
+    #[default]
+    Unknown,
+    /// It stands in the life's list under this classic id; what that means is still to be looked up.
+    Listed(u32),
+    /// Before the life: it is the host's, or another vassal's.
+    Before,
+    /// In this life, by the vassal's doing or by the host's.
+    Since,
 }
 
 impl Mounted {
+    /// A path on a mount that is not its root, though something is mounted above it: the mount answers, also where the one that was to be at
+    /// the path itself never came.
+    pub(crate) fn is_beside(&self) -> bool {
+        !self.is_root && !self.sleeps && !self.not_mounted
+    }
+
     /// Whether both are the same mount, as far as both are known.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let known = |of: &Self| Self { connection: None, ..*of };

@@ -270,19 +270,22 @@ pub struct MountView {
     /// A mount must be there: the file says so, or one was seen there since the file last changed.
     #[serde(default)]
     pub expected: bool,
+    /// Why nothing is mounted there, where the step that was to mount it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 impl MountView {
     /// Nothing is known of it yet.
     #[must_use]
     pub fn new(path: &str) -> Self {
-        Self { path: path.to_owned(), health: None, micros: 0, mount: None, hung: 0, unknown: 0, expected: false }
+        Self { path: path.to_owned(), health: None, micros: 0, mount: None, hung: 0, unknown: 0, expected: false, why: None }
     }
 
     /// Whether its mount is missed. One that never was there is shown, and nothing waits for it.
     #[must_use]
     pub fn is_missed(&self) -> bool {
-        self.expected && self.mount.is_none_or(|mount| mount.not_mounted)
+        self.expected && (self.health == Some(Health::NotMounted) || self.mount.is_none_or(|mount| mount.not_mounted))
     }
 
     /// The word people see.

@@ -79,7 +79,10 @@ impl Page {
                 .health
                 .map(|_| format!(", last probe {:.2}ms", Duration::from_micros(watched.micros).as_secs_f64() * 1e3));
             let what = match watched.health {
-                Some(Health::NotMounted) => ": nothing is mounted there, the directory answers".to_owned(),
+                Some(Health::NotMounted) => {
+                    let why = watched.why.as_ref().map_or_else(String::new, |why| format!("; {}", first_line(why)));
+                    format!(": nothing is mounted there, the directory answers{why}")
+                }
                 Some(health) => health.why_unknown().map_or_else(String::new, |why| format!(": it cannot be looked at: {why}")),
                 None => String::new(),
             };

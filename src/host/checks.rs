@@ -8,7 +8,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use liege_core::{Check, Event, Health, Name, Probed};
+use liege_core::{Came, Check, Event, Health, Name, Probed};
 use liege_sys::Errno;
 use tokio::{
     sync::Notify,
@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    first_mounts::FirstMounts,
     inbox::Post,
     prober::{Asker, Look, Prober},
 };
@@ -33,13 +34,14 @@ pub(crate) struct Means {
 pub(crate) struct Checks {
     vassal: Name,
     birth: u64,
+    first_mounts: Option<Arc<FirstMounts>>,
     now: Arc<Notify>,
     tasks: HashMap<String, (Check, JoinHandle<()>)>,
 }
 
 impl Checks {
-    pub(crate) fn new(vassal: Name, birth: u64) -> Self {
-        Self { vassal, birth, now: Arc::default(), tasks: HashMap::new() }
+    pub(crate) fn new(vassal: Name, birth: u64, first_mounts: Option<FirstMounts>) -> Self {
+        Self { vassal, birth, first_mounts: first_mounts.map(Arc::new), now: Arc::default(), tasks: HashMap::new() }
     }
 
     /// These and no others from now on. One that stays as it was goes on undisturbed.
@@ -51,6 +53,8 @@ impl Checks {
             }
             stays
         });
+        // It has had a namespace of its own made for it since.
+        self.first_mounts.take_if(|first| !first.is_of(pid));
         for check in checks {
             if self.tasks.contains_key(&check.path) {
                 continue;
@@ -59,6 +63,7 @@ impl Checks {
                 vassal: self.vassal.clone(),
                 birth: self.birth,
                 look: Look { pid, path: check.path.clone(), timeout: check.timeout, interval: check.interval },
+                first_mounts: self.first_mounts.clone(),
                 now: Arc::clone(&self.now),
                 asker: means.prober.asker(),
                 post: means.post.clone(),
@@ -86,6 +91,7 @@ struct Task {
     vassal: Name,
     birth: u64,
     look: Look,
+    first_mounts: Option<Arc<FirstMounts>>,
     now: Arc<Notify>,
     asker: Asker,
     post: Post,
@@ -120,7 +126,10 @@ impl Task {
         }
     }
 
-    async fn tell(&self, probed: Probed) {
+    async fn tell(&self, mut probed: Probed) {
+        if let Some(mount) = &mut probed.mount {
+            mount.came = self.first_mounts.as_ref().map_or(Came::Unknown, |first| first.came(mount));
+        }
         let (vassal, path) = (self.vassal.clone(), self.look.path.clone());
         self.post.event(Event::Probed { vassal, birth: self.birth, path, probed }).await;
     }

@@ -18,6 +18,7 @@ mod door;
 mod escape;
 mod events;
 mod file_name;
+mod first_mounts;
 mod health;
 mod inbox;
 mod inherited;

@@ -29,6 +29,7 @@ use crate::{
     cgroup::{Membership, Refused, Register},
     channel::Channel,
     children::{Children, Ending},
+    first_mounts::FirstMounts,
     inbox::{Mail, Post},
     inherited::Inherited,
     lives::Born,
@@ -57,6 +58,7 @@ pub(crate) struct Birth {
     pub(crate) cgroups: Cgroups,
     pub(crate) log: Wanted,
     pub(crate) points: Vec<String>,
+    pub(crate) watches: bool,
 }
 
 impl Nursery {
@@ -67,7 +69,7 @@ impl Nursery {
     }
 
     async fn live(self, begun: Birth, reading: Option<impl Future<Output = ()>>) {
-        let Birth { vassal, birth, namespaces, cgroups, log, points } = begun;
+        let Birth { vassal, birth, namespaces, cgroups, log, points, watches } = begun;
         let (ours, theirs) = match pair() {
             Ok(pair) => pair,
             Err(error) => {
@@ -90,11 +92,12 @@ impl Nursery {
                         let is_mounted = |point: &String| table.iter().any(|mount| *mount.mount_point == **point);
                         points.into_iter().filter(is_mounted).collect::<Vec<_>>()
                     });
-                    Ok((born, inherited, mounted))
+                    let first_mounts = if watches { FirstMounts::of(born.0.pid) } else { None };
+                    Ok((born, inherited, mounted, first_mounts))
                 })
                 .await
         };
-        let ((child, ending, membership), inherited, mounted) = match clone {
+        let ((child, ending, membership), inherited, mounted, first_mounts) = match clone {
             Ok(Ok(born)) => born,
             Ok(Err(Refused { stage, errno })) => {
                 return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
@@ -116,6 +119,7 @@ impl Nursery {
             exits: Arc::clone(&exits),
             groups: membership.reach(),
             inherited,
+            first_mounts,
         };
         let (oom, groups) = (OomKills::of(membership.paths()), membership.reach());
         if let Some(reading) = reading {

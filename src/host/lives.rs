@@ -16,6 +16,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use crate::{
     cgroup::Reach,
     checks::{Checks, Means},
+    first_mounts::FirstMounts,
     inbox::Post,
     listeners::Listeners,
     prober::{Asker, Inherited, Instance},
@@ -41,6 +42,8 @@ pub(crate) struct Born {
     pub(crate) groups: Reach,
     /// The FUSE connections it was born with.
     pub(crate) inherited: Vec<Inherited>,
+    /// All mounts it was born with, where it watches any.
+    pub(crate) first_mounts: Option<FirstMounts>,
 }
 
 /// The life as the prober knows it, and the prober that holds the exits of its FUSE connections.
@@ -85,11 +88,9 @@ pub(crate) struct Lives(HashMap<u64, Life>);
 
 impl Lives {
     pub(crate) fn register(&mut self, born: Born) {
-        let Born { vassal, birth, pid, pidfd, outbox, exits, groups, inherited } = born;
-        self.0.insert(
-            birth,
-            Life { pid, pidfd, outbox, checks: Checks::new(vassal, birth), exits, groups, inherited, lookup: None },
-        );
+        let Born { vassal, birth, pid, pidfd, outbox, exits, groups, inherited, first_mounts } = born;
+        let checks = Checks::new(vassal, birth, first_mounts);
+        self.0.insert(birth, Life { pid, pidfd, outbox, checks, exits, groups, inherited, lookup: None });
     }
 
     /// Queues a message for init. The queue has no end, so that the loop never waits for one vassal; only the core's own

@@ -180,10 +180,10 @@ impl Loop {
             recent.hear(&action);
         }
         match action {
-            Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points } => {
+            Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points, watches } => {
                 let reading = self.monitors.read_for_birth(&vassal);
                 let log = Wanted { to: log_to, owner };
-                self.nursery.begin(Birth { vassal, birth, namespaces, cgroups, log, points }, reading);
+                self.nursery.begin(Birth { vassal, birth, namespaces, cgroups, log, points, watches }, reading);
             }
             Action::Tell { birth, message, .. } => self.lives.tell(birth, message),
             Action::Kill { birth, .. } => {

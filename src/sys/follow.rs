@@ -67,6 +67,7 @@ pub(crate) fn follow(pid: i32, root: BorrowedFd<'_>, path: &str, asker: &Asker) 
             fstype: mount.fstype,
             is_mountpoint: false,
             not_mounted: false,
+            listed: None,
         }));
     }
     drop(list);

@@ -44,6 +44,8 @@ pub struct Seen {
     pub is_mountpoint: bool,
     /// Nothing is mounted for the path: it lies on the same mount as the root of the process, and that is the host's file system.
     pub not_mounted: bool,
+    /// The classic id, where the mount is in the list of the process: it stands there under this number.
+    pub listed: Option<u32>,
 }
 
 /// How far a probe under way has come, for whoever finds it late.
@@ -187,7 +189,8 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
     let unique = answer.map_err(at(ProbeStage::Statfs))?;
     let (mount_id, is_unique) = (unique.unwrap_or(classic), unique.is_some());
     let not_mounted = with_root && !mount.is_fuse() && is_of_host(mount.device);
-    Ok(Seen { mount_id, is_unique, device: mount.device, fstype: mount.fstype, is_mountpoint, not_mounted })
+    let listed = Some(mount.id);
+    Ok(Seen { mount_id, is_unique, device: mount.device, fstype: mount.fstype, is_mountpoint, not_mounted, listed })
 }
 
 /// Whether the caller's own mount namespace has this file system. A root that the vassal made itself (an overlay, a tmpfs) is a mount
@@ -209,7 +212,7 @@ fn above_the_root(target: BorrowedFd<'_>, classic: u64, is_mountpoint: bool, wit
     let (mount_id, is_unique) = (unique.unwrap_or(classic), unique.is_some());
     let device = (stat.stx_dev_major, stat.stx_dev_minor);
     let not_mounted = with_root && is_of_host(device);
-    Ok(Seen { mount_id, is_unique, device, fstype: String::new(), is_mountpoint, not_mounted })
+    Ok(Seen { mount_id, is_unique, device, fstype: String::new(), is_mountpoint, not_mounted, listed: None })
 }
 
 /// That it knows no statfs is an answer of one who lives.

@@ -6,9 +6,9 @@ mod specs;
 
 use std::time::Duration;
 
-use liege_core::{Action, Cause, Emperor, Event, Health, Late, Mounted, Note, Probed, Rule, Time};
+use liege_core::{Action, Came, Cause, Emperor, Event, Health, Late, Mounted, Note, Probed, Rule, Time};
 use liege_plan::{AppWord, DaemonNews, Exit, FromInit, MountChange};
-use liege_spec::VassalConfig;
+use liege_spec::{Asked, Hook, HookPhase, Origin, VassalConfig, Verb};
 
 /// A vassal that runs, and what the emperor answers to a probe of its mount.
 struct Running {
@@ -18,8 +18,10 @@ struct Running {
 }
 
 /// A directory of the host's file system, below the root of the vassal.
-const PLAIN: Mounted = Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: true, connection: None };
-const FIRST: Mounted = Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false, not_mounted: false, connection: None };
+const PLAIN: Mounted =
+    Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: true, connection: None, came: Came::Unknown };
+const FIRST: Mounted =
+    Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false, not_mounted: false, connection: None, came: Came::Unknown };
 
 impl Running {
     fn new() -> Self {
@@ -182,7 +184,15 @@ fn who_cannot_be_looked_at_is_unknown_after_five_times_and_harmed_never() {
 fn a_mount_that_is_not_the_first_one_is_gone() {
     for (now, what) in [
         (
-            Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false, connection: None },
+            Mounted {
+                id: 1,
+                device: (8, 1),
+                is_root: false,
+                sleeps: false,
+                not_mounted: false,
+                connection: None,
+                came: Came::Unknown,
+            },
             "the mount at /app is gone: it was unmounted",
         ),
         (Mounted { id: 8, ..FIRST }, "the mount at /app is gone: another mount is there, it was replaced or covered"),
@@ -197,13 +207,29 @@ fn a_mount_that_is_not_the_first_one_is_gone() {
 fn a_mount_that_comes_later_is_the_one_to_stay() {
     let mut vassal = Running::new();
     assert_eq!(
-        vassal.healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false, connection: None }),
+        vassal.healthy(Mounted {
+            id: 1,
+            device: (8, 1),
+            is_root: false,
+            sleeps: false,
+            not_mounted: false,
+            connection: None,
+            came: Came::Unknown
+        }),
         None
     );
     assert_eq!(vassal.healthy(FIRST), None);
     assert_eq!(
         vassal
-            .healthy(Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: false, connection: None })
+            .healthy(Mounted {
+                id: 1,
+                device: (8, 1),
+                is_root: false,
+                sleeps: false,
+                not_mounted: false,
+                connection: None,
+                came: Came::Unknown
+            })
             .unwrap()
             .word(),
         "mountpoint_gone"
@@ -212,7 +238,15 @@ fn a_mount_that_comes_later_is_the_one_to_stay() {
 
 #[test]
 fn an_automount_comes_and_goes() {
-    let asleep = Mounted { id: 3, device: (0, 40), is_root: false, sleeps: true, not_mounted: false, connection: None };
+    let asleep = Mounted {
+        id: 3,
+        device: (0, 40),
+        is_root: false,
+        sleeps: true,
+        not_mounted: false,
+        connection: None,
+        came: Came::Unknown,
+    };
     let mut vassal = Running::new();
     assert_eq!(vassal.healthy(asleep), None);
     assert_eq!(vassal.healthy(FIRST), None, "somebody needed it");
@@ -288,7 +322,7 @@ fn where_nothing_is_mounted_that_is_told_once_and_harms_nothing() {
 
 #[test]
 fn a_path_on_a_mount_that_is_on_none_any_more_is_gone() {
-    let mut vassal = Running::new();
+    let mut vassal = Running::of(mounts_by("sh /etc/mounts"));
     assert_eq!(vassal.healthy(Mounted { is_root: false, ..FIRST }), None);
     assert_eq!(vassal.shown(), Some(Health::Healthy));
     assert_eq!(vassal.healthy(PLAIN).unwrap().to_string(), "the mount at /app is gone: it was unmounted");
@@ -329,6 +363,84 @@ fn a_required_mount_must_come_within_the_timeout() {
     vassal.now = vassal.now + Duration::from_secs(5);
     let cause = vassal.healthy(PLAIN).unwrap();
     assert!(cause.to_string().contains("mountpoint-check-required asks for a mount"), "{cause}");
+}
+
+/// A directory on a disk of the host's that was there before the vassal.
+const ON_A_DISK: Mounted = Mounted { id: 5, not_mounted: false, came: Came::Before, ..PLAIN };
+
+/// `/app` is what its file mounts by this line.
+fn mounts_by(line: &str) -> VassalConfig {
+    let mut config = specs::config(0, 0);
+    let at = Origin { file: "v.ini".into(), line: 3, ..Origin::default() };
+    let verb = Asked::new(Verb::SafeExec(line.to_owned()), at);
+    config.fresh.jail.hooks = vec![Hook { phase: HookPhase::AsUser, verb, hidden: false }];
+    config
+}
+
+#[test]
+fn a_directory_on_a_disk_is_checked_on_purpose_where_no_line_mounts_on_it() {
+    for config in [mounts_by("sh /etc/mounts"), mounts_by("mkdir -p /app"), mounts_by("fuse-zip /z.zip /app/below")] {
+        let mut vassal = Running::of(config);
+        assert_eq!(vassal.healthy(ON_A_DISK), None);
+        assert_eq!(vassal.shown(), Some(Health::Healthy));
+        vassal.next_life();
+        vassal.now = vassal.now + Duration::from_secs(100);
+        assert_eq!((vassal.healthy(ON_A_DISK), vassal.shown()), (None, Some(Health::Healthy)));
+    }
+}
+
+#[test]
+fn where_a_line_mounts_a_disk_is_no_mount_and_the_words_of_the_step_are_told() {
+    for line in ["fuse-zip /z.zip /app", "mount --bind /x /"] {
+        let mut vassal = Running::of(mounts_by(line));
+        assert_eq!(vassal.healthy(ON_A_DISK), None);
+        let shown = if line.ends_with("/app") { Health::NotMounted } else { Health::Healthy };
+        assert_eq!(vassal.shown(), Some(shown), "{line}");
+        vassal.now = vassal.now + Duration::from_secs(100);
+        assert_eq!(vassal.healthy(ON_A_DISK), None, "it destroys nothing");
+        assert_eq!(vassal.healthy(FIRST), None, "one that comes late");
+        assert_eq!(vassal.healthy(ON_A_DISK).unwrap().word(), "mountpoint_gone");
+    }
+}
+
+#[test]
+fn what_lies_below_a_mount_that_never_came_lies_on_the_disk() {
+    let mut vassal = Running::of(mounts_by("fuse-zip /z.zip /"));
+    assert_eq!((vassal.healthy(ON_A_DISK), vassal.shown()), (None, Some(Health::Healthy)), "a root is no mount of a line");
+    let mut config = mounts_by("fuse-zip /z.zip /srv");
+    config.fresh.checks.iter_mut().for_each(|check| check.path.value = "/srv/app".into());
+    let mut vassal = Running::of(config);
+    let mut probed = Probed::of(Health::Healthy);
+    for (mount, shown) in [
+        (ON_A_DISK, Health::NotMounted),
+        (Mounted { came: Came::Since, ..ON_A_DISK }, Health::Healthy),
+        (Mounted { came: Came::Unknown, ..ON_A_DISK }, Health::Healthy),
+    ] {
+        probed.mount = Some(mount);
+        let (path, probed) = ("/srv/app".into(), probed.clone());
+        let done = vassal.feed(Event::Probed { vassal: specs::name(0), birth: 1, path, probed });
+        assert_eq!((destroyed(&done), vassal.shown()), (None, Some(shown)));
+    }
+}
+
+#[test]
+fn a_mount_that_was_seen_or_is_required_is_missed_on_a_disk_too() {
+    let mut vassal = Running::of(mounts_by("sh /etc/mounts"));
+    assert_eq!(vassal.healthy(FIRST), None);
+    vassal.next_life();
+    assert_eq!((vassal.healthy(ON_A_DISK), vassal.shown()), (None, Some(Health::NotMounted)));
+    vassal.now = vassal.now + Duration::from_secs(5);
+    assert_eq!(vassal.healthy(ON_A_DISK).unwrap().word(), "mountpoint_missing");
+    let mut config = mounts_by("sh /etc/mounts");
+    config.fresh.checks.iter_mut().for_each(|check| check.required = true);
+    let mut vassal = Running::of(config);
+    vassal.now = vassal.now + Duration::from_secs(5);
+    let own = Mounted { came: Came::Since, ..ON_A_DISK };
+    assert_eq!((vassal.healthy(own), vassal.shown()), (None, Some(Health::Healthy)), "a path inside a mount of its own");
+    assert_eq!(vassal.healthy(Mounted { id: 4, ..ON_A_DISK }).unwrap().word(), "mountpoint_gone", "which is unmounted");
+    vassal.next_life();
+    vassal.now = vassal.now + Duration::from_secs(5);
+    assert_eq!(vassal.healthy(ON_A_DISK).unwrap().word(), "mountpoint_missing");
 }
 
 /// On kernels that give no unique id, an unmount and a mount between two looks can give the same one.

@@ -24,7 +24,8 @@ impl Vassal {
         self.life = Some(Life::new(birth, cgroups.clone(), log_to, owner, cx.now));
         let taken = self.wish.as_ref().and_then(|wish| taken_away(&wish.fresh));
         let points = taken.iter().flat_map(TakenAway::points).take(MOST_POINTS).map(str::to_owned).collect();
-        cx.act(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points });
+        let watches = self.wish.as_ref().is_some_and(|wish| !wish.fresh.checks.is_empty());
+        cx.act(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points, watches });
     }
 
     /// What of its layers were mounts before its own steps: later the old root may be gone, and they with it.

@@ -8,17 +8,21 @@
 //! `mountpoint-check-required` says so or one was seen there since the file last changed, and none came within
 //! `mountpoint-check-timeout` of the app's start. Elsewhere it harms nothing: uWSGI's check of a plain directory is always well.
 //!
+//! On the file system of the vassal's root that is every path. On a mount of another (`/srv` is a disk of its own) a directory may be checked
+//! on purpose, so there it is only where one expects more than the disk: a line of the file mounts something there, a mount was
+//! seen there, or one is required and the disk was there before the vassal.
+//!
 //! Where nobody can look (the prober lacks something, the mount lets nobody in) that is shown, and nothing else happens.
 //!
 //! Whether a mount is still the one it was is judged here, because only here it is remembered. A reload may remount (its hooks
 //! run again), so while one is under way nothing counts as gone, and after it the mounts are learned anew.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use liege_spec::MountpointCheck;
+use liege_spec::{MountpointCheck, Point};
 
-use super::{Phase, Vassal};
-use crate::{Cause, Health, Late, MountView, Mounted, Note, Probed, Rule, Time, cause::errno_name, emperor::Context};
+use super::{Life, Phase, Vassal};
+use crate::{Came, Cause, Health, Late, MountView, Mounted, Note, Probed, Rule, Time, cause::errno_name, emperor::Context};
 
 /// How many timeouts a daemon that works may take for one answer.
 const SLOW_TIMEOUTS: u32 = 10;
@@ -48,7 +52,9 @@ impl Vassal {
         let runs_since = self.life.as_ref().map_or(cx.now, |life| life.runs_since);
         let began = Time(cx.now.0.saturating_sub(probed.micros));
         let died = self.daemon_that_died(cx);
-        let was_mounted = self.mounted.contains(path);
+        let (was_mounted, was_root) = self.mounted.get(path).map_or((false, false), |was_root| (true, *was_root));
+        let expects = self.life.as_ref().map_or(Expects::Nothing, |life| Expects::of(&life.points, path));
+        let failed = self.life.as_ref().and_then(|life| failed_to_mount(life, path));
         let Some(mount) = self.life.as_mut().and_then(|l| l.mounts.iter_mut().find(|m| m.path == path)) else {
             return; // no longer watched
         };
@@ -66,11 +72,20 @@ impl Vassal {
         }
         mount.unknown = 0;
         mount.micros = micros;
+        let is_nothing = |seen: Mounted| {
+            let on_anothers = match expects {
+                Expects::This => true,
+                Expects::Above => seen.came == Came::Before,
+                Expects::Nothing => check.required && seen.came == Came::Before,
+            };
+            seen.not_mounted || seen.is_beside() && (was_root || on_anothers)
+        };
         let (health, lost) = match (health, lost(mount.mount, seen)) {
             (Health::Healthy, Some(what)) if !may_remount => (Health::Gone, what),
-            (Health::Healthy, _) if seen.is_some_and(|seen| seen.not_mounted) => (Health::NotMounted, ""),
+            (Health::Healthy, _) if seen.is_some_and(is_nothing) => (Health::NotMounted, ""),
             (health, _) => (health, ""),
         };
+        let was_there = if seen.is_some_and(|seen| seen.not_mounted) { was_mounted } else { was_root };
         let is_mounted = health == Health::Healthy && seen.is_some_and(|seen| !seen.sleeps);
         mount.expected = check.required || was_mounted || is_mounted;
         // A probe that began before the app was started has perhaps seen what a reload has remounted since.
@@ -83,6 +98,7 @@ impl Vassal {
             };
             mount.mount = seen.map(told).or(first);
         }
+        mount.why = if health == Health::NotMounted { failed.clone() } else { None };
         mount.hung = if health == Health::Hung { mount.hung + 1 } else { 0 };
         let hung = mount.hung;
         let is_news = mount.health.replace(health) != Some(health);
@@ -97,11 +113,14 @@ impl Vassal {
             Health::Healthy if seen.is_some_and(|seen| !seen.is_root) => {
                 "no mount point itself, the mount it lies on answers".into()
             }
-            Health::NotMounted => "nothing is mounted there, the directory answers".into(),
+            Health::NotMounted => {
+                let failed = failed.iter().map(|failed| format!("; {failed}"));
+                ["nothing is mounted there, the directory answers".to_owned()].into_iter().chain(failed).collect()
+            }
             Health::Healthy | Health::Unknown { .. } => String::new(),
         };
-        if is_mounted && !was_mounted {
-            self.mounted.insert(path.to_owned());
+        if is_mounted {
+            *self.mounted.entry(path.to_owned()).or_default() |= seen.is_some_and(|seen| seen.is_root);
         }
         self.tell_mount(is_news, path, health, why.clone(), cx);
         let seen = self.last_seen(path, health, late);
@@ -111,8 +130,8 @@ impl Vassal {
             Health::Healthy => self.settle(cx),
             Health::NotMounted => {
                 let lasts = cx.now - runs_since;
-                if (check.required || was_mounted) && !may_remount && lasts >= check.timeout {
-                    self.kill(missing(&check, lasts), cx);
+                if (check.required || was_there) && !may_remount && lasts >= check.timeout {
+                    self.kill(missing(&check, lasts, failed.as_deref()), cx);
                 } else {
                     self.settle(cx);
                 }
@@ -192,11 +211,43 @@ impl Vassal {
     }
 }
 
+/// What the lines of a file say of a path.
+#[derive(Clone, Copy)]
+enum Expects {
+    /// One mounts something there.
+    This,
+    /// One mounts something above it: what is there lies on that mount, or nothing is mounted.
+    Above,
+    /// None names it.
+    Nothing,
+}
+
+impl Expects {
+    fn of(points: &[Point], path: &str) -> Self {
+        let mut points = points.iter().filter_map(|point| point.path.as_deref());
+        if points.clone().any(|point| Path::new(point) == Path::new(path)) {
+            Self::This
+        } else if points.any(|point| point != "/" && Path::new(path).starts_with(point)) {
+            Self::Above
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// What the step said that was to mount it.
+fn failed_to_mount(life: &Life, path: &str) -> Option<String> {
+    let is_above = |point: &&Point| point.path.as_ref().is_some_and(|point| Path::new(path).starts_with(point));
+    let failed = |point: &Point| life.tolerated_of.iter().find(|(line, _)| *line == point.at);
+    life.points.iter().filter(is_above).find_map(failed).map(|(_, what)| what.clone())
+}
+
 /// Why a run ends in which nothing was mounted where a mount must be.
-fn missing(check: &MountpointCheck, lasts: Duration) -> Cause {
+fn missing(check: &MountpointCheck, lasts: Duration, failed: Option<&str>) -> Cause {
     let asked = if check.required { "mountpoint-check-required asks for a mount" } else { "a mount was there in an earlier run" };
     let what =
         format!("{:.1}s after the app's start the directory still answers, and {asked} ({})", lasts.as_secs_f64(), check.path.at);
+    let what = what + &failed.map_or_else(String::new, |failed| format!("; {failed}"));
     Cause::MountpointMissing { path: check.path.value.clone(), what }
 }
 
@@ -209,6 +260,9 @@ fn lost(first: Option<Mounted>, now: Option<Mounted>) -> Option<&'static str> {
         (true, _, _) => None,
         (false, true, true) => Some("another mount is there, it was replaced or covered"),
         (false, true, false) => Some("it was unmounted"),
-        (false, false, _) => (on_a_mount && now.not_mounted).then_some("it was unmounted"),
+        (false, false, _) => {
+            let is_uncovered = now.not_mounted || now.came == Came::Before && first.came != Came::Before;
+            (on_a_mount && is_uncovered).then_some("it was unmounted")
+        }
     }
 }

@@ -42,14 +42,10 @@ pub(crate) use saving::not_saved;
 
 use fallen::Fallen;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use liege_plan::Notice;
-use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, ProgramSpec, VassalConfig, VassalSpec};
+use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, Point, ProgramSpec, VassalConfig, VassalSpec};
 
 use crate::{
     Action, Cause, Failure, Late, MountView, Name, Note, Roots, StepView, Time, VassalView, address, advice,
@@ -102,8 +98,9 @@ pub(crate) struct Vassal {
     /// Suspended, because it has failed as often as it may.
     gave_up: bool,
     past: Past,
-    /// Watched paths where a mount was seen since the file last changed: one must be there in every later life too.
-    mounted: BTreeSet<String>,
+    /// Watched paths where a mount was seen since the file last changed, and whether they were its root: it must be there in every later
+    /// life too.
+    mounted: BTreeMap<String, bool>,
     config_error: Option<String>,
     /// Who of earlier lives survives SIGKILL, and whose these lives were: root's alone, where they were not all of one.
     left_behind: (Vec<String>, Option<u32>),
@@ -183,6 +180,10 @@ struct Life {
     before: Option<Before>,
     /// The newest failure that was no end.
     tolerated: Option<String>,
+    /// What failed in this life and was no end, by its line.
+    tolerated_of: Vec<(Origin, String)>,
+    /// Where its file mounts something.
+    points: Vec<Point>,
     /// Why the last reload was given up.
     kept: Option<String>,
     mounts: Vec<MountView>,
@@ -244,6 +245,8 @@ impl Life {
             took_over: None,
             before: None,
             tolerated: None,
+            tolerated_of: Vec::new(),
+            points: Vec::new(),
             kept: None,
             mounts: Vec::new(),
             late: BTreeMap::new(),
@@ -275,7 +278,7 @@ impl Vassal {
             backoff: Backoff::new(cx.settings.throttle, cx.settings.max_throttle),
             gave_up: false,
             past: Past::default(),
-            mounted: BTreeSet::new(),
+            mounted: BTreeMap::new(),
             config_error: None,
             left_behind: (Vec::new(), None),
             name,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Notice, Place};
-use liege_spec::{ProgramSpec, VassalSpec, Verb, capability_names, taken_away};
+use liege_spec::{ProgramSpec, VassalSpec, Verb, capability_names, points, taken_away};
 
 use super::{CALM, Phase, Vassal, wish::time_to_replace};
 use crate::{
@@ -127,6 +127,12 @@ impl Vassal {
         if !fatal {
             if let Some(life) = &mut self.life {
                 life.tolerated = Some(what.clone());
+                if let Place::Step(step) = at
+                    && let Some(line) = life.sources.get(*step as usize).and_then(|source| source.origin.clone())
+                {
+                    life.tolerated_of.retain(|(other, _)| *other != line);
+                    life.tolerated_of.push((line, what.clone()));
+                }
             }
             cx.note(Note::Tolerated { vassal: self.name.clone(), what });
             return;
@@ -333,6 +339,7 @@ impl Vassal {
                 known.unwrap_or_else(|| MountView::new(&c.path))
             })
             .collect();
+        life.points = if checks.is_empty() { Vec::new() } else { points(&config.fresh) };
         if !checks.is_empty() || !before.is_empty() {
             cx.act(Action::Watch { vassal: self.name.clone(), birth: life.birth, checks });
         }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_core::{Health, Mounted, Probed};
+use liege_core::{Came, Health, Mounted, Probed};
 use liege_sys::{
     Errno,
     probe::{ProbeError, Seen, probe_observed},
@@ -109,7 +109,8 @@ fn probed(seen: &Result<Seen, ProbeError>, began: Instant, signs: &Signs) -> Pro
         let is_fuse = seen.fstype.starts_with("fuse");
         let connection = (is_fuse && !seen.is_unique).then(|| signs.connections.identity(seen.device.1)).flatten();
         let is_root = seen.is_mountpoint && !sleeps;
-        Mounted { id: seen.mount_id, device: seen.device, is_root, sleeps, not_mounted: seen.not_mounted, connection }
+        let came = seen.listed.map_or(Came::Unknown, Came::Listed);
+        Mounted { id: seen.mount_id, device: seen.device, is_root, sleeps, not_mounted: seen.not_mounted, connection, came }
     });
     Probed { health: judge(seen.as_ref().map(drop).map_err(|error| *error)), micros, mount, late: None }
 }

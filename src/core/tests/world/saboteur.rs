@@ -63,11 +63,11 @@ impl Machine for Saboteur {
         match (self.how, event) {
             (Sabotage::SpawnsTwice, event) => {
                 let mut actions = self.inner.handle(now, event);
-                if let Some(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points }) =
+                if let Some(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points, watches }) =
                     actions.iter().find(|a| matches!(a, Action::Spawn { .. })).cloned()
                 {
                     let birth = birth + 1_000_000;
-                    actions.push(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points });
+                    actions.push(Action::Spawn { vassal, birth, namespaces, cgroups, log_to, owner, points, watches });
                 }
                 actions
             }
@@ -87,6 +87,7 @@ impl Machine for Saboteur {
                     log_to: liege_spec::LogTo::default(),
                     owner: None,
                     points: Vec::new(),
+                    watches: false,
                 });
                 actions
             }
