@@ -3,9 +3,13 @@
 //! The loop writes, the control socket reads. A ring of the last few thousand: a reader that is slow loses its oldest, is told how
 //! many, and costs the loop nothing; there is no queue for each of them. All readers read it page by page: what one of them holds at
 //! once is a page, however much is kept.
+//!
+//! Root reads a ring of all that happens. Each other user reads a ring of its own. These share as many places, and a place is taken
+//! from the user who holds the most: much that happens to one user's vassals pushes out no other user's past.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -13,7 +17,7 @@ use std::{
 use liege_core::{Happening, Level, Name, Note, ROOT, may};
 use tokio::sync::watch;
 
-/// So many are kept.
+/// So many are kept for root, and so many for all other users together.
 const KEPT: usize = 4096;
 /// Bytes of one sentence. A longer one (a file of a thousand mistakes) is whole in the log.
 const LONGEST: usize = 4096;
@@ -36,7 +40,14 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Ring {
     last: u64,
+    /// Root's.
     kept: VecDeque<Arc<Kept>>,
+    /// Each user's own; none is empty.
+    users: HashMap<u32, VecDeque<Arc<Kept>>>,
+    /// How many each of those holds, and the number among all of its oldest: the last one has to give a place.
+    shares: BTreeSet<(usize, Reverse<u64>, u32)>,
+    /// How many they hold together.
+    held: usize,
     /// How many happenings each user may have seen.
     counts: HashMap<u32, u64>,
     /// Whose each vassal was when something was last heard of it: of one that has just gone nobody else knows.
@@ -117,11 +128,8 @@ impl Events {
             text: cut(note.to_string()),
             cause: note.cause().map(|cause| cause.word().to_owned()),
         };
-        if ring.kept.len() == KEPT {
-            ring.kept.pop_front();
-        }
         let owners = note.for_owner().map(|note| cut(note.to_string()));
-        ring.kept.push_back(Arc::new(Kept { owner, own, happening, owners }));
+        ring.keep(Arc::new(Kept { owner, own, happening, owners }));
         let last = ring.last;
         drop(ring);
         self.0.last.send_replace(last);
@@ -131,7 +139,7 @@ impl Events {
     pub(crate) fn last(&self, count: usize, by: u32, vassal: Option<&str>) -> (Place, Place) {
         let ring = self.lock();
         let end = Place { seen: ring.count(by), turn: ring.last };
-        let newest_first = ring.kept.iter().rev().filter(|kept| may(by, kept.owner) && kept.is_about(vassal));
+        let newest_first = ring.of(by).into_iter().flatten().rev().filter(|kept| kept.is_about(vassal));
         let first = newest_first.take(count).last();
         (first.map_or(end, |first| Place { seen: first.number(by) - 1, turn: first.happening.id - 1 }), end)
     }
@@ -140,19 +148,18 @@ impl Events {
     pub(crate) fn after(&self, place: Place, by: u32, vassal: Option<&str>) -> Page {
         let ring = self.lock();
         let mut page = Page { next: place, ..Page::default() };
-        // Their numbers among all follow each other.
-        let oldest = ring.kept.front().map_or(0, |kept| kept.happening.id);
-        let looked_at = usize::try_from((place.turn + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        // A reader's numbers follow each other.
+        let number = |kept: &Arc<Kept>| kept.number(by);
+        let newer = |own: &'_ VecDeque<Arc<Kept>>| {
+            let seen = (place.seen + 1).saturating_sub(own.front().map_or(0, number));
+            usize::try_from(seen).map_or(own.len(), |seen| seen.min(own.len()))
+        };
         let mut bytes = 0;
-        for kept in ring.kept.range(looked_at.min(ring.kept.len())..) {
+        for kept in ring.of(by).into_iter().flat_map(|own| own.range(newer(own)..)) {
             if bytes >= PAGE {
                 return page;
             }
             page.next.turn = kept.happening.id;
-            // A client that comes back has a number only, so all that is kept is looked at.
-            if !may(by, kept.owner) || kept.number(by) <= place.seen {
-                continue;
-            }
             page.missed += kept.number(by) - (page.next.seen + 1);
             page.next.seen = kept.number(by);
             if kept.is_about(vassal) {
@@ -208,6 +215,44 @@ impl Kept {
 }
 
 impl Ring {
+    /// What this reader may see.
+    fn of(&self, by: u32) -> Option<&VecDeque<Arc<Kept>>> {
+        if by == ROOT { Some(&self.kept) } else { self.users.get(&by) }
+    }
+
+    fn keep(&mut self, kept: Arc<Kept>) {
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Arc::clone(&kept));
+        if let Some(user) = kept.owner.filter(|user| *user != ROOT && may(*user, kept.owner)) {
+            self.change(user, |own| own.push_back(kept));
+            self.held += 1;
+        }
+        while self.held > KEPT
+            && let Some(&(_, _, user)) = self.shares.last()
+        {
+            self.change(user, |own| drop(own.pop_front()));
+            self.held -= 1;
+        }
+    }
+
+    /// Changes what is kept for a user, and its share with it.
+    fn change(&mut self, user: u32, change: impl FnOnce(&mut VecDeque<Arc<Kept>>)) {
+        let share = |own: &VecDeque<Arc<Kept>>| own.front().map(|oldest| (own.len(), Reverse(oldest.happening.id), user));
+        let own = self.users.entry(user).or_default();
+        let before = share(own);
+        change(own);
+        let after = share(own);
+        if let Some(before) = before {
+            self.shares.remove(&before);
+        }
+        match after {
+            Some(after) => drop(self.shares.insert(after)),
+            None => drop(self.users.remove(&user)),
+        }
+    }
+
     /// The number of the last one that this reader may see.
     fn count(&self, by: u32) -> u64 {
         if by == ROOT { self.last } else { self.counts.get(&by).copied().unwrap_or_default() }
@@ -333,12 +378,26 @@ mod tests {
         assert_eq!(events.number(&id, 1001), Some(1));
         assert_eq!(ids(&events.after(at(1), 1001, None)), [2]);
         assert_eq!(events.number(&events.id(3), 1001), None, "it has seen no third one");
-        // What others push out of the ring is missed, and counted as its own.
-        (0..KEPT).for_each(|_| hear("others", 1002));
-        let page = events.after(at(1), 1001, None);
-        assert_eq!((ids(&page), page.missed, page.next.seen), (vec![], 1, 2));
-        hear("mine", 1001);
-        let page = events.after(at(1), 1001, None);
-        assert_eq!((ids(&page), page.missed, page.next.seen), (vec![3], 1, 3));
+    }
+
+    #[test]
+    fn much_that_happens_to_one_user_pushes_out_its_own_past_only() {
+        let events = Events::new();
+        let hear = |name: &str, owner| events.hear(&ready(name), |_| Some(Some(owner)));
+        (0..10).for_each(|_| hear("mine", 1001));
+        (0..3 * KEPT).for_each(|_| hear("others", 1002));
+        assert_eq!((ids(&whole(&events, at(0), 1001, None)), events.last(3, 1001, None).0.seen), ((1..=10).collect(), 7));
+        let others = whole(&events, at(0), 1002, None);
+        assert_eq!((others.happenings.len(), others.missed), (KEPT - 10, 2 * KEPT as u64 + 10));
+        // As many users as there are places have one each, the newest.
+        for round in 0..2 {
+            (0..KEPT as u32).for_each(|n| hear("many", 2000 + n));
+            let page = events.after(at(round), 2000 + 7, None);
+            assert_eq!((ids(&page), page.missed), (vec![round + 1], 0));
+        }
+        assert_eq!(events.after(at(9), 1001, None).missed, 1);
+        let ring = events.lock();
+        assert_eq!((ring.held, ring.shares.len()), (KEPT, ring.users.len()));
+        assert_eq!(ring.users.values().map(VecDeque::len).sum::<usize>(), KEPT);
     }
 }

@@ -1,6 +1,6 @@
 //! What goes on for ever, as server-sent events: what happens, and snapshots. And what happened lately, as a list.
 //!
-//! All that is kept may be 16 MB. A list and a stream are read from the ring page by page as the client takes them, so that no request
+//! All that is kept for one reader may be 16 MB. A list and a stream are read from the ring page by page as the client takes them, so that no request
 //! holds more than a page and what the server has not sent yet of the pages before.
 //!
 //! A stream is pulled by its reader: nothing is queued for it here. What a slow one has not read of the ring is lost to it, and
