@@ -50,6 +50,8 @@ struct Ring {
     held: usize,
     /// How many happenings each user may have seen.
     counts: HashMap<u32, u64>,
+    /// How often each user's vassal came to be another user's.
+    losses: HashMap<u32, u64>,
     /// Whose each vassal was when something was last heard of it: of one that has just gone nobody else knows.
     owners: HashMap<Name, Option<u32>>,
 }
@@ -174,12 +176,13 @@ impl Events {
         page
     }
 
-    /// How much has happened that this user may see.
-    pub(crate) fn count(&self, by: u32) -> u64 {
-        self.lock().count(by)
+    /// How often something has happened by which this user sees more, or less.
+    pub(crate) fn changes(&self, by: u32) -> u64 {
+        let ring = self.lock();
+        ring.count(by) + ring.losses.get(&by).copied().unwrap_or_default()
     }
 
-    /// Told whenever something happens, to whomever: who is woken by it asks [`Self::count`] before it lets that be seen.
+    /// Told whenever something happens, to whomever: who is woken by it asks [`Self::changes`] before it lets that be seen.
     pub(crate) fn listen(&self) -> watch::Receiver<u64> {
         self.0.last.subscribe()
     }
@@ -263,7 +266,10 @@ impl Ring {
         if is_gone {
             self.owners.remove(name);
         } else if known.is_some() {
-            self.owners.insert(name.clone(), owner);
+            let former = self.owners.insert(name.clone(), owner).flatten();
+            if let Some(former) = former.filter(|former| owner != Some(*former)) {
+                *self.losses.entry(former).or_default() += 1;
+            }
         }
         owner
     }

@@ -80,7 +80,7 @@ impl Looks {
     async fn view(&self, user: u32, will_do: impl Fn(&Look, Before) -> bool) -> Option<Arc<View>> {
         let of_user = self.user(user);
         let mut newest = Arc::clone(&of_user.newest).lock_owned().await;
-        let before = Before { happened: self.events.count(user), obeyed: of_user.obeyed.load(Ordering::Acquire) };
+        let before = Before { happened: self.events.changes(user), obeyed: of_user.obeyed.load(Ordering::Acquire) };
         if let Some(look) = newest.as_ref().filter(|look| will_do(look, before)) {
             return Some(Arc::clone(&look.view));
         }
@@ -163,8 +163,11 @@ mod tests {
         looks.obeyed(1001);
         let second = looks.recent(1001).await.unwrap();
         assert!(!Arc::ptr_eq(&first, &second));
-        events.hear(&Note::Gone { vassal: Name::from("a") }, |_| Some(Some(1001)));
-        assert!(!Arc::ptr_eq(&second, &looks.recent(1001).await.unwrap()));
+        events.hear(&Note::Loyal { vassal: Name::from("a") }, |_| Some(Some(1001)));
+        let third = looks.recent(1001).await.unwrap();
+        assert!(!Arc::ptr_eq(&second, &third));
+        events.hear(&Note::Loyal { vassal: Name::from("a") }, |_| Some(Some(1002)));
+        assert!(!Arc::ptr_eq(&third, &looks.recent(1001).await.unwrap()), "it is another user's from now on");
     }
 
     #[tokio::test]

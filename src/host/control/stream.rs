@@ -185,18 +185,18 @@ fn happening(house: &House, told: &Happening) -> Event {
 
 pub(super) fn snapshots(house: House, uid: u32, usage: bool) -> impl Stream<Item = Event> + Send {
     let heard = house.events.listen();
-    stream::unfold((house, heard, None::<Vec<VassalView>>, 0), move |(house, mut heard, mut sent, mut count)| async move {
+    stream::unfold((house, heard, None::<Vec<VassalView>>, 0), move |(house, mut heard, mut sent, mut changes)| async move {
         loop {
             if sent.is_some() {
                 // What happens to others is not to be seen, not by when a snapshot comes either.
-                let own = heard.wait_for(|_| house.events.count(uid) > count);
+                let own = heard.wait_for(|_| house.events.changes(uid) > changes);
                 match timeout(LOOK, own).await.map(|heard| heard.is_ok()) {
                     Ok(false) => return None,
                     Ok(true) => sleep(SNAPSHOTS_APART).await, // more may follow
                     Err(_) => {}
                 }
             }
-            count = house.events.count(uid);
+            changes = house.events.changes(uid);
             // What woke it is to be seen.
             let view = house.looks.fresh(uid).await?;
             let Ok(view) = views::shown(&house, &view, uid, usage).await else {
@@ -206,7 +206,7 @@ pub(super) fn snapshots(house: House, uid: u32, usage: bool) -> impl Stream<Item
             if sent.as_ref() != Some(&view.vassals) {
                 let event = Event::default().event("vassals").data(serde_json::to_string(&view).unwrap_or_default());
                 sent = Some(view.vassals);
-                return Some((event, (house, heard, sent, count)));
+                return Some((event, (house, heard, sent, changes)));
             }
         }
     })
