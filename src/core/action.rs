@@ -84,12 +84,16 @@ pub enum Action {
         /// Whose.
         vassal: Name,
     },
-    /// Get hold of the emergency exits of this life's FUSE connections, so that its end cannot be held up by one that hangs.
+    /// Get hold of the emergency exits of this life's FUSE connections, so that its end cannot be held up by one that hangs. Answered by
+    /// `Secured`.
     Secure {
         /// Whose.
         vassal: Name,
         /// Which birth.
         birth: u64,
+        /// Comes back with the answer.
+        #[serde(default)]
+        number: u32,
     },
     /// This life is over: drop its channel, its pidfd, its probes.
     Release {

@@ -253,6 +253,9 @@ impl Emperor {
             Event::Probed { vassal, birth, path, probed } => {
                 self.of_life(now, &vassal, birth, actions, |v, cx| v.probed(&path, probed, cx));
             }
+            Event::Secured { vassal, birth, number } => {
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.secured(number, cx));
+            }
             Event::Examined { vassal, birth, found } => {
                 self.of_life(now, &vassal, birth, actions, |v, cx| v.examined(found, cx));
             }

@@ -112,6 +112,15 @@ pub enum Event {
         /// What it found.
         probed: Probed,
     },
+    /// The exits asked for by [`crate::Action::Secure`] are held, or could not be opened.
+    Secured {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// Its number there.
+        number: u32,
+    },
     /// Who holds up the end of a life, as asked by [`crate::Action::Examine`].
     Examined {
         /// Whose.

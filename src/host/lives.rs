@@ -136,10 +136,14 @@ impl Lives {
     }
 
     /// Gets hold of the emergency exits of a life's FUSE connections.
-    pub(crate) fn secure(&self, birth: u64, means: &Means) {
-        if let Some((of, asker)) = self.0.get(&birth).map(|life| life.secured(birth, means)) {
-            asker.secure(of);
-        }
+    pub(crate) fn secure(&self, vassal: Name, birth: u64, number: u32, means: &Means) {
+        let Some((of, asker)) = self.0.get(&birth).map(|life| life.secured(birth, means)) else { return };
+        let (secured, post) = (asker.secure(of), means.post.clone());
+        tokio::spawn(async move {
+            if secured.await.is_ok() {
+                post.event(Event::Secured { vassal, birth, number }).await;
+            }
+        });
     }
 
     /// Finds out who holds up the end of a life.

@@ -195,7 +195,7 @@ impl Loop {
             Action::FindListeners { vassal, birth, wanted } => {
                 self.lives.find_listeners(vassal, birth, wanted, &self.listeners, &self.nursery.post);
             }
-            Action::Secure { birth, .. } => self.lives.secure(birth, &self.checks),
+            Action::Secure { vassal, birth, number } => self.lives.secure(vassal, birth, number, &self.checks),
             Action::Watch { birth, checks, .. } => self.lives.watch(birth, checks, &self.checks),
             Action::ReadAgain { vassal } => self.monitors.read_again(&vassal),
             Action::ProbeNow { birth, .. } => self.lives.probe_now(birth),

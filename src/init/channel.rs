@@ -25,8 +25,8 @@ pub(crate) struct Channel {
     socket: OwnedFd,
     reader: FrameReader,
     outbox: Outbox,
-    /// Changes of the mount table that were not told: whether one of them was of own FUSE mounts.
-    untold_mounts: Option<bool>,
+    /// Changes of the mount table that were not told: whether one of them was of own FUSE mounts, and the last number.
+    untold_mounts: Option<(bool, u32)>,
 }
 
 /// What reading the channel gave.
@@ -50,14 +50,15 @@ impl Channel {
     pub(crate) fn say(&mut self, message: &FromInit) {
         let is_full = self.outbox.len() > PATIENCE;
         match message {
-            FromInit::MountsChanged { own_fuse, .. } if is_full => {
-                self.untold_mounts = Some(*own_fuse || self.untold_mounts == Some(true));
+            FromInit::MountsChanged { own_fuse, number, .. } if is_full => {
+                let before = self.untold_mounts.is_some_and(|(own_fuse, _)| own_fuse);
+                self.untold_mounts = Some((*own_fuse || before, *number));
             }
-            FromInit::MountsChanged { own_fuse, changes } => match self.untold_mounts.take() {
-                None => self.send(&FromInit::MountsChanged { own_fuse: *own_fuse, changes: changes.clone() }),
+            FromInit::MountsChanged { own_fuse, number, .. } if self.untold_mounts.is_some() => {
+                let before = self.untold_mounts.take().is_some_and(|(own_fuse, _)| own_fuse);
                 // What went before it was not told, so not all that changed is known.
-                Some(before) => self.send(&FromInit::MountsChanged { own_fuse: *own_fuse || before, changes: None }),
-            },
+                self.send(&FromInit::MountsChanged { own_fuse: *own_fuse || before, changes: None, number: *number });
+            }
             message if is_full && can_be_missed(message) => {}
             message => self.send(message),
         }
@@ -95,9 +96,9 @@ impl Channel {
     pub(crate) fn flush(&mut self) {
         self.outbox.flush(&self.socket);
         if self.outbox.len() <= PATIENCE
-            && let Some(own_fuse) = self.untold_mounts.take()
+            && let Some((own_fuse, number)) = self.untold_mounts.take()
         {
-            self.send(&FromInit::MountsChanged { own_fuse, changes: None });
+            self.send(&FromInit::MountsChanged { own_fuse, changes: None, number });
         }
     }
 
@@ -164,7 +165,7 @@ mod tests {
     }
 
     fn mounts(own_fuse: bool) -> FromInit {
-        FromInit::MountsChanged { own_fuse, changes: Some(vec![MountChange::Came { point: "/a".into() }]) }
+        FromInit::MountsChanged { own_fuse, changes: Some(vec![MountChange::Came { point: "/a".into() }]), number: 7 }
     }
 
     #[test]
@@ -189,7 +190,7 @@ mod tests {
                 told.push(message);
             }
         }
-        let unsure = FromInit::MountsChanged { own_fuse: true, changes: None };
+        let unsure = FromInit::MountsChanged { own_fuse: true, changes: None, number: 7 };
         assert!(told.contains(&ended(None)) && !channel.has_words());
         assert_eq!(told.iter().filter(|message| **message == unsure).count(), 1);
         channel.say(&mounts(true));

@@ -175,7 +175,7 @@ impl Init {
         if ready[mounts..saving].contains(&true)
             && let Some(changed) = self.mounts.changed(Instant::now())
         {
-            self.tell_mounts(&changed);
+            self.say(&changed);
         }
         Ok(())
     }
@@ -191,6 +191,7 @@ impl Init {
                 }
                 News::Message(ToInit::Stop) => self.stop = true,
                 News::Message(ToInit::Hung { paths }) => self.give_up_on(&paths),
+                News::Message(ToInit::Secured { number }) => self.mounts.exits.secured(number),
                 News::Message(ToInit::Reload(reload)) => self.reload = Some(reload),
                 // A second plan is no message a host sends; the first one stands.
                 News::Message(ToInit::Walk(_)) => {}

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) fn leave(init: &mut Init, end: End) -> ! {
     // What was mounted a moment ago may not have been told yet, and could hold up our end.
     if let Some(mounted) = init.mounts.settled() {
-        init.tell_mounts(&mounted);
+        init.say(&mounted);
     }
     let status = match end {
         End::App(exit) => {

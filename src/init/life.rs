@@ -46,7 +46,7 @@ fn green_light(init: &mut Init) -> Result<Box<Plan>, End> {
                 return Err(init.fail(Place::Init, 0, detail));
             }
             News::Message(ToInit::Stop) | News::HostGone => return Err(End::Stopped),
-            News::Message(ToInit::Hung { .. }) => {} // nothing is mounted yet
+            News::Message(ToInit::Hung { .. } | ToInit::Secured { .. }) => {} // nothing is mounted yet
             News::Message(ToInit::Reload(_)) => {
                 return Err(init.fail(Place::Init, 0, "a reload came before the plan"));
             }

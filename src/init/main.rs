@@ -9,6 +9,7 @@ mod app;
 mod channel;
 mod daemons;
 mod env;
+mod exits;
 mod hint;
 mod identity;
 mod init;

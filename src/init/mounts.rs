@@ -35,6 +35,8 @@ use liege_sys::{
     poll::{Interest, poll},
 };
 
+use crate::exits::Exits;
+
 /// A vassal that mounts all the time is heard so often.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -71,6 +73,8 @@ pub(crate) fn moves(act: &Act) -> bool {
 /// The table, as far as init cares.
 #[derive(Debug)]
 pub(crate) struct Mounts {
+    /// Of which changes the host holds the exits.
+    pub(crate) exits: Exits,
     /// None: there is no `/proc`, so changes are seen at the next probe only.
     table: Option<File>,
     /// FUSE mounts that came with the namespace, the host's, by id and connection. Those that have gone from the table are forgotten:
@@ -125,7 +129,15 @@ impl Mounts {
     }
 
     fn of(table: Option<File>) -> Self {
-        Self { table, inherited: BTreeSet::new(), entries: None, is_blind: false, changed: None, pause: PAUSE }
+        Self {
+            exits: Exits::default(),
+            table,
+            inherited: BTreeSet::new(),
+            entries: None,
+            is_blind: false,
+            changed: None,
+            pause: PAUSE,
+        }
     }
 
     /// What to wait for.
@@ -157,8 +169,8 @@ impl Mounts {
         self.is_blind = self.table.is_none();
     }
 
-    /// The steps are done. What they mounted is told once, and only where a FUSE daemon could hold up the vassal's end: most
-    /// vassals have nothing to tell.
+    /// The steps are done, or the vassal ends. What was mounted and not told is told, and only where a FUSE daemon could hold up the
+    /// vassal's end: most vassals have nothing to tell.
     pub(crate) fn settled(&mut self) -> Option<FromInit> {
         if let Some(table) = &self.table {
             let _ = poll(&[Interest::changed(table.as_fd())], Some(Duration::ZERO)); // takes the change, if there was one
@@ -170,7 +182,8 @@ impl Mounts {
         let text = self.read();
         let own_fuse = self.has_own_fuse(&text);
         let changes = self.news(&text).changes;
-        own_fuse.then_some(FromInit::MountsChanged { own_fuse, changes })
+        let is_nothing = changes.as_ref().is_some_and(Vec::is_empty);
+        (own_fuse && !is_nothing).then(|| FromInit::MountsChanged { own_fuse, changes, number: self.exits.tell() })
     }
 
     /// It changed: what to tell, if anything.
@@ -185,8 +198,13 @@ impl Mounts {
         let News { changes, is_foreign } = self.news(text);
         self.pause = if is_foreign { (self.pause * 2).min(LONGEST_PAUSE) } else { PAUSE };
         let is_nothing = changes.as_ref().is_some_and(Vec::is_empty);
-        // The exits of own connections stand as they stood.
-        (!is_nothing).then_some(FromInit::MountsChanged { own_fuse: has_own_fuse && !is_foreign, changes })
+        if is_nothing {
+            return None;
+        }
+        // Where only mounts of others changed, the exits of own connections stand as they stood.
+        let own_fuse = has_own_fuse && !is_foreign;
+        let number = if own_fuse { self.exits.tell() } else { self.exits.told() };
+        Some(FromInit::MountsChanged { own_fuse, changes, number })
     }
 
     /// The whole table, where it holds FUSE mounts that are not the host's. None: it holds none.
@@ -284,6 +302,23 @@ mod tests {
         told(&mut mounts, &foreign, start);
         mounts.child_ended();
         assert_eq!(mounts.silent_until(start), Some(start + PAUSE));
+    }
+
+    #[test]
+    fn each_change_of_own_fuse_mounts_has_a_number_and_one_of_others_has_none_of_its_own() {
+        let (mut mounts, start) = (nothing(), Instant::now());
+        let foreign = [BEFORE, "9 1 0:50 / /user rw shared:3 master:2 - fuse.sshfs s rw\n"].concat();
+        let number = |told: Option<FromInit>| match told {
+            Some(FromInit::MountsChanged { own_fuse, number, .. }) => Some((own_fuse, number)),
+            _ => None,
+        };
+        assert_eq!(number(mounts.judge(BEFORE.as_bytes(), start)), Some((true, 1)));
+        assert_eq!(number(mounts.judge(foreign.as_bytes(), start)), Some((false, 1)), "no exit is to be opened for it");
+        assert_eq!(number(mounts.judge(foreign.as_bytes(), start)), None);
+        assert_eq!(
+            number(mounts.judge(b"1 0 8:1 / / rw - ext4 x rw\n11 1 0:51 / /own rw - fuse.zip z rw\n", start)),
+            Some((true, 2))
+        );
     }
 
     #[test]

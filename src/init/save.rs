@@ -29,6 +29,9 @@
 //!
 //! A vassal whose FUSE mounts are all read-only has nothing to save and is left at once.
 //!
+//! Nothing is unmounted, and no daemon of a mount is asked, before the host has answered that it holds the emergency exits of all mounts
+//! (`exits.rs`): those that came lately are told first.
+//!
 //! Calls in their order: [`Init::begin_end`] when the end is asked for, [`Init::write_back`] when the app has ended. States: what is waited
 //! for is told to the host each time it changes, and what is killed in the end.
 //!
@@ -60,6 +63,7 @@ use liege_sys::{
 
 use crate::{
     daemons::has_ended,
+    exits,
     init::{End, Init, Job},
     leave::last_steps,
     mounts::Table,
@@ -73,9 +77,6 @@ const OVERTIME: Duration = Duration::from_secs(5);
 const LEFTOVERS: Duration = Duration::from_secs(1);
 /// How long one of several unknown daemons is given to be the one whose mount went.
 const PERHAPS: Duration = Duration::from_millis(500);
-/// How long the host has to get hold of the exits of a new mount before it is unmounted. A daemon that hangs on its own file
-/// system is beyond SIGKILL, and a connection without a mount can be found by nobody.
-const SECURE: Duration = Duration::from_millis(100);
 /// Between two looks at what no event tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The source of init's own lines in the vassal's log.
@@ -97,8 +98,6 @@ pub(crate) struct Saving {
     killed: Vec<String>,
     /// Connections that do not answer.
     hung: BTreeSet<u32>,
-    /// Until then the host may not have got hold of the exits of a mount that is new to it.
-    secured_at: Option<Instant>,
 }
 
 /// A process that holds `/dev/fuse`.
@@ -213,6 +212,10 @@ impl Init {
         let stop = self.app.as_ref().map_or(Duration::ZERO, |app| app.stop_timeout());
         let until = self.saving.since.map_or_else(Instant::now, |since| since + stop);
         let at_least = |until: Instant| until.max(Instant::now() + stop.min(OVERTIME));
+        // Those that are told to end, and the steps of the end, may unmount.
+        if self.saving.savers().next().is_some() {
+            self.await_exits(at_least(until))?;
+        }
         let leaders = self.daemons.sessions();
         let mut killed = self.end_daemons(at_least(until))?;
         if killed.is_empty() && !leaders.is_empty() {
@@ -230,13 +233,17 @@ impl Init {
         Ok(())
     }
 
-    /// Tells the host of a change of the mount table.
-    pub(crate) fn tell_mounts(&mut self, changed: &FromInit) {
-        self.say(changed);
-        let FromInit::MountsChanged { own_fuse: true, changes } = changed else { return };
-        if changes.as_ref().is_none_or(|changes| !changes.is_empty()) {
-            self.saving.secured_at = Some(Instant::now() + SECURE);
+    /// Waits until the host holds the exits of all mounts there are now.
+    fn await_exits(&mut self, until: Instant) -> Result<(), End> {
+        if let Some(mounted) = self.mounts.settled() {
+            self.say(&mounted);
         }
+        let (number, until) = (self.mounts.exits.told(), exits::bound(Instant::now(), until));
+        while self.mounts.exits.waits(number, Instant::now(), until) {
+            self.turn(Some(until))?;
+        }
+        self.mounts.exits.secured(number); // no second wait for what was not answered
+        Ok(())
     }
 
     /// Tells the host what is waited for, where that has changed.
@@ -334,9 +341,7 @@ impl Init {
         let leave = || if std::env::set_current_dir("/").is_ok() { 0 } else { 1 };
         let child = process::fork_in_place(&self.one_thread, leave); // ours: a directory in a mount keeps it busy
         self.await_child(child, until)?;
-        if let Some(at) = self.saving.secured_at {
-            self.wait_while(at.min(until), |_| true)?;
-        }
+        self.await_exits(until)?;
         let table = self.mounts.with_own_fuse();
         let root = table.iter().flat_map(Table::own).find(|mount| mount.mount_point == "/").map(|mount| mount.device.1);
         let targets = table.map(|table| self.targets(&table)).unwrap_or_default();

@@ -30,4 +30,4 @@ pub use stamp::stamp;
 pub use text::describe_act;
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;

@@ -68,6 +68,11 @@ pub enum ToInit {
         /// As seen from init's root.
         paths: Vec<String>,
     },
+    /// The emergency exits of the mounts told so far are held, or could not be opened: init may unmount them.
+    Secured {
+        /// [`FromInit::MountsChanged`]'s number, up to and with this one.
+        number: u32,
+    },
 }
 
 /// From init to the host.
@@ -121,6 +126,9 @@ pub enum FromInit {
         own_fuse: bool,
         /// Which entries of it. None: too many, or it is not known what was there before.
         changes: Option<Vec<MountChange>>,
+        /// Counts the changes of own FUSE mounts. [`ToInit::Secured`] with this number or a higher one is the answer.
+        #[serde(default)]
+        number: u32,
     },
     /// Something happened to an attached daemon.
     Daemon {

@@ -151,6 +151,26 @@ fn where_nothing_is_to_be_saved_nothing_has_changed() {
     assert!(daemon.ends().is_empty());
 }
 
+/// An end that is under way unmounts when it is told so; one that is a kill is told nothing.
+#[test]
+fn an_end_in_order_is_told_that_the_exits_are_held() {
+    for (kills, told) in [(false, true), (true, false)] {
+        let mut daemon = Daemon::new();
+        daemon.told(FromInit::MountsChanged { own_fuse: true, changes: None, number: 1 });
+        daemon.hears(Event::Asked(Request::Shutdown));
+        if kills {
+            daemon.hears(Event::Asked(Request::Shutdown));
+        }
+        daemon.actions.clear();
+        daemon.hears(Event::Secured { vassal: specs::name(0), birth: 1, number: 1 });
+        let secured = |action: &Action| matches!(action, Action::Tell { message: liege_plan::ToInit::Secured { number: 1 }, .. });
+        assert_eq!(daemon.actions.iter().any(secured), told);
+        daemon.actions.clear();
+        daemon.hears(Event::Secured { vassal: specs::name(0), birth: 7, number: 1 });
+        assert!(daemon.actions.is_empty(), "of another life");
+    }
+}
+
 #[test]
 fn init_is_told_what_hangs_before_it_is_told_to_stop() {
     let hung = Probed { micros: 5_000_000, ..Probed::of(Health::Hung) };

@@ -32,6 +32,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (any::<u8>(), 1u8..16).prop_map(|(pick, signal)| Op::Dies { pick, signal }),
         6 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Op::Probe { pick, how }),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(pick, fuse)| Op::Mounts { pick, fuse }),
+        2 => any::<u8>().prop_map(|pick| Op::Secured { pick }),
         3 => (any::<u8>(), any::<bool>()).prop_map(|(pick, waits)| Op::Saves { pick, waits }),
         1 => any::<u8>().prop_map(|pick| Op::GivesUp { pick }),
         4 => (0u32..3_000).prop_map(|millis| Op::Passes { millis }),

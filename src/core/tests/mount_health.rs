@@ -7,7 +7,7 @@ mod specs;
 use std::time::Duration;
 
 use liege_core::{Action, Came, Cause, Emperor, Event, Health, Late, Mounted, Note, Probed, Rule, Time};
-use liege_plan::{AppWord, DaemonNews, Exit, FromInit, MountChange};
+use liege_plan::{AppWord, DaemonNews, Exit, FromInit, MountChange, ToInit};
 use liege_spec::{Asked, Hook, HookPhase, Origin, VassalConfig, Verb};
 
 /// A vassal that runs, and what the emperor answers to a probe of its mount.
@@ -275,9 +275,12 @@ fn a_reload_may_remount() {
 #[test]
 fn the_exits_of_its_own_fuse_mounts_are_secured_and_the_mounts_asked() {
     let mut vassal = Running::new();
-    let report = FromInit::MountsChanged { own_fuse: true, changes: None };
+    let report = FromInit::MountsChanged { own_fuse: true, changes: None, number: 3 };
     let actions = vassal.feed(Event::Reported { vassal: specs::name(0), birth: 1, report });
-    assert!(matches!(&actions[..], [Action::Secure { birth: 1, .. }, Action::ProbeNow { birth: 1, .. }]), "{actions:?}");
+    let asked = matches!(&actions[..], [Action::Secure { birth: 1, number: 3, .. }, Action::ProbeNow { birth: 1, .. }]);
+    assert!(asked, "{actions:?}");
+    let actions = vassal.feed(Event::Secured { vassal: specs::name(0), birth: 1, number: 3 });
+    assert!(matches!(&actions[..], [Action::Tell { message: ToInit::Secured { number: 3 }, .. }]), "{actions:?}");
 }
 
 #[test]
@@ -294,7 +297,7 @@ fn a_mount_that_is_none_of_the_watched_is_no_reason_to_look() {
         (came("/"), true),
         (MountChange::Went { device: FIRST.device }, true),
     ] {
-        let report = FromInit::MountsChanged { own_fuse: false, changes: Some(vec![change.clone()]) };
+        let report = FromInit::MountsChanged { own_fuse: false, changes: Some(vec![change.clone()]), number: 0 };
         let actions = vassal.feed(Event::Reported { vassal: specs::name(0), birth: 1, report });
         assert_eq!(!actions.is_empty(), looks, "{change:?}: {actions:?}");
     }

@@ -26,7 +26,9 @@ impl Vassal {
             FromInit::Said(word) => self.said(word, cx),
             FromInit::Noticed { notice, line } => self.noticed(notice, line, cx),
             FromInit::AppExited { exit, said } => self.app_exited(exit, said, cx),
-            FromInit::MountsChanged { own_fuse, changes } => self.mounts_changed(own_fuse, changes.as_deref(), cx),
+            FromInit::MountsChanged { own_fuse, changes, number } => {
+                self.mounts_changed(own_fuse, changes.as_deref(), number, cx);
+            }
             FromInit::Saving { waits_for } => self.saving(waits_for, cx),
             FromInit::Unsaved { killed } => self.unsaved(killed, cx),
             FromInit::Daemon { index, news } => self.daemon_news(index, news, cx),
@@ -435,11 +437,11 @@ impl Vassal {
 
     /// The connections of new FUSE mounts are got hold of while they certainly are the vassal's; watched mounts are asked at once where the
     /// change may be one of theirs.
-    fn mounts_changed(&mut self, own_fuse: bool, changes: Option<&[MountChange]>, cx: &mut Context<'_>) {
+    fn mounts_changed(&mut self, own_fuse: bool, changes: Option<&[MountChange]>, number: u32, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping => {
                 if let Some(birth) = self.birth().filter(|_| own_fuse) {
-                    cx.act(Action::Secure { vassal: self.name.clone(), birth });
+                    cx.act(Action::Secure { vassal: self.name.clone(), birth, number });
                 }
                 if changes.is_none_or(|changes| self.concerns_a_check(changes)) {
                     self.probe_now(cx);

@@ -3,6 +3,8 @@
 //! Init waits for them and names them. Within `stop-timeout` of the request to end, or within [`OVERTIME`] of the app's end where
 //! the app alone has used that up. What init had to kill is told: in the log, in the record of the death, in the metrics.
 //!
+//! Before init unmounts anything it waits for the answer that the exits of its mounts are held.
+//!
 //! Races: an init that cannot leave (a mount hangs) says nothing more. Then this room's own deadline ends it, and the list it told
 //! last is what was not saved.
 
@@ -25,6 +27,17 @@ impl Vassal {
         let paths: Vec<String> = hung.collect();
         if !paths.is_empty() {
             self.tell(liege_plan::ToInit::Hung { paths }, cx);
+        }
+    }
+
+    /// The exits of the mounts told so far are held, or could not be opened: init may unmount them.
+    pub(crate) fn secured(&self, number: u32, cx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping => {
+                self.tell(liege_plan::ToInit::Secured { number }, cx);
+            }
+            // Nothing is unmounted any more.
+            Phase::Waiting | Phase::Spawning | Phase::Killing | Phase::Suspended | Phase::Gone => {}
         }
     }
 

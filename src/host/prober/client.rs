@@ -76,7 +76,7 @@ pub(crate) struct Asker(mpsc::UnboundedSender<Request>);
 #[derive(Debug)]
 pub(super) enum Request {
     Look(Look, mpsc::UnboundedSender<Probed>),
-    Secure(Instance),
+    Secure(Instance, oneshot::Sender<()>),
     Abort(Instance),
     Forget(Instance),
     Examine(Instance, oneshot::Sender<Vec<String>>),
@@ -114,9 +114,12 @@ impl Asker {
         news
     }
 
-    /// Gets hold of the emergency exits of a life.
-    pub(crate) fn secure(&self, of: Instance) {
-        self.ask(Request::Secure(of));
+    /// Gets hold of the emergency exits of a life. The answer comes when they are held, or when there is no prober that could open them;
+    /// an error: the life is over.
+    pub(crate) fn secure(&self, of: Instance) -> oneshot::Receiver<()> {
+        let (tell, secured) = oneshot::channel();
+        self.ask(Request::Secure(of, tell));
+        secured
     }
 
     /// Uses them.
@@ -219,6 +222,7 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
                 while let Ok(request) = requests.try_recv() {
                     refuse(request, &mut standing, errno);
                 }
+                standing.give_up_waiting_for_exits();
             }
         }
         restarts.inc();
@@ -255,7 +259,7 @@ async fn heir(children: &Arc<Children>, program: &Arc<Program>, relief: &Relief)
 fn refuse(request: Request, standing: &mut Standing, errno: Errno) {
     match request {
         Request::Look(_, tell) => drop(tell.send(Probed::of(Health::Unknown { errno: errno as i32 }))),
-        Request::Secure(of) => drop(standing.secure(of)),
+        Request::Secure(of, tell) => drop(standing.secure(of, tell)),
         Request::Abort(of) => drop(standing.abort(of)),
         Request::Forget(of) => drop(standing.forget(of)),
         Request::Examine(of, tell) => drop(standing.examine(of, tell)),

@@ -186,7 +186,7 @@ impl Conversation {
         }
         let message = match request {
             Request::Look(look, tell) => self.look(look, tell),
-            Request::Secure(of) => standing.secure(of),
+            Request::Secure(of, tell) => standing.secure(of, tell),
             Request::Abort(of) => standing.abort(of),
             Request::Forget(of) => standing.forget(of),
             Request::Examine(of, tell) => standing.examine(of, tell),
@@ -203,8 +203,8 @@ impl Conversation {
     /// Says what is to be said. What has no answer of its own is followed by a ping: its answer means that it was heard.
     async fn say(&mut self, standing: &Standing) -> Option<Served> {
         let has_own_answer = |message: &ToProber| match message {
-            ToProber::Look { .. } | ToProber::Examine { .. } | ToProber::Ping => true,
-            ToProber::Cancel { .. } | ToProber::Secure(_) | ToProber::Abort(_) | ToProber::Forget(_) => false,
+            ToProber::Look { .. } | ToProber::Secure { .. } | ToProber::Examine { .. } | ToProber::Ping => true,
+            ToProber::Cancel { .. } | ToProber::Abort(_) | ToProber::Forget(_) => false,
         };
         if !self.outgoing.iter().all(has_own_answer) {
             if !self.is_asked(standing) {
@@ -258,6 +258,7 @@ impl Conversation {
         while let Some(message) = self.frames.next::<FromProber>().map_err(io::Error::other)? {
             match message {
                 FromProber::Probed { id, probed, last, is_need } => self.probed(id, probed, last, is_need),
+                FromProber::Secured { birth, id } => standing.secured(birth, id),
                 FromProber::Examined { id, found } => standing.examined(id, found),
                 FromProber::Stranded { found } => self.need = Some(Need::Stranded(found)),
                 FromProber::Pong => self.patience.answered(),

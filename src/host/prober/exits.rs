@@ -16,7 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -53,8 +53,8 @@ struct Held {
 #[derive(Debug, Default)]
 struct Life {
     held: Mutex<Held>,
-    /// A look at its table is about to be made: one more would see nothing else.
-    is_due: AtomicBool,
+    /// A look at its table is about to be made, which answers all questions up to this one: one more would see nothing else. 0: none is.
+    due: AtomicU64,
 }
 
 /// All lives, by birth.
@@ -74,13 +74,14 @@ impl Exits {
     pub(super) fn hear(&mut self, request: ToProber) {
         let connections = Arc::clone(&self.connections);
         match request {
-            ToProber::Secure(of) => {
-                let life = self.life(&of);
-                if !life.is_due.swap(true, Ordering::AcqRel) {
+            ToProber::Secure { id, of } => {
+                let (life, answers) = (self.life(&of), self.answers.clone());
+                if life.due.swap(id, Ordering::AcqRel) == 0 {
                     begin(move || {
                         let mut held = life.lock();
-                        life.is_due.store(false, Ordering::Release); // what changes from now on is another look's
+                        let id = life.due.swap(0, Ordering::AcqRel); // what changes from now on is another look's
                         held.secure(&of, &connections);
+                        drop(answers.send(FromProber::Secured { birth: of.birth, id }));
                     });
                 }
             }

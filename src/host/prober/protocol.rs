@@ -20,8 +20,14 @@ pub(crate) enum ToProber {
         /// Which.
         id: u64,
     },
-    /// Get hold of the emergency exits of a life's own FUSE connections, those of them that are not held yet.
-    Secure(Instance),
+    /// Get hold of the emergency exits of a life's own FUSE connections, those of them that are not held yet. Answered by
+    /// [`FromProber::Secured`].
+    Secure {
+        /// Comes back with the answer. Grows.
+        id: u64,
+        /// Whose.
+        of: Instance,
+    },
     /// Use them: everything of the life that hangs on one of its mounts is free.
     Abort(Instance),
     /// The life is over: let go of everything.
@@ -91,6 +97,13 @@ pub(crate) enum FromProber {
     Stranded {
         /// Each a phrase: who, where in the kernel, on which path.
         found: Vec<String>,
+    },
+    /// The exits of a life are held, as far as they could be opened.
+    Secured {
+        /// Whose.
+        birth: u64,
+        /// Up to and with this question.
+        id: u64,
     },
     /// Who holds up an end.
     Examined {

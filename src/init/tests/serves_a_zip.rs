@@ -3,7 +3,12 @@
 
 mod world;
 
-use liege_plan::{Exit, FromInit, Phase, Plan, Step};
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use liege_plan::{Exit, FromInit, Phase, Plan, Step, ToInit};
 use liege_sys::{
     Errno, descendants,
     probe::{ProbeStage, probe},
@@ -82,4 +87,58 @@ fn the_death_of_the_daemon_is_told_and_the_probe_knows() {
     assert_eq!(vassal.orphan_died().1, Exit::Signal(9));
     let error = probe(pid, &app).unwrap_err();
     assert_eq!((error.stage, error.errno), (ProbeStage::Statfs, Errno::ENOTCONN));
+}
+
+/// A vassal with an archive for reading and writing, which was asked to end, and the number of the last change it has told of.
+fn ends_with_an_archive(dir: &Dir, stop_timeout_ms: u64) -> (Vassal, String, u32) {
+    let (zip, app) = zip(dir);
+    std::os::unix::fs::chown(&dir.0, Some(NOBODY), Some(NOBODY)).unwrap();
+    std::os::unix::fs::chown(&zip, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut plan = with_fuse(dir);
+    plan.steps.push(as_user(&format!("fuse-zip {zip} {app}")));
+    plan.app.stop_timeout_ms = stop_timeout_ms;
+    let mut vassal = Vassal::start(plan);
+    let mut last = 0;
+    vassal.hears_until(|m| match m {
+        FromInit::MountsChanged { own_fuse: true, number, .. } => {
+            last = *number;
+            None
+        }
+        FromInit::Started { .. } => Some(()),
+        _ => None,
+    });
+    assert!(last > 0, "the archive was not told");
+    vassal.tell(&ToInit::Stop);
+    vassal.app_exited();
+    (vassal, app, last)
+}
+
+#[test]
+fn a_mount_stands_until_the_host_holds_its_exit() {
+    let dir = Dir::new("zip-waits");
+    let (mut vassal, app, number) = ends_with_an_archive(&dir, 20_000);
+    vassal.tell(&ToInit::Secured { number: number - 1 });
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(500) {
+        probe(vassal.child.pid, &app).expect("it is unmounted, and the host has not answered");
+        sleep(Duration::from_millis(10));
+    }
+    vassal.tell(&ToInit::Secured { number });
+    while let Some(said) = vassal.hears() {
+        assert!(!matches!(said, FromInit::Unsaved { .. }), "{said:?}");
+    }
+    vassal.ends();
+}
+
+#[test]
+fn a_host_that_never_answers_costs_half_of_the_time_and_nothing_is_lost() {
+    let dir = Dir::new("zip-alone");
+    let (mut vassal, _, _) = ends_with_an_archive(&dir, 4_000);
+    let start = Instant::now();
+    while let Some(said) = vassal.hears() {
+        assert!(!matches!(said, FromInit::Unsaved { .. }), "{said:?}");
+    }
+    let took = start.elapsed();
+    assert!((Duration::from_millis(1_900)..Duration::from_millis(3_900)).contains(&took), "{took:?}");
+    vassal.ends();
 }

@@ -148,6 +148,7 @@ impl Books {
             | Event::Garbled { .. }
             | Event::OomKilled { .. }
             | Event::Exited { .. }
+            | Event::Secured { .. }
             | Event::Examined { .. }
             | Event::LeftBehind { .. }
             | Event::Deadline

@@ -93,6 +93,9 @@ pub enum Op {
         pick: u8,
         fuse: bool,
     },
+    Secured {
+        pick: u8,
+    },
     Saves {
         pick: u8,
         waits: bool,
@@ -209,7 +212,11 @@ impl<M: Machine> World<M> {
             Op::AppEnds { pick, code } => self.report(pick, FromInit::AppExited { exit: Exit::Code(code.into()), said: None }),
             Op::Storm { pick } => self.report(pick, FromInit::OrphansDied { count: 1000 }),
             Op::Orphan { pick } => self.report(pick, FromInit::OrphanDied { pid: 3, exit: Exit::Signal(9), name: None }),
-            Op::Mounts { pick, fuse } => self.report(pick, FromInit::MountsChanged { own_fuse: fuse, changes: None }),
+            Op::Mounts { pick, fuse } => self.report(pick, FromInit::MountsChanged { own_fuse: fuse, changes: None, number: 1 }),
+            Op::Secured { pick } => match self.pick(pick, |_| true) {
+                Some((birth, vassal)) => self.feed(Event::Secured { vassal, birth, number: 1 }),
+                None => Ok(()),
+            },
             Op::Saves { pick, waits } => {
                 let waits_for = if waits { vec!["fuse-zip (pid 7) of /app".to_owned()] } else { Vec::new() };
                 self.report(pick, FromInit::Saving { waits_for })
@@ -436,7 +443,7 @@ impl<M: Machine> World<M> {
                 Some((_, Process::Ended)) | None => return Err(Broken::NoSignalAfterReap(vassal.clone())),
             },
             Action::Watch { vassal, birth, .. }
-            | Action::Secure { vassal, birth }
+            | Action::Secure { vassal, birth, .. }
             | Action::Examine { vassal, birth }
             | Action::FindListeners { vassal, birth, .. }
             | Action::ProbeNow { vassal, birth }
