@@ -80,6 +80,15 @@ impl Archive {
         format!("[vassal]\n{}{}{}{check}{more}", self.identity(), self.hook(), self.command("exec sleep 1001"))
     }
 
+    /// A vassal that mounts it and writes into it while it is prepared, and never gets to its app.
+    #[must_use]
+    pub fn prepared(&self, more: &str) -> String {
+        let [mount, precious, written] = [&self.mount, &self.precious, &self.written].map(|path| path.display());
+        let write = format!("cp {precious} {mount}/precious && echo x >> {written}");
+        let steps = format!("exec-as-user = {write}\nexec-as-user = sleep 1001\n");
+        format!("[vassal]\n{}{}{steps}command = sleep 1002\n{more}", self.identity(), self.hook())
+    }
+
     /// Waits until the app of a vassal has written so many times.
     ///
     /// # Panics

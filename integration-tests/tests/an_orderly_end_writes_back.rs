@@ -200,3 +200,76 @@ fn one_archive_in_the_other() {
         });
     }
 }
+
+/// A hook of the birth has written into the archive, and a later one lasts.
+mod while_it_is_prepared {
+    use super::*;
+
+    #[test]
+    fn a_stop() {
+        saves(
+            |archive| archive.prepared(""),
+            |emperor, _| {
+                emperor.ask_well(&["stop", "v"]);
+                is_down(emperor);
+            },
+        );
+    }
+
+    #[test]
+    fn a_removed_file() {
+        saves(
+            |archive| archive.prepared(""),
+            |emperor, _| {
+                emperor.remove("v.ini");
+                is_down(emperor);
+            },
+        );
+    }
+
+    #[test]
+    fn a_changed_file() {
+        saves(
+            |archive| archive.prepared(""),
+            |emperor, archive| {
+                emperor.write("v.ini", &archive.prepared("exec-as-root = true\n"));
+                is_born_again(emperor, archive);
+            },
+        );
+    }
+
+    #[test]
+    fn the_end_of_the_daemon() {
+        saves(
+            |archive| archive.prepared(""),
+            |emperor, _| {
+                emperor.signal(Signal::SIGTERM);
+                assert!(emperor.wait_exit(LONG).success());
+            },
+        );
+    }
+
+    /// It has a handler for TERM that does nothing, and is killed; the daemon in its own group is not.
+    #[test]
+    fn a_stop_of_one_whose_step_does_not_heed_a_term_and_serves_the_mount() {
+        saves(
+            |archive| {
+                let served = format!(
+                    "fuse-zip -f {} {} & until test -e {}/small.txt; do sleep 0.02; done",
+                    archive.zip.display(),
+                    archive.mount.display(),
+                    archive.mount.display()
+                );
+                let text = archive.prepared("");
+                let (head, steps) = text.split_once(&archive.hook()).expect("it has the hook");
+                let steps = steps.replacen("exec-as-user = cp", &format!("exec-as-user = trap : TERM; {served}; cp"), 1);
+                let steps = steps.replace("\nexec-as-user = sleep 1001", "; while :; do sleep 1; done");
+                format!("{head}{steps}")
+            },
+            |emperor, _| {
+                emperor.ask_well(&["stop", "v"]);
+                is_down(emperor);
+            },
+        );
+    }
+}

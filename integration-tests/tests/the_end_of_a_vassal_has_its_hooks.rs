@@ -45,7 +45,7 @@ impl<'h> End<'h> {
         let text = reporter.vassal(&format!("uid = {USER}\ngid = {USER}\n{MOUNTS}{hooks}{more}"));
         emperor.write("end.ini", &text);
         let _started = reporter.started(1);
-        emperor.wait_log("end.ini: started"); // one that the daemon does not know to run yet is killed at once
+        emperor.wait_log("end.ini: started"); // where no app has run yet no hook of the end runs
         Self { host, emperor, reporter, out }
     }
 

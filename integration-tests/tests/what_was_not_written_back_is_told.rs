@@ -100,6 +100,25 @@ fn one_that_is_known_to_hang_is_not_waited_for() {
     });
 }
 
+/// Nor where a step of its birth waits for the mount, beyond SIGKILL: no check watches it yet.
+#[test]
+fn one_that_a_step_hangs_on_is_not_waited_for() {
+    story(|host| {
+        let filesystem = Filesystem::new(host, "hangs", Kind::Faultfs, Owner::User);
+        let emperor = host.emperor().start();
+        let (identity, lines) = (filesystem.app_identity(), filesystem.lines_with("swallow"));
+        let step = format!("exec-as-user = cat {}\n", filesystem.hello().0.display());
+        emperor.write("v.ini", &format!("[vassal]\n{identity}{lines}{step}command = sleep 1001\nstop-timeout = 60\n"));
+        let faultfs = filesystem.faultfs.as_ref().expect("it is a faultfs");
+        wait_until("the step to wait for it", LONG, || faultfs.swallowed().is_ok_and(|count| count > 0));
+        let (mark, start) = (emperor.mark(), Instant::now());
+        emperor.ask_well(&["stop", "v"]);
+        wait_until("it to be gone", Duration::from_secs(10), || emperor.vassals().is_empty());
+        println!("gone after {:.1?}", start.elapsed());
+        emperor.wait_log_from(mark, &[SENTENCE]);
+    });
+}
+
 /// Nothing can have been written to a mount that is read-only: its daemon is not waited for.
 #[test]
 fn a_read_only_mount_has_nothing_to_lose() {

@@ -190,7 +190,7 @@ impl Init {
                     return Err(End::HostGone);
                 }
                 News::Message(ToInit::Stop) => self.stop = true,
-                News::Message(ToInit::Hung { paths }) => self.give_up_on(&paths),
+                News::Message(ToInit::Hung { paths }) => self.give_up_on_paths(&paths),
                 News::Message(ToInit::Secured { number }) => self.mounts.exits.secured(number),
                 News::Message(ToInit::Reload(reload)) => self.reload = Some(reload),
                 // A second plan is no message a host sends; the first one stands.

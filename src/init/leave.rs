@@ -46,7 +46,12 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
             status_of(exit)
         }
         End::Status(status) => i32::from(status),
-        End::Stopped => 0,
+        End::Stopped => {
+            // No app has run, and they may be meant for a root that was not made yet.
+            init.later.at_exit.clear();
+            let _ = init.write_back(); // what the steps have mounted
+            0
+        }
         End::Failed | End::HostGone => 1,
     };
     init.finish_output();

@@ -3,9 +3,10 @@
 //! ```text
 //! born -> Walk -> steps -> app started -> (Reload -> steps -> app reloaded or replaced)* -> Stop, or the app's own end
 //! ```
-//! A Stop is heard at any time. Before the app runs it ends the walk; afterwards the app is asked, and its end is ours.
+//! A Stop is heard at any time. Before the app runs it ends the walk, and the step under way; afterwards the app is asked, and its end is
+//! ours.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use liege_plan::{Act, FromInit, Phase, Place, Plan, Reload, Step, ToInit, VERSION, describe_act};
 use liege_sys::{enter, limits, poll::poll};
@@ -26,6 +27,8 @@ pub(crate) struct Later {
     pub(crate) at_exit_timeout_ms: u64,
     /// The mounts are the vassal's own.
     pub(crate) own_mounts: bool,
+    /// What the end may take where there is no app.
+    pub(crate) stop_timeout: Duration,
 }
 
 /// Lives until there is a reason to leave.
@@ -83,6 +86,7 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
         at_exit: plan.at_exit,
         at_exit_timeout_ms: plan.at_exit_timeout_ms,
         own_mounts: plan.own_mounts,
+        stop_timeout: Duration::from_millis(plan.app.stop_timeout_ms),
     };
     init.env.begin(plan.base);
     init.umask = plan.limits.umask;

@@ -29,10 +29,14 @@
 //!
 //! A vassal whose FUSE mounts are all read-only has nothing to save and is left at once.
 //!
+//! Where the end is asked for before there is an app, the step under way is ended first ([`Init::end_step`]): TERM, then KILL, and never a
+//! FUSE daemon. No check has looked at the mounts then, so init looks itself: a daemon that is stopped, or that leaves a request
+//! unanswered and does nothing, is not waited for. The steps of the end do not run.
+//!
 //! Nothing is unmounted, and no daemon of a mount is asked, before the host has answered that it holds the emergency exits of all mounts
 //! (`exits.rs`): those that came lately are told first.
 //!
-//! Calls in their order: [`Init::begin_end`] when the end is asked for, [`Init::write_back`] when the app has ended. States: what is waited
+//! Calls in their order: [`Init::begin_end`] when the end is asked for, [`Init::write_back`] when no app runs any more. States: what is waited
 //! for is told to the host each time it changes, and what is killed in the end.
 //!
 //! Races: an unmount may hang. It is a child's, and is given up at the deadline. A process is held by its pidfd before it is looked at.
@@ -75,6 +79,8 @@ use crate::{
 const OVERTIME: Duration = Duration::from_secs(5);
 /// How long what the app left behind may take after a TERM, and after a KILL.
 const LEFTOVERS: Duration = Duration::from_secs(1);
+/// A mount that a step waits for hangs when it has not answered for so long and its daemon does nothing.
+const UNANSWERED: Duration = Duration::from_secs(4);
 /// How long one of several unknown daemons is given to be the one whose mount went.
 const PERHAPS: Duration = Duration::from_millis(500);
 /// Between two looks at what no event tells.
@@ -98,6 +104,10 @@ pub(crate) struct Saving {
     killed: Vec<String>,
     /// Connections that do not answer.
     hung: BTreeSet<u32>,
+    /// Daemons that were found to do nothing, by pid and start.
+    given_up: BTreeSet<(i32, u64)>,
+    /// The step under way is beyond SIGKILL: the host ends the connections that hold it.
+    is_stuck: bool,
 }
 
 /// A process that holds `/dev/fuse`.
@@ -123,6 +133,15 @@ struct FuseDaemon {
 struct Other {
     name: Option<String>,
     pidfd: OwnedFd,
+}
+
+/// A FUSE daemon that seems to do nothing.
+#[derive(Debug)]
+struct Idle {
+    pid: i32,
+    started: u64,
+    worked: u64,
+    is_stopped: bool,
 }
 
 /// A mount that shall go.
@@ -153,6 +172,13 @@ impl Saving {
         self.others.retain(|other| !has_ended(&other.pidfd));
     }
 
+    /// Those that serve a connection that does not answer save nothing.
+    fn forget_the_hung(&mut self) {
+        for daemon in &mut self.fuse {
+            daemon.saves &= !daemon.is_of(&self.hung) && !self.given_up.contains(&(daemon.pid, daemon.started));
+        }
+    }
+
     fn savers(&self) -> impl Iterator<Item = &FuseDaemon> {
         self.fuse.iter().filter(|daemon| daemon.saves)
     }
@@ -169,6 +195,10 @@ impl Saving {
 }
 
 impl FuseDaemon {
+    fn is_of(&self, hung: &BTreeSet<u32>) -> bool {
+        self.minors.iter().flatten().any(|minor| hung.contains(minor))
+    }
+
     fn serves(&self, minor: u32) -> bool {
         self.minors.contains(&Some(minor))
     }
@@ -187,14 +217,11 @@ impl Init {
     }
 
     /// The mounts of these paths do not answer: nothing waits for their daemons.
-    pub(crate) fn give_up_on(&mut self, paths: &[String]) {
+    pub(crate) fn give_up_on_paths(&mut self, paths: &[String]) {
         let _ = caps::raise(PARKED);
         let Some(table) = self.mounts.with_own_fuse() else { return };
-        let saving = &mut self.saving;
-        saving.hung.extend(paths.iter().filter_map(|path| table.at(path)).map(|mount| mount.device.1));
-        for daemon in &mut saving.fuse {
-            daemon.saves &= !daemon.minors.iter().flatten().any(|minor| saving.hung.contains(minor));
-        }
+        self.saving.hung.extend(paths.iter().filter_map(|path| table.at(path)).map(|mount| mount.device.1));
+        self.saving.forget_the_hung();
     }
 
     /// Until when the app may go on, where something may have to be written back after it. Else the host ends it.
@@ -203,13 +230,13 @@ impl Init {
         Some(since + self.app.as_ref()?.stop_timeout())
     }
 
-    /// The app has ended: what was attached to it, the steps of the end, then the mounts.
+    /// The app has ended, or there was none: what was attached to it, the steps of the end, then the mounts.
     ///
     /// # Errors
     /// The host's end.
     pub(crate) fn write_back(&mut self) -> Result<(), End> {
         self.begin_end();
-        let stop = self.app.as_ref().map_or(Duration::ZERO, |app| app.stop_timeout());
+        let stop = self.app.as_ref().map_or(self.later.stop_timeout, |app| app.stop_timeout());
         let until = self.saving.since.map_or_else(Instant::now, |since| since + stop);
         let at_least = |until: Instant| until.max(Instant::now() + stop.min(OVERTIME));
         // Those that are told to end, and the steps of the end, may unmount.
@@ -224,10 +251,10 @@ impl Init {
             killed = self.await_others(at_least(until))?;
         }
         killed.extend(self.end_smart_daemons(at_least(until))?);
-        self.saving.killed = killed;
+        self.saving.killed.extend(killed);
         last_steps(self)?;
         self.save(at_least(until))?;
-        if !self.saving.killed.is_empty() {
+        if self.saving.is_stuck || !self.saving.killed.is_empty() {
             self.give_up();
         }
         Ok(())
@@ -260,7 +287,7 @@ impl Init {
     fn give_up(&mut self) {
         let killed = std::mem::take(&mut self.saving.killed);
         let line = format!("killed before it had ended, what it had not written back is lost: {}\n", killed.join(", "));
-        if let Some(log) = self.output.writer(OURS, None) {
+        if let Some(log) = self.output.writer(OURS, None).filter(|_| !killed.is_empty()) {
             let _ = liege_sys::pipe::write(&log, line.as_bytes()); // the host's log has it in any case
         }
         self.finish_output();
@@ -282,6 +309,7 @@ impl Init {
                 self.saving.fuse.extend(fuse_daemon(&processes, pid, &table, &hung));
             }
         }
+        self.saving.forget_the_hung();
         if self.saving.savers().next().is_none() {
             self.saving.fuse.clear();
         }
@@ -468,26 +496,92 @@ impl Init {
 
     /// Ends what the app has left behind, because it keeps a mount busy.
     fn end_leftovers(&mut self, until: Instant) -> Result<(), End> {
-        let (Ok(processes), Some(born)) = (Processes::open(), self.app.as_ref().map(|app| app.born)) else { return Ok(()) };
+        let Some(born) = self.app.as_ref().map(|app| app.born) else { return Ok(()) };
         let attached = self.daemons.sessions();
-        let is_left = |pid: i32, seen: &Process| {
-            let is_needed = self.saving.fuse.iter().any(|daemon| daemon.pid == pid) || attached.contains(&seen.session);
-            !is_needed && pid != own_pid() && seen.session != own_pid() && seen.started >= born
-        };
-        let mut left = Vec::new();
-        for pid in ours(&processes) {
-            let Ok(pidfd) = pidfd::open(pid) else { continue };
-            if processes.look(pid).is_some_and(|seen| is_left(pid, &seen)) && !has_ended(&pidfd) {
-                left.push(Other { name: None, pidfd });
-            }
+        let is_left = |_, seen: &Process| !attached.contains(&seen.session) && seen.session != own_pid() && seen.started >= born;
+        self.end_others(until, is_left).map(drop)
+    }
+
+    /// The end, or another way to go on, was asked for while a step is under way: the step ends, and with it its group. A FUSE daemon
+    /// in the group ends when its mount is unmounted.
+    ///
+    /// # Errors
+    /// The host's end.
+    pub(crate) fn end_step(&mut self, leader: i32) -> Result<(), End> {
+        let _ = caps::raise(PARKED);
+        self.find_fuse_daemons();
+        // It may not have made its group yet.
+        let is_of_step = |pid, seen: &Process| pid == leader || seen.group == leader;
+        let begun = Instant::now();
+        if Processes::open().is_err() {
+            end_group(leader);
+            return Ok(());
         }
-        self.saving.others = left;
+        let mut idle = self.idle(None);
+        self.saving.is_stuck = !self.end_others(begun + 2 * LEFTOVERS, is_of_step)?;
+        loop {
+            idle = self.idle(Some(&idle));
+            let is_over = Instant::now() >= begun + UNANSWERED;
+            self.give_up_on(idle.iter().filter(|daemon| daemon.is_stopped || is_over));
+            if is_over || !idle.iter().any(|daemon| !daemon.is_stopped) {
+                return Ok(());
+            }
+            self.wait_while(Instant::now() + LOOK_AGAIN, |_| true)?;
+        }
+    }
+
+    /// TERM to those that are meant and serve no FUSE mount, then KILL. Whether all of them have ended.
+    fn end_others(&mut self, until: Instant, is_meant: impl Fn(i32, &Process) -> bool) -> Result<bool, End> {
         for signal in [SIGTERM, SIGKILL] {
-            self.saving.others.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, signal));
+            // Anew for the KILL: they may have forked meanwhile.
+            let Ok(processes) = Processes::open() else { return Ok(true) };
+            let is_needed = |pid| pid == own_pid() || self.saving.fuse.iter().any(|daemon| daemon.pid == pid);
+            let mut meant = Vec::new();
+            for pid in ours(&processes) {
+                let Ok(pidfd) = pidfd::open(pid) else { continue };
+                let seen = processes.look(pid).filter(|seen| !is_needed(pid) && is_meant(pid, seen));
+                if seen.is_some() && !has_ended(&pidfd) {
+                    meant.push(Other { name: None, pidfd });
+                }
+            }
+            meant.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, signal));
+            self.saving.others = meant;
             self.wait_while(until.min(Instant::now() + LEFTOVERS), |saving| !saving.others.is_empty())?;
         }
-        self.saving.others.clear();
-        Ok(())
+        Ok(std::mem::take(&mut self.saving.others).is_empty())
+    }
+
+    /// The daemons that leave a request unanswered and have done nothing since the look before, and those that are stopped.
+    fn idle(&mut self, before: Option<&[Idle]>) -> Vec<Idle> {
+        let (Some(table), Ok(processes)) = (self.mounts.with_own_fuse(), Processes::open()) else { return Vec::new() };
+        let connections = Connections::open().unwrap_or_else(|_| Connections::none());
+        let own: Vec<u32> = table.own().map(|mount| mount.device.1).collect();
+        let owes = |minor: &u32| connections.waiting(*minor).is_some_and(|waiting| waiting > 0);
+        // An older kernel does not say which connection is a daemon's own.
+        let may_owe = |daemon: &FuseDaemon| match daemon.minors.contains(&None) {
+            true => own.iter().any(owes),
+            false => daemon.minors.iter().flatten().any(owes),
+        };
+        let look = |daemon: &FuseDaemon| {
+            let seen = processes.look(daemon.pid).filter(|seen| seen.started == daemon.started)?;
+            let was_idle = |idle: &Idle| (idle.pid, idle.worked) == (daemon.pid, seen.worked);
+            let is_idle = may_owe(daemon) && before.is_none_or(|before| before.iter().any(was_idle));
+            let (pid, started, worked, is_stopped) = (daemon.pid, daemon.started, seen.worked, seen.is_stopped);
+            (is_idle || is_stopped).then_some(Idle { pid, started, worked, is_stopped })
+        };
+        self.saving.savers().filter_map(look).collect()
+    }
+
+    /// Nothing waits for these any more. What they may not have written back is told.
+    fn give_up_on<'a>(&mut self, idle: impl Iterator<Item = &'a Idle>) {
+        self.saving.given_up.extend(idle.map(|daemon| (daemon.pid, daemon.started)));
+        let is_given_up = |daemon: &&FuseDaemon| self.saving.given_up.contains(&(daemon.pid, daemon.started));
+        let lost: Vec<&FuseDaemon> = self.saving.savers().filter(is_given_up).collect();
+        let names = lost.iter().map(|daemon| daemon.name.clone()).collect::<Vec<_>>();
+        let minors = lost.iter().flat_map(|daemon| daemon.minors.iter().flatten().copied()).collect::<Vec<_>>();
+        self.saving.killed.extend(names);
+        self.saving.hung.extend(minors);
+        self.saving.forget_the_hung();
     }
 
     /// Turns while this holds of those that live, at most until then.

@@ -186,7 +186,7 @@ impl Init {
         })
     }
 
-    /// Turns until the child has ended. None: interrupted, the child was killed. A child that is out of time is killed, and
+    /// Turns until the child has ended. None: interrupted, the child was ended. A child that is out of time is killed, and
     /// its end is that signal.
     pub(crate) fn wait_for_job(&mut self, pid: i32, patience: &Patience) -> Result<Option<Exit>, End> {
         self.job = Some(Job { pid, ended: None });
@@ -198,7 +198,7 @@ impl Init {
                 return Ok(Some(exit));
             }
             if self.is_interrupted(patience) {
-                end_group(pid);
+                self.end_step(pid)?;
                 return Ok(None);
             }
             let late = deadline.is_some_and(|d| Instant::now() >= d);

@@ -145,7 +145,7 @@ pub enum FromInit {
     },
     /// They had their time. Init kills them now, and leaves where the vassal ends.
     Unsaved {
-        /// Each a phrase.
+        /// Each a phrase. Empty: nothing is lost, but init cannot leave, because a step is beyond SIGKILL.
         killed: Vec<String>,
     },
     /// A process nobody waited for died: a daemon of the vassal, perhaps the one of a mount.

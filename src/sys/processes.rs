@@ -52,6 +52,10 @@ pub struct Process {
     pub started: u64,
     /// Its name, as it calls itself: any bytes, made printable.
     pub name: String,
+    /// A signal has stopped it.
+    pub is_stopped: bool,
+    /// The processor time it has taken, in ticks.
+    pub worked: u64,
     /// It has a handler for SIGTERM. A program of libfuse has one while it serves, and none once it saves.
     pub catches_term: bool,
 }
@@ -106,6 +110,8 @@ impl Processes {
             session: stat.field(6)?,
             started: stat.field(22)?,
             name,
+            is_stopped: state == 'T',
+            worked: stat.field::<u64>(14)? + stat.field::<u64>(15)?,
             catches_term: caught >> (SIGTERM - 1) & 1 == 1,
         })
         .filter(|_| !matches!(state, 'Z' | 'X'))

@@ -133,6 +133,15 @@ fn an_app_that_dies_is_followed_by_the_same_end() {
 }
 
 #[test]
+fn an_init_that_cannot_leave_is_ended_at_once_where_nothing_is_lost() {
+    let mut daemon = Daemon::new();
+    daemon.stops();
+    daemon.told(FromInit::Unsaved { killed: Vec::new() });
+    assert_eq!(daemon.phase(), Phase::Killing);
+    assert!(daemon.ends().is_empty());
+}
+
+#[test]
 fn impatience_cuts_it_short_and_is_told_what_it_cost() {
     let mut daemon = Daemon::new();
     daemon.hears(Event::Asked(Request::Shutdown));

@@ -252,7 +252,8 @@ fn a_stop_takes_hold_in_every_phase() {
     let mut lord = Lord::new(specs::config(0, 0));
     lord.born();
     assert_eq!((lord.phase(), lord.order(Order::Stop)), (Phase::Preparing, Answer::Done));
-    assert_eq!(lord.signals, ["kill"]);
+    assert_eq!(lord.signals, ["stop"]);
+    assert_eq!(lord.phase(), Phase::Stopping);
     assert_eq!(why(lord.order(Order::Stop)), "nothing: it is being stopped");
     lord.dies();
     assert_eq!(lord.phase(), Phase::Suspended);

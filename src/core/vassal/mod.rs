@@ -426,7 +426,7 @@ impl Vassal {
         cx.note(Note::Gone { vassal: self.name.clone() });
     }
 
-    /// To Stopping: init asks the app to leave.
+    /// To Stopping: init asks the app to leave. Where there is none yet it ends the step under way; what earlier steps have mounted saves.
     fn stop(&mut self, cause: Cause, cx: &mut Context<'_>) {
         let stop = self.running().map_or_else(Duration::default, |c| c.fresh.timeouts.stop);
         self.enter(Phase::Stopping, cx);

@@ -38,8 +38,7 @@ impl Vassal {
         let is_news = !std::mem::replace(&mut self.stopped, true);
         match self.phase {
             Phase::Waiting => self.suspend(cx),
-            Phase::Preparing => self.kill(Cause::Requested, cx),
-            Phase::Running | Phase::Reloading => self.stop(Cause::Requested, cx),
+            Phase::Preparing | Phase::Running | Phase::Reloading => self.stop(Cause::Requested, cx),
             // It ends when the clone lives.
             Phase::Spawning => self.blame(&Cause::Requested, cx.now),
             Phase::Stopping | Phase::Killing => {}
@@ -57,12 +56,7 @@ impl Vassal {
             Phase::Suspended => self.resume(cx),
             Phase::Waiting => self.hasten(cx),
             Phase::Spawning | Phase::Stopping | Phase::Killing => self.let_go("it comes up anew by itself"),
-            Phase::Preparing => {
-                self.backoff.reset();
-                self.kill(Cause::Requested, cx);
-                Answer::Done
-            }
-            Phase::Running | Phase::Reloading => {
+            Phase::Preparing | Phase::Running | Phase::Reloading => {
                 self.backoff.reset();
                 self.stop(Cause::Requested, cx);
                 Answer::Done

@@ -44,7 +44,7 @@ impl Vassal {
             }
             Phase::Preparing => {
                 if !same {
-                    self.kill(Cause::ConfigChanged, cx);
+                    self.stop(Cause::ConfigChanged, cx);
                 }
             }
             Phase::Running | Phase::Reloading => {
@@ -72,8 +72,7 @@ impl Vassal {
         match self.phase {
             Phase::Waiting | Phase::Suspended => self.gone(cx),
             Phase::Spawning => self.blame(&cause, cx.now), // ends when the clone lives
-            Phase::Preparing => self.kill(cause, cx),
-            Phase::Running | Phase::Reloading => self.stop(cause, cx),
+            Phase::Preparing | Phase::Running | Phase::Reloading => self.stop(cause, cx),
             Phase::Stopping | Phase::Killing | Phase::Gone => {}
         }
     }

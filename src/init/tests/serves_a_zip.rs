@@ -142,3 +142,30 @@ fn a_host_that_never_answers_costs_half_of_the_time_and_nothing_is_lost() {
     assert!((Duration::from_millis(1_900)..Duration::from_millis(3_900)).contains(&took), "{took:?}");
     vassal.ends();
 }
+
+#[test]
+fn a_stop_during_a_step_ends_the_step_by_a_term_and_unmounts() {
+    let dir = Dir::new("zip-step");
+    let (zip, app) = zip(&dir);
+    std::os::unix::fs::chown(&dir.0, Some(NOBODY), Some(NOBODY)).unwrap();
+    std::os::unix::fs::chown(&zip, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut plan = with_fuse(&dir);
+    let lasts = format!("trap 'echo asked >> {}; exit' TERM; echo there; sleep 1001 & wait", dir.file("asked"));
+    plan.steps.extend([as_user(&format!("fuse-zip {zip} {app} && echo precious > {app}/precious")), as_user(&lasts)]);
+    plan.at_exit = vec![exec(&format!("touch {}", dir.file("at_exit")))];
+    let mut vassal = Vassal::start(plan);
+    assert_eq!(vassal.line(), "there");
+    vassal.tell(&ToInit::Stop);
+    while let Some(said) = vassal.hears() {
+        match said {
+            FromInit::MountsChanged { own_fuse: true, number, .. } => vassal.tell(&ToInit::Secured { number }),
+            FromInit::Unsaved { .. } | FromInit::Failed { .. } => panic!("{said:?}"),
+            _ => {}
+        }
+    }
+    vassal.ends();
+    assert_eq!(std::fs::read_to_string(dir.file("asked")).unwrap(), "asked\n");
+    assert!(!std::fs::exists(dir.file("at_exit")).unwrap(), "the steps of the end are for a root that was not finished");
+    let unpacked = std::process::Command::new("unzip").args(["-p", &zip, "precious"]).output().expect("apt-get install unzip");
+    assert_eq!(String::from_utf8(unpacked.stdout).unwrap(), "precious\n");
+}
