@@ -107,6 +107,10 @@ pub struct Mounted {
     /// the same id and the same device. None: it has a better id, or none could be told.
     #[serde(default)]
     pub connection: Option<u64>,
+    /// What else tells it from a mount of the same id and device: a digest of its type, its source and the root of its file system. Told
+    /// where the id may be used again.
+    #[serde(default)]
+    pub digest: Option<u64>,
     /// Whether it was there before the vassal.
     #[serde(default)]
     pub came: Came,
@@ -135,9 +139,14 @@ impl Mounted {
 
     /// Whether both are the same mount, as far as both are known.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let known = |of: &Self| Self { connection: None, ..*of };
-        let same_connection = self.connection.is_none() || other.connection.is_none() || self.connection == other.connection;
-        known(self) == known(other) && same_connection
+        let known = |of: &Self| Self { connection: None, digest: None, ..*of };
+        let differ = |one: Option<u64>, other: Option<u64>| one.zip(other).is_some_and(|(one, other)| one != other);
+        known(self) == known(other) && !differ(self.connection, other.connection) && !differ(self.digest, other.digest)
+    }
+
+    /// What is not told of it just now is as it was.
+    pub(crate) fn completed(self, first: &Self) -> Self {
+        Self { connection: self.connection.or(first.connection), digest: self.digest.or(first.digest), ..self }
     }
 }
 

@@ -59,7 +59,16 @@ mod tests {
         let one = mountinfo::own().unwrap().into_iter().next().unwrap();
         let seen = |id, device| {
             let came = Came::Listed(id);
-            first.came(&Mounted { id: 1, device, is_root: false, sleeps: false, not_mounted: false, connection: None, came })
+            first.came(&Mounted {
+                id: 1,
+                device,
+                is_root: false,
+                sleeps: false,
+                not_mounted: false,
+                connection: None,
+                digest: None,
+                came,
+            })
         };
         assert_eq!(seen(one.id, one.device), Came::Before);
         assert_eq!(seen(one.id, (0, 0)), Came::Since, "another mount has its number now");

@@ -63,6 +63,7 @@ pub(crate) fn follow(pid: i32, root: BorrowedFd<'_>, path: &str, asker: &Asker) 
         return Ok(Way::Sleeps(Seen {
             mount_id: mount.id.into(),
             is_unique: false,
+            digest: None,
             device: mount.device,
             fstype: mount.fstype,
             is_mountpoint: false,

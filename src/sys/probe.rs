@@ -13,6 +13,7 @@
 
 use std::{
     fmt, fs,
+    hash::{DefaultHasher, Hash, Hasher},
     os::fd::{AsFd, BorrowedFd},
     sync::OnceLock,
 };
@@ -25,7 +26,9 @@ use nix::{
 use crate::{
     asker::Asker,
     follow::{self, Way, follow},
-    inside, mountinfo, statx,
+    inside,
+    mountinfo::{self, Mount},
+    statx,
     switch::{self, Owner},
 };
 
@@ -36,6 +39,8 @@ pub struct Seen {
     pub mount_id: u64,
     /// It is the unique one.
     pub is_unique: bool,
+    /// What tells this mount from an earlier one of the same classic id and device. None: the id is unique, or it cannot be told now.
+    pub digest: Option<u64>,
     /// Major and minor of the file system; for FUSE the minor names the connection under fusectl.
     pub device: (u32, u32),
     /// The type, as in mountinfo; empty for a mount that is not in it.
@@ -169,7 +174,11 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
     };
     drop(list);
     progress.asks.get_or_init(|| mount.device);
-    let ask = || answered(statx::statfs(target.as_fd())).map(|()| unique_id(target.as_fd()));
+    let classic_only = takes_classic_ids();
+    let ask = || {
+        let unique = || if classic_only { None } else { unique_id(target.as_fd()) };
+        answered(statx::statfs(target.as_fd())).map(|()| unique())
+    };
     let elsewhere = if mount.is_fuse() && mount.allows_others() {
         inside::other_user_namespace(pid).map_err(at(ProbeStage::Root))?
     } else {
@@ -189,8 +198,32 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
     let unique = answer.map_err(at(ProbeStage::Statfs))?;
     let (mount_id, is_unique) = (unique.unwrap_or(classic), unique.is_some());
     let not_mounted = with_root && !mount.is_fuse() && is_of_host(mount.device);
+    let digest = if is_unique { None } else { digest(&mount, target.as_fd(), is_mountpoint) };
     let listed = Some(mount.id);
-    Ok(Seen { mount_id, is_unique, device: mount.device, fstype: mount.fstype, is_mountpoint, not_mounted, listed })
+    Ok(Seen { mount_id, is_unique, digest, listed, device: mount.device, fstype: mount.fstype, is_mountpoint, not_mounted })
+}
+
+/// Of what does not change as long as a mount stands. Not of the path of its root: that one changes with a rename of a directory that
+/// is bound. Its number does not, and a tmpfs also says when it was made: one tmpfs has the same numbers as another.
+fn digest(mount: &Mount, target: BorrowedFd<'_>, is_mountpoint: bool) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    (&mount.fstype, &mount.source).hash(&mut hasher);
+    // The numbers of a FUSE mount are its daemon's words, and it has a connection to be known by.
+    if is_mountpoint && !mount.is_fuse() {
+        let wanted = libc::STATX_INO | if mount.fstype == "tmpfs" { libc::STATX_BTIME } else { 0 };
+        let stat = statx::of_fd(target, wanted).ok()?;
+        let made = Some(stat.stx_btime).filter(|_| stat.stx_mask & wanted & libc::STATX_BTIME != 0);
+        (stat.stx_ino, made.map(|made| (made.tv_sec, made.tv_nsec))).hash(&mut hasher);
+    }
+    Some(hasher.finish())
+}
+
+/// The variable that has a story see the classic ids, as kernels before 6.8 give them.
+pub const CLASSIC_IDS: &str = "LIEGE_TEST_CLASSIC_MOUNT_IDS";
+
+fn takes_classic_ids() -> bool {
+    static TAKES: OnceLock<bool> = OnceLock::new();
+    *TAKES.get_or_init(|| std::env::var_os(CLASSIC_IDS).is_some())
 }
 
 /// Whether the caller's own mount namespace has this file system. A root that the vassal made itself (an overlay, a tmpfs) is a mount
@@ -212,7 +245,7 @@ fn above_the_root(target: BorrowedFd<'_>, classic: u64, is_mountpoint: bool, wit
     let (mount_id, is_unique) = (unique.unwrap_or(classic), unique.is_some());
     let device = (stat.stx_dev_major, stat.stx_dev_minor);
     let not_mounted = with_root && is_of_host(device);
-    Ok(Seen { mount_id, is_unique, device, fstype: String::new(), is_mountpoint, not_mounted, listed: None })
+    Ok(Seen { mount_id, is_unique, digest: None, listed: None, device, fstype: String::new(), is_mountpoint, not_mounted })
 }
 
 /// That it knows no statfs is an answer of one who lives.

@@ -69,6 +69,7 @@ impl Daemon {
                 sleeps: false,
                 not_mounted: false,
                 connection: None,
+                digest: None,
                 came: Came::Unknown,
             }),
             ..Probed::of(health)

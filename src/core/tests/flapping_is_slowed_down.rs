@@ -61,6 +61,7 @@ impl Life {
             sleeps: false,
             not_mounted: false,
             connection: None,
+            digest: None,
             came: Came::Unknown,
         });
         let probed = Probed { mount, ..Probed::of(health) };

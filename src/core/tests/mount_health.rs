@@ -18,10 +18,26 @@ struct Running {
 }
 
 /// A directory of the host's file system, below the root of the vassal.
-const PLAIN: Mounted =
-    Mounted { id: 1, device: (8, 1), is_root: false, sleeps: false, not_mounted: true, connection: None, came: Came::Unknown };
-const FIRST: Mounted =
-    Mounted { id: 7, device: (0, 50), is_root: true, sleeps: false, not_mounted: false, connection: None, came: Came::Unknown };
+const PLAIN: Mounted = Mounted {
+    id: 1,
+    device: (8, 1),
+    is_root: false,
+    sleeps: false,
+    not_mounted: true,
+    connection: None,
+    digest: None,
+    came: Came::Unknown,
+};
+const FIRST: Mounted = Mounted {
+    id: 7,
+    device: (0, 50),
+    is_root: true,
+    sleeps: false,
+    not_mounted: false,
+    connection: None,
+    digest: None,
+    came: Came::Unknown,
+};
 
 impl Running {
     fn new() -> Self {
@@ -191,6 +207,7 @@ fn a_mount_that_is_not_the_first_one_is_gone() {
                 sleeps: false,
                 not_mounted: false,
                 connection: None,
+                digest: None,
                 came: Came::Unknown,
             },
             "the mount at /app is gone: it was unmounted",
@@ -214,6 +231,7 @@ fn a_mount_that_comes_later_is_the_one_to_stay() {
             sleeps: false,
             not_mounted: false,
             connection: None,
+            digest: None,
             came: Came::Unknown
         }),
         None
@@ -228,6 +246,7 @@ fn a_mount_that_comes_later_is_the_one_to_stay() {
                 sleeps: false,
                 not_mounted: false,
                 connection: None,
+                digest: None,
                 came: Came::Unknown
             })
             .unwrap()
@@ -245,6 +264,7 @@ fn an_automount_comes_and_goes() {
         sleeps: true,
         not_mounted: false,
         connection: None,
+        digest: None,
         came: Came::Unknown,
     };
     let mut vassal = Running::new();
@@ -455,5 +475,15 @@ fn another_connection_under_the_same_id_is_another_mount() {
         assert_eq!(vassal.healthy(of(connection)), None, "it could not be told for a moment");
     }
     assert_eq!(vassal.healthy(of(None)), None);
+    assert_eq!(vassal.healthy(of(Some(2))).unwrap().word(), "mountpoint_gone");
+}
+
+#[test]
+fn another_file_system_under_the_same_id_is_another_mount() {
+    let of = |digest| Mounted { digest, ..FIRST };
+    let mut vassal = Running::new();
+    for digest in [Some(1), None, Some(1)] {
+        assert_eq!(vassal.healthy(of(digest)), None, "it could not be told for a moment");
+    }
     assert_eq!(vassal.healthy(of(Some(2))).unwrap().word(), "mountpoint_gone");
 }

@@ -92,10 +92,7 @@ impl Vassal {
         if matches!(health, Health::Healthy | Health::NotMounted) && began >= runs_since {
             let first = mount.mount;
             // Where the connection cannot be told just now, what was known of it stays known.
-            let told = |seen: Mounted| match first.filter(|first| first.is_same(&seen)) {
-                Some(first) => Mounted { connection: seen.connection.or(first.connection), ..seen },
-                None => seen,
-            };
+            let told = |seen: Mounted| first.filter(|first| first.is_same(&seen)).map_or(seen, |first| seen.completed(&first));
             mount.mount = seen.map(told).or(first);
         }
         mount.why = if health == Health::NotMounted { failed.clone() } else { None };

@@ -21,6 +21,7 @@ use liege_core::{Health, Probed};
 use liege_sys::{
     Errno, Strings,
     clone::{Birth, BirthError, Namespaces},
+    probe::CLASSIC_IDS,
     sealed,
 };
 use prometheus_client::metrics::counter::Counter;
@@ -280,12 +281,15 @@ fn start(children: &Children, Program { own, null }: &Program) -> anyhow::Result
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     let stderr = io::stderr();
+    let for_tests = format!("{CLASSIC_IDS}=yes");
+    let env = ["PATH=/usr/bin:/bin", &for_tests];
+    let env = if std::env::var_os(CLASSIC_IDS).is_some() { &env[..] } else { &env[..1] };
     let (child, ending) = children.spawn(&Birth {
         namespaces: Namespaces::default(),
         cgroup: None,
         program: own.as_fd(),
         argv: &Strings::new(["liege", "prober"])?,
-        env: &Strings::new(["PATH=/usr/bin:/bin"])?,
+        env: &Strings::new(env.iter().copied())?,
         fds: &[(null.as_fd(), 0), (null.as_fd(), 1), (stderr.as_fd(), 2), (theirs.as_fd(), SOCKET)],
     })?;
     tracing::debug!(target: "mountpoint", pid = child.pid, "the prober lives");

@@ -110,7 +110,8 @@ fn probed(seen: &Result<Seen, ProbeError>, began: Instant, signs: &Signs) -> Pro
         let connection = (is_fuse && !seen.is_unique).then(|| signs.connections.identity(seen.device.1)).flatten();
         let is_root = seen.is_mountpoint && !sleeps;
         let came = seen.listed.map_or(Came::Unknown, Came::Listed);
-        Mounted { id: seen.mount_id, device: seen.device, is_root, sleeps, not_mounted: seen.not_mounted, connection, came }
+        let (not_mounted, digest) = (seen.not_mounted, seen.digest);
+        Mounted { id: seen.mount_id, device: seen.device, is_root, sleeps, not_mounted, connection, digest, came }
     });
     Probed { health: judge(seen.as_ref().map(drop).map_err(|error| *error)), micros, mount, late: None }
 }

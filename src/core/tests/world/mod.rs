@@ -524,7 +524,16 @@ fn owned(vassal: u8, jail: u8, app: u8) -> liege_spec::VassalConfig {
 /// What a prober may say of `/app`: mostly that the mount first seen is well.
 fn probed(how: u8) -> Probed {
     let mount = |id, is_root| {
-        Some(Mounted { id, device: (0, 50), is_root, sleeps: false, not_mounted: id == 2, connection: None, came: Came::Unknown })
+        Some(Mounted {
+            id,
+            device: (0, 50),
+            is_root,
+            sleeps: false,
+            not_mounted: id == 2,
+            connection: None,
+            digest: None,
+            came: Came::Unknown,
+        })
     };
     let late = || Some(Late { at: "/app".into(), waiting: Some(1), ..Late::default() });
     let (health, mount, late, micros) = match how % 12 {

@@ -94,6 +94,7 @@ fn every_described_request_is_answered_as_described() {
         sleeps: false,
         not_mounted: false,
         connection: None,
+        digest: None,
         came: liege_core::Came::Unknown,
     });
     let unusable = vec![("bad.ini".into(), "bad.ini:1:1: no".to_owned())];
