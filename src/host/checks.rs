@@ -120,8 +120,9 @@ impl Task {
                 self.tell(probed).await;
             }
             if !is_answered {
-                // The prober died over it; the next interval asks another one.
+                // The prober died over it. The next one is asked at once: this look may have been a push, and no interval stands for one.
                 self.tell(Probed::of(Health::Unknown { errno: Errno::ECONNRESET as i32 })).await;
+                every.reset_immediately();
             }
         }
     }

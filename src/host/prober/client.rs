@@ -1,10 +1,10 @@
 //! The daemon's side: asks, and keeps a prober alive to ask.
 //!
 //! It lives as long as somebody may ask: the first request starts it, a daemon without checks and without FUSE mounts has none.
-//! When it dies, whoever waits for a look is told so, another one is started (a little later each time it dies young), and what stands
-//! is asked again: the exits it held are secured, the ends that were to be freed are freed. One that is silent is as good as dead. So it
-//! is pinged while anything is asked of it, and killed when it does not
-//! answer. One that is in need is relieved (`conversation.rs`).
+//! When it dies, whoever waits for a look is told so, another one is started (a little later each time it dies young, at most a second
+//! later), and what stands is asked again: the exits it held are secured, the ends that were to be freed are freed. One that is silent is
+//! as good as dead. So it is pinged while anything is asked of it, and killed when it does not answer. One that is in need is relieved
+//! (`conversation.rs`).
 
 use std::{
     fs::File,
