@@ -49,6 +49,7 @@ pub(crate) fn tells_of_a_kill(report: &FromInit) -> bool {
         FromInit::Said(_)
         | FromInit::Noticed { .. }
         | FromInit::MountsChanged { .. }
+        | FromInit::Writable { .. }
         | FromInit::Saving { .. }
         | FromInit::Unsaved { .. } => false,
     }

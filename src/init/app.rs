@@ -134,6 +134,7 @@ impl Init {
             }
             if app.report.is_none() {
                 let pid = app.pid;
+                self.has_run = true;
                 self.say(&FromInit::Started { pid });
                 return Ok(Started::Yes);
             }
@@ -246,7 +247,7 @@ impl Init {
         app.ask_to_end();
         let mut killed = false;
         while self.app.as_ref().is_some_and(|app| app.ended.is_none()) {
-            let late = Instant::now() >= deadline;
+            let late = self.destroy || Instant::now() >= deadline;
             if late && !killed {
                 end_group(pid);
                 killed = true;

@@ -142,7 +142,8 @@ fn can_be_missed(message: &FromInit) -> bool {
         | FromInit::AppExited { .. }
         | FromInit::Saving { .. }
         | FromInit::Unsaved { .. }
-        | FromInit::MountsChanged { .. } => false,
+        | FromInit::MountsChanged { .. }
+        | FromInit::Writable { .. } => false,
     }
 }
 

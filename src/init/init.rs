@@ -73,6 +73,13 @@ pub(crate) struct Init {
     pub(crate) lookers: Vec<i32>,
     /// The host asked us to stop, or a signal did before there was an app.
     pub(crate) stop: bool,
+    /// As [`Self::stop`], and the app is not asked but killed.
+    pub(crate) destroy: bool,
+    /// The step of a walk that the host times, while it is under way, and the one it called late.
+    pub(crate) step: Option<u32>,
+    pub(crate) late_step: Option<u32>,
+    /// An app was started: the steps of the end are meant for what it leaves.
+    pub(crate) has_run: bool,
     /// The newest reload that was asked for and not begun.
     pub(crate) reload: Option<Box<Reload>>,
     /// Deaths that nobody waited for.
@@ -116,6 +123,10 @@ impl Init {
             daemons: Daemons::default(),
             lookers: Vec::new(),
             stop: false,
+            destroy: false,
+            step: None,
+            late_step: None,
+            has_run: false,
             reload: None,
             orphans: Orphans::default(),
             names: Names::new(),
@@ -175,7 +186,7 @@ impl Init {
         if ready[mounts..saving].contains(&true)
             && let Some(changed) = self.mounts.changed(Instant::now())
         {
-            self.say(&changed);
+            self.tell_mounts(&changed);
         }
         Ok(())
     }
@@ -190,6 +201,8 @@ impl Init {
                     return Err(End::HostGone);
                 }
                 News::Message(ToInit::Stop) => self.stop = true,
+                News::Message(ToInit::Destroy) => (self.stop, self.destroy) = (true, true),
+                News::Message(ToInit::GiveUp { step }) => self.late_step = Some(step),
                 News::Message(ToInit::Hung { paths }) => self.give_up_on_paths(&paths),
                 News::Message(ToInit::Secured { number }) => self.mounts.exits.secured(number),
                 News::Message(ToInit::Reload(reload)) => self.reload = Some(reload),
@@ -204,6 +217,14 @@ impl Init {
         self.finish_output();
         self.channel.say_failed(at, errno, detail, true);
         End::Failed
+    }
+
+    /// Tells a change of the mount table, and which connections can be written to by now.
+    pub(crate) fn tell_mounts(&mut self, change: &FromInit) {
+        self.say(change);
+        if let Some(connections) = self.mounts.writable_news() {
+            self.say(&FromInit::Writable { connections });
+        }
     }
 
     /// Says something to the host.

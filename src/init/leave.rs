@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) fn leave(init: &mut Init, end: End) -> ! {
     // What was mounted a moment ago may not have been told yet, and could hold up our end.
     if let Some(mounted) = init.mounts.settled() {
-        init.say(&mounted);
+        init.tell_mounts(&mounted);
     }
     let status = match end {
         End::App(exit) => {
@@ -45,14 +45,10 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
             let _ = init.write_back();
             status_of(exit)
         }
-        End::Status(status) => i32::from(status),
-        End::Stopped => {
-            // No app has run, and they may be meant for a root that was not made yet.
-            init.later.at_exit.clear();
-            let _ = init.write_back(); // what the steps have mounted
-            0
-        }
-        End::Failed | End::HostGone => 1,
+        End::Status(status) => save_without_app(init, i32::from(status)),
+        End::Stopped => save_without_app(init, 0),
+        End::Failed => save_without_app(init, 1),
+        End::HostGone => 1,
     };
     init.finish_output();
     if end != End::HostGone {
@@ -63,6 +59,15 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
         end_everybody(init, until);
     }
     std::process::exit(status)
+}
+
+/// What the steps have mounted, or an app of before a reload has written.
+fn save_without_app(init: &mut Init, status: i32) -> i32 {
+    if !init.has_run {
+        init.later.at_exit.clear(); // they may be meant for a root that was not made yet
+    }
+    let _ = init.write_back();
+    status
 }
 
 /// The steps of the end. An `exit` among them only makes it the last one.

@@ -48,8 +48,8 @@ fn green_light(init: &mut Init) -> Result<Box<Plan>, End> {
                 let detail = format!("the host speaks version {}, init speaks {VERSION}: they are of two builds", plan.version);
                 return Err(init.fail(Place::Init, 0, detail));
             }
-            News::Message(ToInit::Stop) | News::HostGone => return Err(End::Stopped),
-            News::Message(ToInit::Hung { .. } | ToInit::Secured { .. }) => {} // nothing is mounted yet
+            News::Message(ToInit::Stop | ToInit::Destroy) | News::HostGone => return Err(End::Stopped),
+            News::Message(ToInit::Hung { .. } | ToInit::Secured { .. } | ToInit::GiveUp { .. }) => {} // nothing is mounted yet
             News::Message(ToInit::Reload(_)) => {
                 return Err(init.fail(Place::Init, 0, "a reload came before the plan"));
             }
@@ -97,7 +97,7 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     }
     init.output.settle(init.later.identity.as_ref(), !plan.app.daemons.is_empty());
     if let Some(mounted) = init.mounts.settled() {
-        init.say(&mounted);
+        init.tell_mounts(&mounted);
     }
     drop(plan.steps);
     // Before the first start and not after it, so that a later start finds nothing other than the first one did.
@@ -151,9 +151,11 @@ fn reign(init: &mut Init) -> End {
         let step = if init.stop && !asked {
             asked = true;
             init.begin_end();
-            init.ask_app_to_end();
+            if !init.destroy {
+                init.ask_app_to_end();
+            }
             Ok(())
-        } else if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        } else if !killed && (init.destroy || deadline.is_some_and(|deadline| Instant::now() >= deadline)) {
             killed = true;
             init.kill_app();
             Ok(())

@@ -84,6 +84,8 @@ pub(crate) struct Mounts {
     entries: Option<Vec<Entry>>,
     /// The table could not be opened again: own connections are taken for granted.
     is_blind: bool,
+    /// The own connections that can be written to, as they were told.
+    writable: Vec<u32>,
     /// When it was last found changed: until the pause is over nobody looks.
     changed: Option<Instant>,
     pause: Duration,
@@ -135,6 +137,7 @@ impl Mounts {
             inherited: BTreeSet::new(),
             entries: None,
             is_blind: false,
+            writable: Vec::new(),
             changed: None,
             pause: PAUSE,
         }
@@ -219,6 +222,16 @@ impl Mounts {
         }
         let inherited = self.inherited.iter().map(|mount| mount.1).collect();
         Some(Table { mounts: mountinfo::parse(&text), inherited })
+    }
+
+    /// The own connections that can be written to, where these are not the ones that were told; the first of very many.
+    pub(crate) fn writable_news(&mut self) -> Option<Vec<u32>> {
+        let table = self.with_own_fuse();
+        let all = table.iter().flat_map(Table::own).map(|mount| mount.device.1);
+        let is_writable = |minor: &u32| table.as_ref().is_some_and(|table| table.is_writable(*minor) == Some(true));
+        let now: BTreeSet<u32> = all.filter(is_writable).take(MOST_TOLD).collect();
+        let now: Vec<u32> = now.into_iter().collect();
+        (now != self.writable).then(|| self.writable.clone_from(&now)).map(|()| now)
     }
 
     /// Too often rather than not once: the prober knows better which are whose.

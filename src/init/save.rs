@@ -43,6 +43,8 @@
 //!
 //! Deliberately not here: mounts that are known to be dead or hung (the host destroys such a vassal at once).
 
+mod leftovers;
+
 use std::{
     collections::BTreeSet,
     os::fd::{AsFd, OwnedFd},
@@ -53,7 +55,6 @@ use std::{
 use liege_plan::FromInit;
 use liege_sys::{
     Errno, caps,
-    descendants::kill,
     escape::breaks_a_line,
     fusectl::Connections,
     mount,
@@ -61,8 +62,8 @@ use liege_sys::{
     pidfd,
     poll::Interest,
     process::{self, own_pid},
-    processes::{Process, Processes},
-    signals::{SIGKILL, SIGTERM},
+    processes::Processes,
+    signals::SIGTERM,
 };
 
 use crate::{
@@ -77,10 +78,6 @@ use crate::{
 
 /// What is left at least for writing back, where the app has taken all of its stop-timeout. The core has the same number.
 const OVERTIME: Duration = Duration::from_secs(5);
-/// How long what the app left behind may take after a TERM, and after a KILL.
-const LEFTOVERS: Duration = Duration::from_secs(1);
-/// A mount that a step waits for hangs when it has not answered for so long and its daemon does nothing.
-const UNANSWERED: Duration = Duration::from_secs(4);
 /// How long one of several unknown daemons is given to be the one whose mount went.
 const PERHAPS: Duration = Duration::from_millis(500);
 /// Between two looks at what no event tells.
@@ -99,7 +96,7 @@ pub(crate) struct Saving {
     /// All of these are polled for now.
     waits: bool,
     /// What the host was told last.
-    told: Vec<String>,
+    told: Option<Vec<String>>,
     /// What had to be killed.
     killed: Vec<String>,
     /// Connections that do not answer.
@@ -209,7 +206,7 @@ impl Init {
     pub(crate) fn begin_end(&mut self) -> bool {
         if self.saving.since.is_none() {
             self.saving.since = Some(Instant::now());
-            self.saving.told.clear(); // of a reload
+            self.saving.told = None; // of a reload
         }
         self.find_fuse_daemons();
         self.tell_saving();
@@ -253,7 +250,9 @@ impl Init {
         killed.extend(self.end_smart_daemons(at_least(until))?);
         self.saving.killed.extend(killed);
         last_steps(self)?;
+        self.end_what_is_left(true, at_least(until))?;
         self.save(at_least(until))?;
+        self.end_what_is_left(false, at_least(until))?;
         if self.saving.is_stuck || !self.saving.killed.is_empty() {
             self.give_up();
         }
@@ -263,7 +262,7 @@ impl Init {
     /// Waits until the host holds the exits of all mounts there are now.
     fn await_exits(&mut self, until: Instant) -> Result<(), End> {
         if let Some(mounted) = self.mounts.settled() {
-            self.say(&mounted);
+            self.tell_mounts(&mounted);
         }
         let (number, until) = (self.mounts.exits.told(), exits::bound(Instant::now(), until));
         while self.mounts.exits.waits(number, Instant::now(), until) {
@@ -278,8 +277,10 @@ impl Init {
         let fuse = self.saving.savers().map(|daemon| daemon.name.clone());
         let others = self.saving.others.iter().filter_map(|other| other.name.clone());
         let waits_for: Vec<String> = fuse.chain(others).chain(self.daemons.waited_for()).collect();
-        if waits_for != self.saving.told {
-            self.saving.told.clone_from(&waits_for);
+        // Nothing need not be said, but to a host that waits for it before it kills.
+        let is_news = self.saving.told.as_ref().map_or(self.destroy || !waits_for.is_empty(), |told| *told != waits_for);
+        if is_news {
+            self.saving.told = Some(waits_for.clone());
             self.say(&FromInit::Saving { waits_for });
         }
     }
@@ -313,51 +314,6 @@ impl Init {
         if self.saving.savers().next().is_none() {
             self.saving.fuse.clear();
         }
-    }
-
-    /// Those a uwsgi has left behind.
-    fn end_smart_daemons(&mut self, until: Instant) -> Result<Vec<String>, End> {
-        let smart = self.app.as_ref().map(|app| app.smart_daemons().to_vec()).unwrap_or_default();
-        if smart.is_empty() {
-            return Ok(Vec::new());
-        }
-        let _ = caps::raise(PARKED);
-        for daemon in smart {
-            let Some((pid, pidfd)) = self.smart_daemon(&daemon.pidfile, until)? else { continue };
-            let Some(seen) = Processes::open().ok().and_then(|processes| processes.look(pid)) else { continue };
-            if self.saving.is_served_by(pid) || seen.session == own_pid() {
-                continue; // the file is old, and the number another process's by now
-            }
-            // Its group first: a shell that leads it and waits for it would end of the signal and tell it nothing.
-            if seen.group == pid {
-                self.find_groups(&[pid]);
-                let _ = kill(-pid, daemon.stop_signal);
-            } else {
-                let _ = pidfd::signal(&pidfd, daemon.stop_signal);
-                self.saving.others.push(Other { name: Some(format!("{} (pid {pid})", seen.name)), pidfd });
-            }
-        }
-        self.await_others(until)
-    }
-
-    /// Those of a group that was asked to end: its leader may be a shell that ends before them.
-    fn find_groups(&mut self, leaders: &[i32]) {
-        let Ok(processes) = Processes::open() else { return };
-        for pid in ours(&processes) {
-            let Ok(pidfd) = pidfd::open(pid) else { continue };
-            let seen = processes.look(pid).filter(|seen| leaders.contains(&seen.group) && !has_ended(&pidfd));
-            if let Some(seen) = seen.filter(|_| !self.saving.fuse.iter().any(|daemon| daemon.pid == pid)) {
-                self.saving.others.push(Other { name: Some(format!("{} (pid {pid})", seen.name)), pidfd });
-            }
-        }
-    }
-
-    /// Waits for the others; kills those that take too long, and names them.
-    fn await_others(&mut self, until: Instant) -> Result<Vec<String>, End> {
-        self.wait_while(until, |saving| !saving.others.is_empty())?;
-        let left = std::mem::take(&mut self.saving.others);
-        left.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, SIGKILL));
-        Ok(left.into_iter().filter_map(|other| other.name).collect())
     }
 
     /// The mounts, then whoever is left.
@@ -492,63 +448,6 @@ impl Init {
             asked += usize::from(daemon.asked);
         }
         Ok(asked)
-    }
-
-    /// Ends what the app has left behind, because it keeps a mount busy.
-    fn end_leftovers(&mut self, until: Instant) -> Result<(), End> {
-        let Some(born) = self.app.as_ref().map(|app| app.born) else { return Ok(()) };
-        let attached = self.daemons.sessions();
-        let is_left = |_, seen: &Process| !attached.contains(&seen.session) && seen.session != own_pid() && seen.started >= born;
-        self.end_others(until, is_left).map(drop)
-    }
-
-    /// The end, or another way to go on, was asked for while a step is under way: the step ends, and with it its group. A FUSE daemon
-    /// in the group ends when its mount is unmounted.
-    ///
-    /// # Errors
-    /// The host's end.
-    pub(crate) fn end_step(&mut self, leader: i32) -> Result<(), End> {
-        let _ = caps::raise(PARKED);
-        self.find_fuse_daemons();
-        // It may not have made its group yet.
-        let is_of_step = |pid, seen: &Process| pid == leader || seen.group == leader;
-        let begun = Instant::now();
-        if Processes::open().is_err() {
-            end_group(leader);
-            return Ok(());
-        }
-        let mut idle = self.idle(None);
-        self.saving.is_stuck = !self.end_others(begun + 2 * LEFTOVERS, is_of_step)?;
-        loop {
-            idle = self.idle(Some(&idle));
-            let is_over = Instant::now() >= begun + UNANSWERED;
-            self.give_up_on(idle.iter().filter(|daemon| daemon.is_stopped || is_over));
-            if is_over || !idle.iter().any(|daemon| !daemon.is_stopped) {
-                return Ok(());
-            }
-            self.wait_while(Instant::now() + LOOK_AGAIN, |_| true)?;
-        }
-    }
-
-    /// TERM to those that are meant and serve no FUSE mount, then KILL. Whether all of them have ended.
-    fn end_others(&mut self, until: Instant, is_meant: impl Fn(i32, &Process) -> bool) -> Result<bool, End> {
-        for signal in [SIGTERM, SIGKILL] {
-            // Anew for the KILL: they may have forked meanwhile.
-            let Ok(processes) = Processes::open() else { return Ok(true) };
-            let is_needed = |pid| pid == own_pid() || self.saving.fuse.iter().any(|daemon| daemon.pid == pid);
-            let mut meant = Vec::new();
-            for pid in ours(&processes) {
-                let Ok(pidfd) = pidfd::open(pid) else { continue };
-                let seen = processes.look(pid).filter(|seen| !is_needed(pid) && is_meant(pid, seen));
-                if seen.is_some() && !has_ended(&pidfd) {
-                    meant.push(Other { name: None, pidfd });
-                }
-            }
-            meant.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, signal));
-            self.saving.others = meant;
-            self.wait_while(until.min(Instant::now() + LEFTOVERS), |saving| !saving.others.is_empty())?;
-        }
-        Ok(std::mem::take(&mut self.saving.others).is_empty())
     }
 
     /// The daemons that leave a request unanswered and have done nothing since the look before, and those that are stopped.

@@ -66,6 +66,7 @@ impl Init {
     /// # Errors
     /// A fatal failure, an `exit` step, or the host's end.
     pub(crate) fn walk(&mut self, steps: &[Step], patience: &Patience) -> Result<Walked, End> {
+        self.late_step = None; // of a walk before this one
         for (index, step) in (0..).zip(steps) {
             if self.is_interrupted(patience) {
                 return Ok(Walked::Interrupted);
@@ -77,12 +78,15 @@ impl Init {
             if moves && let Some(news) = self.mounts.let_go() {
                 self.say(&news);
             }
+            self.step = Some(index).filter(|_| patience.stoppable);
             let outcome = self.step(step, patience)?;
+            let was_late = self.step.take().is_some() && self.late_step.take() == Some(index);
             if moves {
                 self.mounts.follow();
             }
             match outcome {
                 Outcome::Fine => {}
+                Outcome::Interrupted if was_late && !self.is_interrupted(patience) => return Ok(Walked::Failed),
                 Outcome::Interrupted => return Ok(Walked::Interrupted),
                 Outcome::Failed { errno, detail } => {
                     let ends_walk = step.fatal && patience.stoppable;
@@ -103,7 +107,8 @@ impl Init {
     }
 
     fn is_interrupted(&self, patience: &Patience) -> bool {
-        patience.stoppable && (self.stop || self.app.as_ref().is_some_and(|app| app.ended.is_some()))
+        let is_late = self.late_step.is_some() && self.late_step == self.step;
+        patience.stoppable && (is_late || self.stop || self.app.as_ref().is_some_and(|app| app.ended.is_some()))
     }
 
     /// One step, whoever's turn it is.

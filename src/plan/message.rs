@@ -63,6 +63,13 @@ pub enum ToInit {
     Reload(Box<Reload>),
     /// Ask the app to end; init ends with it.
     Stop,
+    /// End as after the app's own death, at once: the app is killed if it runs, and what may not be written back is saved.
+    Destroy,
+    /// A step of the reload under way had its time: init ends it, and the app goes on as it was. Nothing where that step has ended.
+    GiveUp {
+        /// Its index.
+        step: u32,
+    },
     /// The vassal ends, and the mounts of these paths do not answer: their daemons are not waited for.
     Hung {
         /// As seen from init's root.
@@ -129,6 +136,11 @@ pub enum FromInit {
         /// Counts the changes of own FUSE mounts. [`ToInit::Secured`] with this number or a higher one is the answer.
         #[serde(default)]
         number: u32,
+    },
+    /// Which own FUSE connections can be written to, where that has changed: what is written there may have to be written back.
+    Writable {
+        /// Their numbers.
+        connections: Vec<u32>,
     },
     /// Something happened to an attached daemon.
     Daemon {

@@ -213,3 +213,27 @@ fn a_mount_that_is_dead_or_hung_destroys_at_once() {
         assert!(daemon.ends().is_empty());
     }
 }
+
+/// Init saves them where the mount is dead. One that hangs is not waited for, so what they lose is told.
+#[test]
+fn other_mounts_that_can_be_written_to_are_saved_beside_a_dead_one_and_told_beside_a_hung_one() {
+    let hung = Probed { micros: 5_000_000, ..Probed::of(Health::Hung) };
+    for (probed, looks, phase) in [(Probed::of(Health::Dead { errno: 107 }), 1, Phase::Stopping), (hung, 3, Phase::Killing)] {
+        let mut daemon = Daemon::new();
+        daemon.told(FromInit::Writable { connections: vec![77] });
+        for _ in 0..looks {
+            daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: probed.clone() });
+        }
+        assert_eq!(daemon.phase(), phase);
+        let destroy = |action: &Action| matches!(action, Action::Tell { message: liege_plan::ToInit::Destroy, .. });
+        assert_eq!(daemon.actions.iter().any(destroy), phase == Phase::Stopping);
+        if phase == Phase::Stopping {
+            daemon.told(FromInit::Saving { waits_for: vec![] });
+            daemon.passes(Duration::from_secs(2));
+            assert_eq!(daemon.phase(), Phase::Killing, "init has nothing to wait for, and does not leave");
+            assert!(daemon.ends().is_empty());
+        } else {
+            assert_eq!(daemon.ends(), [["the daemon of another FUSE mount"]]);
+        }
+    }
+}

@@ -205,7 +205,33 @@ fn the_time_of_a_hook_ends_with_the_hooks_of_a_reload() {
     lord.later(70_000);
     assert_eq!((lord.phase(), &*lord.signals), (Phase::Reloading, &["reload".to_owned()][..]));
     lord.later(30_000);
-    assert_eq!(lord.phase(), Phase::Killing, "that has an end too");
+    assert_eq!(lord.phase(), Phase::Stopping, "that has an end too: what is well is saved");
+    lord.later(6_000);
+    assert_eq!(lord.phase(), Phase::Killing, "where init does not answer it is a kill");
+}
+
+#[test]
+fn a_step_of_a_reload_that_lasts_is_ended_and_what_runs_goes_on() {
+    let (hook_timeout, gives_up) = (60_000, 5_000);
+    for answers in [true, false] {
+        let mut lord = Lord::running();
+        lord.later(1000);
+        lord.write(specs::config(0, 1), true);
+        lord.reports(FromInit::Entered { step: 0 });
+        lord.signals.clear();
+        lord.later(hook_timeout);
+        assert_eq!((lord.phase(), &*lord.signals), (Phase::Reloading, &["giveup".to_owned()][..]));
+        if answers {
+            lord.reports(FromInit::Kept);
+            let why = lord.view().config_error.unwrap_or_default();
+            assert!(why.contains("given up") && why.contains("did not end in time"), "{why}");
+            lord.later(600_000);
+            assert_eq!(lord.phase(), Phase::Running);
+        } else {
+            lord.later(gives_up);
+            assert_eq!((lord.phase(), lord.signals.len()), (Phase::Stopping, 2), "then all of it ends");
+        }
+    }
 }
 
 #[test]

@@ -1,15 +1,20 @@
 //! A timer of the vassal is due.
 
+use std::time::Duration;
+
 use super::{KILL_PATIENCE, Phase, Vassal};
 use crate::{Action, Cause, Note, advice, emperor::Context, timers::Timer};
+
+/// What the end of a step that is out of time may take: its TERM, its KILL, and init's word.
+const GIVES_UP: Duration = Duration::from_secs(5);
 
 impl Vassal {
     pub(crate) fn due(&mut self, timer: Timer, cx: &mut Context<'_>) {
         match timer {
             Timer::Phase => self.phase_due(cx),
             Timer::Hook => self.hook_due(cx),
-            Timer::Ready => self.kill(Cause::ReadyTimeout, cx),
-            Timer::Heartbeat => self.kill(Cause::HeartbeatLost, cx),
+            Timer::Ready => self.destroy(Cause::ReadyTimeout, cx),
+            Timer::Heartbeat => self.destroy(Cause::HeartbeatLost, cx),
             Timer::Calm => self.reload_again(cx),
             Timer::Settle => self.has_lasted(cx),
             Timer::Steady => self.is_steady(cx),
@@ -24,7 +29,7 @@ impl Vassal {
                 None => self.want_start(cx),
             },
             Phase::Reloading => {
-                self.kill(Cause::HookTimeout { what: "the app was not replaced in time".into() }, cx);
+                self.destroy(Cause::HookTimeout { what: "the app was not replaced in time".into() }, cx);
             }
             Phase::Stopping => {
                 let cause = self.life.as_ref().and_then(|life| life.cause.clone()).unwrap_or(Cause::Requested);
@@ -44,6 +49,17 @@ impl Vassal {
         }
     }
 
+    /// A step of a reload is out of time: it ends, and the app goes on as it was. False: there is none, or its end was asked for before.
+    fn gives_up_step(&mut self, what: &str, cx: &mut Context<'_>) -> bool {
+        let Some(life) = self.life.as_mut().filter(|life| !life.gives_up) else { return false };
+        let Some((step, _)) = life.step else { return false };
+        (life.gives_up, life.tolerated) = (true, Some(what.to_owned()));
+        self.timers.arm(Timer::Hook, cx.now + GIVES_UP);
+        cx.note(Note::Tolerated { vassal: self.name.clone(), what: what.to_owned() });
+        self.tell(liege_plan::ToInit::GiveUp { step }, cx);
+        true
+    }
+
     fn hook_due(&mut self, cx: &mut Context<'_>) {
         let what = match self.life.as_ref().and_then(|life| life.step) {
             Some((step, _)) => {
@@ -53,8 +69,11 @@ impl Vassal {
             }
             None => "init did not answer in time".to_owned(),
         };
+        if self.phase == Phase::Reloading && self.gives_up_step(&what, cx) {
+            return;
+        }
         match self.phase {
-            Phase::Preparing | Phase::Reloading => self.kill(Cause::HookTimeout { what }, cx),
+            Phase::Preparing | Phase::Reloading => self.destroy(Cause::HookTimeout { what }, cx),
             Phase::Waiting
             | Phase::Spawning
             | Phase::Running

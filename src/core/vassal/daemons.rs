@@ -44,7 +44,7 @@ impl Vassal {
     /// Its end is the instance's.
     fn control_daemon_ended(&mut self, cause: Cause, cx: &mut Context<'_>) {
         match self.phase {
-            Phase::Preparing => self.kill(cause, cx),
+            Phase::Preparing => self.destroy(cause, cx),
             Phase::Running | Phase::Reloading => self.stop(cause, cx),
             Phase::Stopping | Phase::Killing => self.blame(&cause, cx.now),
             Phase::Suspended | Phase::Waiting | Phase::Spawning | Phase::Gone => {}

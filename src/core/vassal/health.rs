@@ -128,21 +128,23 @@ impl Vassal {
             Health::NotMounted => {
                 let lasts = cx.now - runs_since;
                 if (check.required || was_there) && !may_remount && lasts >= check.timeout {
-                    self.kill(missing(&check, lasts, failed.as_deref()), cx);
+                    self.destroy_beside(&path, missing(&check, lasts, failed.as_deref()), cx);
                 } else {
                     self.settle(cx);
                 }
             }
             Health::Unknown { .. } => {}
-            Health::Dead { errno } => self.kill(Cause::MountpointDead { path, errno, daemon: died, seen }, cx),
-            Health::Gone => self.kill(Cause::MountpointGone { path, what: why }, cx),
+            Health::Dead { errno } => {
+                self.destroy_beside(&path.clone(), Cause::MountpointDead { path, errno, daemon: died, seen }, cx);
+            }
+            Health::Gone => self.destroy_beside(&path.clone(), Cause::MountpointGone { path, what: why }, cx),
             Health::Hung if hung > check.tolerance => {
                 let rule = Some(Rule::Hung { micros, looks: hung, tolerated: check.tolerance });
-                self.kill(Cause::MountpointHung { path, what: why, rule, seen }, cx);
+                self.kill_beside(&path.clone(), Cause::MountpointHung { path, what: why, rule, seen }, cx);
             }
             Health::Slow if micros >= allowed => {
                 let rule = Some(Rule::Slow { micros, allowed });
-                self.kill(Cause::MountpointHung { path, what: why, rule, seen }, cx);
+                self.kill_beside(&path.clone(), Cause::MountpointHung { path, what: why, rule, seen }, cx);
             }
             Health::Hung | Health::Slow => {}
         }

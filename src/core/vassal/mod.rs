@@ -201,6 +201,10 @@ struct Life {
     leftovers: Vec<String>,
     /// What it waits for at its end, because it may not have written back yet.
     saving: Vec<String>,
+    /// Its own FUSE connections that can be written to.
+    writable: Vec<u32>,
+    /// The step that is out of time was told to end, so that a reload is given up.
+    gives_up: bool,
 }
 
 /// What of a life a reload replaces before it is known to come about.
@@ -256,6 +260,8 @@ impl Life {
             oom: None,
             leftovers: Vec::new(),
             saving: Vec::new(),
+            writable: Vec::new(),
+            gives_up: false,
         }
     }
 }
@@ -440,20 +446,36 @@ impl Vassal {
         self.unwatch(cx);
     }
 
+    /// To Stopping: the instance is destroyed, and what its mounts and daemons have not written back is saved, as after the app's own
+    /// death. Only what does not answer is killed without that.
+    fn destroy(&mut self, cause: Cause, cx: &mut Context<'_>) {
+        self.enter(Phase::Stopping, cx);
+        self.timers.disarm_life();
+        self.timers.arm(Timer::Phase, cx.now + saving::ANSWER);
+        self.tell_destroying(cause, cx);
+        self.tell_what_hangs(cx);
+        self.tell(liege_plan::ToInit::Destroy, cx);
+        self.unwatch(cx);
+    }
+
     /// To Killing: the instance is destroyed.
     fn kill(&mut self, cause: Cause, cx: &mut Context<'_>) {
         self.enter(Phase::Killing, cx);
         self.timers.disarm_life();
         self.timers.arm(Timer::Phase, cx.now + KILL_PATIENCE);
+        self.tell_destroying(cause, cx);
+        self.unwatch(cx);
+        if let Some(birth) = self.birth() {
+            cx.act(Action::Kill { vassal: self.name.clone(), birth });
+        }
+    }
+
+    fn tell_destroying(&mut self, cause: Cause, cx: &mut Context<'_>) {
         let cause = self.explained(cause, cx.now);
         self.blame(&cause, cx.now);
         let life = self.life.as_ref();
         let (lived, owner) = life.map_or((Duration::ZERO, None), |life| (cx.now - life.began, life.owner));
         cx.note(Note::Destroying { vassal: self.name.clone(), why: cause, lived, owner });
-        self.unwatch(cx);
-        if let Some(birth) = self.birth() {
-            cx.act(Action::Kill { vassal: self.name.clone(), birth });
-        }
     }
 
     /// The first cause is the reason; what follows from it is not.

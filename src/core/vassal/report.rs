@@ -29,6 +29,11 @@ impl Vassal {
             FromInit::MountsChanged { own_fuse, changes, number } => {
                 self.mounts_changed(own_fuse, changes.as_deref(), number, cx);
             }
+            FromInit::Writable { connections } => {
+                if let Some(life) = &mut self.life {
+                    life.writable = connections;
+                }
+            }
             FromInit::Saving { waits_for } => self.saving(waits_for, cx),
             FromInit::Unsaved { killed } => self.unsaved(killed, cx),
             FromInit::Daemon { index, news } => self.daemon_news(index, news, cx),
@@ -54,7 +59,7 @@ impl Vassal {
                     self.timers.arm(Timer::Phase, cx.now + timeouts.hook + time_to_replace(timeouts));
                 }
                 if let Some(life) = &mut self.life {
-                    life.step = Some((step, cx.now));
+                    (life.step, life.gives_up) = (Some((step, cx.now)), false);
                 }
             }
             Phase::Waiting
@@ -150,8 +155,8 @@ impl Vassal {
             | Place::Init => Cause::ExecFailed { what },
         };
         match self.phase {
-            // Init leaves by itself; the kill makes sure of it and takes along what the steps have started.
-            Phase::Preparing | Phase::Running | Phase::Reloading => self.kill(cause, cx),
+            // Init leaves by itself, once it has saved; the deadline makes sure of it.
+            Phase::Preparing | Phase::Running | Phase::Reloading => self.destroy(cause, cx),
             Phase::Stopping | Phase::Killing => self.blame(&cause, cx.now),
             Phase::Waiting | Phase::Spawning | Phase::Suspended | Phase::Gone => {}
         }

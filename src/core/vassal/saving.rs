@@ -16,10 +16,36 @@ use crate::{Health, Note, emperor::Context, timers::Timer};
 /// What is left at least for writing back, where the app has taken all of `stop-timeout`; init has the same number.
 const OVERTIME: Duration = Duration::from_secs(5);
 
+/// How long an init that is to destroy its vassal may take to say what it waits for. One that is well says it at once.
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
+
 /// Init's own word comes first: it can say it in the vassal's log as well.
 const INIT_FIRST: Duration = Duration::from_secs(1);
 
 impl Vassal {
+    /// A mount is dead or gone. Others of the vassal may have something to write back; where none has, nothing is waited for.
+    pub(super) fn destroy_beside(&mut self, path: &str, cause: crate::Cause, cx: &mut Context<'_>) {
+        if self.others_to_save(path) > 0 { self.destroy(cause, cx) } else { self.kill(cause, cx) }
+    }
+
+    /// A mount does not answer, so nothing in its vassal can be waited for: what others have not written back is lost, and told.
+    pub(super) fn kill_beside(&mut self, path: &str, cause: crate::Cause, cx: &mut Context<'_>) {
+        let others = self.others_to_save(path);
+        if let Some(life) = self.life.as_mut().filter(|_| others > 0) {
+            life.saving = vec![match others {
+                1 => "the daemon of another FUSE mount".to_owned(),
+                others => format!("the daemons of {others} other FUSE mounts"),
+            }];
+        }
+        self.kill(cause, cx);
+    }
+
+    fn others_to_save(&self, path: &str) -> usize {
+        let Some(life) = &self.life else { return 0 };
+        let ill = life.mounts.iter().find(|mount| mount.path == path).and_then(|mount| mount.mount);
+        life.writable.iter().filter(|minor| ill.is_none_or(|ill| ill.device.1 != **minor)).count()
+    }
+
     /// A mount that does not answer saves nothing, and must not hold up the end.
     pub(super) fn tell_what_hangs(&self, cx: &mut Context<'_>) {
         let mounts = self.life.iter().flat_map(|life| &life.mounts);
@@ -50,6 +76,12 @@ impl Vassal {
                 let until = self.since + stop;
                 let most = until + stop.min(OVERTIME) + INIT_FIRST;
                 let is_saved = waits_for.is_empty();
+                // What never had to be saved has no time of its own.
+                let until = if is_saved && life.saving.is_empty() && life.cause.as_ref().is_some_and(crate::Cause::is_failure) {
+                    cx.now
+                } else {
+                    until
+                };
                 self.timers.arm(Timer::Phase, if is_saved { most.min(until.max(cx.now) + INIT_FIRST) } else { most });
                 life.saving = waits_for;
             }

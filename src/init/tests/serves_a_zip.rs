@@ -3,10 +3,7 @@
 
 mod world;
 
-use std::{
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use liege_plan::{Exit, FromInit, Phase, Plan, Step, ToInit};
 use liege_sys::{
@@ -121,7 +118,6 @@ fn a_mount_stands_until_the_host_holds_its_exit() {
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(500) {
         probe(vassal.child.pid, &app).expect("it is unmounted, and the host has not answered");
-        sleep(Duration::from_millis(10));
     }
     vassal.tell(&ToInit::Secured { number });
     while let Some(said) = vassal.hears() {

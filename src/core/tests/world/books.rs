@@ -126,6 +126,7 @@ impl Books {
                     | FromInit::Said(_)
                     | FromInit::AppExited { .. }
                     | FromInit::MountsChanged { .. }
+                    | FromInit::Writable { .. }
                     | FromInit::Daemon { .. }
                     | FromInit::Saving { .. }
                     | FromInit::Unsaved { .. }

@@ -1,0 +1,171 @@
+//! Processes of the vassal that serve no mount, asked to end and waited for: what a uwsgi has left behind, what keeps a mount busy, the step
+//! under way, what hooks and the app have left running.
+//!
+//! Never a FUSE daemon: that one ends when its mount is unmounted.
+
+use std::{
+    collections::BTreeSet,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use liege_sys::{
+    caps,
+    descendants::kill,
+    pidfd,
+    process::own_pid,
+    processes::{Process, Processes},
+    signals::{SIGCONT, SIGKILL, SIGTERM},
+};
+
+use super::{LOOK_AGAIN, Other, ours, soft};
+use crate::{
+    daemons::has_ended,
+    init::{End, Init},
+    rights::PARKED,
+    walk::end_group,
+};
+
+/// How long what the app left behind may take after a TERM, and after a KILL.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+/// A mount that a step waits for hangs when it has not answered for so long and its daemon does nothing.
+const UNANSWERED: Duration = Duration::from_secs(4);
+
+impl Init {
+    /// Those a uwsgi has left behind.
+    pub(super) fn end_smart_daemons(&mut self, until: Instant) -> Result<Vec<String>, End> {
+        let smart = self.app.as_ref().map(|app| app.smart_daemons().to_vec()).unwrap_or_default();
+        if smart.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _ = caps::raise(PARKED);
+        for daemon in smart {
+            let Some((pid, pidfd)) = self.smart_daemon(&daemon.pidfile, until)? else { continue };
+            let Some(seen) = Processes::open().ok().and_then(|processes| processes.look(pid)) else { continue };
+            if self.saving.is_served_by(pid) || seen.session == own_pid() {
+                continue; // the file is old, and the number another process's by now
+            }
+            // Its group first: a shell that leads it and waits for it would end of the signal and tell it nothing.
+            if seen.group == pid {
+                self.find_groups(&[pid]);
+                let _ = kill(-pid, daemon.stop_signal);
+            } else {
+                let _ = pidfd::signal(&pidfd, daemon.stop_signal);
+                self.saving.others.push(Other { name: Some(format!("{} (pid {pid})", seen.name)), pidfd });
+            }
+        }
+        self.await_others(until)
+    }
+
+    /// Those of a group that was asked to end: its leader may be a shell that ends before them.
+    pub(super) fn find_groups(&mut self, leaders: &[i32]) {
+        let Ok(processes) = Processes::open() else { return };
+        for pid in ours(&processes) {
+            let Ok(pidfd) = pidfd::open(pid) else { continue };
+            let seen = processes.look(pid).filter(|seen| leaders.contains(&seen.group) && !has_ended(&pidfd));
+            if let Some(seen) = seen.filter(|_| !self.saving.fuse.iter().any(|daemon| daemon.pid == pid)) {
+                self.saving.others.push(Other { name: Some(format!("{} (pid {pid})", seen.name)), pidfd });
+            }
+        }
+    }
+
+    /// Waits for the others; kills those that take too long, and names them.
+    pub(super) fn await_others(&mut self, until: Instant) -> Result<Vec<String>, End> {
+        self.wait_while(until, |saving| !saving.others.is_empty())?;
+        let left = std::mem::take(&mut self.saving.others);
+        left.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, SIGKILL));
+        Ok(left.into_iter().filter_map(|other| other.name).collect())
+    }
+
+    /// What hooks and the app have left running is asked to end, and has its time: it may be a database. What serves a FUSE mount, and
+    /// its session, is not meant. Before the mounts go, only what was started after the last of their daemons, which cannot need it.
+    pub(super) fn end_what_is_left(&mut self, mounts_stand: bool, until: Instant) -> Result<(), End> {
+        let _ = caps::raise(PARKED);
+        let Ok(processes) = Processes::open() else { return Ok(()) };
+        let all: Vec<(i32, OwnedFd, Process)> = ours(&processes)
+            .into_iter()
+            .filter_map(|pid| Some((pid, pidfd::open(pid).ok()?, processes.look(pid)?)))
+            .filter(|(_, pidfd, seen)| seen.group != own_pid() && !has_ended(pidfd))
+            .collect();
+        let serving: Vec<&Process> =
+            all.iter().filter(|(pid, ..)| !processes.fuse(*pid).is_empty()).map(|(.., seen)| seen).collect();
+        let sessions: BTreeSet<i32> = serving.iter().map(|seen| seen.session).collect();
+        let youngest = serving.iter().map(|seen| seen.started).max().filter(|_| mounts_stand);
+        let since = youngest.map_or(0, |youngest| self.app.as_ref().map_or(youngest, |app| app.born.min(youngest)));
+        let is_meant = |pid: i32, seen: &Process| {
+            seen.started >= since && !sessions.contains(&seen.session) && !self.saving.is_served_by(pid)
+        };
+        let meant: Vec<Other> = all
+            .into_iter()
+            .filter(|(pid, _, seen)| is_meant(*pid, seen))
+            .map(|(pid, pidfd, seen)| Other { name: Some(format!("{} (pid {pid})", seen.name)), pidfd })
+            .collect();
+        for other in &meant {
+            let _ = pidfd::signal(&other.pidfd, SIGTERM);
+            let _ = pidfd::signal(&other.pidfd, SIGCONT); // one that is stopped hears it then
+        }
+        self.saving.others = meant;
+        // One that does not heed it leaves the mounts their time. Beside a mount that hangs they may be beyond any signal.
+        let until = if self.saving.hung.is_empty() { soft(until) } else { Instant::now() + LEFTOVERS };
+        let killed = self.await_others(until)?;
+        self.saving.killed.extend(killed);
+        Ok(())
+    }
+
+    /// Ends what the app has left behind, because it keeps a mount busy.
+    pub(super) fn end_leftovers(&mut self, until: Instant) -> Result<(), End> {
+        let Some(born) = self.app.as_ref().map(|app| app.born) else { return Ok(()) };
+        let attached = self.daemons.sessions();
+        let is_left = |_, seen: &Process| !attached.contains(&seen.session) && seen.session != own_pid() && seen.started >= born;
+        self.end_others(until, is_left).map(drop)
+    }
+
+    /// The end, or another way to go on, was asked for while a step is under way: the step ends, and with it its group. A FUSE daemon
+    /// in the group ends when its mount is unmounted.
+    ///
+    /// # Errors
+    /// The host's end.
+    pub(crate) fn end_step(&mut self, leader: i32) -> Result<(), End> {
+        let _ = caps::raise(PARKED);
+        self.find_fuse_daemons();
+        // It may not have made its group yet.
+        let is_of_step = |pid, seen: &Process| pid == leader || seen.group == leader;
+        let begun = Instant::now();
+        if Processes::open().is_err() {
+            end_group(leader);
+            return Ok(());
+        }
+        let mut idle = self.idle(None);
+        self.saving.is_stuck = !self.end_others(begun + 2 * LEFTOVERS, is_of_step)?;
+        loop {
+            idle = self.idle(Some(&idle));
+            let is_over = Instant::now() >= begun + UNANSWERED;
+            self.give_up_on(idle.iter().filter(|daemon| daemon.is_stopped || is_over));
+            if is_over || !idle.iter().any(|daemon| !daemon.is_stopped) {
+                return Ok(());
+            }
+            self.wait_while(Instant::now() + LOOK_AGAIN, |_| true)?;
+        }
+    }
+
+    /// TERM to those that are meant and serve no FUSE mount, then KILL. Whether all of them have ended.
+    fn end_others(&mut self, until: Instant, is_meant: impl Fn(i32, &Process) -> bool) -> Result<bool, End> {
+        for signal in [SIGTERM, SIGKILL] {
+            // Anew for the KILL: they may have forked meanwhile.
+            let Ok(processes) = Processes::open() else { return Ok(true) };
+            let is_needed = |pid| pid == own_pid() || self.saving.fuse.iter().any(|daemon| daemon.pid == pid);
+            let mut meant = Vec::new();
+            for pid in ours(&processes) {
+                let Ok(pidfd) = pidfd::open(pid) else { continue };
+                let seen = processes.look(pid).filter(|seen| !is_needed(pid) && is_meant(pid, seen));
+                if seen.is_some() && !has_ended(&pidfd) {
+                    meant.push(Other { name: None, pidfd });
+                }
+            }
+            meant.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, signal));
+            self.saving.others = meant;
+            self.wait_while(until.min(Instant::now() + LEFTOVERS), |saving| !saving.others.is_empty())?;
+        }
+        Ok(std::mem::take(&mut self.saving.others).is_empty())
+    }
+}
