@@ -2,6 +2,7 @@
 //! in the status and as a metric, and when it comes back nothing has happened.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use liege_integration_tests::scrape::{ANY_PORT, Listener};
@@ -78,5 +79,47 @@ fn it_is_believed_when_its_time_is_over_and_files_that_are_removed_are_removed()
         emperor.write("c.ini", SLEEPER);
         wait_until("a new one", LONG, || emperor.vassals().len() == 1);
         assert!(emperor.log().iter().all(|line| !line.contains("was unmounted")));
+    });
+}
+
+#[test]
+fn links_to_a_disk_that_is_unmounted_are_no_removals() {
+    story(|host| {
+        let disk = host.open_dir("disk");
+        let mounted = || mount(Some("none"), &disk, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        let put = |name: &str| fs::write(disk.join(name), SLEEPER).unwrap();
+        mounted();
+        ["a.ini", "b.ini"].iter().for_each(|name| put(name));
+        let emperor = host.emperor().arg("--emperor-shrink-guard").arg("3000").arg("--emperor-metrics").arg(ANY_PORT).start();
+        let daemon = Listener::of(&emperor);
+        ["a.ini", "b.ini"].iter().for_each(|name| symlink(format!("../disk/{name}"), emperor.file(name)).unwrap());
+        emperor.write("plain.ini", SLEEPER);
+        wait_until("all to run", LONG, || emperor.vassals().len() == 3);
+        let series = format!("liege_vassals_held{{directory=\"{}\"}}", disk.display());
+
+        umount2(&disk, MntFlags::MNT_DETACH).unwrap();
+        emperor.wait_log("its 2 vassals run on");
+        daemon.wait_value(&series, LONG, |held| held == 2.0);
+        let said = emperor.ask_well(&["status"]);
+        assert!(said.contains(&format!("{} was unmounted", disk.display())) && said.contains("its 2 vassals kept"), "{said}");
+        emperor.ask_well(&["rescan"]);
+        emperor.ask_well(&["reload", "--all"]);
+
+        let mark = emperor.mark();
+        mounted();
+        ["a.ini", "b.ini"].iter().for_each(|name| put(name));
+        emperor.wait_log_from(mark, &["is what it was"]);
+        wait_until("the series to end", LONG, || daemon.value(&series).is_none());
+        assert_eq!(emperor.vassals().len(), 3);
+
+        // A file that is unlinked on its disk is a removal, and so is what an operator believes.
+        fs::remove_file(disk.join("a.ini")).unwrap();
+        wait_until("its vassal to go", LONG, || emperor.vassals().len() == 2);
+        let mark = emperor.mark();
+        umount2(&disk, MntFlags::MNT_DETACH).unwrap();
+        emperor.wait_log_from(mark, &["its 1 vassals run on"]);
+        emperor.ask_well(&["rescan", "--force"]);
+        wait_until("the other one to go", LONG, || emperor.vassals().len() == 1);
+        emperor.wait_log_from(mark, &["is believed"]);
     });
 }

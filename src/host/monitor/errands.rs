@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Shared,
+    disks::Way,
     guard::Inode,
     late::patiently,
     look::{Look, Question, Reader},
@@ -36,6 +37,28 @@ pub(super) struct Around {
     pub(super) led: Led,
     /// Its directory, where the file was missing.
     pub(super) directory: Option<Inode>,
+    pub(super) target: Target,
+}
+
+/// The file system of a file, where links lead to it.
+pub(super) enum Target {
+    /// Nothing new of it.
+    AsBefore,
+    /// The file is there. None: by no link.
+    There(Option<Way>),
+    /// The file is missing because this directory is another one than it was.
+    Lost(PathBuf),
+}
+
+/// What is known before a look.
+pub(super) struct Before {
+    pub(super) tracker: Option<Tracker>,
+    /// Nothing was told of the links on its way since the last look.
+    pub(super) way_holds: bool,
+    /// The directory of its monitor.
+    pub(super) base: PathBuf,
+    /// The way it had when it was there.
+    pub(super) way: Option<Arc<Way>>,
 }
 
 /// One look, on a thread that may block.
@@ -44,7 +67,7 @@ pub(super) async fn look(
     reader: Arc<Reader>,
     path: Arc<Path>,
     question: Question,
-    (tracker, way_holds): (Option<Tracker>, bool),
+    Before { tracker, way_holds, base, way }: Before,
     answers: mpsc::UnboundedSender<Answer>,
     awaited: Arc<()>,
 ) {
@@ -54,14 +77,21 @@ pub(super) async fn look(
         let path = Arc::clone(&path);
         move || {
             if way_holds && let Some(known) = reader.is_same(&path, &question) {
-                return (Look::Same(known), Around { led: Led::AsBefore, directory: None });
+                return (Look::Same(known), Around { led: Led::AsBefore, directory: None, target: Target::AsBefore });
             }
             // Watched first, then read: no change in between is missed.
             let led = if reader.is_followed(&path) { Led::follow(&path, tracker) } else { Led::Straight };
             let look = reader.look(&path, &question);
             let is_missing = matches!(look, Look::Missing);
             let directory = path.parent().filter(|_| is_missing).and_then(|parent| Inode::at(parent).ok());
-            (look, Around { led, directory })
+            let target = match look {
+                Look::Missing => way.and_then(|way| way.lost(&path, &base)).map_or(Target::AsBefore, Target::Lost),
+                Look::Same(_) | Look::Read(..) if !reader.nofollow => Target::There(Way::of(&path, &base)),
+                Look::Same(_) | Look::Read(..) | Look::Kept | Look::Unfinished | Look::Fresh | Look::Unreadable(_) => {
+                    Target::AsBefore
+                }
+            };
+            (look, Around { led, directory, target })
         }
     });
     let waited = patiently(reading, |since| {

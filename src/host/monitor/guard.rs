@@ -9,7 +9,7 @@
 //! | cannot be listed | run on |
 //!
 //! A file that was unlinked or renamed was told by inotify, and is gone whatever becomes of its directory. The machine is pure: it
-//! is told the time and what was found.
+//! is told the time and what was found. Files that are links are `disks.rs`'.
 
 use std::{
     collections::HashMap,
@@ -33,6 +33,11 @@ impl Inode {
     /// What stands at a path. Blocks.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         std::fs::metadata(path).map(|found| Self { device: found.dev(), number: found.ino() })
+    }
+
+    /// Whether both are on one file system.
+    pub(super) fn is_on_disk_of(self, other: Self) -> bool {
+        self.device == other.device
     }
 }
 

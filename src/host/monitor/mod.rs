@@ -9,6 +9,7 @@
 //! * `watch.rs`: inotify events, named
 //! * `file.rs`: one file's states: being written, leaving, in reading, read (pure, told the time)
 //! * `guard.rs`: whether a directory that lost all its files is believed (pure)
+//! * `disks.rs`: the same of a file system that links lead to
 //! * `table.rs`: all files of a monitor and what is due when (pure)
 //! * `trail.rs`, `follow.rs`: what links among the files lead to, and its inotify events
 //! * `pace.rs`: a flood of events is taken in gulps (pure)
@@ -22,6 +23,7 @@
 //! Deliberately not here: what a changed file means for a running vassal.
 
 mod complaints;
+mod disks;
 mod errands;
 mod file;
 mod follow;

@@ -24,7 +24,8 @@ use tokio::{
 use super::{
     Again, Home, Milestones, Scan, Shared,
     complaints::{Complaint, Complaints},
-    errands::{Answer, Around, hangs, list, look},
+    disks::Disks,
+    errands::{Answer, Around, Before, Target, hangs, list, look},
     file::{Good, News, Sign},
     follow::{Follow, Told},
     guard::{Guard, Inode, State},
@@ -66,6 +67,7 @@ struct Monitor {
     /// Files that are no vassals because of their names, which are told.
     unusable: BTreeMap<Name, (PathBuf, &'static str)>,
     guard: Guard,
+    disks: Disks,
     scans: Scans,
     answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
     /// Files to be read again.
@@ -130,6 +132,7 @@ impl Monitor {
             naming: Naming { short, extra: shared.rules.extra_extensions.clone() },
             place: Arc::new(place),
             guard: Guard::new(shared.rules.shrink_guard),
+            disks: Disks::new(shared.rules.shrink_guard),
             shared,
             reader: Arc::new(reader),
             watch,
@@ -165,6 +168,7 @@ impl Monitor {
                 .next_due()
                 .into_iter()
                 .chain(self.guard.due())
+                .chain(self.disks.due())
                 .chain(self.scans.due())
                 .chain(pause)
                 .chain(follow_pause)
@@ -185,10 +189,11 @@ impl Monitor {
                         Answer::Listing(listing) => self.scanned(listing).await,
                         Answer::Late => drop(self.watching.take()),
                         Answer::LateLook => {}
-                        Answer::Look(path, look, Around { led, directory }, _awaited) => {
+                        Answer::Look(path, look, Around { led, directory, target }, _awaited) => {
                             self.looks -= 1;
                             self.led(&path, led);
                             let look = self.doubted(&path, look, directory);
+                            let look = self.led_to(&path, look, target).await;
                             self.finish(&path, look).await;
                             self.answer(&path);
                         }
@@ -200,6 +205,7 @@ impl Monitor {
                 () = scan_now.now.notified() => {
                     if scan_now.believe.swap(false, Ordering::Relaxed) {
                         self.guard.believe(Instant::now());
+                        self.disks.believe(Instant::now());
                     }
                     self.scans.ask(Instant::now());
                 }
@@ -239,6 +245,22 @@ impl Monitor {
         }
         self.scans.ask(Instant::now());
         Look::Kept
+    }
+
+    /// A link whose target's file system is gone has not lost its target for good.
+    async fn led_to(&mut self, path: &Arc<Path>, look: Look, target: Target) -> Look {
+        let (look, event) = match (look, target) {
+            (look, Target::There(way)) => (look, self.disks.found(path, way)),
+            (Look::Missing, Target::Lost(directory)) => {
+                let (runs_on, event) = self.disks.missing(Instant::now(), path, &directory);
+                (if runs_on { Look::Kept } else { Look::Missing }, event)
+            }
+            (look, Target::Lost(_) | Target::AsBefore) => (look, None),
+        };
+        if let Some(event) = event {
+            self.shared.post.event(event).await;
+        }
+        look
     }
 
     /// Whoever waits for a file is told that nothing more will come of it.
@@ -360,6 +382,9 @@ impl Monitor {
         if self.guard.due().is_some_and(|due| due <= now) {
             self.scans.ask(now); // the scan believes it
         }
+        if self.disks.is_over(now) {
+            self.scans.ask(now); // the looks that follow it believe it
+        }
         if self.scans.begin(now) {
             let (place, nofollow) = (Arc::clone(&self.place), self.shared.rules.nofollow);
             let tracker = (!nofollow).then(|| self.follow.tracker()).flatten();
@@ -367,9 +392,14 @@ impl Monitor {
         }
         while let Some((path, question)) = self.table.begin(now) {
             let (reader, awaited) = (Arc::clone(&self.reader), Arc::clone(&self.first_scan.looks));
-            let way = (self.follow.tracker(), self.follow.holds(&path));
+            let before = Before {
+                tracker: self.follow.tracker(),
+                way_holds: self.follow.holds(&path),
+                base: self.place.base.clone(),
+                way: self.disks.way(&path),
+            };
             self.looks += 1;
-            tokio::spawn(look(self.shared.clone(), reader, path, question, way, self.answers.0.clone(), awaited));
+            tokio::spawn(look(self.shared.clone(), reader, path, question, before, self.answers.0.clone(), awaited));
         }
     }
 
@@ -501,6 +531,9 @@ impl Monitor {
             News::None => return,
             News::Gone => {
                 self.complaints.forget(Complaint::NameTaken, path);
+                if let Some(event) = self.disks.forget(path) {
+                    self.shared.post.event(event).await;
+                }
                 if self.told.remove(&vassal) {
                     self.shared.names.release(&vassal);
                     self.shared.post.event(Event::Vanished { vassal }).await;
