@@ -99,6 +99,8 @@ pub enum Note {
     Tolerated { vassal: Name, what: String },
     /// Its app runs, and said what means that it may serve nothing.
     Doubtful { vassal: Name, what: String },
+    /// What died again and again lives.
+    Undoubted { vassal: Name, what: String },
     /// The kernel's OOM killer was at work in its control groups.
     OomKilled { vassal: Name, kills: u64 },
     /// An attached daemon runs.
@@ -143,6 +145,7 @@ impl Note {
             | Self::Suspended { .. }
             | Self::Gone { .. }
             | Self::DaemonStarted { .. }
+            | Self::Undoubted { .. }
             | Self::DirectoryReleased { believed: false, .. }
             | Self::ShuttingDown { .. }
             | Self::Hurrying { .. } => Level::Info,
@@ -208,6 +211,7 @@ impl Note {
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::Doubtful { .. }
+            | Self::Undoubted { .. }
             | Self::OomKilled { .. }
             | Self::DaemonStarted { .. }
             | Self::DaemonEnded { .. }
@@ -246,6 +250,7 @@ impl Note {
             Self::Gone { .. } => "gone",
             Self::Tolerated { .. } => "tolerated",
             Self::Doubtful { .. } => "doubtful",
+            Self::Undoubted { .. } => "undoubted",
             Self::OomKilled { .. } => "oom_killed",
             Self::DaemonStarted { .. } => "daemon_started",
             Self::DaemonEnded { .. } => "daemon_ended",
@@ -289,6 +294,7 @@ impl Note {
             | Self::Gone { vassal }
             | Self::Tolerated { vassal, .. }
             | Self::Doubtful { vassal, .. }
+            | Self::Undoubted { vassal, .. }
             | Self::OomKilled { vassal, .. }
             | Self::DaemonStarted { vassal, .. }
             | Self::DaemonEnded { vassal, .. }
@@ -323,6 +329,7 @@ impl Note {
             | Self::Gone { .. }
             | Self::Tolerated { .. }
             | Self::Doubtful { .. }
+            | Self::Undoubted { .. }
             | Self::OomKilled { .. }
             | Self::DaemonStarted { .. }
             | Self::DaemonEnded { .. }
@@ -421,7 +428,7 @@ impl std::fmt::Display for Note {
             }
             Self::Suspended { .. } => f.write_str("stopped: it waits for a start"),
             Self::Gone { .. } => f.write_str("gone"),
-            Self::Tolerated { what, .. } | Self::Doubtful { what, .. } => f.write_str(what),
+            Self::Tolerated { what, .. } | Self::Doubtful { what, .. } | Self::Undoubted { what, .. } => f.write_str(what),
             Self::OomKilled { kills, .. } => write!(f, "out of memory: the kernel's OOM killer took {kills} of its processes"),
             Self::DaemonStarted { pid, daemon, .. } => write!(f, "daemon started (pid {pid} in its namespace): {daemon}"),
             Self::DaemonEnded { what, again_in, .. } if again_in.is_zero() => write!(f, "{what}; starts again now"),

@@ -19,13 +19,15 @@ pub(crate) enum Timer {
     Steady,
     /// The next heartbeat is overdue.
     Heartbeat,
+    /// Something of the app has not died for so long that it is doubted no more.
+    Doubts,
     /// The place among those that start at once is given back.
     Slot,
 }
 
 impl Timer {
-    const ALL: [Self; 8] =
-        [Self::Phase, Self::Hook, Self::Ready, Self::Calm, Self::Settle, Self::Steady, Self::Heartbeat, Self::Slot];
+    const ALL: [Self; 9] =
+        [Self::Phase, Self::Hook, Self::Ready, Self::Calm, Self::Settle, Self::Steady, Self::Heartbeat, Self::Doubts, Self::Slot];
 }
 
 /// All clocks of one vassal.

@@ -112,7 +112,7 @@ pub enum FromInit {
     },
     /// A byte of uwsgi's emperor protocol.
     Said(AppWord),
-    /// The app printed a line that says more than that it runs. Each kind is told once in ten seconds at most.
+    /// The app printed a line that says more than that it runs. Each kind is told once in ten seconds at most, deaths once in a second.
     Noticed {
         /// What it means, most likely.
         notice: Notice,
@@ -236,6 +236,8 @@ pub enum Notice {
     NoPlugin,
     /// An address it wants is taken.
     AddressInUse,
+    /// A worker, or another process of the app's own, died and is started again.
+    WorkerDied,
 }
 
 /// uwsgi's emperor bytes, from the vassal.

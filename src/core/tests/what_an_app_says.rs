@@ -7,7 +7,7 @@ mod specs;
 use std::time::Duration;
 
 use liege_core::{Action, Emperor, Event, Note, Time};
-use liege_plan::{Exit, FromInit, Notice};
+use liege_plan::{AppWord, Exit, FromInit, Notice};
 
 struct Running(Emperor, Time);
 
@@ -18,6 +18,7 @@ impl Running {
         running.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
         running.feed(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
         running.report(FromInit::Started { pid: 2 });
+        running.report(FromInit::Said(AppWord::Ready));
         running
     }
 
@@ -32,6 +33,17 @@ impl Running {
 
     fn says(&mut self, notice: Notice, line: &str) -> Vec<Action> {
         self.report(FromInit::Noticed { notice, line: line.into() })
+    }
+
+    fn after(&mut self, seconds: u64) -> Vec<Action> {
+        let until = self.1 + Duration::from_secs(seconds);
+        let mut actions = Vec::new();
+        while let Some(due) = self.0.next_deadline().filter(|due| *due <= until) {
+            self.1 = due;
+            actions.extend(self.0.handle(due, Event::Deadline));
+        }
+        self.1 = until;
+        actions
     }
 
     fn doubt(&self) -> Option<String> {
@@ -88,4 +100,46 @@ fn a_doubt_is_told_once_and_ends_with_the_run() {
     assert!(vassal.doubt().is_some_and(|doubt| doubt.starts_with("it may serve nothing")));
     vassal.report(FromInit::Started { pid: 2 });
     assert_eq!(vassal.doubt(), None, "a new app");
+}
+
+#[test]
+fn workers_that_die_again_and_again_are_a_doubt_until_they_rest() {
+    let mut vassal = Running::new();
+    let dies = "DAMN ! worker 1 (pid: 7) died :( trying respawn ...";
+    for _ in 0..2 {
+        assert!(vassal.says(Notice::WorkerDied, dies).is_empty(), "whatever crashed was started again");
+        vassal.after(4);
+    }
+    let told = vassal.says(Notice::WorkerDied, dies);
+    assert!(matches!(&told[..], [Action::Note(Note::Doubtful { what, .. })] if what.contains(dies)), "{told:?}");
+    for _ in 0..5 {
+        vassal.after(4);
+        assert!(vassal.says(Notice::WorkerDied, dies).is_empty(), "told once");
+        assert!(vassal.doubt().is_some_and(|doubt| doubt.starts_with("its workers die again and again")));
+    }
+    vassal.after(8);
+    assert!(vassal.doubt().is_some());
+    let told = vassal.after(6);
+    assert!(matches!(&told[..], [Action::Note(Note::Undoubted { .. })]), "{told:?}");
+    assert_eq!(vassal.doubt(), None);
+}
+
+#[test]
+fn workers_that_die_rarely_are_none() {
+    let mut vassal = Running::new();
+    for _ in 0..20 {
+        assert!(vassal.says(Notice::WorkerDied, "DAMN ! worker 1 died").is_empty());
+        vassal.after(31);
+        assert_eq!(vassal.doubt(), None);
+    }
+}
+
+#[test]
+fn workers_that_die_slowly_are_doubted_as_long_as_they_do() {
+    let mut vassal = Running::new();
+    for death in 0..20 {
+        vassal.says(Notice::WorkerDied, "DAMN ! worker 1 died");
+        vassal.after(15);
+        assert_eq!(vassal.doubt().is_some(), death >= 2, "{death}");
+    }
 }

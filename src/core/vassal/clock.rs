@@ -18,6 +18,7 @@ impl Vassal {
             Timer::Calm => self.reload_again(cx),
             Timer::Settle => self.has_lasted(cx),
             Timer::Steady => self.is_steady(cx),
+            Timer::Doubts => self.doubts_due(cx),
             Timer::Slot => self.give_slot_back(cx),
         }
     }

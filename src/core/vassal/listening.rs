@@ -48,7 +48,7 @@ impl Vassal {
         if is_apart || !matches!(life.cause, Some(Cause::AddressInUse { .. })) {
             return Vec::new();
         }
-        let said = life.noticed.get(&Notice::AddressInUse).map(|(line, _)| named_in(line)).unwrap_or_default();
+        let said = life.doubts.line(Notice::AddressInUse).map(named_in).unwrap_or_default();
         let mut wanted = if said.is_empty() { named_by(&config.fresh) } else { said };
         if jail.changes_root() {
             // A path means something else out there.

@@ -13,6 +13,7 @@
 //! | `daemons.rs` | an attached daemon started or ended |
 //! | `health.rs` | a probe answered |
 //! | `listening.rs` | it was found out what listens where its app wanted to |
+//! | `doubts.rs` | something of a running app dies again and again, or serves nothing |
 //! | `clock.rs` | a timer is due |
 //! | `saving.rs` | init waits at the end for what writes back |
 //! | `end.rs` | init was reaped |
@@ -26,6 +27,7 @@ mod birth;
 mod clock;
 mod daemons;
 mod difference;
+mod doubts;
 mod end;
 mod fallen;
 mod health;
@@ -40,6 +42,7 @@ pub(crate) use listening::Whose;
 pub use phase::Phase;
 pub(crate) use saving::not_saved;
 
+use doubts::Doubts;
 use fallen::Fallen;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -191,8 +194,8 @@ struct Life {
     late: BTreeMap<String, Late>,
     /// The mount points among its layers when it was born; None: not known.
     layers: Option<Vec<String>>,
-    /// What its app printed that says more than that it runs, and when it did so last.
-    noticed: BTreeMap<Notice, (String, Time)>,
+    /// What its app printed that says more than that it runs, and what of it dies.
+    doubts: Doubts,
     /// Those of its processes that died lately.
     fallen: Fallen,
     /// When the kernel's OOM killer was last at work in it.
@@ -255,7 +258,7 @@ impl Life {
             mounts: Vec::new(),
             late: BTreeMap::new(),
             layers: None,
-            noticed: BTreeMap::new(),
+            doubts: Doubts::default(),
             fallen: Fallen::default(),
             oom: None,
             leftovers: Vec::new(),
@@ -373,7 +376,7 @@ impl Vassal {
                 ago: (now - *at).as_secs_f64(),
             }),
             step: self.step_view(),
-            doubt: life.filter(|_| self.phase == Phase::Running).and_then(doubt),
+            doubt: life.filter(|_| self.phase == Phase::Running).and_then(|life| life.doubts.sentence()),
             config_error: self.config_error.clone().or_else(|| life.and_then(|l| l.kept.clone())),
             roots: Roots {
                 last_cause: past.and_then(|past| past.last_cause.as_ref()?.roots.clone()),
@@ -497,9 +500,9 @@ impl Vassal {
 
     /// An app that failed and said just before that an address is taken has failed of that.
     fn explained_by_its_words(&self, cause: Cause, now: Time) -> Cause {
-        let said = self.life.as_ref().and_then(|life| life.noticed.get(&Notice::AddressInUse));
-        let said = said.filter(|(_, at)| now - *at < WORDS_EXPLAIN);
-        if let (Cause::Exit { code: 1.., .. }, Some((said, _))) = (&cause, said) {
+        let since = |at| now - at < WORDS_EXPLAIN;
+        let said = self.life.as_ref().and_then(|life| life.doubts.line_since(Notice::AddressInUse, since));
+        if let (Cause::Exit { code: 1.., .. }, Some(said)) = (&cause, said) {
             let place = address::named_in(said).first().map(ToString::to_string);
             let what = format!("{}, having said: {said}", cause.without_words());
             return Cause::AddressInUse { what, place, by: None, roots_alone: false };
@@ -578,13 +581,4 @@ fn owner_of(jail: &Jail) -> Option<u32> {
 
 fn place(origin: &Origin) -> String {
     origin.to_string()
-}
-
-/// What its app said that means it may serve nothing.
-fn doubt(life: &Life) -> Option<String> {
-    let said = |notice| life.noticed.get(&notice);
-    let why = |line: &String, what: &str| format!("{what}, its uwsgi says: {line}");
-    said(Notice::NoPlugin)
-        .map(|(line, _)| why(line, "a plugin is missing (plugin = NAME, or its package)"))
-        .or_else(|| said(Notice::NoApp).map(|(line, _)| why(line, "it may serve nothing")))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Notice, Place};
+use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place};
 use liege_spec::{ProgramSpec, VassalSpec, Verb, capability_names, points, taken_away};
 
 use super::{CALM, Phase, Vassal, wish::time_to_replace};
@@ -314,7 +314,7 @@ impl Vassal {
         life.app_pid = Some(pid);
         life.step = None;
         life.before = None;
-        life.noticed.clear();
+        life.doubts.begin_run();
         let took = cx.now - life.began;
         if let Some(flapping) = self.backoff.flapping() {
             self.timers.arm(Timer::Steady, cx.now + flapping.steady_after);
@@ -396,19 +396,6 @@ impl Vassal {
             | Phase::Killing
             | Phase::Suspended
             | Phase::Gone => {}
-        }
-    }
-
-    /// The app printed something that says more than that it runs.
-    fn noticed(&mut self, notice: Notice, line: String, cx: &mut Context<'_>) {
-        let Some(life) = &mut self.life else { return };
-        let is_news = life.noticed.insert(notice, (line, cx.now)).is_none();
-        let is_doubt = match notice {
-            Notice::NoApp | Notice::NoPlugin => true,
-            Notice::AddressInUse => false, // it is the reason of the end that follows, or of none
-        };
-        if let Some(what) = super::doubt(life).filter(|_| is_doubt && is_news) {
-            cx.note(Note::Doubtful { vassal: self.name.clone(), what });
         }
     }
 

@@ -39,10 +39,6 @@ use crate::output::APP;
 const SILENCE: Duration = limit::AT_ONCE;
 /// A line that was begun and not ended is written as it is after so long.
 const UNFINISHED: Duration = Duration::from_secs(1);
-/// A uwsgi may say the same for every request: init is not told of it sooner.
-const AGAIN: Duration = Duration::from_secs(10);
-/// What is only of use where it was said just before an end is told more often.
-const AGAIN_OF_A_REASON: Duration = Duration::from_millis(500);
 /// At its end it reads so much of each source: more than a pipe holds.
 const LAST: usize = 2 << 20;
 
@@ -138,20 +134,12 @@ impl Source<'_> {
     }
 }
 
-/// How long init is not told of another line of this kind.
-fn again(notice: Notice) -> Duration {
-    match notice {
-        Notice::NoApp | Notice::NoPlugin => AGAIN,
-        Notice::AddressInUse => AGAIN_OF_A_REASON,
-    }
-}
-
 /// One line, or a piece of one: written, and remembered where it says something.
 fn heard(name: &str, (last, noticed): (&mut Last, &mut Vec<(Notice, Instant)>), pen: &mut Pen<'_>, line: &[u8], goes_on: bool) {
     if let Some(quoted) = word::quoted(line).filter(|_| !goes_on) {
         if name == APP
             && let Some(notice) = notice::of(line)
-            && !noticed.iter().any(|(other, at)| *other == notice && at.elapsed() < again(notice))
+            && !noticed.iter().any(|(other, at)| *other == notice && at.elapsed() < notice::apart(notice))
         {
             noticed.retain(|(other, _)| *other != notice);
             noticed.push((notice, Instant::now()));

@@ -11,7 +11,7 @@ const LONGEST: usize = 240;
 const HEAD: usize = 3;
 
 /// By their numbers.
-const NOTICES: [Notice; 3] = [Notice::NoApp, Notice::NoPlugin, Notice::AddressInUse];
+const NOTICES: [Notice; 4] = [Notice::NoApp, Notice::NoPlugin, Notice::AddressInUse, Notice::WorkerDied];
 
 /// One word.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,47 @@
+//! A uwsgi whose workers die for ever runs, and is ready by its own words; so does a command whose attached daemon ends each time it is
+//! started. Neither is told as well: each is a doubt in the views until what dies lives.
+
+use std::fs;
+
+use liege_integration_tests::apps::{USER, own};
+use liege_integration_tests::http::free_port;
+use liege_integration_tests::{Emperor, LONG, story, wait_until};
+
+fn shows(emperor: &Emperor, view: &[&str], what: &str) {
+    wait_until(&format!("{view:?} to show {what}"), LONG, || emperor.ask(view).1.contains(what));
+}
+
+fn is_shown_no_more(emperor: &Emperor, what: &str) {
+    for view in [&["status"][..], &["status", "v.ini"]] {
+        wait_until(&format!("{view:?} to show {what} no more"), LONG, || !emperor.ask(view).1.contains(what));
+    }
+}
+
+#[test]
+fn workers_that_cannot_live() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let (app, healed) = (host.path("app.py"), host.path("healed"));
+        let program = format!(
+            "import os, time\nif not os.path.exists({healed:?}):\n    os._exit(1)\ndef application(e, s):\n    s('200 OK', [])\n    return []\n"
+        );
+        fs::write(&app, program).unwrap();
+        own(&app);
+        let file = format!(
+            "[uwsgi]\nuid = {USER}\ngid = {USER}\nmaster = true\nlazy-apps = true\nplugin = python3\nhttp-socket = 127.0.0.1:{}\n\
+             wsgi-file = {}\n",
+            free_port(),
+            app.display()
+        );
+        emperor.write("v.ini", &file);
+        let doubt = "its workers die again and again, it says: ";
+        let line = emperor.wait_log(doubt);
+        assert!(line.contains("WARN") && line.contains("v.ini"), "{line}");
+        shows(&emperor, &["status"], doubt);
+        shows(&emperor, &["status", "v.ini"], doubt);
+        fs::write(&healed, "").unwrap();
+        emperor.wait_log("its workers live again");
+        is_shown_no_more(&emperor, doubt);
+        assert_eq!(emperor.vassals().len(), 1);
+    });
+}

@@ -1,0 +1,160 @@
+//! What makes a running app doubtful: it serves nothing by its own words, or something of it dies again and again.
+//!
+//! | doubt | begins | ends |
+//! |---|---|---|
+//! | no app, no plugin | uwsgi says so | with the run |
+//! | workers die | the [`MANY`]th death within [`WINDOW`] | after a rest of three times the mean gap between the last deaths, at least [`REST`] |
+//!
+//! A uwsgi says when a worker dies, and not when the next one works: so only a rest is a sign of that. One death is none of a
+//! doubt: whatever crashed was started again.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use liege_plan::Notice;
+
+use super::Vassal;
+use crate::{Note, Time, emperor::Context, timers::Timer};
+
+/// So many deaths within this time are a doubt.
+const MANY: usize = 3;
+const WINDOW: Duration = Duration::from_secs(60);
+/// A shorter time without a death says nothing.
+const REST: Duration = Duration::from_secs(10);
+
+/// What dies again and again, or not.
+#[derive(Debug, Default)]
+struct Deaths {
+    /// The last [`MANY`] at most.
+    at: Vec<Time>,
+    /// What was said of the last one.
+    said: String,
+    /// Enough of them came within the window, and there was no rest since.
+    is_many: bool,
+    /// When the rest will have been long enough.
+    over: Option<Time>,
+}
+
+impl Deaths {
+    /// One more. Whether that makes them many.
+    fn add(&mut self, now: Time, said: String) -> bool {
+        if !self.is_many {
+            self.at.retain(|at| now - *at < WINDOW);
+        }
+        if self.at.len() == MANY {
+            self.at.remove(0);
+        }
+        self.at.push(now);
+        self.said = said;
+        let is_news = !self.is_many && self.at.len() == MANY;
+        self.is_many |= is_news;
+        is_news
+    }
+
+    /// From now on it seems to live. Deaths that are not many are forgotten with their window.
+    fn rests(&mut self, now: Time) {
+        if !self.is_many {
+            return;
+        }
+        let (first, last) = (self.at.first().copied().unwrap_or(now), self.at.last().copied().unwrap_or(now));
+        let gaps = u32::try_from(self.at.len().saturating_sub(1)).unwrap_or(1).max(1);
+        self.over = Some(now + REST.max((last - first) * 3 / gaps));
+    }
+}
+
+/// All doubts of one run.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    said: BTreeMap<Notice, (String, Time)>,
+    workers: Deaths,
+}
+
+impl Doubts {
+    /// A new app: what the one before it said is not said of it.
+    pub(super) fn begin_run(&mut self) {
+        self.said.clear();
+        self.workers = Deaths::default();
+    }
+
+    /// The line of this kind, if there was one.
+    pub(super) fn line(&self, notice: Notice) -> Option<&str> {
+        self.said.get(&notice).map(|(line, _)| &**line)
+    }
+
+    /// The same, where it was said last at such a time.
+    pub(super) fn line_since(&self, notice: Notice, is_new: impl Fn(Time) -> bool) -> Option<&str> {
+        self.said.get(&notice).filter(|(_, at)| is_new(*at)).map(|(line, _)| &**line)
+    }
+
+    /// All that is to be doubted, in one sentence.
+    pub(super) fn sentence(&self) -> Option<String> {
+        let plugin = self.line(Notice::NoPlugin).map(no_plugin);
+        let app = self.line(Notice::NoApp).filter(|_| plugin.is_none()).map(no_app);
+        let workers = Some(&self.workers).filter(|workers| workers.is_many).map(|workers| workers_die(&workers.said));
+        let all: Vec<String> = plugin.into_iter().chain(app).chain(workers).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// When the next one is over.
+    fn next_over(&self) -> Option<Time> {
+        self.workers.over
+    }
+
+    /// Forgets what is over; the sentences of those that were many.
+    fn take_over(&mut self, now: Time) -> Option<String> {
+        self.workers.over.filter(|over| *over <= now)?;
+        let workers = std::mem::take(&mut self.workers);
+        workers.is_many.then(|| "its workers live again".to_owned())
+    }
+}
+
+fn no_plugin(line: &str) -> String {
+    format!("a plugin is missing (plugin = NAME, or its package), its uwsgi says: {line}")
+}
+
+fn no_app(line: &str) -> String {
+    format!("it may serve nothing, its uwsgi says: {line}")
+}
+
+fn workers_die(line: &str) -> String {
+    format!("its workers die again and again, it says: {line}")
+}
+
+impl Vassal {
+    /// The app printed something that says more than that it runs.
+    pub(super) fn noticed(&mut self, notice: Notice, line: String, cx: &mut Context<'_>) {
+        let Some(life) = &mut self.life else { return };
+        let doubts = &mut life.doubts;
+        let news = match notice {
+            Notice::NoPlugin => doubts.said.insert(notice, (line.clone(), cx.now)).is_none().then(|| no_plugin(&line)),
+            Notice::NoApp => doubts.said.insert(notice, (line.clone(), cx.now)).is_none().then(|| no_app(&line)),
+            Notice::AddressInUse => {
+                doubts.said.insert(notice, (line, cx.now));
+                None // it is the reason of the end that follows, or of none
+            }
+            Notice::WorkerDied => {
+                let is_news = doubts.workers.add(cx.now, line.clone());
+                doubts.workers.rests(cx.now);
+                is_news.then(|| workers_die(&line))
+            }
+        };
+        self.doubted(news, cx);
+    }
+
+    /// A rest was long enough.
+    pub(super) fn doubts_due(&mut self, cx: &mut Context<'_>) {
+        if let Some(what) = self.life.as_mut().and_then(|life| life.doubts.take_over(cx.now)) {
+            cx.note(Note::Undoubted { vassal: self.name.clone(), what });
+        }
+        self.doubted(None, cx);
+    }
+
+    fn doubted(&mut self, news: Option<String>, cx: &mut Context<'_>) {
+        if let Some(what) = news {
+            cx.note(Note::Doubtful { vassal: self.name.clone(), what });
+        }
+        match self.life.as_ref().and_then(|life| life.doubts.next_over()) {
+            Some(over) => self.timers.arm(Timer::Doubts, over),
+            None => self.timers.disarm(Timer::Doubts),
+        }
+    }
+}
