@@ -34,13 +34,37 @@ fn workers_that_cannot_live() {
             app.display()
         );
         emperor.write("v.ini", &file);
-        let doubt = "its workers die again and again, it says: ";
+        let doubt = "its processes die again and again, it says: ";
         let line = emperor.wait_log(doubt);
         assert!(line.contains("WARN") && line.contains("v.ini"), "{line}");
         shows(&emperor, &["status"], doubt);
         shows(&emperor, &["status", "v.ini"], doubt);
         fs::write(&healed, "").unwrap();
-        emperor.wait_log("its workers live again");
+        emperor.wait_log("its processes live again");
+        is_shown_no_more(&emperor, doubt);
+        assert_eq!(emperor.vassals().len(), 1);
+    });
+}
+
+#[test]
+fn an_attached_daemon_that_always_fails() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let healed = host.path("healed");
+        emperor.write(
+            "v.ini",
+            &format!(
+                "[vassal]\nuid = root\ncommand = /bin/sleep 100000\nattach-daemon = test -e {} && exec sleep 200000; exit 3\n",
+                healed.display()
+            ),
+        );
+        let doubt = "exited with status 3, again and again";
+        let line = emperor.wait_log(doubt);
+        assert!(line.contains("WARN") && line.contains("v.ini:4: attach-daemon"), "{line}");
+        shows(&emperor, &["status"], "v.ini:4: attach-daemon");
+        shows(&emperor, &["status", "v.ini"], doubt);
+        fs::write(&healed, "").unwrap();
+        emperor.wait_log("stays up again");
         is_shown_no_more(&emperor, doubt);
         assert_eq!(emperor.vassals().len(), 1);
     });

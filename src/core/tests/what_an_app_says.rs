@@ -7,7 +7,7 @@ mod specs;
 use std::time::Duration;
 
 use liege_core::{Action, Emperor, Event, Note, Time};
-use liege_plan::{AppWord, Exit, FromInit, Notice};
+use liege_plan::{AppWord, DaemonNews, Exit, FromInit, Notice};
 
 struct Running(Emperor, Time);
 
@@ -115,7 +115,7 @@ fn workers_that_die_again_and_again_are_a_doubt_until_they_rest() {
     for _ in 0..5 {
         vassal.after(4);
         assert!(vassal.says(Notice::WorkerDied, dies).is_empty(), "told once");
-        assert!(vassal.doubt().is_some_and(|doubt| doubt.starts_with("its workers die again and again")));
+        assert!(vassal.doubt().is_some_and(|doubt| doubt.starts_with("its processes die again and again")));
     }
     vassal.after(8);
     assert!(vassal.doubt().is_some());
@@ -142,4 +142,26 @@ fn workers_that_die_slowly_are_doubted_as_long_as_they_do() {
         vassal.after(15);
         assert_eq!(vassal.doubt().is_some(), death >= 2, "{death}");
     }
+}
+
+#[test]
+fn a_daemon_that_always_ends_is_a_doubt_until_it_stays_up() {
+    let mut vassal = Running::new();
+    let news = |news| FromInit::Daemon { index: 0, news };
+    let is_doubtful = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Note(Note::Doubtful { .. })));
+    for death in 1..=12 {
+        vassal.report(news(DaemonNews::Started { pid: 9 }));
+        let ended = DaemonNews::Ended { exit: Some(Exit::Code(3)), again_in_ms: Some(1000 * death) };
+        let told = vassal.report(news(ended));
+        assert_eq!(is_doubtful(&told), death == 3, "told once");
+        // Its pauses grow beyond every rest: while it is not there it does not rest.
+        vassal.after(death * 10);
+        assert_eq!(vassal.doubt().is_some(), death >= 3, "{death}");
+    }
+    assert!(vassal.doubt().is_some_and(|doubt| doubt.contains("exited with status 3, again and again")));
+    vassal.report(news(DaemonNews::Started { pid: 9 }));
+    vassal.after(9);
+    assert!(vassal.doubt().is_some());
+    vassal.after(600);
+    assert_eq!(vassal.doubt(), None);
 }

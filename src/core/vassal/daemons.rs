@@ -20,6 +20,7 @@ impl Vassal {
         let daemon = words.cloned().unwrap_or_else(|| "an attached daemon".to_owned());
         let (what, again_in_ms) = match news {
             DaemonNews::Started { pid } => {
+                self.daemon_lives(index, cx);
                 return cx.note(Note::DaemonStarted { vassal: self.name.clone(), pid, daemon });
             }
             DaemonNews::Ended { exit, again_in_ms } => {
@@ -34,6 +35,7 @@ impl Vassal {
         };
         match again_in_ms {
             Some(pause) => {
+                self.daemon_died(index, &what, cx);
                 cx.note(Note::DaemonEnded { vassal: self.name.clone(), what, again_in: Duration::from_millis(pause) });
                 self.probe_now(cx);
             }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | no app, no plugin | uwsgi says so | with the run |
 //! | workers die | the [`MANY`]th death within [`WINDOW`] | after a rest of three times the mean gap between the last deaths, at least [`REST`] |
+//! | an attached daemon does not stay up | the same of its ends | the same rest, since it was started last |
 //!
 //! A uwsgi says when a worker dies, and not when the next one works: so only a rest is a sign of that. One death is none of a
 //! doubt: whatever crashed was started again.
@@ -66,13 +67,20 @@ impl Deaths {
 pub(super) struct Doubts {
     said: BTreeMap<Notice, (String, Time)>,
     workers: Deaths,
+    /// By their place in the plan.
+    daemons: BTreeMap<u32, Deaths>,
 }
 
 impl Doubts {
-    /// A new app: what the one before it said is not said of it.
+    /// A new app: what the one before it said is not said of it. Daemons stay.
     pub(super) fn begin_run(&mut self) {
         self.said.clear();
         self.workers = Deaths::default();
+    }
+
+    /// Other daemons than before.
+    pub(super) fn begin_daemons(&mut self) {
+        self.daemons.clear();
     }
 
     /// The line of this kind, if there was one.
@@ -90,20 +98,33 @@ impl Doubts {
         let plugin = self.line(Notice::NoPlugin).map(no_plugin);
         let app = self.line(Notice::NoApp).filter(|_| plugin.is_none()).map(no_app);
         let workers = Some(&self.workers).filter(|workers| workers.is_many).map(|workers| workers_die(&workers.said));
-        let all: Vec<String> = plugin.into_iter().chain(app).chain(workers).collect();
+        let daemons = self.daemons.values().filter(|daemon| daemon.is_many).map(|daemon| daemon_dies(&daemon.said));
+        let all: Vec<String> = plugin.into_iter().chain(app).chain(workers).chain(daemons).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// When the next one is over.
     fn next_over(&self) -> Option<Time> {
-        self.workers.over
+        self.deaths().filter_map(|deaths| deaths.over).min()
+    }
+
+    fn deaths(&self) -> impl Iterator<Item = &Deaths> {
+        std::iter::once(&self.workers).chain(self.daemons.values())
     }
 
     /// Forgets what is over; the sentences of those that were many.
-    fn take_over(&mut self, now: Time) -> Option<String> {
-        self.workers.over.filter(|over| *over <= now)?;
-        let workers = std::mem::take(&mut self.workers);
-        workers.is_many.then(|| "its workers live again".to_owned())
+    fn take_over(&mut self, now: Time) -> Vec<String> {
+        let is_over = |deaths: &Deaths| deaths.over.is_some_and(|over| over <= now);
+        let mut sentences = Vec::new();
+        if is_over(&self.workers) {
+            let workers = std::mem::take(&mut self.workers);
+            sentences.extend(workers.is_many.then(|| "its processes live again".to_owned()));
+        }
+        for deaths in self.daemons.values_mut().filter(|deaths| is_over(deaths)) {
+            let deaths = std::mem::take(deaths);
+            sentences.extend(deaths.is_many.then(|| format!("stays up again: {}", deaths.said)));
+        }
+        sentences
     }
 }
 
@@ -116,7 +137,11 @@ fn no_app(line: &str) -> String {
 }
 
 fn workers_die(line: &str) -> String {
-    format!("its workers die again and again, it says: {line}")
+    format!("its processes die again and again, it says: {line}")
+}
+
+fn daemon_dies(what: &str) -> String {
+    format!("{what}, again and again")
 }
 
 impl Vassal {
@@ -140,9 +165,28 @@ impl Vassal {
         self.doubted(news, cx);
     }
 
+    /// An attached daemon ended, and will be started again.
+    pub(super) fn daemon_died(&mut self, index: u32, what: &str, cx: &mut Context<'_>) {
+        let Some(life) = &mut self.life else { return };
+        let deaths = life.doubts.daemons.entry(index).or_default();
+        let is_news = deaths.add(cx.now, what.to_owned());
+        deaths.over = None; // there is no rest while it is not there
+        self.doubted(is_news.then(|| daemon_dies(what)), cx);
+    }
+
+    /// It was started (again).
+    pub(super) fn daemon_lives(&mut self, index: u32, cx: &mut Context<'_>) {
+        let Some(life) = &mut self.life else { return };
+        if let Some(deaths) = life.doubts.daemons.get_mut(&index) {
+            deaths.rests(cx.now);
+        }
+        self.doubted(None, cx);
+    }
+
     /// A rest was long enough.
     pub(super) fn doubts_due(&mut self, cx: &mut Context<'_>) {
-        if let Some(what) = self.life.as_mut().and_then(|life| life.doubts.take_over(cx.now)) {
+        let over = self.life.as_mut().map(|life| life.doubts.take_over(cx.now)).unwrap_or_default();
+        for what in over {
             cx.note(Note::Undoubted { vassal: self.name.clone(), what });
         }
         self.doubted(None, cx);

@@ -155,7 +155,13 @@ impl Vassal {
             life.sources = compiled.origins;
             let at_exit_steps = compiled.work.at_exit.iter().map(|s| describe_act(&s.act)).collect();
             life.before = Some(Before {
-                daemons: std::mem::replace(&mut life.daemons, in_words(&wish.again)),
+                daemons: {
+                    let daemons = in_words(&wish.again);
+                    if daemons != life.daemons {
+                        life.doubts.begin_daemons();
+                    }
+                    std::mem::replace(&mut life.daemons, daemons)
+                },
                 running: life.running.replace(wish),
                 at_exit_steps: std::mem::replace(&mut life.at_exit_steps, at_exit_steps),
                 at_exit_sources: std::mem::replace(&mut life.at_exit_sources, compiled.at_exit_origins),
