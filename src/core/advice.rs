@@ -31,9 +31,34 @@ pub(crate) fn for_foreground(step: &str) -> Option<String> {
     })
 }
 
+/// What keeps a program in the foreground that did not stay there. `program`: its command line, and the names of its processes.
+pub(crate) fn for_background(program: &str) -> String {
+    let known = [
+        ("gunicorn", "leave out -D and --daemon"),
+        ("nginx", "add -g 'daemon off;'"),
+        ("redis-server", "add --daemonize no"),
+        ("uwsgi", "leave out daemonize and daemonize2"),
+        ("php-fpm", "add -F"),
+        ("apache2", "add -DFOREGROUND"),
+        ("httpd", "add -DFOREGROUND"),
+        ("memcached", "leave out -d"),
+        ("celery", "use celery worker, not multi, and leave out --detach"),
+    ];
+    let hint =
+        known.iter().find(|(name, _)| program.contains(name)).map_or("its own option for that is needed", |(_, hint)| hint);
+    format!("it has to stay in the foreground: {hint}")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{for_foreground, for_mounting};
+    use super::{for_background, for_foreground, for_mounting};
+
+    #[test]
+    fn a_program_in_the_background_is_told_how_to_stay() {
+        assert!(for_background("/usr/bin/gunicorn -D app:app").ends_with("leave out -D and --daemon"));
+        assert!(for_background("sh /srv/start.sh nginx").ends_with("add -g 'daemon off;'"));
+        assert!(for_background("python3 app.py").contains("has to stay in the foreground"));
+    }
 
     #[test]
     fn a_program_in_the_foreground_is_told_from_a_wait() {

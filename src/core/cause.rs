@@ -42,6 +42,11 @@ pub enum Cause {
         #[serde(default)]
         roots_alone: bool,
     },
+    /// The app put itself into the background.
+    Background {
+        /// How it ended, what it left behind, and what helps.
+        what: String,
+    },
     /// Init, pid 1 of the vassal, was killed by somebody else.
     InitKilled {
         /// Which signal.
@@ -161,6 +166,7 @@ impl Cause {
             Self::Exit { .. } => "exit",
             Self::Signal { .. } => "signal",
             Self::AddressInUse { .. } => "address_in_use",
+            Self::Background { .. } => "background",
             Self::InitKilled { .. } => "init_killed",
             Self::Oom { .. } => "oom",
             Self::DaemonEnded { .. } => "daemon_ended",
@@ -190,6 +196,7 @@ impl Cause {
             Self::Exit { .. }
             | Self::Signal { .. }
             | Self::AddressInUse { .. }
+            | Self::Background { .. }
             | Self::InitKilled { .. }
             | Self::Oom { .. }
             | Self::DaemonEnded { .. }
@@ -216,6 +223,7 @@ impl Cause {
             Self::MountpointDead { .. } | Self::DaemonEnded { .. } | Self::HookFailed { .. } => true,
             Self::Oom { .. }
             | Self::AddressInUse { .. }
+            | Self::Background { .. }
             | Self::MountpointHung { .. }
             | Self::MountpointGone { .. }
             | Self::MountpointMissing { .. }
@@ -257,6 +265,7 @@ impl Cause {
                 Some(Self::AddressInUse { what: what.clone(), place: place.clone(), by: None, roots_alone: true })
             }
             Self::AddressInUse { .. }
+            | Self::Background { .. }
             | Self::Exit { .. }
             | Self::Signal { .. }
             | Self::InitKilled { .. }
@@ -291,6 +300,7 @@ impl Cause {
             Self::Exit { .. }
             | Self::Signal { .. }
             | Self::AddressInUse { .. }
+            | Self::Background { .. }
             | Self::InitKilled { .. }
             | Self::Oom { .. }
             | Self::DaemonEnded { .. }
@@ -354,6 +364,7 @@ impl std::fmt::Display for Cause {
                 write!(f, ": {what}")
             }
             Self::DaemonEnded { what }
+            | Self::Background { what }
             | Self::HookFailed { what }
             | Self::HookTimeout { what }
             | Self::ExecFailed { what }

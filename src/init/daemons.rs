@@ -52,6 +52,13 @@ const NAMED: usize = 60;
 #[derive(Debug, Default)]
 pub(crate) struct Daemons(Vec<Attached>);
 
+impl Daemons {
+    /// The processes they are known by.
+    pub(crate) fn pids(&self) -> Vec<i32> {
+        self.0.iter().filter_map(Attached::pid).collect()
+    }
+}
+
 #[derive(Debug)]
 struct Attached {
     plan: Daemon,

@@ -8,11 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::{Exit, FromInit, Place};
+use liege_plan::{Exit, FromInit, Notice, Place};
 use liege_sys::{
     descendants,
     poll::{Interest, poll},
-    process, signals, wait,
+    process,
+    processes::{Processes, now_in_ticks},
+    signals, wait,
 };
 
 use crate::{
@@ -22,6 +24,11 @@ use crate::{
 
 /// How long whoever was killed may take to end.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// An app that lives longer has not gone into the background. In ticks, a hundredth of a second each.
+const SOON: u64 = 1000;
+/// So many names are told.
+const NAMED: usize = 5;
 
 /// Leaves with the status the end asks for.
 pub(crate) fn leave(init: &mut Init, end: End) -> ! {
@@ -39,6 +46,11 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
                 init.finish_output(); // what it said last may be why
             }
             init.output.tell_noticed(&mut init.channel);
+            if exit == Exit::Code(0)
+                && let Some(line) = left_behind(init)
+            {
+                init.say(&FromInit::Noticed { notice: Notice::LeftBehind, line });
+            }
             let said = init.output.last_of_app().filter(|_| is_of_its_own);
             init.say(&FromInit::AppExited { exit, said });
             // Whatever it answers: the host's end only makes this the last moment.
@@ -68,6 +80,27 @@ fn save_without_app(init: &mut Init, status: i32) -> i32 {
     }
     let _ = init.write_back();
     status
+}
+
+/// The names of processes that an app has left behind which ended soon after its start: it went into the background, most likely.
+fn left_behind(init: &Init) -> Option<String> {
+    let app = init.app.as_ref().filter(|app| now_in_ticks().saturating_sub(app.born) < SOON)?;
+    let processes = Processes::open().ok()?;
+    let mut others = init.daemons.pids();
+    others.extend(init.output.child());
+    let of_others: Vec<i32> = others.iter().flat_map(|&pid| processes.below(pid)).collect();
+    let mut names: Vec<String> = processes
+        .below(process::own_pid())
+        .into_iter()
+        .filter(|pid| !others.contains(pid) && !of_others.contains(pid))
+        .filter_map(|pid| processes.look(pid))
+        .filter(|process| process.started >= app.born)
+        .map(|process| process.name)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(NAMED);
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// The steps of the end. An `exit` among them only makes it the last one.

@@ -149,6 +149,11 @@ impl Output {
         Some(writer.as_fd())
     }
 
+    /// The child that writes, while there is one.
+    pub(crate) fn child(&self) -> Option<i32> {
+        self.child.as_ref().map(|child| child.pid)
+    }
+
     /// Another app begins: what the one before it said is not told of it.
     pub(crate) fn begin_app(&mut self) {
         self.heard.noticed.clear();

@@ -112,7 +112,7 @@ pub enum FromInit {
     },
     /// A byte of uwsgi's emperor protocol.
     Said(AppWord),
-    /// The app printed a line that says more than that it runs. Each kind is told once in ten seconds at most, deaths once in a second.
+    /// The app printed a line that says more than that it runs, or did something of that kind. Each kind is told once in ten seconds at most, deaths once in a second.
     Noticed {
         /// What it means, most likely.
         notice: Notice,
@@ -238,6 +238,8 @@ pub enum Notice {
     AddressInUse,
     /// A worker, or another process of the app's own, died and is started again.
     WorkerDied,
+    /// Not a line: these processes of the app were there when it ended with status 0, soon after its start.
+    LeftBehind,
 }
 
 /// uwsgi's emperor bytes, from the vassal.

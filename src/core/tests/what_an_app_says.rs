@@ -83,6 +83,16 @@ fn an_address_that_was_taken_long_before_is_not_the_reason() {
 }
 
 #[test]
+fn an_app_that_ended_well_and_left_processes_behind_went_into_the_background() {
+    for (exit, cause) in [(Exit::Code(0), "background"), (Exit::Code(1), "exit"), (Exit::Signal(9), "signal")] {
+        let mut vassal = Running::new();
+        assert!(vassal.says(Notice::LeftBehind, "gunicorn").is_empty());
+        assert_eq!(vassal.doubt(), None);
+        assert_eq!(vassal.ends_by(exit), cause);
+    }
+}
+
+#[test]
 fn what_an_app_said_just_before_its_failure_comes_first() {
     let said = Some("cannot open database");
     let what = Running::new().failure(Exit::Code(7), said).1;

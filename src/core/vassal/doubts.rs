@@ -152,7 +152,7 @@ impl Vassal {
         let news = match notice {
             Notice::NoPlugin => doubts.said.insert(notice, (line.clone(), cx.now)).is_none().then(|| no_plugin(&line)),
             Notice::NoApp => doubts.said.insert(notice, (line.clone(), cx.now)).is_none().then(|| no_app(&line)),
-            Notice::AddressInUse => {
+            Notice::AddressInUse | Notice::LeftBehind => {
                 doubts.said.insert(notice, (line, cx.now));
                 None // it is the reason of the end that follows, or of none
             }

@@ -507,6 +507,17 @@ impl Vassal {
             let what = format!("{}, having said: {said}", cause.without_words());
             return Cause::AddressInUse { what, place, by: None, roots_alone: false };
         }
+        let left = self.life.as_ref().and_then(|life| life.doubts.line(Notice::LeftBehind));
+        if let (Cause::Exit { code: 0, .. }, Some(left)) = (&cause, left) {
+            let program = self.running().map(|config| match &config.fresh.app.program {
+                ProgramSpec::Command(words) => words.value.join(" "),
+                ProgramSpec::Shell(line) | ProgramSpec::PrivilegedShell(line) => line.value.clone(),
+                ProgramSpec::Uwsgi { .. } => "uwsgi".to_owned(),
+            });
+            let advice = advice::for_background(&format!("{} {left}", program.unwrap_or_default()));
+            let what = format!("the app went into the background: {}, and left {left} behind; {advice}", cause.without_words());
+            return Cause::Background { what };
+        }
         cause
     }
 

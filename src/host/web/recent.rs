@@ -171,6 +171,7 @@ fn for_everybody(cause: &Cause) -> String {
         | Cause::Requested
         | Cause::Protocol => cause.without_words().to_string(),
         Cause::Oom { .. } => "the kernel killed it, or a part of it, for want of memory; the log says what it led to".to_owned(),
+        Cause::Background { .. } => "the app went into the background; it has to stay in the foreground".to_owned(),
         Cause::AddressInUse { .. } => "an address it wants is taken; the log says which".to_owned(),
         Cause::DaemonEnded { .. } => "a daemon it cannot do without ended; the log says which".to_owned(),
         Cause::HookFailed { .. } => "a step of its start or end failed; the log says which".to_owned(),

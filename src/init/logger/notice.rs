@@ -36,7 +36,7 @@ pub(super) fn apart(notice: Notice) -> Duration {
     match notice {
         Notice::NoApp | Notice::NoPlugin => Duration::from_secs(10),
         Notice::AddressInUse => Duration::from_millis(500),
-        Notice::WorkerDied => Duration::from_secs(1),
+        Notice::WorkerDied | Notice::LeftBehind => Duration::from_secs(1),
     }
 }
 
