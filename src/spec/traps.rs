@@ -7,7 +7,8 @@ use crate::lines;
 use crate::pair::Pair;
 use crate::place::Place;
 use crate::report::Report;
-use crate::{Code, Severity, values};
+use crate::vassal_file::SECTIONS;
+use crate::{Code, Diagnostic, Severity, values};
 
 /// `[uwsgi] ; remark`: uWSGI takes all but the last character for the name, so the section is another one.
 pub(crate) fn headers(headers: &[(Vec<u8>, Place)], asked: &[&str], report: &mut Report) {
@@ -52,6 +53,40 @@ pub(crate) fn before_the_first_section(lines: &lines::Lines, report: &mut Report
         let lost = line.place.at_key(Severity::Warning, Code::NoSection, "stands above the first section: it is not read");
         report.push(lost.with_hint(format!("put it below [{}]", String::from_utf8_lossy(name))));
     }
+}
+
+/// A vassal's file in which no line counts. uWSGI's Emperor starts a uwsgi for it, which finds no socket and leaves at once.
+pub(crate) fn nothing_is_read(path: &str, lines: &lines::Lines) -> Diagnostic {
+    let example = "write [vassal] with uid and command, or [uwsgi] with the options of a uwsgi";
+    let mistake = |place: &Place, why: &str| place.at_key(Severity::Error, Code::NoSection, why);
+    if let Some((name, place)) = lines.headers.first() {
+        let name = String::from_utf8_lossy(name);
+        if SECTIONS.contains(&&*name) || name == "emperor" {
+            return mistake(place, "has no option of a vassal: there is nothing to start").with_hint(example);
+        }
+        // The same mistakes as in `headers`, where they cost the whole file.
+        let inner = name.split_once(']').map_or(&*name, |(inner, _)| inner).trim();
+        if SECTIONS.contains(&inner) {
+            let why = match name.contains(']') {
+                true => format!("names the section \"{name}\": nothing may follow the bracket, not even a remark"),
+                false => format!("names the section \"{name}\", with its blanks"),
+            };
+            return mistake(place, &format!("{why}; so nothing in the file is read")).with_hint(format!("write [{inner}]"));
+        }
+        let meant = known::nearest(name.trim(), SECTIONS.into_iter());
+        let hint = meant.map_or_else(|| example.to_owned(), |meant| format!("did you mean [{meant}]?"));
+        return mistake(place, "is a section that nothing reads, and the file has no other").with_hint(hint);
+    }
+    if let Some(line) = lines.pairs.first() {
+        if line.key.starts_with("\u{feff}".as_bytes()) {
+            let why = "starts with a byte order mark: the first line is not understood, so nothing in the file is read";
+            return mistake(&line.place, why).with_hint("save the file without it");
+        }
+        let is_yaml = line.value.is_empty() && line.key.contains(&b':');
+        let hint = if is_yaml { "this looks like YAML; liege reads INI: a line [uwsgi], then KEY = VALUE" } else { example };
+        return mistake(&line.place, "stands in no section, so it is not read").with_hint(hint);
+    }
+    Diagnostic::of_file(Severity::Error, Code::NoSection, path, "is empty: there is nothing to start").with_hint(example)
 }
 
 /// What stands behind the bracket, as written (the section's name lost its last character).

@@ -141,6 +141,9 @@ fn vassal(checked: &mut Checked, source: &Source<'_>, file: &Path, arguments: &C
     if checked.diagnostics.iter().any(|d| d.code == Code::NotSupported && d.line == 0) {
         return pairs; // it is no INI: what it lacks says nothing
     }
+    if checked.diagnostics.iter().any(|d| d.code == Code::NoSection && d.is_error()) {
+        return pairs; // nor where nothing in it is read
+    }
     let doubts = doubts_of_vassal(source, &pairs, reading.value.as_ref(), namespaces);
     // A mistake is told once.
     let told: Vec<(Code, u32)> = checked.diagnostics.iter().map(|d| (d.code, d.line)).collect();

@@ -46,7 +46,9 @@ impl Flattener<'_> {
                 self.append(&line.key, &line.value, &line.place);
             }
         }
-        if !found {
+        if !found && self.is_all_of_a_vassal() {
+            self.report.push(traps::nothing_is_read(path, &lines));
+        } else if !found {
             let names: Vec<String> = asked.iter().map(|name| format!("[{name}]")).collect();
             let hint = lines
                 .headers
@@ -63,6 +65,12 @@ impl Flattener<'_> {
         traps::before_the_first_section(&lines, self.report);
         traps::byte_order_mark(text, &map, self.report);
         traps::headers(&lines.headers, &asked, self.report);
+    }
+
+    /// Of a vassal's own file, where nothing is said outside of it.
+    fn is_all_of_a_vassal(&self) -> bool {
+        let is_only_named = self.options.iter().all(|option| option.mark == super::Mark::Hidden);
+        self.depth == 0 && self.sections.contains(&OWN_SECTION) && !self.has_own_section && is_only_named
     }
 
     fn report_eaten(&mut self, text: &[u8], eaten: &[usize], map: &lines::Map<'_>) {

@@ -199,13 +199,13 @@ fn what_only_a_reload_meets_is_found_too() {
 fn sections() {
     for (text, said) in [
         ("[uwsgi] ; the shop\na = b\n", "nothing may follow the bracket"),
-        ("[uwsig]\na = b\n", "no option in a section [uwsgi] or [vassal]"),
+        ("[uwsig]\na = b\n", "a section that nothing reads"),
         ("[ uwsgi ]\na = b\n", "with its blanks"),
-        ("a = b\n", "no option in a section"),
+        ("a = b\n", "stands in no section"),
         ("\u{feff}[uwsgi]\na = b\n", "byte order mark"),
     ] {
         let reading = vassal(text);
-        assert!(reading.value.is_some());
+        assert!(reading.value.is_none(), "nothing in it is read: {text}");
         assert!(reading.diagnostics.iter().any(|d| d.message.contains(said)), "{text}: {:#?}", reading.diagnostics);
     }
 }
@@ -317,4 +317,27 @@ fn other_forms_are_never_read_as_ini() {
             assert!(found[0].message.contains("INI form only") && found[0].hint.is_some(), "{}", found[0]);
         }
     }
+}
+
+#[test]
+fn a_file_in_which_nothing_is_read_is_no_vassal() {
+    for (text, place, message, hint) in [
+        ("", "E 0:0+1", "is empty", "[vassal]"),
+        ("# soon\n\n", "E 0:0+1", "is empty", "[vassal]"),
+        ("[uwsgi]\n", "E 1:1+7", "has no option", "[vassal]"),
+        ("[program:x]\ncommand = sleep 1\n", "E 1:1+11", "a section that nothing reads", "[vassal]"),
+        ("[uwgsi]\nmaster = true\n", "E 1:1+7", "a section that nothing reads", "did you mean [uwsgi]?"),
+        ("[emperor]\nowner = me\n", "E 1:1+9", "has no option of a vassal", "[vassal]"),
+        ("\ncommand = sleep 1\n", "E 2:1+7", "stands in no section", "[vassal]"),
+        ("uwsgi:\n  master: true\n", "E 1:1+6", "stands in no section", "looks like YAML"),
+    ] {
+        let found = vassal(text).diagnostics;
+        let errors: Vec<_> = found.into_iter().filter(Diagnostic::is_error).collect();
+        assert_eq!(short(&errors), [place], "{text:?}: {errors:?}");
+        assert!(errors[0].message.contains(message), "{text:?}: {errors:?}");
+        assert!(errors[0].hint.as_ref().is_some_and(|said| said.contains(hint)), "{text:?}: {errors:?}");
+    }
+    let set = [("command".to_owned(), "x".to_owned())];
+    let source = Source { set: &set, ..Source::new("shop.ini", b"") };
+    assert!(read_vassal(&source, &world()).value.is_some(), "vassal-set says what it is, as in uWSGI");
 }
