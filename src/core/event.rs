@@ -140,7 +140,8 @@ pub enum Event {
         /// Those that were found.
         found: Vec<Listener>,
     },
-    /// A vassals' directory is unmounted, replaced or gone, and its vassals are kept all the same. Told again when more is known.
+    /// A vassals' directory is unmounted, replaced or gone, and its vassals are kept all the same. Told again when more is known. With 0
+    /// vassals it is one that cannot be read, and of which none is known.
     DirectoryHeld {
         /// Its path.
         directory: String,

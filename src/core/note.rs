@@ -443,6 +443,9 @@ impl std::fmt::Display for Note {
                 write!(f, "its file cannot be used ({errors} mistake{}){goes_on}", if errors == 1 { "" } else { "s" })?;
                 diagnostics.iter().try_for_each(|d| write!(f, "\n{d}"))
             }
+            Self::DirectoryHeld { directory, vassals: 0, why, .. } => {
+                write!(f, "{directory} {why}: its vassals are not known; it is taken as soon as it can be read")
+            }
             Self::DirectoryHeld { directory, vassals, why, believed_in } => {
                 write!(f, "{directory} {why}: its {vassals} vassals run on")?;
                 match believed_in {
@@ -453,6 +456,9 @@ impl std::fmt::Display for Note {
                     ),
                     None => Ok(()),
                 }
+            }
+            Self::DirectoryReleased { directory, vassals: 0, after, .. } => {
+                write!(f, "{directory} can be read, after {}", seconds(*after))
             }
             Self::DirectoryReleased { directory, believed: false, after, .. } => {
                 write!(f, "{directory} is what it was, after {}", seconds(*after))

@@ -30,7 +30,7 @@ pub struct View {
 pub struct HeldDirectory {
     /// Its path.
     pub directory: String,
-    /// So many vassals have their files there.
+    /// So many vassals have their files there. None is known where a directory could not be read from the first: then nothing is kept.
     pub vassals: usize,
     /// What is wrong with it.
     pub why: String,
@@ -40,9 +40,20 @@ pub struct HeldDirectory {
     pub until: Option<Time>,
 }
 
+impl HeldDirectory {
+    /// Whether no vassal of it is known: it is told because it cannot be read.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.vassals == 0
+    }
+}
+
 impl std::fmt::Display for HeldDirectory {
     /// What people are told, without the time.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_unread() {
+            return write!(f, "{} {}: its vassals are not known", self.directory, self.why);
+        }
         let (directory, vassals, many) = (&self.directory, self.vassals, if self.vassals == 1 { "" } else { "s" });
         write!(f, "{directory} {}: its {vassals} vassal{many} kept", self.why)
     }

@@ -72,6 +72,7 @@ families! {
     MOUNTPOINT_UP: Gauge "liege_mountpoint_up" "" ["vassal" "mountpoint" "state"] "1 while a mount is at the watched path and answers its owner";
     MOUNTPOINT_CHECK: Gauge "liege_mountpoint_check" "seconds" ["vassal" "mountpoint"] "Time the last check of the mount took";
 
+    UNREAD: Gauge "liege_directory_unreadable" "" ["directory"] "1 while a vassals' directory is missing or cannot be listed, and no vassal of it is known";
     HELD: Gauge "liege_vassals_held" "" ["directory"] "Vassals kept although their directory was unmounted, replaced or is gone";
     VASSALS: Gauge "liege_vassals" "" ["phase"] "Vassals in this phase";
     ENDS: Counter "liege_ends" "" ["cause"] "Ends of all vassals, of those that are gone too, by their cause";

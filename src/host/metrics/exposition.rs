@@ -106,8 +106,9 @@ impl Everything {
             Phase::Stopping,
             Phase::Killing,
         ];
-        let held = self.view.held.iter().map(|held| ([("directory", &*held.directory)], count(held.vassals)));
-        pen.gauges(&family::HELD, held)?;
+        let (unread, held): (Vec<_>, Vec<_>) = self.view.held.iter().partition(|held| held.is_unread());
+        pen.gauges(&family::UNREAD, unread.iter().map(|unread| ([("directory", &*unread.directory)], 1_i64)))?;
+        pen.gauges(&family::HELD, held.iter().map(|held| ([("directory", &*held.directory)], count(held.vassals))))?;
         // All of them, also where nobody is: a sum over them is then always right.
         let mut phases: BTreeMap<&str, i64> = known.into_iter().map(|phase| (phase.word(), 0)).collect();
         vassals.iter().for_each(|v| *phases.entry(v.phase.word()).or_default() += 1);

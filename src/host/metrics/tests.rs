@@ -58,6 +58,10 @@ fn family(what: &Declared) -> String {
     what.unit().map_or_else(|| what.stem.to_owned(), |unit| format!("{}_{}", what.stem, unit.as_str()))
 }
 
+fn unread() -> HeldDirectory {
+    HeldDirectory { directory: "/w".into(), vassals: 0, why: "is missing".into(), since: Time(0), until: None }
+}
+
 fn held() -> HeldDirectory {
     HeldDirectory { directory: "/v".into(), vassals: 3, why: "is gone".into(), since: Time(0), until: None }
 }
@@ -90,7 +94,7 @@ fn the_health_lines_are_those_of_the_contract() {
 fn every_family_is_written_as_it_is_declared() {
     let book = Arc::<Book>::default();
     live_through_everything(&book);
-    let text = exposition(&Arc::new(View { held: vec![held()], ..View::clone(&view(vec![app001()])) }), &book);
+    let text = exposition(&Arc::new(View { held: vec![held(), unread()], ..View::clone(&view(vec![app001()])) }), &book);
     let (types, samples) = parse(&text);
     assert_eq!(types.keys().cloned().collect::<BTreeSet<_>>(), ALL.iter().map(family).collect());
     for what in ALL {
@@ -160,7 +164,7 @@ fn every_family_moves() {
         black_box(memory.iter().map(|byte| u64::from(*byte)).sum::<u64>());
     }
     let mut after =
-        View { now: Time(9_000_000), vassals: vec![app001()], held: vec![held()], shutting_down: true, ..View::default() };
+        View { now: Time(9_000_000), vassals: vec![app001()], held: vec![held(), unread()], shutting_down: true, ..View::default() };
     after.vassals[0].config_error = Some("a.ini:1".into());
     after.vassals[0].doubt = Some("it may serve nothing".into());
     after.vassals[0].since = Time(8_000_000);

@@ -68,6 +68,8 @@ struct Monitor {
     unusable: BTreeMap<Name, (PathBuf, &'static str)>,
     guard: Guard,
     disks: Disks,
+    /// Directories that cannot be read, of which no vassal is kept.
+    unread: BTreeMap<PathBuf, String>,
     scans: Scans,
     answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
     /// Files to be read again.
@@ -133,6 +135,7 @@ impl Monitor {
             place: Arc::new(place),
             guard: Guard::new(shared.rules.shrink_guard),
             disks: Disks::new(shared.rules.shrink_guard),
+            unread: BTreeMap::new(),
             shared,
             reader: Arc::new(reader),
             watch,
@@ -446,13 +449,8 @@ impl Monitor {
             self.tell_unusable(unusable).await;
         }
         self.guard_directories(now, &listing).await;
+        self.tell_unread(&listing).await;
         let gone_for_good = !listing.base_missing || self.scans.base_was_missing;
-        if listing.base_missing != self.scans.base_was_missing {
-            match listing.base_missing {
-                true => tracing::warn!(target: "emperor", monitor = %self.place, "the directory is missing; waiting for it"),
-                false => tracing::info!(target: "emperor", monitor = %self.place, "the directory is there"),
-            }
-        }
         let guard = &self.guard;
         let kept = |path: &Path| path.parent().is_some_and(|directory| guard.holds(directory));
         self.table.scanned(now, &listing, complete && gone_for_good, kept);
@@ -516,6 +514,25 @@ impl Monitor {
                 self.shared.post.event(event).await;
             }
         }
+    }
+
+    /// A directory that cannot be read has no vassal, and that is no health.
+    async fn tell_unread(&mut self, listing: &Listing) {
+        let missing = listing.base_missing.then(|| (self.place.base.clone(), "is missing".to_owned()));
+        let unreadable =
+            listing.unreadable.iter().map(|(path, error)| (path.clone(), format!("cannot be listed ({})", phrase(error))));
+        let mut unread: BTreeMap<PathBuf, String> = missing.into_iter().chain(unreadable).collect();
+        unread.retain(|path, _| !self.guard.holds(path));
+        let name = |path: &Path| path.to_string_lossy().into_owned();
+        // One that the guard holds from now on is not released, and what was told of it is told by the guard.
+        for path in self.unread.keys().filter(|path| !unread.contains_key(*path) && !self.guard.holds(path)) {
+            self.shared.post.event(Event::DirectoryReleased { directory: name(path), believed: false }).await;
+        }
+        for (path, why) in unread.iter().filter(|(path, why)| self.unread.get(*path) != Some(why)) {
+            let (directory, why) = (name(path), why.clone());
+            self.shared.post.event(Event::DirectoryHeld { directory, vassals: 0, why, believed_in: None }).await;
+        }
+        self.unread = unread;
     }
 
     fn complain_of_format(&mut self, path: &Path) {

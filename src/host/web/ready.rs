@@ -38,6 +38,9 @@ impl Readiness {
         if self.found.get().is_none_or(|found| *found > asked) {
             return Some("the first scan is not done".to_owned());
         }
+        if let Some(unread) = view.held.iter().find(|held| held.is_unread()) {
+            return Some(unread.to_string());
+        }
         let untried = view.vassals.iter().filter(|vassal| {
             let begins = matches!(vassal.phase, Phase::Waiting | Phase::Spawning | Phase::Preparing);
             begins && vassal.restarts.is_empty()
@@ -54,6 +57,8 @@ impl Readiness {
 
 #[cfg(test)]
 mod tests {
+    use liege_core::{HeldDirectory, Time};
+
     use super::*;
     use crate::testing::vassal;
 
@@ -70,6 +75,9 @@ mod tests {
         assert_eq!(missing(&view).unwrap(), "1 of 2 vassals are not started for the first time yet");
         view.vassals[1].phase = Phase::Waiting;
         assert!(missing(&view).is_some());
+        let unread = HeldDirectory { directory: "/v".into(), vassals: 0, why: "is missing".into(), since: Time(0), until: None };
+        let blind = View { held: vec![unread], ..View::default() };
+        assert_eq!(missing(&blind).unwrap(), "/v is missing: its vassals are not known");
         view.vassals[1].restarts.push(("exit".into(), 1));
         assert_eq!(missing(&view), None);
         view.vassals.push(vassal("c.ini", Phase::Waiting));

@@ -26,6 +26,8 @@ pub(super) struct Status<'a> {
     shutting_down: bool,
     /// Vassals that are kept although their directory was unmounted, replaced or is gone.
     held: usize,
+    /// Directories that cannot be read, of which no vassal is known.
+    unread: usize,
     /// Vassals there are, and files that never were usable.
     vassals: usize,
     up: usize,
@@ -102,6 +104,7 @@ fn status<'a>(view: &'a View, recent: &Recent, whole: bool) -> Status<'a> {
         version: env!("CARGO_PKG_VERSION"),
         shutting_down: view.shutting_down,
         held: view.held.iter().map(|held| held.vassals).sum(),
+        unread: view.held.iter().filter(|held| held.is_unread()).count(),
         vassals: view.vassals.len() + view.unusable.len(),
         up: view.vassals.iter().filter(|vassal| is_up(vassal)).count(),
         down: view.vassals.iter().filter(|vassal| is_down(vassal)).count() + view.unusable.len(),

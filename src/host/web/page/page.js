@@ -85,7 +85,7 @@ function row(r) {
   if (r.retry_in !== null) state.append(make("div", "sub", `again in ${span(r.retry_in)}`));
   const mounts = make("div", "mounts", ...r.mounts.map((m) => mount(r, m)));
   if (r.mounts_hidden) mounts.append(make("div", "sub", `and ${r.mounts_hidden} more mounts`));
-  if (r.state === "doubtful") mounts.append(make("div", "sub care", "it may serve nothing; liege status says why"));
+  if (r.state === "doubtful") mounts.append(make("div", "sub care", "it may not serve; liege status says why"));
   if (r.last_failure) {
     const end = r.last_failure;
     mounts.append(make("div", "sub", `last failure ${span(last.at - end.at)} ago, ${end.cause}: ${end.what}`));
@@ -116,6 +116,7 @@ function draw() {
     total("flapping", look.flapping, "", look.flapping > 0),
     ...(look.doubtful ? [total("doubtful", look.doubtful, "", true)] : []),
     total("unhealthy mounts", look.mounts_ill, `of ${look.mounts}`, look.mounts_ill > 0),
+    ...(look.unread ? [total("directories not readable", look.unread, "", true)] : []),
     ...(look.held ? [total("kept without a directory", look.held, "", true)] : []),
     total("files with mistakes", look.bad_files.length, "", look.bad_files.length > 0),
     total("since the start", span(look.uptime), "", false));
@@ -125,7 +126,7 @@ function draw() {
   byId("bad").hidden = look.bad_files.length === 0;
   byId("bad-files").textContent = look.bad_files.join(", ");
   byId("ends").replaceChildren(...(look.ends.length ? look.ends.map(end) : [make("li", "empty", "None since the daemon started.")]));
-  const ill = look.down + look.flapping + look.doubtful + look.mounts_ill;
+  const ill = look.down + look.flapping + look.doubtful + look.mounts_ill + look.unread;
   document.title = `${ill ? `(${ill}) ` : ""}liege · ${location.hostname}`;
 }
 
