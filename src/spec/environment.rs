@@ -81,6 +81,7 @@ pub(crate) fn raise(options: &Options<'_>, uid: Option<u32>, lookup: &dyn Lookup
 /// what stands there is a secret.
 fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, String> {
     let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut pairs = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
@@ -108,6 +109,8 @@ mod tests {
         let text = b"# key\n\nA=1\n B = x y \nC='q u'\nD=\n; no\r\nE=\"a=b\"\r\n";
         let meant = [("A", "1"), ("B", "x y"), ("C", "q u"), ("D", ""), ("E", "a=b")];
         assert_eq!(pairs(text), Ok(meant.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()));
+        let marked = [b"\xef\xbb\xbf".as_slice(), b"A=1\n"].concat();
+        assert_eq!(pairs(&marked), Ok(vec![("A".to_owned(), "1".to_owned())]), "a byte order mark is no part of a name");
         for wrong in ["A=1\ns3cret", "=s3cret", "export A=s3cret"] {
             assert!(pairs(wrong.as_bytes()).is_err_and(|why| !why.contains("s3cret")), "{wrong}");
         }
