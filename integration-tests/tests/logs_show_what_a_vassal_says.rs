@@ -61,3 +61,21 @@ fn what_a_vassal_says_is_shown_and_followed() {
         assert!(status == 0 && said.contains("heard 199"), "its log outlives it: {said}");
     });
 }
+
+#[test]
+fn a_log_that_was_removed_is_told() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        emperor.write("talk.ini", "[vassal]\nuid = root\ncommand = sh -c 'echo begun; exec sleep 100000'\n");
+        emperor.wait_said("talk.ini", "app: begun");
+        fs::remove_dir_all(emperor.logs.join("talk.ini")).unwrap();
+        let (status, said) = logs(&emperor, &["talk"]);
+        assert!(
+            status == 1 && said.contains("was removed while it ran") && said.contains("liege restart talk.ini"),
+            "{status}: {said}"
+        );
+        emperor.ask_well(&["restart", "talk"]);
+        emperor.wait_said("talk.ini", "app: begun");
+        assert_eq!(logs(&emperor, &["talk"]).0, 0);
+    });
+}

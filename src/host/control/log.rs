@@ -68,10 +68,13 @@ pub(super) async fn log(
     let bytes = match house.logs.read(&name, of, lines, follow).await {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let why = elsewhere.map_or_else(
-                || "it has no log: nothing is called so, or vassal-log sends what it says elsewhere".to_owned(),
-                |place| format!("it has no log here: what it says {place}"),
-            );
+            let lives = view.vassals.iter().any(|vassal| *vassal.name == *name && vassal.pid.is_some());
+            let why = match elsewhere {
+                Some(place) => format!("it has no log here: what it says {place}"),
+                // The directory was made before the vassal's birth, and its logger still writes into it.
+                None if lives => format!("its log was removed while it ran: what it says is lost until liege restart {name}"),
+                None => "it has no log: nothing is called so, or vassal-log sends what it says elsewhere".to_owned(),
+            };
             return no(StatusCode::NOT_FOUND, Verdict::Unknown, &why);
         }
         // The name may have been somebody else's when it was looked for.

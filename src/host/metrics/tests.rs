@@ -163,8 +163,13 @@ fn every_family_moves() {
     while start.elapsed() < Duration::from_millis(50) {
         black_box(memory.iter().map(|byte| u64::from(*byte)).sum::<u64>());
     }
-    let mut after =
-        View { now: Time(9_000_000), vassals: vec![app001()], held: vec![held(), unread()], shutting_down: true, ..View::default() };
+    let mut after = View {
+        now: Time(9_000_000),
+        vassals: vec![app001()],
+        held: vec![held(), unread()],
+        shutting_down: true,
+        ..View::default()
+    };
     after.vassals[0].config_error = Some("a.ini:1".into());
     after.vassals[0].doubt = Some("it may serve nothing".into());
     after.vassals[0].since = Time(8_000_000);
