@@ -78,6 +78,19 @@ fn what_a_name_leads_to_is_read_to_a_bound() {
 }
 
 #[test]
+fn a_name_that_the_daemon_does_not_take_is_warned_of() {
+    story(|host| {
+        for (name, is_taken) in [("shop.ini", true), ("shop.conf", false), ("shop", false)] {
+            let file = host.path(name);
+            fs::write(&file, "[vassal]\nuid = root\ncommand = /bin/true\n").unwrap();
+            let (status, said) = run_liege(&["check".as_ref(), file.as_os_str()]);
+            assert_eq!(status, 0, "{said}");
+            assert_eq!(!said.contains("is no vassal by its name"), is_taken, "{said}");
+        }
+    });
+}
+
+#[test]
 fn a_level_that_is_none_is_a_usage_error() {
     story(|_host| {
         let (status, said) = run_liege(&["run", "--emperor", "/nonexistent", "--log", "loud"]);

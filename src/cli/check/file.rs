@@ -141,6 +141,11 @@ fn vassal(checked: &mut Checked, source: &Source<'_>, file: &Path, arguments: &C
     if checked.diagnostics.iter().any(|d| d.code == Code::NotSupported && d.line == 0) {
         return pairs; // it is no INI: what it lacks says nothing
     }
+    if file.extension().is_none_or(|suffix| suffix != "ini") {
+        let message = "is no vassal by its name: in its directory the daemon reads *.ini alone";
+        let unread = Diagnostic::of_file(Severity::Warning, Code::WrongFile, source.path, message);
+        checked.diagnostics.push(unread.with_hint("call it NAME.ini, or add its suffix to the daemon's emperor-extra-extension"));
+    }
     if checked.diagnostics.iter().any(|d| d.code == Code::NoSection && d.is_error()) {
         return pairs; // nor where nothing in it is read
     }
