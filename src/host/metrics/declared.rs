@@ -66,7 +66,7 @@ families! {
     VASSAL_FAILURES: Gauge "liege_vassal_failures" "" ["vassal"] "Failures in a row, forgotten after a run that settled";
     VASSAL_FLAPPING: Gauge "liege_vassal_flapping" "" ["vassal"] "1 while the vassal fails over and over, so that each delay is longer";
     VASSAL_GAVE_UP: Gauge "liege_vassal_gave_up" "" ["vassal"] "1 while the vassal is not tried again, because of its start-limit";
-    VASSAL_DOUBT: Gauge "liege_vassal_doubt" "" ["vassal"] "1 while the app runs and has said that it may serve nothing: a uwsgi without its plugin or its app";
+    VASSAL_DOUBT: Gauge "liege_vassal_doubt" "" ["vassal"] "1 while the app runs and is doubted: a uwsgi without its plugin or its app, processes or an attached daemon that die again and again";
     VASSAL_CONFIG_ERROR: Gauge "liege_vassal_config_error" "" ["vassal"] "1 while the file has mistakes; what ran goes on";
     VASSAL_RESTARTS: Counter "liege_vassal_restarts" "" ["vassal" "cause"] "Ends of the vassal, by their cause";
     MOUNTPOINT_UP: Gauge "liege_mountpoint_up" "" ["vassal" "mountpoint" "state"] "1 while a mount is at the watched path and answers its owner";

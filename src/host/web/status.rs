@@ -35,7 +35,7 @@ pub(super) struct Status<'a> {
     down: usize,
     /// Those that fail over and over.
     flapping: usize,
-    /// Those whose app runs and has said that it may serve nothing.
+    /// Those whose app runs and is doubted.
     doubtful: usize,
     /// Watched mounts, and those of them that are not healthy.
     mounts: usize,

@@ -85,7 +85,7 @@ function row(r) {
   if (r.retry_in !== null) state.append(make("div", "sub", `again in ${span(r.retry_in)}`));
   const mounts = make("div", "mounts", ...r.mounts.map((m) => mount(r, m)));
   if (r.mounts_hidden) mounts.append(make("div", "sub", `and ${r.mounts_hidden} more mounts`));
-  if (r.state === "doubtful") mounts.append(make("div", "sub care", "it may not serve; liege status says why"));
+  if (r.state === "doubtful") mounts.append(make("div", "sub care", "it may serve nothing; liege status says why"));
   if (r.last_failure) {
     const end = r.last_failure;
     mounts.append(make("div", "sub", `last failure ${span(last.at - end.at)} ago, ${end.cause}: ${end.what}`));
