@@ -58,10 +58,10 @@ fn an_attached_daemon_that_always_fails() {
                 healed.display()
             ),
         );
-        let doubt = "exited with status 3, again and again";
+        let doubt = "does not stay up: the daemon exited with status 3";
         let line = emperor.wait_log(doubt);
         assert!(line.contains("WARN") && line.contains("v.ini:4: attach-daemon"), "{line}");
-        shows(&emperor, &["status"], "v.ini:4: attach-daemon");
+        shows(&emperor, &["status"], doubt);
         shows(&emperor, &["status", "v.ini"], doubt);
         fs::write(&healed, "").unwrap();
         emperor.wait_log("stays up again");

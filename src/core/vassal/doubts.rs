@@ -141,7 +141,7 @@ fn workers_die(line: &str) -> String {
 }
 
 fn daemon_dies(what: &str) -> String {
-    format!("{what}, again and again")
+    format!("does not stay up: {what}")
 }
 
 impl Vassal {
