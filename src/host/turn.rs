@@ -55,6 +55,7 @@ pub(crate) struct Loop {
 }
 
 /// What woke the loop.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it goes nowhere")]
 enum Woken {
     Told(Told),
     Mail(Mail),
