@@ -11,7 +11,7 @@
 //! So [`ASKERS`] owners that mean ill, at the same time and without a process left, keep the others from being asked for; fewer do not. The memory
 //! and files are the prober's: one takes as much as a child that hangs, 27 KB, and its keeper as much again.
 //!
-//! A question that needs open files of its own ([`Files::Own`]) uses one up: what was unshared cannot be shared again.
+//! A question that needs open files of its own (`Files::Own`) uses one up: what was unshared cannot be shared again.
 
 use std::{
     ffi::c_void,
