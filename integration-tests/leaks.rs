@@ -149,7 +149,8 @@ fn reap(processes: &[Process]) {
     }
 }
 
-/// What is mounted in the namespaces of processes that do not descend from us, as `major:minor`.
+/// What is mounted in the namespaces of processes that do not descend from us, and what they serve, as `major:minor`. A daemon may hold on
+/// to its connection for a while after its mount went.
 fn devices_of_strangers() -> BTreeSet<String> {
     let ours: Vec<i32> = procs::descendants(own_pid()).iter().map(|process| process.pid).collect();
     let strangers = procs::all().into_iter().filter(|process| process.pid != own_pid() && !ours.contains(&process.pid));
@@ -157,11 +158,22 @@ fn devices_of_strangers() -> BTreeSet<String> {
     let devices = |process: Process| -> Vec<String> {
         let threads = fs::read_dir(format!("/proc/{}/task", process.pid)).into_iter().flatten().flatten();
         let tables = threads.filter_map(|thread| fs::read_to_string(thread.path().join("mountinfo")).ok());
-        tables
-            .flat_map(|table| table.lines().filter_map(|l| l.split(' ').nth(2).map(str::to_owned)).collect::<Vec<_>>())
-            .collect()
+        let mounted =
+            tables.flat_map(|table| table.lines().filter_map(|l| l.split(' ').nth(2).map(str::to_owned)).collect::<Vec<_>>());
+        mounted.chain(served(process.pid)).collect()
     };
     strangers.flat_map(devices).collect()
+}
+
+/// The connections whose device a process has open, where the kernel tells (Linux 6.16).
+fn served(pid: i32) -> Vec<String> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let devices = files.filter(|file| fs::read_link(file.path()).is_ok_and(|link| link.ends_with("fuse")));
+    let info = |file: fs::DirEntry| fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", file.file_name().display())).ok();
+    let connection = |info: String| {
+        info.lines().find_map(|line| line.strip_prefix("fuse_connection:").map(|minor| format!("0:{}", minor.trim())))
+    };
+    devices.filter_map(info).filter_map(connection).collect()
 }
 
 /// A FUSE connection. The kernel reuses the minor at once, the inode of its directory under fusectl never.
