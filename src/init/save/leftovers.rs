@@ -82,7 +82,9 @@ impl Init {
     pub(super) fn end_what_is_left(&mut self, mounts_stand: bool, until: Instant) -> Result<(), End> {
         let _ = caps::raise(PARKED);
         let Ok(processes) = Processes::open() else { return Ok(()) };
-        let all: Vec<(i32, OwnedFd, Process)> = ours(&processes)
+        // Not a visitor, which nobody in here has started: its shell heeds no TERM, and must not be waited for.
+        let all: Vec<(i32, OwnedFd, Process)> = processes
+            .below(own_pid())
             .into_iter()
             .filter_map(|pid| Some((pid, pidfd::open(pid).ok()?, processes.look(pid)?)))
             .filter(|(_, pidfd, seen)| seen.group != own_pid() && !has_ended(pidfd))
