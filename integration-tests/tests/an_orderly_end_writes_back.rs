@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use liege_integration_tests::archive::Archive;
 use liege_integration_tests::tools::need;
-use liege_integration_tests::{Emperor, Host, LONG, story, wait_for, wait_until};
+use liege_integration_tests::{Emperor, Host, LONG, story, wait_until};
 use nix::sys::signal::Signal;
 
 const NAMESPACES: [Option<&str>; 2] = [Some("fs,pid"), None];
@@ -172,8 +172,10 @@ fn a_process_of_the_app_that_stays_holds_it_open() {
             let text = archive.vassal("stop-timeout = 4\n").replace("exec sleep 1001", &format!("{busy} exec sleep 1001"));
             emperor.write("v.ini", &text);
             archive.written(1);
-            let _stays = wait_for("the process that stays", LONG, || {
-                emperor.vassal("sleep 1001").processes().into_iter().find(|process| process.command_line().contains("trap"))
+            // It has set its trap when it has the file open.
+            let holds = |pid: i32| std::fs::read_link(format!("/proc/{pid}/fd/3")).is_ok_and(|file| file.ends_with("precious"));
+            wait_until("the process that stays to hold the file", LONG, || {
+                emperor.vassals().iter().flat_map(|vassal| vassal.processes()).any(|process| holds(process.pid))
             });
             emperor.ask_well(&["stop", "v"]);
             is_down(&emperor);
