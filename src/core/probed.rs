@@ -89,7 +89,7 @@ impl Probed {
 }
 
 /// Which mount is under a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mounted {
     /// The unique id where the kernel has one (6.8), else the classic one, which is used again.
     pub id: u64,

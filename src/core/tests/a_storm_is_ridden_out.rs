@@ -6,7 +6,7 @@ mod specs;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use liege_core::{Action, Came, Emperor, Event, Health, Mounted, Name, Note, Phase, Probed, Time};
+use liege_core::{Action, Emperor, Event, Health, Mounted, Name, Note, Phase, Probed, Time};
 use liege_plan::{Exit, FromInit};
 use liege_spec::{Asked, AttachedDaemon, Hook, VassalConfig, Verb};
 
@@ -61,19 +61,8 @@ impl Daemon {
 
     fn probed_at(&mut self, path: &str, vassal: u8, health: Health) {
         let vassal = specs::name(vassal);
-        let probed = Probed {
-            mount: Some(Mounted {
-                id: 7,
-                device: (0, 50),
-                is_root: true,
-                sleeps: false,
-                not_mounted: false,
-                connection: None,
-                digest: None,
-                came: Came::Unknown,
-            }),
-            ..Probed::of(health)
-        };
+        let probed =
+            Probed { mount: Some(Mounted { id: 7, device: (0, 50), is_root: true, ..Mounted::default() }), ..Probed::of(health) };
         let birth = self.births[&vassal];
         self.feed(Event::Probed { vassal, birth, path: path.into(), probed });
     }

@@ -7,7 +7,7 @@ mod specs;
 
 use std::time::Duration;
 
-use liege_core::{Action, Came, Emperor, Event, Health, Mounted, Note, Order, Phase, Probed, ROOT, Request, Time, VassalView};
+use liege_core::{Action, Emperor, Event, Health, Mounted, Note, Order, Phase, Probed, ROOT, Request, Time, VassalView};
 use liege_plan::{Exit, FromInit};
 use liege_spec::VassalConfig;
 
@@ -54,16 +54,7 @@ impl Life {
     }
 
     fn probed(&mut self, health: Health) {
-        let mount = Some(Mounted {
-            id: 7,
-            device: (0, 50),
-            is_root: true,
-            sleeps: false,
-            not_mounted: false,
-            connection: None,
-            digest: None,
-            came: Came::Unknown,
-        });
+        let mount = Some(Mounted { id: 7, device: (0, 50), is_root: true, ..Mounted::default() });
         let probed = Probed { mount, ..Probed::of(health) };
         self.feed(Event::Probed { vassal: specs::name(0), birth: self.birth, path: "/app".into(), probed });
     }

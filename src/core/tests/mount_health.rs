@@ -199,19 +199,7 @@ fn who_cannot_be_looked_at_is_unknown_after_five_times_and_harmed_never() {
 #[test]
 fn a_mount_that_is_not_the_first_one_is_gone() {
     for (now, what) in [
-        (
-            Mounted {
-                id: 1,
-                device: (8, 1),
-                is_root: false,
-                sleeps: false,
-                not_mounted: false,
-                connection: None,
-                digest: None,
-                came: Came::Unknown,
-            },
-            "the mount at /app is gone: it was unmounted",
-        ),
+        (Mounted { not_mounted: false, ..PLAIN }, "the mount at /app is gone: it was unmounted"),
         (Mounted { id: 8, ..FIRST }, "the mount at /app is gone: another mount is there, it was replaced or covered"),
     ] {
         let mut vassal = Running::new();
@@ -223,50 +211,14 @@ fn a_mount_that_is_not_the_first_one_is_gone() {
 #[test]
 fn a_mount_that_comes_later_is_the_one_to_stay() {
     let mut vassal = Running::new();
-    assert_eq!(
-        vassal.healthy(Mounted {
-            id: 1,
-            device: (8, 1),
-            is_root: false,
-            sleeps: false,
-            not_mounted: false,
-            connection: None,
-            digest: None,
-            came: Came::Unknown
-        }),
-        None
-    );
+    assert_eq!(vassal.healthy(Mounted { not_mounted: false, ..PLAIN }), None);
     assert_eq!(vassal.healthy(FIRST), None);
-    assert_eq!(
-        vassal
-            .healthy(Mounted {
-                id: 1,
-                device: (8, 1),
-                is_root: false,
-                sleeps: false,
-                not_mounted: false,
-                connection: None,
-                digest: None,
-                came: Came::Unknown
-            })
-            .unwrap()
-            .word(),
-        "mountpoint_gone"
-    );
+    assert_eq!(vassal.healthy(Mounted { not_mounted: false, ..PLAIN }).unwrap().word(), "mountpoint_gone");
 }
 
 #[test]
 fn an_automount_comes_and_goes() {
-    let asleep = Mounted {
-        id: 3,
-        device: (0, 40),
-        is_root: false,
-        sleeps: true,
-        not_mounted: false,
-        connection: None,
-        digest: None,
-        came: Came::Unknown,
-    };
+    let asleep = Mounted { id: 3, device: (0, 40), is_root: false, sleeps: true, ..FIRST };
     let mut vassal = Running::new();
     assert_eq!(vassal.healthy(asleep), None);
     assert_eq!(vassal.healthy(FIRST), None, "somebody needed it");

@@ -10,9 +10,7 @@ pub mod specs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use liege_core::{
-    Action, Came, Emperor, Event, Health, Late, Mounted, Name, Note, Order, Phase, Probed, ROOT, Request, Time, View,
-};
+use liege_core::{Action, Emperor, Event, Health, Late, Mounted, Name, Note, Order, Phase, Probed, ROOT, Request, Time, View};
 use liege_plan::{AppWord, Exit, FromInit, Place, ToInit};
 
 use books::Books;
@@ -523,18 +521,7 @@ fn owned(vassal: u8, jail: u8, app: u8) -> liege_spec::VassalConfig {
 
 /// What a prober may say of `/app`: mostly that the mount first seen is well.
 fn probed(how: u8) -> Probed {
-    let mount = |id, is_root| {
-        Some(Mounted {
-            id,
-            device: (0, 50),
-            is_root,
-            sleeps: false,
-            not_mounted: id == 2,
-            connection: None,
-            digest: None,
-            came: Came::Unknown,
-        })
-    };
+    let mount = |id, is_root| Some(Mounted { id, device: (0, 50), is_root, not_mounted: id == 2, ..Mounted::default() });
     let late = || Some(Late { at: "/app".into(), waiting: Some(1), ..Late::default() });
     let (health, mount, late, micros) = match how % 12 {
         0 => (Health::Dead { errno: 107 }, None, None, 13),

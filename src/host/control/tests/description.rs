@@ -87,16 +87,7 @@ fn every_described_request_is_answered_as_described() {
     ]
     .map(|health| liege_core::MountView { health, ..liege_core::MountView::new("/app") })
     .to_vec();
-    ill.mounts[0].mount = Some(liege_core::Mounted {
-        id: 1,
-        device: (0, 3),
-        is_root: true,
-        sleeps: false,
-        not_mounted: false,
-        connection: None,
-        digest: None,
-        came: liege_core::Came::Unknown,
-    });
+    ill.mounts[0].mount = Some(liege_core::Mounted { id: 1, device: (0, 3), is_root: true, ..liege_core::Mounted::default() });
     let unusable = vec![("bad.ini".into(), "bad.ini:1:1: no".to_owned())];
     let scene = Scene::of(View { vassals: vec![ill, vassal("b.ini")], unusable, ..View::default() });
     let death = liege_core::Death {
