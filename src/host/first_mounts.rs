@@ -21,10 +21,9 @@ pub(crate) struct FirstMounts {
 }
 
 impl FirstMounts {
-    /// Of a clone that has done nothing yet. None: it is gone, or there is no `/proc`.
-    pub(crate) fn of(pid: i32) -> Option<Self> {
-        let text = fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
-        let mut mounts: Vec<_> = mountinfo::brief(&text).map(|mount| (mount.id, mount.device)).collect();
+    /// Of a clone that has done nothing yet, by the text of its list. None: it is gone, or there is no `/proc`.
+    pub(crate) fn of(pid: i32, text: &[u8]) -> Option<Self> {
+        let mut mounts: Vec<_> = mountinfo::brief(text).map(|mount| (mount.id, mount.device)).collect();
         mounts.sort_unstable();
         Some(Self { namespace: namespace(pid)?, mounts })
     }
@@ -55,20 +54,11 @@ mod tests {
     #[test]
     fn a_mount_is_known_by_its_number_and_its_file_system() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let first = FirstMounts::of(pid).unwrap();
+        let first = FirstMounts::of(pid, &mountinfo::text_of(pid).unwrap()).unwrap();
         let one = mountinfo::own().unwrap().into_iter().next().unwrap();
         let seen = |id, device| {
             let came = Came::Listed(id);
-            first.came(&Mounted {
-                id: 1,
-                device,
-                is_root: false,
-                sleeps: false,
-                not_mounted: false,
-                connection: None,
-                digest: None,
-                came,
-            })
+            first.came(&Mounted { id: 1, device, came, ..Mounted::default() })
         };
         assert_eq!(seen(one.id, one.device), Came::Before);
         assert_eq!(seen(one.id, (0, 0)), Came::Since, "another mount has its number now");

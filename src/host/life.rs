@@ -87,12 +87,13 @@ impl Nursery {
                     let own_list = || mountinfo::connections(born.0.pid).ok();
                     let inherited = if namespaces.mount { nursery.inherited.of(before, own_list) } else { Vec::new() };
                     // It has done nothing yet, so its list is what it was born with.
-                    let table = if points.is_empty() { None } else { mountinfo::of(born.0.pid).ok() };
-                    let mounted = table.map(|table| {
-                        let is_mounted = |point: &String| table.iter().any(|mount| *mount.mount_point == **point);
+                    let is_read = watches || !points.is_empty();
+                    let list = if is_read { mountinfo::text_of(born.0.pid).ok() } else { None };
+                    let first_mounts = list.as_ref().filter(|_| watches).and_then(|list| FirstMounts::of(born.0.pid, list));
+                    let mounted = list.filter(|_| !points.is_empty()).map(|list| {
+                        let is_mounted = |point: &String| mountinfo::brief(&list).any(|mount| *mount.mount_point() == **point);
                         points.into_iter().filter(is_mounted).collect::<Vec<_>>()
                     });
-                    let first_mounts = if watches { FirstMounts::of(born.0.pid) } else { None };
                     Ok((born, inherited, mounted, first_mounts))
                 })
                 .await

@@ -53,7 +53,15 @@ impl Mount {
 /// # Errors
 /// No such process, no `/proc`, or (EINVAL) a process that is past its end.
 pub fn of(pid: i32) -> io::Result<Vec<Mount>> {
-    Ok(parse(&std::fs::read(format!("/proc/{pid}/mountinfo"))?))
+    Ok(parse(&text_of(pid)?))
+}
+
+/// The same as the kernel writes it.
+///
+/// # Errors
+/// As [`of`].
+pub fn text_of(pid: i32) -> io::Result<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/mountinfo"))
 }
 
 /// The caller's own list, to be kept and polled, by way of a `/proc` that is nobody's but the caller's: no path leads there, so none
@@ -131,7 +139,7 @@ pub fn brief(text: &[u8]) -> impl Iterator<Item = Brief<'_>> + Clone {
 /// # Errors
 /// As [`of`].
 pub fn connections(pid: i32) -> io::Result<Vec<u32>> {
-    let text = std::fs::read(format!("/proc/{pid}/mountinfo"))?;
+    let text = text_of(pid)?;
     Ok(brief(&text).filter(|mount| mount.is_fuse).map(|mount| mount.device.1).collect())
 }
 
