@@ -10,6 +10,7 @@ use std::os::unix::fs::DirEntryExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use liege_sys::processes::Processes;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -154,26 +155,17 @@ fn reap(processes: &[Process]) {
 fn devices_of_strangers() -> BTreeSet<String> {
     let ours: Vec<i32> = procs::descendants(own_pid()).iter().map(|process| process.pid).collect();
     let strangers = procs::all().into_iter().filter(|process| process.pid != own_pid() && !ours.contains(&process.pid));
+    let processes = Processes::open().ok();
+    let served = |pid| processes.as_ref().map(|processes| processes.fuse(pid)).unwrap_or_default().into_iter().flatten();
     // Of every thread: a process that is stuck on its own mount has perhaps lost its first one, whose table is empty then.
     let devices = |process: Process| -> Vec<String> {
         let threads = fs::read_dir(format!("/proc/{}/task", process.pid)).into_iter().flatten().flatten();
         let tables = threads.filter_map(|thread| fs::read_to_string(thread.path().join("mountinfo")).ok());
         let mounted =
             tables.flat_map(|table| table.lines().filter_map(|l| l.split(' ').nth(2).map(str::to_owned)).collect::<Vec<_>>());
-        mounted.chain(served(process.pid)).collect()
+        mounted.chain(served(process.pid).map(|minor| format!("0:{minor}"))).collect()
     };
     strangers.flat_map(devices).collect()
-}
-
-/// The connections whose device a process has open, where the kernel tells (Linux 6.16).
-fn served(pid: i32) -> Vec<String> {
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let devices = files.filter(|file| fs::read_link(file.path()).is_ok_and(|link| link.ends_with("fuse")));
-    let info = |file: fs::DirEntry| fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", file.file_name().display())).ok();
-    let connection = |info: String| {
-        info.lines().find_map(|line| line.strip_prefix("fuse_connection:").map(|minor| format!("0:{}", minor.trim())))
-    };
-    devices.filter_map(info).filter_map(connection).collect()
 }
 
 /// A FUSE connection. The kernel reuses the minor at once, the inode of its directory under fusectl never.
