@@ -84,8 +84,9 @@ pub(crate) struct Mounts {
     entries: Option<Vec<Entry>>,
     /// The table could not be opened again: own connections are taken for granted.
     is_blind: bool,
-    /// The own connections that can be written to, as they were told.
+    /// The own connections that can be written to, and whether that has not been told yet.
     writable: Vec<u32>,
+    is_writable_news: bool,
     /// When it was last found changed: until the pause is over nobody looks.
     changed: Option<Instant>,
     pause: Duration,
@@ -138,6 +139,7 @@ impl Mounts {
             entries: None,
             is_blind: false,
             writable: Vec::new(),
+            is_writable_news: false,
             changed: None,
             pause: PAUSE,
         }
@@ -186,6 +188,9 @@ impl Mounts {
         let own_fuse = self.has_own_fuse(&text);
         let changes = self.news(&text).changes;
         let is_nothing = changes.as_ref().is_some_and(Vec::is_empty);
+        if !is_nothing {
+            self.find_writable(&text, own_fuse);
+        }
         (own_fuse && !is_nothing).then(|| FromInit::MountsChanged { own_fuse, changes, number: self.exits.tell() })
     }
 
@@ -206,6 +211,9 @@ impl Mounts {
         }
         // Where only mounts of others changed, the exits of own connections stand as they stood.
         let own_fuse = has_own_fuse && !is_foreign;
+        if !is_foreign {
+            self.find_writable(text, has_own_fuse);
+        }
         let number = if own_fuse { self.exits.tell() } else { self.exits.told() };
         Some(FromInit::MountsChanged { own_fuse, changes, number })
     }
@@ -217,21 +225,30 @@ impl Mounts {
             self.is_blind &= self.table.is_none();
         }
         let text = self.read();
-        if !self.has_own_fuse(&text) {
-            return None;
-        }
-        let inherited = self.inherited.iter().map(|mount| mount.1).collect();
-        Some(Table { mounts: mountinfo::parse(&text), inherited })
+        self.has_own_fuse(&text).then(|| self.table_of(&text))
     }
 
-    /// The own connections that can be written to, where these are not the ones that were told; the first of very many.
+    fn table_of(&self, text: &[u8]) -> Table {
+        let inherited = self.inherited.iter().map(|mount| mount.1).collect();
+        Table { mounts: mountinfo::parse(text), inherited }
+    }
+
+    /// Which own connections can be written to by this table; the first of very many.
+    fn find_writable(&mut self, text: &[u8], has_own_fuse: bool) {
+        let mut now = BTreeSet::new();
+        if has_own_fuse {
+            let table = self.table_of(text);
+            let all = table.own().map(|mount| mount.device.1);
+            now.extend(all.filter(|minor| table.is_writable(*minor) == Some(true)).take(MOST_TOLD));
+        }
+        if !now.iter().eq(&self.writable) {
+            (self.writable, self.is_writable_news) = (now.into_iter().collect(), true);
+        }
+    }
+
+    /// The own connections that can be written to, where these are not the ones that were told.
     pub(crate) fn writable_news(&mut self) -> Option<Vec<u32>> {
-        let table = self.with_own_fuse();
-        let all = table.iter().flat_map(Table::own).map(|mount| mount.device.1);
-        let is_writable = |minor: &u32| table.as_ref().is_some_and(|table| table.is_writable(*minor) == Some(true));
-        let now: BTreeSet<u32> = all.filter(is_writable).take(MOST_TOLD).collect();
-        let now: Vec<u32> = now.into_iter().collect();
-        (now != self.writable).then(|| self.writable.clone_from(&now)).map(|()| now)
+        std::mem::take(&mut self.is_writable_news).then(|| self.writable.clone())
     }
 
     /// Too often rather than not once: the prober knows better which are whose.

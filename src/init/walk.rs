@@ -76,7 +76,7 @@ impl Init {
             }
             let moves = mounts::moves(&step.act);
             if moves && let Some(news) = self.mounts.let_go() {
-                self.say(&news);
+                self.tell_mounts(&news);
             }
             self.step = Some(index).filter(|_| patience.stoppable);
             let outcome = self.step(step, patience)?;
