@@ -250,9 +250,11 @@ impl Init {
         killed.extend(self.end_smart_daemons(at_least(until))?);
         self.saving.killed.extend(killed);
         last_steps(self)?;
-        self.end_what_is_left(true, at_least(until))?;
+        let some_are_left = self.end_what_is_left(true, at_least(until))?;
         self.save(at_least(until))?;
-        self.end_what_is_left(false, at_least(until))?;
+        if some_are_left {
+            self.end_what_is_left(false, at_least(until))?;
+        }
         if self.saving.is_stuck || !self.saving.killed.is_empty() {
             self.give_up();
         }

@@ -31,6 +31,27 @@ const LEFTOVERS: Duration = Duration::from_secs(1);
 /// A mount that a step waits for hangs when it has not answered for so long and its daemon does nothing.
 const UNANSWERED: Duration = Duration::from_secs(4);
 
+/// A process that is held, and lived when it had been looked at.
+#[derive(Debug)]
+struct Living {
+    pid: i32,
+    pidfd: OwnedFd,
+    seen: Process,
+}
+
+/// Those of these processes that live.
+fn living(processes: &Processes, pids: Vec<i32>) -> impl Iterator<Item = Living> {
+    let held = pids.into_iter().filter_map(|pid| Some(Living { pid, pidfd: pidfd::open(pid).ok()?, seen: processes.look(pid)? }));
+    held.filter(|one| !has_ended(&one.pidfd))
+}
+
+impl Living {
+    /// To be waited for, and told.
+    fn named(self) -> Other {
+        Other { name: Some(format!("{} (pid {})", self.seen.name, self.pid)), pidfd: self.pidfd }
+    }
+}
+
 impl Init {
     /// Those a uwsgi has left behind.
     pub(super) fn end_smart_daemons(&mut self, until: Instant) -> Result<Vec<String>, End> {
@@ -51,7 +72,7 @@ impl Init {
                 let _ = kill(-pid, daemon.stop_signal);
             } else {
                 let _ = pidfd::signal(&pidfd, daemon.stop_signal);
-                self.saving.others.push(Other { name: Some(format!("{} (pid {pid})", seen.name)), pidfd });
+                self.saving.others.push(Living { pid, pidfd, seen }.named());
             }
         }
         self.await_others(until)
@@ -60,13 +81,10 @@ impl Init {
     /// Those of a group that was asked to end: its leader may be a shell that ends before them.
     pub(super) fn find_groups(&mut self, leaders: &[i32]) {
         let Ok(processes) = Processes::open() else { return };
-        for pid in ours(&processes) {
-            let Ok(pidfd) = pidfd::open(pid) else { continue };
-            let seen = processes.look(pid).filter(|seen| leaders.contains(&seen.group) && !has_ended(&pidfd));
-            if let Some(seen) = seen.filter(|_| !self.saving.fuse.iter().any(|daemon| daemon.pid == pid)) {
-                self.saving.others.push(Other { name: Some(format!("{} (pid {pid})", seen.name)), pidfd });
-            }
-        }
+        let serves = |pid| self.saving.fuse.iter().any(|daemon| daemon.pid == pid);
+        let found = living(&processes, ours(&processes)).filter(|one| leaders.contains(&one.seen.group) && !serves(one.pid));
+        let found: Vec<Other> = found.map(Living::named).collect();
+        self.saving.others.extend(found);
     }
 
     /// Waits for the others; kills those that take too long, and names them.
@@ -79,29 +97,20 @@ impl Init {
 
     /// What hooks and the app have left running is asked to end, and has its time: it may be a database. What serves a FUSE mount, and
     /// its session, is not meant. Before the mounts go, only what was started after the last of their daemons, which cannot need it.
-    pub(super) fn end_what_is_left(&mut self, mounts_stand: bool, until: Instant) -> Result<(), End> {
+    /// Whether any are left for later.
+    pub(super) fn end_what_is_left(&mut self, mounts_stand: bool, until: Instant) -> Result<bool, End> {
         let _ = caps::raise(PARKED);
-        let Ok(processes) = Processes::open() else { return Ok(()) };
-        // Not a visitor, which nobody in here has started: its shell heeds no TERM, and must not be waited for.
-        let all: Vec<(i32, OwnedFd, Process)> = processes
-            .below(own_pid())
-            .into_iter()
-            .filter_map(|pid| Some((pid, pidfd::open(pid).ok()?, processes.look(pid)?)))
-            .filter(|(_, pidfd, seen)| seen.group != own_pid() && !has_ended(pidfd))
-            .collect();
-        let serving: Vec<&Process> =
-            all.iter().filter(|(pid, ..)| !processes.fuse(*pid).is_empty()).map(|(.., seen)| seen).collect();
+        let Ok(processes) = Processes::open() else { return Ok(false) };
+        // Not a visitor, which no process in here has started: its shell heeds no TERM, and must not be waited for.
+        let all = living(&processes, processes.below(own_pid())).filter(|one| one.seen.group != own_pid());
+        let all: Vec<Living> = all.collect();
+        let serving: Vec<&Process> = all.iter().filter(|one| !processes.fuse(one.pid).is_empty()).map(|one| &one.seen).collect();
         let sessions: BTreeSet<i32> = serving.iter().map(|seen| seen.session).collect();
         let youngest = serving.iter().map(|seen| seen.started).max().filter(|_| mounts_stand);
         let since = youngest.map_or(0, |youngest| self.app.as_ref().map_or(youngest, |app| app.born.min(youngest)));
-        let is_meant = |pid: i32, seen: &Process| {
-            seen.started >= since && !sessions.contains(&seen.session) && !self.saving.is_served_by(pid)
-        };
-        let meant: Vec<Other> = all
-            .into_iter()
-            .filter(|(pid, _, seen)| is_meant(*pid, seen))
-            .map(|(pid, pidfd, seen)| Other { name: Some(format!("{} (pid {pid})", seen.name)), pidfd })
-            .collect();
+        let serves = |one: &Living| sessions.contains(&one.seen.session) || self.saving.is_served_by(one.pid);
+        let (meant, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.seen.started >= since && !serves(one));
+        let meant: Vec<Other> = meant.into_iter().map(Living::named).collect();
         for other in &meant {
             let _ = pidfd::signal(&other.pidfd, SIGTERM);
             let _ = pidfd::signal(&other.pidfd, SIGCONT); // one that is stopped hears it then
@@ -111,7 +120,7 @@ impl Init {
         let until = if self.saving.hung.is_empty() { soft(until) } else { Instant::now() + LEFTOVERS };
         let killed = self.await_others(until)?;
         self.saving.killed.extend(killed);
-        Ok(())
+        Ok(!rest.is_empty())
     }
 
     /// Ends what the app has left behind, because it keeps a mount busy.
@@ -156,14 +165,8 @@ impl Init {
             // Anew for the KILL: they may have forked meanwhile.
             let Ok(processes) = Processes::open() else { return Ok(true) };
             let is_needed = |pid| pid == own_pid() || self.saving.fuse.iter().any(|daemon| daemon.pid == pid);
-            let mut meant = Vec::new();
-            for pid in ours(&processes) {
-                let Ok(pidfd) = pidfd::open(pid) else { continue };
-                let seen = processes.look(pid).filter(|seen| !is_needed(pid) && is_meant(pid, seen));
-                if seen.is_some() && !has_ended(&pidfd) {
-                    meant.push(Other { name: None, pidfd });
-                }
-            }
+            let meant = living(&processes, ours(&processes)).filter(|one| !is_needed(one.pid) && is_meant(one.pid, &one.seen));
+            let meant: Vec<Other> = meant.map(|one| Other { name: None, pidfd: one.pidfd }).collect();
             meant.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, signal));
             self.saving.others = meant;
             self.wait_while(until.min(Instant::now() + LEFTOVERS), |saving| !saving.others.is_empty())?;
