@@ -292,11 +292,16 @@ impl Cause {
     /// Whether a watched mount was lost.
     #[must_use]
     pub fn is_of_mount(&self) -> bool {
+        self.mount().is_some()
+    }
+
+    /// The path of the watched mount that was lost, if that is the cause.
+    pub(crate) fn mount(&self) -> Option<&str> {
         match self {
-            Self::MountpointDead { .. }
-            | Self::MountpointHung { .. }
-            | Self::MountpointGone { .. }
-            | Self::MountpointMissing { .. } => true,
+            Self::MountpointDead { path, .. }
+            | Self::MountpointHung { path, .. }
+            | Self::MountpointGone { path, .. }
+            | Self::MountpointMissing { path, .. } => Some(path),
             Self::Exit { .. }
             | Self::Signal { .. }
             | Self::AddressInUse { .. }
@@ -314,7 +319,7 @@ impl Cause {
             | Self::Vanished
             | Self::Idle
             | Self::Requested
-            | Self::Protocol => false,
+            | Self::Protocol => None,
         }
     }
 

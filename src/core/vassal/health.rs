@@ -128,23 +128,23 @@ impl Vassal {
             Health::NotMounted => {
                 let lasts = cx.now - runs_since;
                 if (check.required || was_there) && !may_remount && lasts >= check.timeout {
-                    self.destroy_beside(&path, missing(&check, lasts, failed.as_deref()), cx);
+                    self.destroy_beside(missing(&check, lasts, failed.as_deref()), cx);
                 } else {
                     self.settle(cx);
                 }
             }
             Health::Unknown { .. } => {}
             Health::Dead { errno } => {
-                self.destroy_beside(&path.clone(), Cause::MountpointDead { path, errno, daemon: died, seen }, cx);
+                self.destroy_beside(Cause::MountpointDead { path, errno, daemon: died, seen }, cx);
             }
-            Health::Gone => self.destroy_beside(&path.clone(), Cause::MountpointGone { path, what: why }, cx),
+            Health::Gone => self.destroy_beside(Cause::MountpointGone { path, what: why }, cx),
             Health::Hung if hung > check.tolerance => {
                 let rule = Some(Rule::Hung { micros, looks: hung, tolerated: check.tolerance });
-                self.kill_beside(&path.clone(), Cause::MountpointHung { path, what: why, rule, seen }, cx);
+                self.kill_beside(Cause::MountpointHung { path, what: why, rule, seen }, cx);
             }
             Health::Slow if micros >= allowed => {
                 let rule = Some(Rule::Slow { micros, allowed });
-                self.kill_beside(&path.clone(), Cause::MountpointHung { path, what: why, rule, seen }, cx);
+                self.kill_beside(Cause::MountpointHung { path, what: why, rule, seen }, cx);
             }
             Health::Hung | Health::Slow => {}
         }

@@ -201,39 +201,35 @@ impl Vassal {
         let advice = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
         let mut sentence = format!("{reason}{advice}: {step}");
         let lacks = errno == ENOENT || detail.contains("this root has no");
-        if let Some(taken) = self.running().filter(|_| lacks).and_then(|config| taken_away(&config.fresh)) {
-            let at_birth = self.life.as_ref().and_then(|life| life.layers.as_ref());
-            let by_its_hooks = |point: &str| {
-                let hooks = self.running().into_iter().flat_map(|config| &config.fresh.jail.hooks);
-                hooks.map(|hook| &hook.verb.value).any(|verb| matches!(verb, Verb::Mount { target, .. } if target == point))
-            };
-            let lost =
-                at_birth.map(|points| taken.lost(|point| points.iter().any(|mounted| mounted == point) || by_its_hooks(point)));
-            match lost {
-                Some(lost) if lost.is_empty() => {} // each lies on the file system of its union
-                Some(lost) => {
-                    let lost = lost.into_iter().map(|(layer, mount)| match layer.value == mount {
-                        true => format!("the layer {mount} ({})", layer.at),
-                        false => format!("{mount} with the layer {} ({})", layer.value, layer.at),
-                    });
-                    sentence += &format!(
-                        "; {} ({}) took away a mount of its own: {}",
-                        taken.words,
-                        taken.by,
-                        lost.collect::<Vec<_>>().join(", ")
-                    );
-                }
-                None => {
-                    let layers = taken.layers.iter().map(|layer| layer.path.value.as_str()).collect::<Vec<_>>().join(", ");
-                    sentence += &format!(
-                        "; {} ({}) took away what was mounted below it: a layer of the root ({layers}) that is a mount of its own \
-                         is gone",
-                        taken.words, taken.by
-                    );
-                }
-            }
+        if let Some(taken) = lacks.then(|| self.what_was_taken_away()).flatten() {
+            sentence += &format!("; {taken}");
         }
         sentence
+    }
+
+    /// What went with the old root, if a line of the file took something away with it.
+    fn what_was_taken_away(&self) -> Option<String> {
+        let spec = &self.running()?.fresh;
+        let taken = taken_away(spec)?;
+        let Some(at_birth) = self.life.as_ref().and_then(|life| life.layers.as_ref()) else {
+            let layers = taken.layers.iter().map(|layer| layer.path.value.as_str()).collect::<Vec<_>>().join(", ");
+            return Some(format!(
+                "{} ({}) took away what was mounted below it: a layer of the root ({layers}) that is a mount of its own is gone",
+                taken.words, taken.by
+            ));
+        };
+        let by_its_hooks = |point: &str| {
+            let mut verbs = spec.jail.hooks.iter().map(|hook| &hook.verb.value);
+            verbs.any(|verb| matches!(verb, Verb::Mount { target, .. } if target == point))
+        };
+        let lost = taken.lost(|point| at_birth.iter().any(|mounted| mounted == point) || by_its_hooks(point));
+        let lost = lost.into_iter().map(|(layer, mount)| match layer.value == mount {
+            true => format!("the layer {mount} ({})", layer.at),
+            false => format!("{mount} with the layer {} ({})", layer.value, layer.at),
+        });
+        let lost = lost.collect::<Vec<_>>().join(", ");
+        // None: each lies on the file system of its union.
+        (!lost.is_empty()).then(|| format!("{} ({}) took away a mount of its own: {lost}", taken.words, taken.by))
     }
 
     /// A step of the app's own start, and the line its command stands in; a uwsgi is asked for by no line of its own.

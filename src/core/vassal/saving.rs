@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use super::{Phase, Vassal};
-use crate::{Health, Note, emperor::Context, timers::Timer};
+use crate::{Cause, Health, Note, emperor::Context, timers::Timer};
 
 /// What is left at least for writing back, where the app has taken all of `stop-timeout`; init has the same number.
 const OVERTIME: Duration = Duration::from_secs(5);
@@ -24,13 +24,13 @@ const INIT_FIRST: Duration = Duration::from_secs(1);
 
 impl Vassal {
     /// A mount is dead or gone. Others of the vassal may have something to write back; where none has, nothing is waited for.
-    pub(super) fn destroy_beside(&mut self, path: &str, cause: crate::Cause, cx: &mut Context<'_>) {
-        if self.others_to_save(path) > 0 { self.destroy(cause, cx) } else { self.kill(cause, cx) }
+    pub(super) fn destroy_beside(&mut self, cause: Cause, cx: &mut Context<'_>) {
+        if self.others_to_save(&cause) > 0 { self.destroy(cause, cx) } else { self.kill(cause, cx) }
     }
 
     /// A mount does not answer, so nothing in its vassal can be waited for: what others have not written back is lost, and told.
-    pub(super) fn kill_beside(&mut self, path: &str, cause: crate::Cause, cx: &mut Context<'_>) {
-        let others = self.others_to_save(path);
+    pub(super) fn kill_beside(&mut self, cause: Cause, cx: &mut Context<'_>) {
+        let others = self.others_to_save(&cause);
         if let Some(life) = self.life.as_mut().filter(|_| others > 0) {
             life.saving = vec![match others {
                 1 => "the daemon of another FUSE mount".to_owned(),
@@ -40,9 +40,10 @@ impl Vassal {
         self.kill(cause, cx);
     }
 
-    fn others_to_save(&self, path: &str) -> usize {
+    /// How many connections can be written to beside the one of the mount that was lost.
+    fn others_to_save(&self, cause: &Cause) -> usize {
         let Some(life) = &self.life else { return 0 };
-        let ill = life.mounts.iter().find(|mount| mount.path == path).and_then(|mount| mount.mount);
+        let ill = life.mounts.iter().find(|mount| cause.mount() == Some(&mount.path)).and_then(|mount| mount.mount);
         life.writable.iter().filter(|minor| ill.is_none_or(|ill| ill.device.1 != **minor)).count()
     }
 
@@ -77,7 +78,7 @@ impl Vassal {
                 let most = until + stop.min(OVERTIME) + INIT_FIRST;
                 let is_saved = waits_for.is_empty();
                 // What never had to be saved has no time of its own.
-                let until = if is_saved && life.saving.is_empty() && life.cause.as_ref().is_some_and(crate::Cause::is_failure) {
+                let until = if is_saved && life.saving.is_empty() && life.cause.as_ref().is_some_and(Cause::is_failure) {
                     cx.now
                 } else {
                     until
@@ -103,7 +104,7 @@ impl Vassal {
             Phase::Stopping => {
                 let Some(life) = &mut self.life else { return };
                 life.saving = killed;
-                let cause = life.cause.clone().unwrap_or(crate::Cause::Requested);
+                let cause = life.cause.clone().unwrap_or(Cause::Requested);
                 self.kill(cause, cx);
             }
             // An attached daemon that a reload ends; the vassal goes on.

@@ -154,14 +154,12 @@ impl Vassal {
             life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();
             life.sources = compiled.origins;
             let at_exit_steps = compiled.work.at_exit.iter().map(|s| describe_act(&s.act)).collect();
+            let daemons = in_words(&wish.again);
+            if daemons != life.daemons {
+                life.doubts.begin_daemons();
+            }
             life.before = Some(Before {
-                daemons: {
-                    let daemons = in_words(&wish.again);
-                    if daemons != life.daemons {
-                        life.doubts.begin_daemons();
-                    }
-                    std::mem::replace(&mut life.daemons, daemons)
-                },
+                daemons: std::mem::replace(&mut life.daemons, daemons),
                 running: life.running.replace(wish),
                 at_exit_steps: std::mem::replace(&mut life.at_exit_steps, at_exit_steps),
                 at_exit_sources: std::mem::replace(&mut life.at_exit_sources, compiled.at_exit_origins),
