@@ -25,9 +25,19 @@ pub fn read_configuration(path: &Path) -> io::Result<Vec<u8>> {
     let is_callers_own = path == Path::new("/dev/stdin") || ["/dev/fd", "/proc/self/fd"].iter().any(|own| path.starts_with(own));
     let file = if is_callers_own { File::open(path).map(Some) } else { open_regular(path) }?;
     let file = file.ok_or_else(|| io::Error::other("not a regular file"))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE { Err(too_long()) } else { Ok(bytes) }
+    read_at_most(&file, MAX_FILE)?.ok_or_else(too_long)
+}
+
+/// All of a file; None: it is longer.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn read_at_most(file: &File, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let expected = file.metadata().map_or(0, |found| found.len().min(most));
+    // One more than it is long, so that one read finds the end as well.
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or_default() + 1);
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= most))
 }
 
 /// What is said of a configuration of more than [`MAX_FILE`].

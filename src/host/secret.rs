@@ -6,8 +6,7 @@
 use std::{
     collections::VecDeque,
     ffi::{OsStr, OsString},
-    fs::{self, File, Metadata, OpenOptions},
-    io::Read,
+    fs::{self, Metadata, OpenOptions},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Component, Path, PathBuf},
 };
@@ -15,7 +14,7 @@ use std::{
 use liege_spec::NoAnswer;
 use nix::fcntl::OFlag;
 
-use crate::world::phrase;
+use crate::{regular::read_at_most, world::phrase};
 
 /// As the kernel.
 const MOST_LINKS: usize = 40;
@@ -33,14 +32,7 @@ pub(crate) fn read(path: &Path, most: usize) -> Result<Vec<u8>, NoAnswer> {
     let file = OpenOptions::new().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(&end);
     let file = file.map_err(failed)?;
     judge(&file.metadata().map_err(failed)?).map_err(NoAnswer::Failed)?;
-    read_at_most(file, most)
-}
-
-fn read_at_most(file: File, most: usize) -> Result<Vec<u8>, NoAnswer> {
-    let mut bytes = Vec::new();
-    let most = most as u64;
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| NoAnswer::Failed(phrase(&e)))?;
-    if bytes.len() as u64 > most { Err(NoAnswer::TooMuch) } else { Ok(bytes) }
+    read_at_most(&file, most as u64).map_err(failed)?.ok_or(NoAnswer::TooMuch)
 }
 
 fn judge(file: &Metadata) -> Result<(), String> {

@@ -26,7 +26,11 @@ use nix::{
     unistd::{Gid, Group, Uid, User, getgrouplist, pipe2},
 };
 
-use crate::{children::Children, regular::open_regular, search::Search};
+use crate::{
+    children::Children,
+    regular::{open_regular, read_at_most},
+    search::Search,
+};
 
 /// No configuration is longer; `/dev/zero` would be.
 const MAX_SOURCE: u64 = 16 << 20;
@@ -228,10 +232,7 @@ impl Lookup for World {
         let failed = |e: std::io::Error| NoAnswer::Failed(phrase(&e));
         let file = open_regular(&self.at(path)).map_err(failed)?;
         let file = file.ok_or_else(|| NoAnswer::Failed("not a regular file".to_owned()))?;
-        let most = most as u64;
-        let mut bytes = Vec::new();
-        file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > most { Err(NoAnswer::TooMuch) } else { Ok(bytes) }
+        read_at_most(&file, most as u64).map_err(failed)?.ok_or(NoAnswer::TooMuch)
     }
 
     fn kind(&self, path: &str) -> Option<Kind> {

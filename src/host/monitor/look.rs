@@ -3,7 +3,7 @@
 use std::{
     fs,
     hash::{DefaultHasher, Hasher},
-    io::{self, Read},
+    io,
     os::unix::fs::MetadataExt,
     path::Path,
     sync::Arc,
@@ -14,7 +14,7 @@ use liege_spec::{Code, Diagnostic, Reading, Severity, Source, VassalConfig, read
 
 use super::{stamp::Stamp, walk::is_gone};
 use crate::{
-    regular::{MAX_FILE, open_regular, too_long},
+    regular::{MAX_FILE, open_regular, read_at_most, too_long},
     world::{World, phrase},
 };
 
@@ -120,17 +120,11 @@ impl Reader {
         if question.patient && !signs_come && !was_read && stamp.is_fresh(began) {
             return Ok(Look::Fresh);
         }
-        let Some(mut file) = open_regular(path)? else { return Ok(Look::Missing) };
-        let found = file.metadata()?;
-        // One more than it is long, so that one read finds the end as well.
-        let mut text = Vec::with_capacity(usize::try_from(found.size().min(MAX_FILE)).unwrap_or_default() + 1);
-        (&mut file).take(MAX_FILE + 1).read_to_end(&mut text)?;
+        let Some(file) = open_regular(path)? else { return Ok(Look::Missing) };
+        let text = read_at_most(&file, MAX_FILE)?.ok_or_else(too_long)?;
         // A truncation shows in the size before it shows in the times.
         if question.patient && !signs_come && text.is_empty() {
             return Ok(Look::Fresh);
-        }
-        if text.len() as u64 > MAX_FILE {
-            return Err(too_long());
         }
         if !self.nofollow {
             let after = Stamp::of(&file.metadata()?);
