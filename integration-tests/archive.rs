@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::apps::{USER, own};
+use crate::emperor::Emperor;
 use crate::story::Host;
 use crate::wait::{LONG, wait_until};
 
@@ -98,6 +99,17 @@ impl Archive {
         wait_until("the app to have written into the archive", LONG, || {
             fs::read_to_string(&self.written).is_ok_and(|text| text.lines().count() >= times)
         });
+    }
+
+    /// That nothing was lost, and no loss told.
+    ///
+    /// # Panics
+    /// When something was.
+    #[track_caller]
+    pub fn assert_saved(&self, emperor: &Emperor, namespaces: Option<&str>) {
+        assert!(self.is_saved(), "{namespaces:?}: lost");
+        let unsaved = emperor.log().into_iter().find(|line| line.contains("not written back"));
+        assert_eq!(unsaved, None);
     }
 
     /// Whether the archive holds what was written, and nothing half-written lies beside it.

@@ -24,9 +24,7 @@ fn told(text: impl Fn(&Archive) -> String + Send + Sync, end: impl Fn(&Host, &Rc
             emperor.write("v.ini", &text(&archive));
             archive.written(1);
             end(host, &emperor, &archive);
-            assert!(archive.is_saved(), "{namespaces:?}: lost");
-            let unsaved = emperor.log().into_iter().find(|line| line.contains("not written back"));
-            assert_eq!(unsaved, None);
+            archive.assert_saved(&emperor, namespaces);
         });
     }
 }
@@ -101,11 +99,10 @@ fn the_death_of_another_mount() {
             kill(Pid::from_raw(daemon.pid), Signal::SIGKILL).expect("ours");
             emperor.wait_log_from(mark, &["v.ini", "ended after"]);
             wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
-            assert!(archive.is_saved(), "{namespaces:?}: lost");
+            archive.assert_saved(&emperor, namespaces);
             if namespaces.is_none() {
                 umount2(&other.mount, MntFlags::MNT_DETACH).expect("a dead mount stays on the host");
             }
-            assert!(!emperor.log().iter().any(|line| line.contains("not written back")), "{namespaces:?}: killed");
         });
     }
 }
