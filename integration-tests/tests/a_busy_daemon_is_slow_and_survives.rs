@@ -42,7 +42,7 @@ fn a_busy_fuse_zip_is_slow_and_survives() {
         let slow = format!("{mount} is slow");
         for _ in 0..OPENINGS {
             let took = open_as_owner(vassal.init.pid, &format!("{mount}/member"));
-            println!("fuse-zip answered nobody for {took:.1?} of {timeout:.1?}");
+            println!("fuse-zip answered nothing else for {took:.1?} of {timeout:.1?}");
             if emperor.log()[mark..].iter().any(|line| line.contains(&slow)) {
                 break;
             }
@@ -54,7 +54,7 @@ fn a_busy_fuse_zip_is_slow_and_survives() {
     });
 }
 
-/// Opens a member as its owner, in its own root, because nobody else may, and says how long that took.
+/// Opens a member as its owner, in its own root, because no other user may, and says how long that took.
 fn open_as_owner(init: i32, member: &str) -> Duration {
     let (user, init) = (liege_integration_tests::apps::USER, init.to_string());
     let mut open = Command::new("nsenter");

@@ -25,7 +25,7 @@ fn disk(host: &Host) -> (PathBuf, PathBuf) {
 }
 
 fn taken_out(disk: &Path) {
-    wait_until("nobody is on the disk", LONG, || nix::mount::umount(disk).is_ok());
+    wait_until("the disk to be busy no more", LONG, || nix::mount::umount(disk).is_ok());
 }
 
 fn vassal(reporter: &Reporter, more: &str) -> String {

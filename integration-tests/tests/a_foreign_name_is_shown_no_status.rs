@@ -1,4 +1,4 @@
-//! A name that somebody else owns may be resolved to this machine's address (DNS rebinding): then a foreign page in an operator's
+//! A name of another owner's may be resolved to this machine's address (DNS rebinding): then a foreign page in an operator's
 //! browser could read the status. So the metrics listener answers to its own names only, and a proxy's name is given to it.
 
 use liege_integration_tests::http::get_as;
@@ -28,7 +28,7 @@ fn a_foreign_name_is_shown_no_status() {
         for foreign in ["example.com", "liege.example.com.evil.example", "localhost.evil.example", "127.0.0.1.evil.example"] {
             assert_eq!(get_as(port, "/metrics", Some(foreign)).unwrap().0, 421, "{foreign}");
         }
-        // The control socket is for whoever the kernel says it is, whatever name it is asked by.
+        // The control socket goes by the peer that the kernel tells, whatever name it is asked by.
         assert_eq!(emperor.ask(&["status"]).0, 0);
     });
 }

@@ -24,7 +24,7 @@ const OTHER: &str = "games";
 /// More mounts of one owner than there are processes in reserve.
 const MANY: usize = 5;
 
-/// Longer than this nobody's ill mount may stay unseen.
+/// No ill mount may stay unseen for longer.
 const SEEN: Duration = Duration::from_secs(10);
 
 /// The daemon runs in the group, under these namespaces.
