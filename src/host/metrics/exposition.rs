@@ -23,8 +23,12 @@ use super::{
 
 /// Everything, in the OpenMetrics text format.
 pub(crate) fn exposition(view: &Arc<View>, book: &Arc<Book>) -> String {
-    let (view, book) = (Arc::clone(view), Arc::clone(book));
-    written(Everything { view, book, process: Process::read(), wall: SystemTime::now() })
+    exposition_beside(view, book, Process::read())
+}
+
+/// The same, of a process that was read.
+pub(super) fn exposition_beside(view: &Arc<View>, book: &Arc<Book>, process: Process) -> String {
+    written(Everything { view: Arc::clone(view), book: Arc::clone(book), process, wall: SystemTime::now() })
 }
 
 /// The samples of the health lines, one a line: how the vassals and their mounts are.

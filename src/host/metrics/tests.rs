@@ -13,7 +13,11 @@ use liege_plan::{Exit, FromInit};
 use super::{
     Book,
     declared::{ALL, Declared, Kind},
-    exposition, health, text_format,
+    exposition,
+    exposition::exposition_beside,
+    health,
+    process::Process,
+    text_format,
 };
 use crate::testing::vassal;
 
@@ -151,18 +155,20 @@ fn live_through_everything(book: &Book) {
 #[test]
 fn every_family_moves() {
     let book = Arc::<Book>::default();
-    let before = exposition(&view(vec![vassal("app001.ini", Phase::Waiting)]), &book);
+    let process = |n: u32| {
+        let (bytes, count) = (u64::from(n) << 20, u64::from(n));
+        Process {
+            cpu_seconds: n.into(),
+            resident_bytes: bytes,
+            virtual_bytes: bytes,
+            open_fds: n as usize,
+            max_fds: 1024,
+            threads: count,
+        }
+    };
+    let before = exposition_beside(&view(vec![vassal("app001.ini", Phase::Waiting)]), &book, process(1));
     live_through_everything(&book);
     crate::lines::lose_one();
-    // The process: memory, a file, a thread, and work until the clock of the kernel has moved.
-    let memory = black_box(vec![1_u8; 64 << 20]);
-    let _file = std::fs::File::open("/dev/null").unwrap();
-    let (end, wait) = std::sync::mpsc::channel::<()>();
-    let thread = std::thread::spawn(move || wait.recv().ok());
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(50) {
-        black_box(memory.iter().map(|byte| u64::from(*byte)).sum::<u64>());
-    }
     let mut after = View {
         now: Time(9_000_000),
         vassals: vec![app001()],
@@ -175,9 +181,7 @@ fn every_family_moves() {
     after.vassals[0].since = Time(8_000_000);
     let flapping = liege_core::Flapping { since: Time(1), failures: 5, steady_after: Duration::from_secs(300) };
     (after.vassals[0].flapping, after.vassals[0].gave_up) = (Some(flapping), true);
-    let after = exposition(&Arc::new(after), &book);
-    drop(end);
-    thread.join().unwrap();
+    let after = exposition_beside(&Arc::new(after), &book, process(2));
     let ((_, before), (_, after)) = (parse(&before), parse(&after));
     for what in ALL {
         // These say what is, and stay as they are.
@@ -190,6 +194,23 @@ fn every_family_moves() {
         );
         assert_eq!(before == after, constant, "{}: {after:?}", what.stem);
     }
+}
+
+/// At least what this test uses: others may run in the same process, and come and go.
+#[test]
+fn a_process_is_read_as_it_is() {
+    let memory = black_box(vec![1_u8; 16 << 20]);
+    let files: Vec<_> = (0..20).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+    let (end, wait) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || wait.recv().ok());
+    let before = Process::read().cpu_seconds;
+    black_box(memory.iter().map(|byte| u64::from(*byte)).sum::<u64>());
+    let read = Process::read();
+    drop(end);
+    thread.join().unwrap();
+    assert!(read.cpu_seconds > before && before > 0.0, "{before} {read:?}");
+    assert!(read.resident_bytes >= memory.len() as u64 && read.virtual_bytes >= read.resident_bytes, "{read:?}");
+    assert!(read.open_fds >= files.len() && read.max_fds >= files.len() as u64 && read.threads >= 2, "{read:?}");
 }
 
 #[test]
