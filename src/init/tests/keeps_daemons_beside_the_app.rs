@@ -104,8 +104,9 @@ fn a_reload_starts_those_in_the_foreground_again_by_their_own_signal() {
 
 #[test]
 fn while_the_app_is_asked_to_end_nobody_is_started_and_init_sleeps() {
-    let app = App { daemons: vec![daemon("exit 1")], ..shell("trap '' TERM; while :; do sleep infinity; done") };
+    let app = App { daemons: vec![daemon("exit 1")], ..shell("trap '' TERM; echo up; while :; do sleep infinity; done") };
     let mut vassal = Vassal::start(plan(app));
+    assert_eq!(vassal.line(), "up"); // it has set its trap
     assert!(matches!(news(&mut vassal).1, DaemonNews::Started { .. }));
     assert_eq!(news(&mut vassal).1, ended(Exit::Code(1), Some(1000)));
     vassal.tell(&ToInit::Stop);
