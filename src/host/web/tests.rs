@@ -77,7 +77,7 @@ impl Scene {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.web.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream
     }
 
