@@ -40,7 +40,8 @@ impl Snapshot {
     #[must_use]
     pub fn take() -> Self {
         Self {
-            mounts: mountinfo().lines().map(str::to_owned).collect(),
+            // A mount stays the same one when what it shows is unlinked elsewhere.
+            mounts: mountinfo().lines().map(|line| line.replacen("//deleted ", " ", 1)).collect(),
             connections: connections(),
             cgroups: cgroups(),
             cgroup_options: options_in_force(),
