@@ -5,7 +5,9 @@ cd "$(dirname "$0")/../.."
 [ $# -gt 0 ] || set -- --workspace
 
 if cargo nextest --version >/dev/null 2>&1; then
-  exec cargo nextest run --config-file integration-tests/nextest.toml --no-fail-fast "$@" # its summary is the closing line
+  # Twice as many at a time as there are processors: two thirds of what a story takes it waits for kernel, timers and programs.
+  exec cargo nextest run --config-file integration-tests/nextest.toml --no-fail-fast --test-threads $((2 * $(nproc))) \
+    "$@" # its summary is the closing line
 fi
 
 log=$(mktemp)
