@@ -48,13 +48,23 @@ pub(crate) fn too_long() -> io::Error {
 /// Opens a regular file for reading, links followed; None where something else is there.
 ///
 /// # Errors
-/// Nothing is there, or it cannot be had.
+/// Nothing is there (`NotFound`, `NotADirectory`: never of `/proc`, which is told in words), or it cannot be had.
 pub(crate) fn open_regular(path: &Path) -> io::Result<Option<File>> {
     let hold = File::options().read(true).custom_flags(OFlag::O_PATH.bits()).open(path)?;
     if !hold.metadata()?.is_file() {
         return Ok(None);
     }
-    File::open(format!("/proc/self/fd/{}", hold.as_raw_fd())).map(Some)
+    open_by_hold(&hold, Path::new("/proc")).map(Some)
+}
+
+/// Opens for reading what is held, by way of `proc`.
+fn open_by_hold(hold: &File, proc: &Path) -> io::Result<File> {
+    let way = proc.join(format!("self/fd/{}", hold.as_raw_fd()));
+    File::open(&way).map_err(|error| {
+        // The link is there as long as the hold is. Without it the error is about `proc`, and says nothing about the file.
+        let is_no_way = way.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if is_no_way { io::Error::other(format!("{} is not there", proc.display())) } else { error }
+    })
 }
 
 #[cfg(test)]
@@ -101,5 +111,15 @@ mod tests {
         }
         assert_eq!(open_regular(&at("e")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(open_regular(&at("f")).unwrap_err().raw_os_error(), Some(nix::libc::ELOOP));
+    }
+
+    #[test]
+    fn a_missing_proc_is_no_missing_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, none) = (dir.path().join("file"), dir.path().join("proc"));
+        fs::write(&file, "x").unwrap();
+        let hold = File::options().read(true).custom_flags(OFlag::O_PATH.bits()).open(&file).unwrap();
+        let error = open_by_hold(&hold, &none).unwrap_err();
+        assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::Other, format!("{} is not there", none.display())));
     }
 }
