@@ -67,6 +67,14 @@ impl PidsGroup {
         }
     }
 
+    /// From now on nothing can be started in it, whatever of it ends.
+    ///
+    /// # Panics
+    /// As [`Self::close`].
+    pub fn close_for_good(&self) {
+        self.bound("1");
+    }
+
     fn count(&self) -> usize {
         let now = fs::read_to_string(self.0.join("pids.current")).expect("the number of its processes");
         now.trim().parse().expect("a number")

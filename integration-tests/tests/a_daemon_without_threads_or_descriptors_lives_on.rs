@@ -49,18 +49,28 @@ fn ask_all(emperor: &Emperor, web: Listener) {
 
 #[test]
 fn no_thread_left_is_an_answer_and_no_end() {
+    no_thread_is_left("fs,pid");
+}
+
+#[test]
+fn no_thread_left_is_no_end_where_vassals_have_user_namespaces() {
+    no_thread_is_left("fs,pid,user");
+}
+
+fn no_thread_is_left(namespaces: &'static str) {
     let group = PidsGroup::new();
     story(|host| {
         let (app, late) = (ZipApp::new(host, "app", "inside the zip"), Reporter::new(host, "late"));
         let words = group.wrapper();
-        let emperor = host.emperor().under(&words.each_ref().map(String::as_str)).arg("--emperor-metrics").arg(ANY_PORT).start();
+        let emperor = host.emperor().namespaces(Some(namespaces)).under(&words.each_ref().map(String::as_str));
+        let emperor = emperor.arg("--emperor-metrics").arg(ANY_PORT).start();
         let web = Listener::of(&emperor);
         emperor.write("app.ini", &app.checked());
         served(app.port, "inside the zip", LONG);
         emperor.wait_log("is healthy");
         let init = emperor.vassals().remove(0).init;
 
-        group.close();
+        group.close_for_good();
         ask_all(&emperor, web);
         let mark = emperor.mark();
         emperor.write("late.ini", &late.vassal(""));

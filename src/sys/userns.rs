@@ -8,6 +8,7 @@
 //!
 //! Only somebody of the parent namespace may map more than one id, and the thread that clones sleeps until the child has executed
 //! its program. So a second thread writes the maps while the child waits for them: with no ids root executes nothing as root.
+//! Where that thread cannot be made, nothing is: the birth fails as it does where no process can be made.
 
 use std::{
     fmt::Write as _,
@@ -31,12 +32,23 @@ pub(crate) struct Dialogue {
     ours: RawFd,
 }
 
+/// Writing two maps takes little.
+const STACK: usize = 128 << 10;
+
 /// Runs `clone`, which makes the child and sleeps until it runs its program. Meanwhile the maps are written when the child asks.
+///
+/// # Errors
+/// Those of `clone`; EAGAIN also where the thread that writes the maps cannot be made.
 pub(crate) fn with_maps<T>(pid: &AtomicI32, clone: impl FnOnce(Option<Dialogue>) -> Result<T, Errno>) -> Result<T, Errno> {
     let (ours, theirs) = UnixStream::pair().map_err(|e| errno(&e))?;
     std::thread::scope(|scope| {
         let dialogue = Dialogue { theirs: theirs.as_raw_fd(), ours: ours.as_raw_fd() };
-        scope.spawn(move || serve(ours, pid));
+        // Not `scope.spawn`, which panics where no thread is left.
+        std::thread::Builder::new()
+            .name("ids".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, move || serve(ours, pid))
+            .map_err(|e| errno(&e))?;
         let made = clone(Some(dialogue));
         drop(theirs); // a child that never asked: nobody waits for it any more
         made
