@@ -191,7 +191,7 @@ impl Init {
         Ok(())
     }
 
-    fn hear(&mut self) -> Result<(), End> {
+    pub(crate) fn hear(&mut self) -> Result<(), End> {
         loop {
             match self.channel.next() {
                 News::Nothing => return Ok(()),

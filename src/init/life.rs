@@ -33,7 +33,11 @@ pub(crate) struct Later {
 
 /// Lives until there is a reason to leave.
 pub(crate) fn live(init: &mut Init) -> End {
-    match green_light(init).and_then(|plan| rise(init, *plan)) {
+    let risen = green_light(init).and_then(|plan| {
+        init.hear()?; // what came with the plan is read already, and no event tells of it any more
+        rise(init, *plan)
+    });
+    match risen {
         Err(end) => end,
         Ok(()) => reign(init),
     }

@@ -3,7 +3,7 @@
 
 mod world;
 
-use liege_plan::{Act, Exit, FromInit, Mount, MountFlags, Phase, Place, Program, Step, ToInit};
+use liege_plan::{Act, Exit, FromInit, Mount, MountFlags, Phase, Place, Program, Step, ToInit, encode};
 use liege_sys::wait::Ended;
 use world::*;
 
@@ -129,4 +129,13 @@ fn without_a_green_light_nothing_walks_and_nothing_is_said() {
 fn a_shell_app_runs_in_a_shell() {
     let mut vassal = Vassal::start(plan(app(Program::Shell("echo $((6*7))".into()))));
     assert_eq!(vassal.line(), "42");
+}
+
+/// A file that is written and taken away at once brings both in one read. Nothing tells of the second a second time.
+#[test]
+fn a_stop_that_comes_with_the_plan_is_heard() {
+    let mut vassal = Vassal::unlit(OWN);
+    let walk = encode(&ToInit::Walk(Box::new(plan(idle())))).unwrap();
+    vassal.raw(&[walk, encode(&ToInit::Stop).unwrap()].concat());
+    assert_eq!(vassal.ends(), Ended::Code(0));
 }
