@@ -52,7 +52,7 @@ fn one_that_never_ends_has_stop_timeout_and_is_told() {
         emperor.wait_log("started");
         let (mark, start) = (emperor.mark(), Instant::now());
         emperor.remove("v.ini");
-        let line = emperor.wait_log_from(mark, &["v.ini", "what it had not written back is lost: exec sh "]);
+        let line = emperor.wait_log_from(mark, &["v.ini", "what was not written back is lost: exec sh "]);
         wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
         assert!((Duration::from_millis(900)..Duration::from_secs(8)).contains(&start.elapsed()), "{line}");
     });

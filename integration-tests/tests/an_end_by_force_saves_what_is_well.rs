@@ -2,6 +2,7 @@
 //! that dies) costs nothing that was written, and what it does cost is told.
 
 use std::fs;
+use std::process::Command;
 use std::rc::Rc;
 
 use liege_integration_tests::archive::Archive;
@@ -36,7 +37,7 @@ fn a_reload_whose_new_app_cannot_be_started() {
             |archive| archive.vassal(""),
             |_, emperor, archive| {
                 let mark = emperor.mark();
-                let before = archive.vassal("");
+                let before = archive.vassal("start-limit = 1\n");
                 let text = if broken.starts_with("command") {
                     let lines = before.lines().filter(|line| !line.starts_with("command"));
                     lines.map(|line| format!("{line}\n")).collect::<String>() + broken
@@ -129,5 +130,48 @@ fn what_a_hook_has_left_running_is_asked() {
             wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
             assert_eq!(fs::read_to_string(&state).expect("it is there"), "saved\n", "{namespaces:?}");
         });
+    }
+}
+
+/// The daemon is well. The path of the check, or what lies there, tells nothing of it.
+#[test]
+fn the_loss_of_a_path_alone() {
+    for is_covered in [false, true] {
+        for namespaces in NAMESPACES {
+            story(|host| {
+                let archive = Archive::new(host, "app");
+                let mount = archive.mount.display();
+                let go = host.open_dir("marks").join("go");
+                let loses = match is_covered {
+                    true => "exec sleep 1001".to_owned(),
+                    false => {
+                        format!("until test -e {}; do sleep 0.02; done; rm {mount}/small.txt; exec sleep 1001", go.display())
+                    }
+                };
+                let emperor = host.emperor().namespaces(namespaces).start();
+                let check = format!("mountpoint-check = {mount}/small.txt\nmountpoint-check-interval = 0.2\n");
+                let app = archive.command(&loses);
+                emperor
+                    .write("v.ini", &format!("[vassal]\n{}{}{app}start-limit = 1\n{check}", archive.identity(), archive.hook()));
+                archive.written(1);
+                emperor.wait_log("is healthy");
+                let (init, mark) = (emperor.vassals()[0].init.pid.to_string(), emperor.mark());
+                if is_covered {
+                    let cover = Command::new("nsenter")
+                        .args(["-t", &init, "-m", "mount", "-i", "-t", "tmpfs", "none"])
+                        .arg(&archive.mount)
+                        .status();
+                    assert!(cover.expect("util-linux is installed").success());
+                } else {
+                    fs::write(&go, "").expect("write in our own directory");
+                }
+                emperor.wait_log_from(mark, &["v.ini", "ended after"]);
+                wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
+                if is_covered && namespaces.is_none() {
+                    umount2(&archive.mount, MntFlags::MNT_DETACH).expect("it is ours");
+                }
+                archive.assert_saved(&emperor, namespaces);
+            });
+        }
     }
 }

@@ -179,7 +179,7 @@ fn a_process_of_the_app_that_stays_holds_it_open() {
             is_down(&emperor);
             assert!(archive.is_saved(), "{namespaces:?}: lost");
             // It had half of the time, and is named.
-            emperor.wait_log("killed before it had ended, what it had not written back is lost: sh (pid ");
+            emperor.wait_log("what was not written back is lost: sh (pid ");
         });
     }
 }

@@ -4,13 +4,15 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use liege_integration_tests::archive::Archive;
 use liege_integration_tests::faults::{Filesystem, Kind, Owner};
 use liege_integration_tests::scrape::{ANY_PORT, Listener};
 use liege_integration_tests::wait::holds_for;
 use liege_integration_tests::{Emperor, Host, LONG, SHORT, story, wait_until};
 use nix::sys::signal::Signal;
 
-const SENTENCE: &str = "killed before it had ended, what it had not written back is lost: faultfs (pid ";
+const SENTENCE: &str = "what was not written back is lost: faultfs (pid ";
+const LOST: &str = "what was not written back is lost: ";
 
 /// A vassal whose FUSE daemon outlives its mount.
 fn stays(host: &Host, stop: u32, namespaces: Option<&str>) -> (Rc<Emperor>, Filesystem) {
@@ -40,7 +42,7 @@ fn a_daemon_that_never_leaves_is_killed_after_stop_timeout_and_told_everywhere()
             assert!(line.contains("WARN") && line.contains(&place) && line.contains("raise stop-timeout (2 s)"), "{line}");
             emperor.wait_said("v.ini", &format!("liege: {SENTENCE}"));
             let status = emperor.ask(&["status", "v"]).1;
-            assert!(status.contains(SENTENCE) && status.contains("killed before it had written back: faultfs"), "{status}");
+            assert!(status.contains(SENTENCE) && status.contains("not written back, and lost: faultfs"), "{status}");
             let record = host.path("state/deaths/v.ini.json");
             wait_until("the record", SHORT, || {
                 std::fs::read_to_string(&record).is_ok_and(|text| text.contains("\"unsaved\": [\n"))
@@ -93,10 +95,11 @@ fn one_that_is_known_to_hang_is_not_waited_for() {
         let vassal = emperor.vassal("sleep 1001");
         vassal.process("faultfs").kill(Signal::SIGSTOP);
         emperor.wait_log("is hung");
-        let (processes, start) = (vassal.processes(), Instant::now());
+        let (mark, processes, start) = (emperor.mark(), vassal.processes(), Instant::now());
         emperor.remove("v.ini");
         wait_until("it to be gone", Duration::from_secs(10), || vassal.is_gone(&processes));
         println!("gone after {:.1?}", start.elapsed());
+        emperor.wait_log_from(mark, &[&format!("{LOST}the daemon of {mount}, killed at once because of a mount that hangs")]);
     });
 }
 
@@ -135,4 +138,105 @@ fn a_read_only_mount_has_nothing_to_lose() {
         wait_until("it to be gone", Duration::from_secs(5), || processes.iter().all(|process| !process.lives()));
         assert!(!emperor.log().iter().any(|line| line.contains(SENTENCE)));
     });
+}
+
+/// What the daemon writes is bounded, so a signal ends it in the middle of its saving. More time would not have helped.
+#[test]
+fn a_daemon_that_dies_while_it_saves_is_told_and_by_what() {
+    for namespaces in [Some("fs,pid"), None] {
+        story(|host| {
+            let emperor = host.emperor().namespaces(namespaces).arg("--emperor-metrics").arg(ANY_PORT).start();
+            let archive = Archive::new(host, "app");
+            let bounded = archive.vassal("").replacen("exec-as-user = fuse-zip", "exec-as-user = ulimit -f 2000; fuse-zip", 1);
+            emperor.write("v.ini", &bounded);
+            archive.written(1);
+            let mark = emperor.mark();
+            emperor.ask_well(&["stop", "v"]);
+            let line = emperor.wait_log_from(mark, &[LOST, "fuse-zip (pid ", "ended by SIGXFSZ before that"]);
+            assert!(!line.contains("stop-timeout"), "{line}");
+            emperor.wait_said("v.ini", &format!("liege: {LOST}fuse-zip (pid "));
+            Listener::of(&emperor).wait_value("liege_unsaved_ends_total", SHORT, |value| value == 1.0);
+            assert!(emperor.ask(&["status", "v"]).1.contains("ended by SIGXFSZ"));
+        });
+    }
+}
+
+#[test]
+fn an_attached_daemon_that_dies_while_it_saves_is_told_and_by_what() {
+    story(|host| {
+        let up = host.open_dir("marks").join("up");
+        let script = host.path("database");
+        let text = format!("trap 'kill -9 $$' TERM\necho up > {}\nwhile :; do sleep 0.05; done\n", up.display());
+        std::fs::write(&script, text).expect("write in our own directory");
+        let emperor = host.emperor().start();
+        let attached = format!("attach-daemon = exec /bin/bash {}", script.display());
+        emperor.write("v.ini", &format!("[vassal]\nuid = root\n{attached}\ncommand = sleep 1001\n"));
+        wait_until("the daemon to be up", LONG, || up.exists());
+        let mark = emperor.mark();
+        emperor.remove("v.ini");
+        emperor.wait_log_from(mark, &[LOST, "exec /bin/bash ", "ended by SIGKILL before that"]);
+    });
+}
+
+/// With and without a mount that has to be saved after it.
+#[test]
+fn an_app_that_takes_longer_than_stop_timeout_is_killed_and_told() {
+    for with_mount in [false, true] {
+        story(|host| {
+            let emperor = host.emperor().start();
+            let archive = Archive::new(host, "app");
+            let up = host.open_dir("marks").join("up");
+            let deaf = format!("trap : TERM; echo > {}; while :; do sleep 0.05; done", up.display());
+            let vassal = match with_mount {
+                true => format!("[vassal]\n{}{}{}", archive.identity(), archive.hook(), archive.command(&deaf)),
+                false => format!("[vassal]\n{}command = sh -c '{deaf}'\n", archive.identity()),
+            };
+            emperor.write("v.ini", &format!("{vassal}stop-timeout = 3\n"));
+            wait_until("the app to have set its trap", LONG, || up.exists());
+            let mark = emperor.mark();
+            emperor.ask_well(&["stop", "v"]);
+            emperor.wait_log_from(mark, &[LOST, "the app (pid ", "raise stop-timeout (3 s)"]);
+            wait_until("it to be gone", LONG, || emperor.vassals().is_empty());
+            assert!(!with_mount || archive.is_saved(), "what stood after the app was saved");
+        });
+    }
+}
+
+#[test]
+fn a_mount_that_hangs_is_itself_a_loss() {
+    story(|host| {
+        let filesystem = Filesystem::new(host, "hangs", Kind::Faultfs, Owner::User);
+        let emperor = host.emperor().start();
+        let mount = filesystem.mount.display();
+        let check = format!("mountpoint-check = {mount}\nmountpoint-check-timeout = 1\n");
+        let lines = format!("{}{}", filesystem.app_identity(), filesystem.lines());
+        emperor.write("v.ini", &format!("[vassal]\n{lines}command = sleep 1001\n{check}"));
+        emperor.wait_log("is healthy");
+        let mark = emperor.mark();
+        emperor.vassal("sleep 1001").process("faultfs").kill(Signal::SIGSTOP);
+        let line = emperor.wait_log_from(mark, &[LOST]);
+        assert!(line.contains(&format!("{LOST}the daemon of {mount}, ")) && !line.contains("stop-timeout"), "{line}");
+    });
+}
+
+/// Its vassals end with it at once. Their own logs alone can tell what that costs.
+#[test]
+fn the_death_of_the_emperor_leaves_a_word_in_the_logs_of_its_vassals() {
+    for namespaces in [Some("fs,pid"), None] {
+        story(|host| {
+            let emperor = host.emperor().namespaces(namespaces).start();
+            let archive = Archive::new(host, "app");
+            emperor.write("v.ini", &archive.vassal(""));
+            archive.written(1);
+            let vassal = emperor.vassal("sleep 1001");
+            let processes = vassal.processes();
+            emperor.signal(Signal::SIGKILL);
+            let _killed = emperor.wait_exit(SHORT);
+            wait_until("it to be gone", LONG, || vassal.is_gone(&processes));
+            emperor.wait_said("v.ini", &format!("liege: {LOST}fuse-zip (pid "));
+            if namespaces.is_none() {
+                nix::mount::umount2(&archive.mount, nix::mount::MntFlags::MNT_DETACH).expect("a dead mount stays on the host");
+            }
+        });
+    }
 }

@@ -1,6 +1,6 @@
 //! Why a vassal's life ended: a closed list, the same words in log, command line and metrics.
 
-use liege_plan::Exit;
+use liege_plan::{Exit, signal_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -295,6 +295,16 @@ impl Cause {
         self.mount().is_some()
     }
 
+    /// Whether the connection of a watched mount serves nothing any more (ECONNABORTED, ENOTCONN). Else only its path may have been lost, or
+    /// another mount lies there.
+    pub(crate) fn is_of_connection(&self) -> bool {
+        match self {
+            Self::MountpointDead { errno, daemon, .. } => matches!(*errno, 103 | 107) || daemon.is_some(),
+            Self::MountpointHung { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The path of the watched mount that was lost, if that is the cause.
     pub(crate) fn mount(&self) -> Option<&str> {
         match self {
@@ -383,19 +393,6 @@ impl std::fmt::Display for Cause {
             Self::Protocol => f.write_str("its init sent what is no message of this version"),
         }
     }
-}
-
-/// `SIGKILL` for 9.
-pub(crate) fn signal_name(signal: i32) -> String {
-    const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR",
-        "SYS",
-    ];
-    usize::try_from(signal - 1)
-        .ok()
-        .and_then(|i| NAMES.get(i))
-        .map_or_else(|| format!("signal {signal}"), |name| format!("SIG{name}"))
 }
 
 /// `ENOTCONN (Transport endpoint is not connected)` for 107: the names an operator searches for.

@@ -65,7 +65,7 @@ pub enum Note {
     Held { vassal: Name, layer: String },
     /// That one does well.
     StormOver { vassal: Name, layer: String, lasted: Duration, held: usize },
-    /// Its life ends, and these were killed before they had ended: what they had not written back is lost. `stop` is its stop-timeout.
+    /// Its life ends, and what these had not written back is lost. `stop` is its stop-timeout, where that was not enough.
     Unsaved {
         vassal: Name,
         killed: Vec<String>,

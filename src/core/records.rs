@@ -107,7 +107,7 @@ pub struct Death {
     /// Who was last seen to hold up its end.
     #[serde(default)]
     pub held_up_by: Vec<String>,
-    /// What was killed before it had ended: what these had not written back is lost.
+    /// What these had not written back is lost: they were killed, or died, before they had.
     #[serde(default)]
     pub unsaved: Vec<String>,
     /// The last lines of its log, as far as they are of this life; none where its output goes elsewhere.

@@ -144,7 +144,7 @@ impl Page {
             self.line(&format!("  {ago} ago{moment}: {cause}{times}, having lived {lived}; {then}"), None);
             what.lines().for_each(|text| self.quote("    ", text));
             held_up_by.iter().for_each(|text| self.quote("    held up by ", text));
-            unsaved.iter().for_each(|text| self.quote("    killed before it had written back: ", text));
+            unsaved.iter().for_each(|text| self.quote("    not written back, and lost: ", text));
             if n == 0 || failure == Some(n) {
                 last_lines.iter().for_each(|text| self.quote("    | ", text));
             }

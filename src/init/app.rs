@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::{App, Exit, FromInit, Identity, Place, Program, SmartDaemon, Uwsgi};
+use liege_plan::{App, Exit, FromInit, Identity, Loss, Place, Program, SmartDaemon, Uwsgi};
 use liege_sys::{
     Errno,
     descendants::kill,
@@ -249,6 +249,9 @@ impl Init {
         while self.app.as_ref().is_some_and(|app| app.ended.is_none()) {
             let late = self.destroy || Instant::now() >= deadline;
             if late && !killed {
+                if !self.destroy {
+                    self.say(&FromInit::Unsaved { lost: vec![Loss::out_of_time(format!("the app (pid {pid})"))] });
+                }
                 end_group(pid);
                 killed = true;
             }

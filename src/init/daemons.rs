@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::{App, Daemon, DaemonNews, DaemonPidfile, Exit, FromInit, Identity, Place, Program};
+use liege_plan::{App, Daemon, DaemonNews, DaemonPidfile, Exit, Fate, FromInit, Identity, Loss, Place, Program};
 use liege_sys::{
     Errno,
     descendants::{is_below, kill, proc_is_ours, started},
@@ -73,6 +73,8 @@ struct Attached {
     asked: Option<i32>,
     /// It serves a FUSE mount, whose unmount is what ends it.
     serves: bool,
+    /// Another signal than that one has ended it.
+    lost: Option<Loss>,
 }
 
 #[derive(Debug)]
@@ -145,10 +147,13 @@ impl Daemons {
 
     /// Those that were asked to end and have not: for people.
     pub(crate) fn waited_for(&self) -> impl Iterator<Item = String> {
-        self.0.iter().filter(|daemon| daemon.is_waited_for()).map(|daemon| {
-            let command: String = daemon.plan.command.chars().take(NAMED).collect();
-            daemon.pid().map_or_else(|| command.clone(), |pid| format!("{command} (pid {pid})"))
-        })
+        self.0.iter().filter(|daemon| daemon.is_waited_for()).map(Attached::name)
+    }
+
+    /// Those that were asked to end and that another signal has ended.
+    fn cut_short(&mut self) -> Vec<Loss> {
+        let losses = self.0.iter_mut().map(|daemon| daemon.lost.take());
+        losses.flatten().collect()
     }
 
     /// The sessions of all: each was started in one of its own.
@@ -170,7 +175,7 @@ impl Init {
             let now = Instant::now();
             let state = State::Due(now);
             let (plan, quick, began) = (plan.clone(), 0, now);
-            Ok(Attached { plan, recipe, state, quick, began, dismissed: false, asked: None, serves: false })
+            Ok(Attached { plan, recipe, state, quick, began, dismissed: false, asked: None, serves: false, lost: None })
         });
         attached.collect::<Result<_, &str>>().map(Daemons).map_err(|why| self.fail(Place::AppExec, 0, why))
     }
@@ -188,9 +193,9 @@ impl Init {
             }
         }
         let stop = self.app.as_ref().map_or(Duration::ZERO, RunningApp::stop_timeout);
-        let killed = self.await_daemons(Instant::now() + stop, true)?;
-        if !killed.is_empty() {
-            self.say(&FromInit::Unsaved { killed });
+        let lost = self.await_daemons(Instant::now() + stop, true)?;
+        if !lost.is_empty() {
+            self.say(&FromInit::Unsaved { lost });
         }
         self.await_those_on_their_way()
     }
@@ -207,11 +212,11 @@ impl Init {
     }
 
     /// At the end of the app: all are asked to end, but those that serve a FUSE mount, which others may still write to. Gives those
-    /// that had to be killed.
+    /// that had to be killed, or that another signal than the one that asked them has ended.
     ///
     /// # Errors
     /// The host's end.
-    pub(crate) fn end_daemons(&mut self, deadline: Instant) -> Result<Vec<String>, End> {
+    pub(crate) fn end_daemons(&mut self, deadline: Instant) -> Result<Vec<Loss>, End> {
         for daemon in &mut self.daemons.0 {
             daemon.serves = daemon.pid().is_some_and(|pid| self.saving.is_served_by(pid));
             if daemon.serves { daemon.dismissed = true } else { daemon.dismiss(daemon.plan.stop_signal) }
@@ -221,7 +226,7 @@ impl Init {
 
     /// Waits for those that were dismissed; kills what takes too long. A reload waits no more when the vassal ends meanwhile: its end
     /// does.
-    fn await_daemons(&mut self, deadline: Instant, is_reload: bool) -> Result<Vec<String>, End> {
+    fn await_daemons(&mut self, deadline: Instant, is_reload: bool) -> Result<Vec<Loss>, End> {
         while !self.daemons.are_gone() {
             if is_reload && (self.stop || self.app.as_ref().is_some_and(|app| app.ended.is_some())) {
                 return Ok(Vec::new());
@@ -230,16 +235,17 @@ impl Init {
                 self.tell_saving();
             }
             if Instant::now() >= deadline {
-                let killed = self.daemons.waited_for().collect();
+                let mut lost = self.daemons.cut_short();
+                lost.extend(self.daemons.waited_for().map(Loss::out_of_time));
                 self.daemons.0.iter().filter(|daemon| daemon.is_waited_for()).for_each(Attached::kill); // what does not die of it ends with the vassal
-                return Ok(killed);
+                return Ok(lost);
             }
             self.turn(Some(deadline))?;
         }
         if !is_reload {
             self.tell_saving();
         }
-        Ok(Vec::new())
+        Ok(self.daemons.cut_short())
     }
 
     /// Where a command has done its work and its pidfile is not there yet, nobody knows whom to end. So whoever is named in time is
@@ -457,6 +463,11 @@ impl Attached {
     }
 
     fn ended(&mut self, exit: Option<Exit>) -> Option<DaemonNews> {
+        if let Some(Exit::Signal(signal)) = exit.filter(|_| self.dismissed && !self.serves)
+            && self.asked.is_some_and(|asked| asked != signal)
+        {
+            self.lost = Some(Loss { what: self.name(), how: Fate::Died(signal) });
+        }
         let again_in_ms = self.again();
         (!self.dismissed).then_some(DaemonNews::Ended { exit, again_in_ms })
     }
@@ -478,6 +489,12 @@ impl Attached {
         let pause = self.quick.min(self.plan.max_throttle_s);
         self.state = State::Due(now + Duration::from_secs(pause));
         Some(pause * 1000)
+    }
+
+    /// For people.
+    fn name(&self) -> String {
+        let command: String = self.plan.command.chars().take(NAMED).collect();
+        self.pid().map_or_else(|| command.clone(), |pid| format!("{command} (pid {pid})"))
     }
 
     /// The process it is known by.
@@ -580,7 +597,7 @@ fn birth_of(pid: i32) -> Option<Birth> {
 }
 
 /// Without a `/proc` of ours: whoever has our pid namespace, or is our own child, as one whose parent has ended is.
-fn is_of_this_vassal(pid: i32) -> bool {
+pub(crate) fn is_of_this_vassal(pid: i32) -> bool {
     let init = process::own_pid();
     wait::is_child(pid) || if proc_is_ours() { is_below(pid, init) } else { init == 1 }
 }

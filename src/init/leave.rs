@@ -60,7 +60,10 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
         End::Status(status) => save_without_app(init, i32::from(status)),
         End::Stopped => save_without_app(init, 0),
         End::Failed => save_without_app(init, 1),
-        End::HostGone => 1,
+        End::HostGone => {
+            init.end_unsaved();
+            1
+        }
     };
     init.finish_output();
     if end != End::HostGone {

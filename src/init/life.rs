@@ -161,6 +161,9 @@ fn reign(init: &mut Init) -> End {
             Ok(())
         } else if !killed && (init.destroy || deadline.is_some_and(|deadline| Instant::now() >= deadline)) {
             killed = true;
+            if !init.destroy {
+                init.app_is_out_of_time();
+            }
             init.kill_app();
             Ok(())
         } else if let Some(reload) = init.reload.take_if(|_| !init.stop) {

@@ -33,6 +33,7 @@ impl Init {
             // Only until it is reaped. In a storm nobody asks for names.
             let name = if self.orphans.has_room() { self.names.of(pid) } else { None };
             let Some(exit) = wait::reap(pid).map(exit_of) else { return };
+            self.saving.reaped(pid, exit);
             if let Some(job) = self.job.as_mut().filter(|job| job.pid == pid && job.ended.is_none()) {
                 job.ended = Some(exit);
             } else if let Some(app) = self.app.as_mut().filter(|app| app.pid == pid && app.ended.is_none()) {

@@ -44,20 +44,24 @@
 //! Deliberately not here: mounts that are known to be dead or hung (the host destroys such a vassal at once).
 
 mod leftovers;
+mod losses;
+mod targets;
+mod told;
+
+use losses::Awaited;
+use told::Told;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use liege_plan::FromInit;
+use liege_plan::{Fate, FromInit, Loss};
 use liege_sys::{
     Errno, caps,
     escape::breaks_a_line,
     fusectl::Connections,
-    mount,
     mountinfo::Mount,
     pidfd,
     poll::Interest,
@@ -67,7 +71,7 @@ use liege_sys::{
 };
 
 use crate::{
-    daemons::has_ended,
+    daemons::{has_ended, is_of_this_vassal},
     exits,
     init::{End, Init, Job},
     leave::last_steps,
@@ -82,8 +86,6 @@ const OVERTIME: Duration = Duration::from_secs(5);
 const PERHAPS: Duration = Duration::from_millis(500);
 /// Between two looks at what no event tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// The source of init's own lines in the vassal's log.
-const OURS: &str = "liege";
 
 /// What the end waits for.
 #[derive(Debug, Default)]
@@ -95,10 +97,11 @@ pub(crate) struct Saving {
     others: Vec<Other>,
     /// All of these are polled for now.
     waits: bool,
-    /// What the host was told last.
-    told: Option<Vec<String>>,
-    /// What had to be killed.
-    killed: Vec<String>,
+    told: Told,
+    /// What has not written back.
+    lost: Vec<Loss>,
+    /// Those that are waited for, by pid, until they are reaped.
+    awaited: BTreeMap<i32, Awaited>,
     /// Connections that do not answer.
     hung: BTreeSet<u32>,
     /// Daemons that were found to do nothing, by pid and start.
@@ -128,6 +131,7 @@ struct FuseDaemon {
 /// Any other process.
 #[derive(Debug)]
 struct Other {
+    pid: i32,
     name: Option<String>,
     pidfd: OwnedFd,
 }
@@ -139,15 +143,6 @@ struct Idle {
     started: u64,
     worked: u64,
     is_stopped: bool,
-}
-
-/// A mount that shall go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Target {
-    id: u32,
-    point: PathBuf,
-    /// Its connection; None: it is no FUSE mount, and stands on one.
-    minor: Option<u32>,
 }
 
 impl Saving {
@@ -173,6 +168,9 @@ impl Saving {
     fn forget_the_hung(&mut self) {
         for daemon in &mut self.fuse {
             daemon.saves &= !daemon.is_of(&self.hung) && !self.given_up.contains(&(daemon.pid, daemon.started));
+            if !daemon.saves {
+                self.awaited.remove(&daemon.pid);
+            }
         }
     }
 
@@ -206,7 +204,7 @@ impl Init {
     pub(crate) fn begin_end(&mut self) -> bool {
         if self.saving.since.is_none() {
             self.saving.since = Some(Instant::now());
-            self.saving.told = None; // of a reload
+            self.saving.told.begin();
         }
         self.find_fuse_daemons();
         self.tell_saving();
@@ -217,7 +215,12 @@ impl Init {
     pub(crate) fn give_up_on_paths(&mut self, paths: &[String]) {
         let _ = caps::raise(PARKED);
         let Some(table) = self.mounts.with_own_fuse() else { return };
-        self.saving.hung.extend(paths.iter().filter_map(|path| table.at(path)).map(|mount| mount.device.1));
+        for (path, minor) in paths.iter().filter_map(|path| Some((path, table.at(path)?.device.1))) {
+            if self.saving.hung.insert(minor) && table.is_writable(minor) != Some(false) {
+                let what = format!("the daemon of {}", printable(path));
+                self.saving.lost.push(Loss { what, how: Fate::Hung });
+            }
+        }
         self.saving.forget_the_hung();
     }
 
@@ -241,21 +244,24 @@ impl Init {
             self.await_exits(at_least(until))?;
         }
         let leaders = self.daemons.sessions();
-        let mut killed = self.end_daemons(at_least(until))?;
-        if killed.is_empty() && !leaders.is_empty() {
+        let lost = self.end_daemons(at_least(until))?;
+        if lost.is_empty() && !leaders.is_empty() {
             let _ = caps::raise(PARKED);
             self.find_groups(&leaders);
-            killed = self.await_others(at_least(until))?;
+            self.await_others(at_least(until))?;
         }
-        killed.extend(self.end_smart_daemons(at_least(until))?);
-        self.saving.killed.extend(killed);
+        self.saving.lost.extend(lost);
+        self.end_smart_daemons(at_least(until))?;
         last_steps(self)?;
         let some_are_left = self.end_what_is_left(true, at_least(until))?;
         self.save(at_least(until))?;
         if some_are_left {
             self.end_what_is_left(false, at_least(until))?;
         }
-        if self.saving.is_stuck || !self.saving.killed.is_empty() {
+        self.reap(); // how the last of them ended
+        self.saving.forget_the_ended();
+        self.tell_saving(); // the last word: what has ended by now is not lost
+        if self.saving.is_stuck || !self.saving.lost.is_empty() {
             self.give_up();
         }
         Ok(())
@@ -278,23 +284,10 @@ impl Init {
     pub(crate) fn tell_saving(&mut self) {
         let fuse = self.saving.savers().map(|daemon| daemon.name.clone());
         let others = self.saving.others.iter().filter_map(|other| other.name.clone());
-        let waits_for: Vec<String> = fuse.chain(others).chain(self.daemons.waited_for()).collect();
-        // Nothing need not be said, but to a host that waits for it before it kills.
-        let is_news = self.saving.told.as_ref().map_or(self.destroy || !waits_for.is_empty(), |told| *told != waits_for);
-        if is_news {
-            self.saving.told = Some(waits_for.clone());
+        let waits_for = fuse.chain(others).chain(self.daemons.waited_for()).collect();
+        if let Some(waits_for) = self.saving.told.news(waits_for, self.destroy) {
             self.say(&FromInit::Saving { waits_for });
         }
-    }
-
-    fn give_up(&mut self) {
-        let killed = std::mem::take(&mut self.saving.killed);
-        let line = format!("killed before it had ended, what it had not written back is lost: {}\n", killed.join(", "));
-        if let Some(log) = self.output.writer(OURS, None).filter(|_| !killed.is_empty()) {
-            let _ = liege_sys::pipe::write(&log, line.as_bytes()); // the host's log has it in any case
-        }
-        self.finish_output();
-        self.say(&FromInit::Unsaved { killed });
     }
 
     fn find_fuse_daemons(&mut self) {
@@ -309,7 +302,12 @@ impl Init {
         let Ok(processes) = Processes::open() else { return };
         for pid in ours(&processes) {
             if pid != own_pid() && !self.saving.fuse.iter().any(|daemon| daemon.pid == pid) {
-                self.saving.fuse.extend(fuse_daemon(&processes, pid, &table, &hung));
+                let Some(daemon) = fuse_daemon(&processes, pid, &table, &hung) else { continue };
+                if daemon.saves {
+                    let (name, may_abort) = (daemon.name.clone(), processes.is_in_a_chroot(pid));
+                    self.saving.awaited.insert(pid, Awaited { name, outlives_term: true, may_abort });
+                }
+                self.saving.fuse.push(daemon);
             }
         }
         self.saving.forget_the_hung();
@@ -369,8 +367,8 @@ impl Init {
             }
         }
         self.wait_while(until, |saving| saving.savers().next().is_some())?;
-        let left: Vec<String> = self.saving.savers().map(|daemon| daemon.name.clone()).collect();
-        self.saving.killed.extend(left);
+        let left: Vec<Loss> = self.saving.savers().map(|daemon| Loss::out_of_time(&daemon.name)).collect();
+        self.saving.lost.extend(left);
         Ok(())
     }
 
@@ -398,27 +396,6 @@ impl Init {
         self.saving.savers().any(|daemon| {
             processes.fuse(daemon.pid).is_empty() || daemon.had_handler && !daemon.asked && !has_handler(daemon.pid)
         })
-    }
-
-    /// The mounts that shall go, the newest first.
-    fn targets(&self, table: &Table) -> Vec<Target> {
-        let own: BTreeSet<u32> = table.own().map(|mount| mount.device.1).collect();
-        let is_ours = |minor| own.contains(&minor) && self.saving.is_ours(minor).unwrap_or(self.later.own_mounts);
-        let mut targets = targets(&table.mounts, is_ours, self.later.own_mounts);
-        // An unmount writes back, and of one that hangs it would not come back.
-        targets.retain(|target| target.minor.is_none_or(|minor| !self.saving.hung.contains(&minor)));
-        targets
-    }
-
-    /// One unmount, by a child. The errno; None: it does not come back.
-    fn unmount(&mut self, target: &Target, detach: bool, until: Instant) -> Result<Option<i32>, End> {
-        let work = || match mount::umount_exactly(&target.point, target.id, detach) {
-            // Somebody else has unmounted it.
-            Ok(()) | Err(Errno::ENOENT | Errno::ESTALE) => 0,
-            Err(errno) => errno as i32,
-        };
-        let child = process::fork_apart(&self.one_thread, &[], work);
-        self.await_child(child, until)
     }
 
     fn await_child(&mut self, child: Result<i32, Errno>, until: Instant) -> Result<Option<i32>, End> {
@@ -478,9 +455,9 @@ impl Init {
         self.saving.given_up.extend(idle.map(|daemon| (daemon.pid, daemon.started)));
         let is_given_up = |daemon: &&FuseDaemon| self.saving.given_up.contains(&(daemon.pid, daemon.started));
         let lost: Vec<&FuseDaemon> = self.saving.savers().filter(is_given_up).collect();
-        let names = lost.iter().map(|daemon| daemon.name.clone()).collect::<Vec<_>>();
+        let losses = lost.iter().map(|daemon| Loss { what: daemon.name.clone(), how: Fate::Hung }).collect::<Vec<_>>();
         let minors = lost.iter().flat_map(|daemon| daemon.minors.iter().flatten().copied()).collect::<Vec<_>>();
-        self.saving.killed.extend(names);
+        self.saving.lost.extend(losses);
         self.saving.hung.extend(minors);
         self.saving.forget_the_hung();
     }
@@ -512,7 +489,8 @@ fn fuse_daemon(processes: &Processes, pid: i32, table: &Table, hung: &BTreeSet<u
     if minors.is_empty() {
         return None;
     }
-    let seen = processes.look(pid).filter(|_| !has_ended(&pidfd))?;
+    // In this order: that it lives yet means that all this was said of the process the pidfd holds.
+    let seen = processes.look(pid).filter(|_| is_of_this_vassal(pid) && !has_ended(&pidfd))?;
     // One whose mount is not in the table any more may save just now.
     let may_save = |minor: &u32| table.is_writable(*minor) != Some(false) && !hung.contains(minor);
     let saves = minors.iter().any(|minor| minor.is_none_or(|minor| may_save(&minor)));
@@ -545,53 +523,4 @@ fn soft(until: Instant) -> Instant {
 /// Whether a connection lives though its mount went: another namespace has a copy of it. Where the kernel shows none it does not.
 fn is_alive(minor: u32) -> bool {
     Connections::open().is_ok_and(|connections| connections.identity(minor).is_some())
-}
-
-/// The mounts of these connections, and what stands on them where `whole` says so; the newest first. Never the root, which cannot go,
-/// nor what stands on it alone.
-fn targets(table: &[Mount], is_ours: impl Fn(u32) -> bool, whole: bool) -> Vec<Target> {
-    let mut marked = BTreeSet::new();
-    let mut found = Vec::new();
-    for mount in table.iter().filter(|mount| mount.mount_point != "/") {
-        let minor = Some(mount.device.1).filter(|minor| mount.is_fuse() && is_ours(*minor));
-        if minor.is_some() || whole && marked.contains(&mount.parent) {
-            marked.insert(mount.id);
-            found.push(Target { id: mount.id, point: mount.mount_point.clone().into(), minor });
-        }
-    }
-    found.reverse();
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use liege_sys::mountinfo::parse;
-
-    use super::*;
-
-    const TABLE: &str = "\
-        1 0 0:40 / / rw - fuse.unionfs u rw,user_id=0,group_id=0\n\
-        2 1 0:20 / /proc rw - proc proc rw\n\
-        3 1 0:41 / /app rw - fuse.zip z rw,user_id=0,group_id=0\n\
-        4 3 0:42 / /app/tmp rw - tmpfs t rw\n\
-        5 4 0:43 / /app/tmp/in rw - fuse.zip z ro,user_id=0,group_id=0\n\
-        6 1 0:44 / /hosts rw - fuse.x x rw,user_id=0,group_id=0\n\
-        7 1 0:41 /sub /bound rw - fuse.zip z rw,user_id=0,group_id=0\n";
-
-    fn points(whole: bool) -> Vec<(String, Option<u32>)> {
-        let found = targets(&parse(TABLE.as_bytes()), |minor| minor != 44, whole);
-        found.into_iter().map(|target| (target.point.to_string_lossy().into_owned(), target.minor)).collect()
-    }
-
-    #[test]
-    fn own_mounts_go_top_down_with_what_stands_on_them_and_the_root_stays() {
-        let all = [("/bound", Some(41)), ("/app/tmp/in", Some(43)), ("/app/tmp", None), ("/app", Some(41))];
-        assert_eq!(points(true), all.map(|(point, minor)| (point.to_owned(), minor)));
-    }
-
-    #[test]
-    fn where_the_mounts_are_the_hosts_only_fuse_mounts_of_the_vassal_go() {
-        let all = [("/bound", Some(41)), ("/app/tmp/in", Some(43)), ("/app", Some(41))];
-        assert_eq!(points(false), all.map(|(point, minor)| (point.to_owned(), minor)));
-    }
 }

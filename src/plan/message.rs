@@ -1,8 +1,10 @@
 //! What host and init say to each other, and the plan itself.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Act, App, Base, DaemonNews, Exit, Identity, Limits, Log, Phase, Step};
+use crate::{Act, App, Base, DaemonNews, Exit, Identity, Limits, Log, Phase, Step, signal_name};
 
 /// Everything init needs to bring one vassal up. Nothing in it is decided later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,10 +157,10 @@ pub enum FromInit {
         /// Each a phrase.
         waits_for: Vec<String>,
     },
-    /// They had their time. Init kills them now, and leaves where the vassal ends.
+    /// These have not written back, as far as is known. Those whose time is over init kills now, and leaves where the vassal ends.
     Unsaved {
-        /// Each a phrase. Empty: nothing is lost, but init cannot leave, because a step is beyond SIGKILL.
-        killed: Vec<String>,
+        /// Empty: nothing is lost, but init cannot leave, because a step is beyond SIGKILL.
+        lost: Vec<Loss>,
     },
     /// A process nobody waited for died: a daemon of the vassal, perhaps the one of a mount.
     OrphanDied {
@@ -175,6 +177,52 @@ pub enum FromInit {
         count: u32,
     },
 }
+
+/// A process that may have had something to write back when it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// A phrase that names it.
+    pub what: String,
+    /// Why it has not written back.
+    pub how: Fate,
+}
+
+/// Why a process has not written back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fate {
+    /// Its time was over, and it was killed.
+    OutOfTime,
+    /// This signal ended it while it was waited for.
+    Died(i32),
+    /// It serves a mount that does not answer, or another mount of the vassal does not: it was killed at once.
+    Hung,
+    /// The daemon is gone, and its vassals end with it.
+    HostGone,
+}
+
+impl Loss {
+    /// One that was killed because its time was over.
+    #[must_use]
+    pub fn out_of_time(what: impl Into<String>) -> Self {
+        Self { what: what.into(), how: Fate::OutOfTime }
+    }
+}
+
+/// As people read it, and grep for it.
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, how } = self;
+        match how {
+            Fate::OutOfTime => f.write_str(what),
+            Fate::Died(signal) => write!(f, "{what}, ended by {} before that", signal_name(*signal)),
+            Fate::Hung => write!(f, "{what}, killed at once because of a mount that hangs"),
+            Fate::HostGone => write!(f, "{what}, killed because the emperor is gone"),
+        }
+    }
+}
+
+/// What begins every word about a loss, here and on the host.
+pub const LOST: &str = "what was not written back is lost: ";
 
 /// An entry of a mount table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

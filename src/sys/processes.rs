@@ -130,6 +130,12 @@ impl Processes {
         fds.into_iter().filter(is_fuse).map(|fd| self.connection(pid, fd)).collect()
     }
 
+    /// Whether its root is not the one it was born with. Nothing is known of one that may not be looked at.
+    #[must_use]
+    pub fn is_in_a_chroot(&self, pid: i32) -> bool {
+        readlinkat(&self.0, format!("{pid}/root").as_str()).is_ok_and(|root| root != "/")
+    }
+
     fn connection(&self, pid: i32, fd: i32) -> Option<u32> {
         let info = self.read(&format!("{pid}/fdinfo/{fd}"))?;
         info.lines().find_map(|line| line.strip_prefix("fuse_connection:")?.trim().parse().ok())

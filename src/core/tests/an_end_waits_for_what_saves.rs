@@ -7,8 +7,8 @@ mod specs;
 
 use std::time::Duration;
 
-use liege_core::{Action, Emperor, Event, Health, Level, Note, Order, Phase, Probed, ROOT, Request, Time};
-use liege_plan::{Exit, FromInit};
+use liege_core::{Action, Emperor, Event, Health, Level, Mounted, Note, Order, Phase, Probed, ROOT, Request, Time};
+use liege_plan::{Exit, Fate, FromInit, Loss};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ZIP: &str = "fuse-zip (pid 7) of /app";
@@ -95,7 +95,7 @@ fn what_init_had_to_kill_is_told_and_the_rest_is_killed_at_once() {
     daemon.saving(&[ZIP, "redis (pid 9)"]);
     daemon.passes(stop_timeout());
     assert_eq!(daemon.phase(), Phase::Stopping, "init says it first");
-    daemon.told(FromInit::Unsaved { killed: vec![ZIP.into()] });
+    daemon.told(FromInit::Unsaved { lost: vec![Loss::out_of_time(ZIP)] });
     assert_eq!(daemon.phase(), Phase::Killing);
     assert_eq!(daemon.ends(), [[ZIP]]);
     let last = daemon.emperor.view(daemon.now).vassals[0].last_cause.clone().unwrap();
@@ -136,7 +136,7 @@ fn an_app_that_dies_is_followed_by_the_same_end() {
 fn an_init_that_cannot_leave_is_ended_at_once_where_nothing_is_lost() {
     let mut daemon = Daemon::new();
     daemon.stops();
-    daemon.told(FromInit::Unsaved { killed: Vec::new() });
+    daemon.told(FromInit::Unsaved { lost: Vec::new() });
     assert_eq!(daemon.phase(), Phase::Killing);
     assert!(daemon.ends().is_empty());
 }
@@ -152,12 +152,39 @@ fn impatience_cuts_it_short_and_is_told_what_it_cost() {
 }
 
 #[test]
-fn where_nothing_is_to_be_saved_nothing_has_changed() {
+fn an_app_that_takes_too_long_is_killed_and_told() {
     let mut daemon = Daemon::new();
     daemon.stops();
+    daemon.passes(stop_timeout() - Duration::from_millis(1));
+    assert_eq!(daemon.phase(), Phase::Stopping);
+    daemon.passes(Duration::from_millis(1));
+    assert_eq!(daemon.phase(), Phase::Killing);
+    assert_eq!(daemon.ends(), [["the app (pid 2)"]]);
+    let last = daemon.emperor.view(daemon.now).vassals[0].last_cause.clone().unwrap();
+    assert!(last.contains("raise stop-timeout ("), "{last}");
+}
+
+/// Its steps of the end may take as long.
+#[test]
+fn an_init_that_takes_too_long_without_an_app_loses_nothing() {
+    let mut daemon = Daemon::new();
+    daemon.stops();
+    daemon.told(FromInit::AppExited { exit: Exit::Code(0), said: None });
     daemon.passes(stop_timeout());
     assert_eq!(daemon.phase(), Phase::Killing);
     assert!(daemon.ends().is_empty());
+}
+
+/// More time would not have helped it.
+#[test]
+fn what_died_while_it_saved_is_told_and_by_what() {
+    let mut daemon = Daemon::new();
+    daemon.stops();
+    daemon.saving(&[ZIP]);
+    daemon.told(FromInit::Unsaved { lost: vec![Loss { what: ZIP.into(), how: Fate::Died(9) }] });
+    assert_eq!(daemon.ends(), [[format!("{ZIP}, ended by SIGKILL before that")]]);
+    let last = daemon.emperor.view(daemon.now).vassals[0].last_cause.clone().unwrap();
+    assert!(last.contains("what was not written back is lost") && !last.contains("raise stop-timeout"), "{last}");
 }
 
 /// An end that is under way unmounts when it is told so; one that is a kill is told nothing.
@@ -233,7 +260,38 @@ fn other_mounts_that_can_be_written_to_are_saved_beside_a_dead_one_and_told_besi
             assert_eq!(daemon.phase(), Phase::Killing, "init has nothing to wait for, and does not leave");
             assert!(daemon.ends().is_empty());
         } else {
-            assert_eq!(daemon.ends(), [["the daemon of another FUSE mount"]]);
+            assert_eq!(daemon.ends(), [["the daemon of another FUSE mount, killed at once because of a mount that hangs"]]);
         }
+    }
+}
+
+fn mounted(minor: u32) -> Probed {
+    let mount = Mounted { id: 7, device: (0, minor), ..Mounted::default() };
+    Probed { mount: Some(mount), ..Probed::of(Health::Healthy) }
+}
+
+#[test]
+fn a_hung_mount_that_can_be_written_to_is_itself_a_loss() {
+    let mut daemon = Daemon::new();
+    daemon.told(FromInit::Writable { connections: vec![77] });
+    let hung = Probed { health: Health::Hung, micros: 5_000_000, ..mounted(77) };
+    for probed in [mounted(77), hung.clone(), hung.clone(), hung] {
+        daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed });
+    }
+    assert_eq!(daemon.phase(), Phase::Killing);
+    assert_eq!(daemon.ends(), [["the daemon of /app, killed at once because of a mount that hangs"]]);
+}
+
+/// ENOENT is the word of a daemon that lives. A connection that is gone has nothing to say.
+#[test]
+fn a_check_whose_path_alone_was_lost_saves_its_own_mount_too() {
+    for (errno, phase) in [(2, Phase::Stopping), (107, Phase::Killing)] {
+        let mut daemon = Daemon::new();
+        daemon.told(FromInit::Writable { connections: vec![77] });
+        let dead = Probed { health: Health::Dead { errno }, ..mounted(77) };
+        for probed in [mounted(77), dead] {
+            daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed });
+        }
+        assert_eq!(daemon.phase(), phase, "{errno}");
     }
 }

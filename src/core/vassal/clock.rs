@@ -33,6 +33,7 @@ impl Vassal {
                 self.destroy(Cause::HookTimeout { what: "the app was not replaced in time".into() }, cx);
             }
             Phase::Stopping => {
+                self.app_is_out_of_time();
                 let cause = self.life.as_ref().and_then(|life| life.cause.clone()).unwrap_or(Cause::Requested);
                 self.kill(cause, cx);
             }

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use liege_plan::{DaemonNews, Exit};
+use liege_plan::{DaemonNews, Exit, signal_name};
 use liege_spec::VassalSpec;
 
 use super::{Phase, Vassal};
-use crate::{Cause, Note, cause::signal_name, emperor::Context};
+use crate::{Cause, Note, emperor::Context};
 
 /// `redis-server --port 0 (shop.ini:4: attach-daemon)` for each.
 pub(super) fn in_words(spec: &VassalSpec) -> Vec<String> {

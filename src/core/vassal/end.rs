@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use liege_plan::Exit;
+use liege_plan::{Exit, Loss};
 use liege_spec::VassalConfig;
 
-use super::{Past, Phase, Sentence, Vassal, not_saved};
+use super::{
+    Past, Phase, Sentence, Vassal,
+    saving::{lost_in_words, time_to_raise},
+};
 use crate::{
     Action, Cause, Flapping, Health, MountView, Note,
     backoff::Next,
@@ -92,7 +95,9 @@ impl Vassal {
         }
         *self.past.ends.entry(cause.word()).or_default() += 1;
         let stop = life.running.as_ref().map(|config| config.fresh.timeouts.stop);
-        let loss = Some(&life.saving).filter(|killed| !killed.is_empty()).map(|killed| format!("; {}", not_saved(killed, stop)));
+        let mut lost = life.lost;
+        lost.extend(life.saving.into_iter().map(Loss::out_of_time));
+        let loss = Some(&lost).filter(|lost| !lost.is_empty()).map(|lost| format!("; {}", lost_in_words(lost, stop)));
         let said = Sentence::new(&cause, loss.as_deref().unwrap_or_default());
         (self.past.last_cause, self.past.last_end) = (Some(said.clone()), Some(cx.now));
         // What was lost is looked for as well, whoever wished for the end.
@@ -119,8 +124,9 @@ impl Vassal {
                 Some(next)
             }
         };
-        if !life.saving.is_empty() {
-            cx.note(Note::Unsaved { vassal: self.name.clone(), killed: life.saving, stop, owner: life.owner });
+        if !lost.is_empty() {
+            let (stop, killed) = (time_to_raise(&lost, stop), lost.iter().map(Loss::to_string).collect());
+            cx.note(Note::Unsaved { vassal: self.name.clone(), killed, stop, owner: life.owner });
         }
         let again_in = next.and_then(Next::after);
         let gave_up = matches!(next, Some(Next::GiveUp { .. }));

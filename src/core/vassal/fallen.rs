@@ -5,10 +5,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use liege_plan::Exit;
+use liege_plan::{Exit, signal_name};
 use liege_spec::{VassalSpec, Verb};
 
-use crate::{Time, cause::signal_name};
+use crate::Time;
 
 /// A death this close before is probably the reason: a push follows it within milliseconds, a poll within an interval.
 const JUST_BEFORE: Duration = Duration::from_secs(3);

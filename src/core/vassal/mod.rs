@@ -47,7 +47,7 @@ use fallen::Fallen;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use liege_plan::Notice;
+use liege_plan::{Loss, Notice};
 use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, Point, ProgramSpec, VassalConfig, VassalSpec};
 
 use crate::{
@@ -204,6 +204,8 @@ struct Life {
     leftovers: Vec<String>,
     /// What it waits for at its end, because it may not have written back yet.
     saving: Vec<String>,
+    /// What has not written back, as far as is known.
+    lost: Vec<Loss>,
     /// Its own FUSE connections that can be written to.
     writable: Vec<u32>,
     /// The step that is out of time was told to end, so that a reload is given up.
@@ -220,6 +222,11 @@ struct Before {
 }
 
 impl Life {
+    /// What is mounted at the path of a check, as it was last seen.
+    fn mount_at(&self, path: &str) -> Option<crate::Mounted> {
+        self.mounts.iter().find(|mount| mount.path == path)?.mount
+    }
+
     /// Whether what only a birth can give is what this jail wants.
     fn was_born_for(&self, jail: &Jail) -> bool {
         self.cgroups == jail.cgroups && self.log_to == jail.log_to && self.owner == owner_of(jail)
@@ -263,6 +270,7 @@ impl Life {
             oom: None,
             leftovers: Vec::new(),
             saving: Vec::new(),
+            lost: Vec::new(),
             writable: Vec::new(),
             gives_up: false,
         }

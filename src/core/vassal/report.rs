@@ -2,16 +2,11 @@
 
 use std::path::Path;
 
-use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place};
+use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place, signal_name};
 use liege_spec::{ProgramSpec, VassalSpec, Verb, capability_names, points, taken_away};
 
 use super::{CALM, Phase, Vassal, wish::time_to_replace};
-use crate::{
-    Action, Cause, Check, MountView, Note, advice,
-    cause::{errno_name, signal_name},
-    emperor::Context,
-    timers::Timer,
-};
+use crate::{Action, Cause, Check, MountView, Note, advice, cause::errno_name, emperor::Context, timers::Timer};
 
 const ENOENT: i32 = 2;
 
@@ -35,7 +30,7 @@ impl Vassal {
                 }
             }
             FromInit::Saving { waits_for } => self.saving(waits_for, cx),
-            FromInit::Unsaved { killed } => self.unsaved(killed, cx),
+            FromInit::Unsaved { lost } => self.unsaved(lost, cx),
             FromInit::Daemon { index, news } => self.daemon_news(index, news, cx),
             FromInit::OrphanDied { pid, exit, name } => self.orphan_died(pid, exit, name, cx),
             FromInit::OrphansDied { count } => self.orphans_died(count, cx),
@@ -407,6 +402,9 @@ impl Vassal {
 
     /// The app ended: init runs the steps of the end and leaves, in bounded time.
     fn app_exited(&mut self, exit: Exit, said: Option<String>, cx: &mut Context<'_>) {
+        if let Some(life) = &mut self.life {
+            life.app_pid = None;
+        }
         match self.phase {
             Phase::Running | Phase::Reloading => {
                 self.blame(&Cause::of_app(exit, said), cx.now);

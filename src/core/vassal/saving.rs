@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use liege_plan::{Fate, LOST, Loss};
+
 use super::{Phase, Vassal};
 use crate::{Cause, Health, Note, emperor::Context, timers::Timer};
 
@@ -23,7 +25,7 @@ pub(super) const ANSWER: Duration = Duration::from_secs(5);
 const INIT_FIRST: Duration = Duration::from_secs(1);
 
 impl Vassal {
-    /// A mount is dead or gone. Others of the vassal may have something to write back; where none has, nothing is waited for.
+    /// A mount is dead or gone. Daemons of the vassal that live may have something to write back; where none has, nothing is waited for.
     pub(super) fn destroy_beside(&mut self, cause: Cause, cx: &mut Context<'_>) {
         if self.others_to_save(&cause) > 0 { self.destroy(cause, cx) } else { self.kill(cause, cx) }
     }
@@ -31,19 +33,24 @@ impl Vassal {
     /// A mount does not answer, so nothing in its vassal can be waited for: what others have not written back is lost, and told.
     pub(super) fn kill_beside(&mut self, cause: Cause, cx: &mut Context<'_>) {
         let others = self.others_to_save(&cause);
-        if let Some(life) = self.life.as_mut().filter(|_| others > 0) {
-            life.saving = vec![match others {
-                1 => "the daemon of another FUSE mount".to_owned(),
-                others => format!("the daemons of {others} other FUSE mounts"),
-            }];
-        }
+        let Some(life) = &mut self.life else { return };
+        let path = cause.mount().unwrap_or_default();
+        let is_writable = life.mount_at(path).is_some_and(|mount| life.writable.contains(&mount.device.1));
+        let itself = is_writable.then(|| format!("the daemon of {path}"));
+        let others = match others {
+            0 => None,
+            1 => Some("the daemon of another FUSE mount".to_owned()),
+            others => Some(format!("the daemons of {others} other FUSE mounts")),
+        };
+        life.lost = itself.into_iter().chain(others).map(|what| Loss { what, how: Fate::Hung }).collect();
         self.kill(cause, cx);
     }
 
-    /// How many connections can be written to beside the one of the mount that was lost.
+    /// How many connections can be written to beside the one that serves nothing any more. Where only the path of a check was lost its daemon
+    /// may be well, and save.
     fn others_to_save(&self, cause: &Cause) -> usize {
         let Some(life) = &self.life else { return 0 };
-        let ill = life.mounts.iter().find(|mount| cause.mount() == Some(&mount.path)).and_then(|mount| mount.mount);
+        let ill = cause.mount().filter(|_| cause.is_of_connection()).and_then(|path| life.mount_at(path));
         life.writable.iter().filter(|minor| ill.is_none_or(|ill| ill.device.1 != **minor)).count()
     }
 
@@ -98,18 +105,27 @@ impl Vassal {
         }
     }
 
-    /// Init kills these: their time is over.
-    pub(super) fn unsaved(&mut self, killed: Vec<String>, cx: &mut Context<'_>) {
+    /// The time of the end is over, and nothing else holds it up: an app that was asked to leave and has not is killed, and told.
+    pub(super) fn app_is_out_of_time(&mut self) {
+        let Some(life) = &mut self.life else { return };
+        let is_asked = life.cause.as_ref().is_some_and(|cause| !cause.is_failure());
+        if let Some(pid) = life.app_pid.filter(|_| is_asked && life.saving.is_empty()) {
+            life.lost.push(Loss::out_of_time(the_app(pid)));
+        }
+    }
+
+    /// These have not written back. Init leaves, if it can.
+    pub(super) fn unsaved(&mut self, lost: Vec<Loss>, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Stopping => {
                 let Some(life) = &mut self.life else { return };
-                life.saving = killed;
+                (life.lost, life.saving) = (lost, Vec::new());
                 let cause = life.cause.clone().unwrap_or(Cause::Requested);
                 self.kill(cause, cx);
             }
             // An attached daemon that a reload ends; the vassal goes on.
             Phase::Reloading => {
-                let what = not_saved(&killed, self.running().map(|config| config.fresh.timeouts.stop));
+                let what = lost_in_words(&lost, self.running().map(|config| config.fresh.timeouts.stop));
                 cx.note(Note::Tolerated { vassal: self.name.clone(), what });
             }
             Phase::Killing
@@ -123,8 +139,23 @@ impl Vassal {
     }
 }
 
-/// The sentence, and what to do about it.
-pub(crate) fn not_saved(killed: &[String], stop: Option<Duration>) -> String {
+/// An app that holds up the end, and was not seen to save anything by itself.
+pub(super) fn the_app(pid: i32) -> String {
+    format!("the app (pid {pid})")
+}
+
+/// The sentence, and what to do about it, where more time would have helped.
+pub(super) fn lost_in_words(lost: &[Loss], stop: Option<Duration>) -> String {
+    let phrases: Vec<String> = lost.iter().map(Loss::to_string).collect();
+    not_saved(&phrases, time_to_raise(lost, stop))
+}
+
+/// The time that was not enough, if it was that.
+pub(super) fn time_to_raise(lost: &[Loss], stop: Option<Duration>) -> Option<Duration> {
+    stop.filter(|_| lost.iter().any(|loss| loss.how == Fate::OutOfTime))
+}
+
+pub(crate) fn not_saved(lost: &[String], stop: Option<Duration>) -> String {
     let hint = stop.map(|stop| format!("; raise stop-timeout ({} s) where much is written back", stop.as_secs()));
-    format!("killed before it had ended, what it had not written back is lost: {}{}", killed.join(", "), hint.unwrap_or_default())
+    format!("{LOST}{}{}", lost.join(", "), hint.unwrap_or_default())
 }

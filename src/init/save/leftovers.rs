@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use liege_plan::Loss;
 use liege_sys::{
     caps,
     descendants::kill,
@@ -20,7 +21,7 @@ use liege_sys::{
 
 use super::{LOOK_AGAIN, Other, ours, soft};
 use crate::{
-    daemons::has_ended,
+    daemons::{has_ended, is_of_this_vassal},
     init::{End, Init},
     rights::PARKED,
     walk::end_group,
@@ -39,25 +40,25 @@ struct Living {
     seen: Process,
 }
 
-/// Those of these processes that live.
+/// Those of these processes that live and are still the vassal's: a number may have become another process's before it was held.
 fn living(processes: &Processes, pids: Vec<i32>) -> impl Iterator<Item = Living> {
     let held = pids.into_iter().filter_map(|pid| Some(Living { pid, pidfd: pidfd::open(pid).ok()?, seen: processes.look(pid)? }));
-    held.filter(|one| !has_ended(&one.pidfd))
+    held.filter(|one| is_of_this_vassal(one.pid) && !has_ended(&one.pidfd))
 }
 
 impl Living {
     /// To be waited for, and told.
     fn named(self) -> Other {
-        Other { name: Some(format!("{} (pid {})", self.seen.name, self.pid)), pidfd: self.pidfd }
+        Other { pid: self.pid, name: Some(format!("{} (pid {})", self.seen.name, self.pid)), pidfd: self.pidfd }
     }
 }
 
 impl Init {
     /// Those a uwsgi has left behind.
-    pub(super) fn end_smart_daemons(&mut self, until: Instant) -> Result<Vec<String>, End> {
+    pub(super) fn end_smart_daemons(&mut self, until: Instant) -> Result<(), End> {
         let smart = self.app.as_ref().map(|app| app.smart_daemons().to_vec()).unwrap_or_default();
         if smart.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let _ = caps::raise(PARKED);
         for daemon in smart {
@@ -72,7 +73,7 @@ impl Init {
                 let _ = kill(-pid, daemon.stop_signal);
             } else {
                 let _ = pidfd::signal(&pidfd, daemon.stop_signal);
-                self.saving.others.push(Living { pid, pidfd, seen }.named());
+                self.saving.wait_for(Living { pid, pidfd, seen }.named());
             }
         }
         self.await_others(until)
@@ -84,15 +85,18 @@ impl Init {
         let serves = |pid| self.saving.fuse.iter().any(|daemon| daemon.pid == pid);
         let found = living(&processes, ours(&processes)).filter(|one| leaders.contains(&one.seen.group) && !serves(one.pid));
         let found: Vec<Other> = found.map(Living::named).collect();
-        self.saving.others.extend(found);
+        found.into_iter().for_each(|other| self.saving.wait_for(other));
     }
 
-    /// Waits for the others; kills those that take too long, and names them.
-    pub(super) fn await_others(&mut self, until: Instant) -> Result<Vec<String>, End> {
+    /// Waits for the others; kills those that take too long, which is a loss.
+    pub(super) fn await_others(&mut self, until: Instant) -> Result<(), End> {
         self.wait_while(until, |saving| !saving.others.is_empty())?;
-        let left = std::mem::take(&mut self.saving.others);
-        left.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, SIGKILL));
-        Ok(left.into_iter().filter_map(|other| other.name).collect())
+        for other in std::mem::take(&mut self.saving.others) {
+            let _ = pidfd::signal(&other.pidfd, SIGKILL);
+            self.saving.awaited.remove(&other.pid);
+            self.saving.lost.extend(other.name.map(Loss::out_of_time));
+        }
+        Ok(())
     }
 
     /// What hooks and the app have left running is asked to end, and has its time: it may be a database. What serves a FUSE mount, and
@@ -115,11 +119,10 @@ impl Init {
             let _ = pidfd::signal(&other.pidfd, SIGTERM);
             let _ = pidfd::signal(&other.pidfd, SIGCONT); // one that is stopped hears it then
         }
-        self.saving.others = meant;
+        meant.into_iter().for_each(|other| self.saving.wait_for(other));
         // One that does not heed it leaves the mounts their time. Beside a mount that hangs they may be beyond any signal.
         let until = if self.saving.hung.is_empty() { soft(until) } else { Instant::now() + LEFTOVERS };
-        let killed = self.await_others(until)?;
-        self.saving.killed.extend(killed);
+        self.await_others(until)?;
         Ok(!rest.is_empty())
     }
 
@@ -166,7 +169,7 @@ impl Init {
             let Ok(processes) = Processes::open() else { return Ok(true) };
             let is_needed = |pid| pid == own_pid() || self.saving.fuse.iter().any(|daemon| daemon.pid == pid);
             let meant = living(&processes, ours(&processes)).filter(|one| !is_needed(one.pid) && is_meant(one.pid, &one.seen));
-            let meant: Vec<Other> = meant.map(|one| Other { name: None, pidfd: one.pidfd }).collect();
+            let meant: Vec<Other> = meant.map(|one| Other { pid: one.pid, name: None, pidfd: one.pidfd }).collect();
             meant.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, signal));
             self.saving.others = meant;
             self.wait_while(until.min(Instant::now() + LEFTOVERS), |saving| !saving.others.is_empty())?;

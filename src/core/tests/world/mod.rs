@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use liege_core::{Action, Emperor, Event, Health, Late, Mounted, Name, Note, Order, Phase, Probed, ROOT, Request, Time, View};
-use liege_plan::{AppWord, Exit, FromInit, Place, ToInit};
+use liege_plan::{AppWord, Exit, FromInit, Loss, Place, ToInit};
 
 use books::Books;
 pub use books::Broken;
@@ -219,7 +219,9 @@ impl<M: Machine> World<M> {
                 let waits_for = if waits { vec!["fuse-zip (pid 7) of /app".to_owned()] } else { Vec::new() };
                 self.report(pick, FromInit::Saving { waits_for })
             }
-            Op::GivesUp { pick } => self.report(pick, FromInit::Unsaved { killed: vec!["fuse-zip (pid 7) of /app".into()] }),
+            Op::GivesUp { pick } => {
+                self.report(pick, FromInit::Unsaved { lost: vec![Loss::out_of_time("fuse-zip (pid 7) of /app")] })
+            }
             Op::Garbles { pick } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
                 Some((birth, vassal)) => self.feed(Event::Garbled { vassal, birth }),
                 None => Ok(()),

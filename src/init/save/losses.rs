@@ -1,0 +1,91 @@
+//! What has not written back: which ends are a loss, and who is told.
+//!
+//! A process that a signal ends while it is waited for (the OOM killer, a bound on files, a fault of its own) has not saved, and is told as those
+//! that are killed. Init sees that of its own children: what went into the background is one, and so is what has lost its parent. A status is no
+//! proof: fuse-zip ends with 0 where the disk is full, libfuse 3 with 8 after a TERM.
+
+use liege_plan::{Exit, Fate, FromInit, LOST, Loss};
+use liege_sys::signals::{SIGABRT, SIGKILL, SIGTERM, SIGXCPU, SIGXFSZ, tells_of_a_fault};
+
+use super::{Other, Saving, told::NAMED};
+use crate::init::Init;
+
+/// The source of init's own lines in the vassal's log.
+const OURS: &str = "liege";
+
+/// A process that is waited for because it may write back.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    pub(super) name: String,
+    /// It has a handler for TERM, or saves without one: a TERM that ends it has ended it before it had saved.
+    pub(super) outlives_term: bool,
+    /// An abort at its end is nothing new, and has cost nothing: see the table.
+    pub(super) may_abort: bool,
+}
+
+impl Saving {
+    /// A child of ours was reaped. One that a signal ended while it was waited for has not written back.
+    pub(crate) fn reaped(&mut self, pid: i32, exit: Exit) {
+        let Some(awaited) = self.awaited.remove(&pid) else { return };
+        if let Exit::Signal(signal) = exit
+            && awaited.is_cut_short_by(signal)
+        {
+            self.lost.push(Loss { what: awaited.name, how: Fate::Died(signal) });
+        }
+    }
+
+    /// Waits for another one too.
+    pub(super) fn wait_for(&mut self, other: Other) {
+        if let Some(name) = other.name.clone() {
+            self.awaited.insert(other.pid, Awaited { name, outlives_term: false, may_abort: false });
+        }
+        self.others.push(other);
+    }
+}
+
+impl Awaited {
+    /// Whether a process that this signal has ended may have had something to write back still.
+    fn is_cut_short_by(&self, signal: i32) -> bool {
+        match signal {
+            SIGTERM => self.outlives_term,
+            SIGABRT => !self.may_abort,
+            _ => matches!(signal, SIGKILL | SIGXCPU | SIGXFSZ) || tells_of_a_fault(signal),
+        }
+    }
+}
+
+impl Init {
+    /// The app was asked to end, and has not: what it has not written back is lost.
+    pub(crate) fn app_is_out_of_time(&mut self) {
+        let app = self.app.iter().map(|app| Loss::out_of_time(format!("the app (pid {})", app.pid)));
+        self.saving.lost.extend(app);
+    }
+
+    /// Nobody holds the exits any more, and the next daemon may start this vassal again at any moment: nothing is waited for. Its own log
+    /// alone can tell what that costs.
+    pub(crate) fn end_unsaved(&mut self) {
+        self.find_fuse_daemons();
+        let held = self.saving.savers().map(|daemon| Loss { what: daemon.name.clone(), how: Fate::HostGone });
+        let lost: Vec<Loss> = held.collect();
+        self.log_loss(&lost);
+    }
+
+    pub(super) fn give_up(&mut self) {
+        let mut lost = std::mem::take(&mut self.saving.lost);
+        if lost.len() > NAMED {
+            let (more, how) = (lost.split_off(NAMED).len(), lost[0].how);
+            lost.push(Loss { what: format!("{more} more"), how });
+        }
+        self.log_loss(&lost);
+        self.finish_output();
+        self.say(&FromInit::Unsaved { lost });
+    }
+
+    /// The host's log has it as well, where there is a host.
+    fn log_loss(&mut self, lost: &[Loss]) {
+        let line = format!("{LOST}{}\n", lost.iter().map(Loss::to_string).collect::<Vec<_>>().join(", "));
+        if let Some(log) = self.output.writer(OURS, None).filter(|_| !lost.is_empty()) {
+            let _ = liege_sys::pipe::write(&log, line.as_bytes());
+        }
+    }
+}
