@@ -81,6 +81,17 @@ impl Archive {
         format!("[vassal]\n{}{}{}{check}{more}", self.identity(), self.hook(), self.command("exec sleep 1001"))
     }
 
+    /// A vassal that mounts it and writes the file into it in the first of its lives only; each life changes the archive.
+    #[must_use]
+    pub fn written_once(&self) -> String {
+        let [mount, precious, written] = [&self.mount, &self.precious, &self.written].map(|path| path.display());
+        let once = format!("test -e {written} || cp {precious} {mount}/precious");
+        let command = self
+            .command("exec sleep 1001")
+            .replace(&format!("cp {precious} {mount}/precious;"), &format!("{once}; echo x >> {mount}/lives;"));
+        format!("[vassal]\n{}{}{command}", self.identity(), self.hook())
+    }
+
     /// A vassal that mounts it and writes into it while it is prepared, and never gets to its app.
     #[must_use]
     pub fn prepared(&self, more: &str) -> String {

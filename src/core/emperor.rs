@@ -13,9 +13,10 @@ use liege_plan::{FromInit, Limits};
 use liege_spec::{EmperorSpec, Hook, Namespaces, RestartLimits};
 
 use crate::{
-    Action, Answer, Cause, Event, HeldDirectory, Listener, Name, Note, Order, Phase, Request, Time, View,
+    Action, Answer, Cause, Event, FileId, HeldDirectory, Listener, Name, Note, Order, Phase, Request, Time, VassalView, View,
     request::{ROOT, may},
     storm::Storms,
+    succession::Succession,
     vassal::{Vassal, Whose},
     view::mistakes,
 };
@@ -98,6 +99,7 @@ pub struct Emperor {
     starts: Starts,
     births: u64,
     storms: Storms,
+    succession: Succession,
     deadlines: BTreeSet<(Time, Name)>,
 }
 
@@ -124,6 +126,7 @@ impl Emperor {
             starts: Starts { free: spec.max_starts.unwrap_or(2 * processors).max(1), queue: VecDeque::new() },
             births: 0,
             storms: Storms::default(),
+            succession: Succession::default(),
             deadlines: BTreeSet::new(),
         }
     }
@@ -168,13 +171,23 @@ impl Emperor {
         let mut view = View {
             now,
             shutting_down: self.reign != Reign::Rules,
-            vassals: seen.map(|vassal| vassal.view(now)).collect(),
+            vassals: seen.map(|vassal| self.view_of_one(now, vassal, user)).collect(),
             ..View::default()
         };
         if user == ROOT {
             view.unusable = self.unusable.iter().map(|(name, mistake)| (name.clone(), mistake.clone())).collect();
             view.held = self.held.values().cloned().collect();
         }
+        view
+    }
+
+    fn view_of_one(&self, now: Time, vassal: &Vassal, user: u32) -> VassalView {
+        let mut view = vassal.view(now);
+        let waits_for = self.succession.awaited_by(vassal.name()).filter(|_| vassal.phase() == Phase::Waiting);
+        view.waits_for = waits_for.map(|other| {
+            let may_know = self.vassals.get(other).is_some_and(|other| may(user, other.seen_by()));
+            if may_know { other.to_string() } else { "another vassal".to_owned() }
+        });
         view
     }
 
@@ -186,15 +199,18 @@ impl Emperor {
 
     fn dispatch(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
         match event {
-            Event::Config { vassal, config, directory, touched } => {
+            Event::Config { vassal, config, directory, touched, file } => {
                 self.unusable.remove(&vassal);
                 if self.reign != Reign::Rules {
                     return; // nothing is begun any more
                 }
                 if self.vassals.contains_key(&vassal) {
-                    self.with(now, &vassal, actions, |v, cx| v.config(config, directory, touched, cx));
+                    self.with(now, &vassal, actions, |v, cx| v.config(config, directory, (touched, file), cx));
                 } else {
-                    self.add(now, vassal, config, directory, actions);
+                    self.add(now, vassal.clone(), config, directory, file, actions);
+                }
+                if self.vassals.get(&vassal).is_some_and(Vassal::will_be_born) {
+                    self.follow(&vassal, actions);
                 }
             }
             Event::BadConfig { vassal, diagnostics } => {
@@ -227,7 +243,8 @@ impl Emperor {
             }
             Event::Spawned { vassal, birth, pid } => {
                 if self.lives(&vassal, birth) {
-                    self.with(now, &vassal, actions, |v, cx| v.spawned(pid, cx));
+                    let waits = self.succession.awaited_by(&vassal).is_some();
+                    self.with(now, &vassal, actions, |v, cx| v.spawned(pid, waits, cx));
                 } else {
                     actions.push(Action::Kill { vassal, birth }); // of a life nobody knows: nothing may be left of it
                 }
@@ -374,7 +391,12 @@ impl Emperor {
     /// Who may hear of this beside root, where it is about a vassal that is there; None within: nobody.
     #[must_use]
     pub fn audience(&self, note: &Note) -> Option<Option<u32>> {
-        note.owner().or_else(|| Some(self.vassals.get(note.vassal()?)?.audience(note)))
+        let seen_by = |name: &Name| self.vassals.get(name).map(Vassal::seen_by);
+        match note {
+            // It names another one's vassal.
+            Note::WaitsFor { vassal, other } if seen_by(vassal) != seen_by(other) => Some(None),
+            note => note.owner().or_else(|| Some(self.vassals.get(note.vassal()?)?.audience(note))),
+        }
     }
 
     fn add(
@@ -383,6 +405,7 @@ impl Emperor {
         name: Name,
         config: Arc<liege_spec::VassalConfig>,
         directory: String,
+        file: Option<FileId>,
         actions: &mut Vec<Action>,
     ) {
         let mut cx = Context {
@@ -393,7 +416,7 @@ impl Emperor {
             storms: &mut self.storms,
             actions,
         };
-        let vassal = Vassal::new(name.clone(), config, directory, &mut cx);
+        let vassal = Vassal::new(name.clone(), config, directory, file, &mut cx);
         self.vassals.insert(name, vassal);
     }
 
@@ -403,10 +426,22 @@ impl Emperor {
             let Some(name) = self.starts.queue.pop_front() else { break };
             // One that is gone or no longer wants to start has left its place in the queue behind.
             if self.vassals.get(&name).is_some_and(|v| v.due && v.phase() == Phase::Waiting) {
+                // The end it waits for queues it again.
+                if self.follow(&name, actions) {
+                    continue;
+                }
                 self.starts.free -= 1;
                 self.with(now, &name, actions, Vassal::spawn);
             }
         }
+    }
+
+    /// Whether a birth under this name waits for the end of another vassal.
+    fn follow(&mut self, name: &Name, actions: &mut Vec<Action>) -> bool {
+        if let Some(other) = self.succession.follow(name, &self.vassals) {
+            actions.push(Action::Note(Note::WaitsFor { vassal: name.clone(), other }));
+        }
+        self.succession.awaited_by(name).is_some()
     }
 
     /// The vassal one of whose processes holds this socket.
@@ -449,7 +484,7 @@ impl Emperor {
         decide: impl FnOnce(&mut Vassal, &mut Context<'_>) -> T,
     ) -> Option<T> {
         let vassal = self.vassals.get_mut(name)?;
-        let before = vassal.timers.next();
+        let (before, birth) = (vassal.timers.next(), vassal.birth());
         let mut cx = Context {
             now,
             settings: &self.settings,
@@ -468,8 +503,13 @@ impl Emperor {
                 self.deadlines.insert((at, name.clone()));
             }
         }
+        let is_over = birth.filter(|_| vassal.birth() != birth);
         if vassal.phase() == Phase::Gone {
             self.vassals.remove(name);
+        }
+        self.succession.update(name, self.vassals.get(name));
+        if let Some(birth) = is_over {
+            self.succession.over(name, birth).into_iter().for_each(|next| self.starts.queue(next));
         }
         Some(decided)
     }

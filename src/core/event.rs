@@ -6,7 +6,7 @@ use liege_plan::{Exit, FromInit};
 use liege_spec::{Diagnostic, VassalConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Listener, Probed, Request, Time};
+use crate::{FileId, Listener, Probed, Request, Time};
 
 /// A vassal's name: unique among all monitors of one emperor.
 pub type Name = Arc<str>;
@@ -25,6 +25,9 @@ pub enum Event {
         /// Somebody wrote or touched the file since it was last understood. Else it was only read again (it could not be read
         /// for a moment, or its vassal died), and a configuration that differs does so because the world around it does.
         touched: bool,
+        /// The file that was read.
+        #[serde(default)]
+        file: Option<FileId>,
     },
     /// A vassal's file was read and cannot be used.
     BadConfig {

@@ -28,6 +28,8 @@ pub enum Level {
 pub enum Note {
     /// A new file.
     Added { vassal: Name },
+    /// It starts when this one has ended, which had its file.
+    WaitsFor { vassal: Name, other: Name },
     /// The app runs.
     Started { vassal: Name, pid: i32, took: Duration },
     /// The app is ready.
@@ -132,6 +134,7 @@ impl Note {
         match self {
             Self::OrphanDied { .. } | Self::OrphansDied { .. } | Self::Accepting { .. } => Level::Debug,
             Self::Added { .. }
+            | Self::WaitsFor { .. }
             | Self::Started { .. }
             | Self::Ready { .. }
             | Self::Loyal { .. }
@@ -190,6 +193,7 @@ impl Note {
             }
             Self::Mount { .. } | Self::Storm { .. } | Self::StormOver { .. } | Self::Held { .. } => "mountpoint",
             Self::Added { .. }
+            | Self::WaitsFor { .. }
             | Self::Started { .. }
             | Self::Ready { .. }
             | Self::Accepting { .. }
@@ -226,6 +230,7 @@ impl Note {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Added { .. } => "added",
+            Self::WaitsFor { .. } => "waits_for",
             Self::Started { .. } => "started",
             Self::Ready { .. } => "ready",
             Self::Accepting { .. } => "accepting",
@@ -273,6 +278,7 @@ impl Note {
                 None
             }
             Self::Added { vassal }
+            | Self::WaitsFor { vassal, .. }
             | Self::Started { vassal, .. }
             | Self::Ready { vassal, .. }
             | Self::Accepting { vassal }
@@ -314,6 +320,7 @@ impl Note {
         match self {
             Self::Stopping { why: cause, .. } | Self::Destroying { why: cause, .. } | Self::Ended { cause, .. } => Some(cause),
             Self::Added { .. }
+            | Self::WaitsFor { .. }
             | Self::Started { .. }
             | Self::Ready { .. }
             | Self::Accepting { .. }
@@ -374,6 +381,7 @@ impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Added { .. } => f.write_str("added"),
+            Self::WaitsFor { other, .. } => write!(f, "waits for {other}, which had this file, to end"),
             Self::Started { pid, took, .. } => write!(f, "started (app is pid {pid} in its namespace) after {}", seconds(*took)),
             Self::Ready { took, .. } => write!(f, "ready after {}", seconds(*took)),
             Self::Accepting { .. } => f.write_str("accepting"),

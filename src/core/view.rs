@@ -135,6 +135,9 @@ pub struct VassalView {
     /// It has failed as often as `start-limit` allows, and waits for a start, or for a change of its file.
     #[serde(default)]
     pub gave_up: bool,
+    /// The vassal that had its file, and must end before it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// When it is tried again, while it waits.
     pub retry_at: Option<Time>,
     /// Why it last died, in one sentence: as its owner may read it.
@@ -191,6 +194,7 @@ impl VassalView {
             failures: 0,
             flapping: None,
             gave_up: false,
+            waits_for: None,
             retry_at: None,
             last_cause: None,
             last_end: None,

@@ -9,7 +9,7 @@ use crate::{
     Style,
     span::span,
     style::{FAINT, RED, YELLOW},
-    words::{bytes, colour, cpu, first_line, is_ill, mount, restarts, shown, state, under_way, uptime, wrap},
+    words::{bytes, colour, cpu, first_line, is_ill, mount, restarts, shown, state, under_way, uptime, waits_for, wrap},
 };
 
 /// So many of the last ends are shown; `--json` has all that are kept.
@@ -51,6 +51,9 @@ impl Page {
         match uptime(vassal, of.now) {
             Some(up) => self.field("up", &up),
             None => self.field("since", &format!("{} in this state", span(of.now.since(vassal.since)))),
+        }
+        if let Some(other) = &vassal.waits_for {
+            self.painted("waits", &waits_for(other), Some(YELLOW));
         }
         if let Some(step) = &vassal.step {
             self.painted("step", &under_way(step, of.now), Some(YELLOW));

@@ -55,6 +55,9 @@ pub(crate) fn trouble(vassal: &VassalView, view: &View) -> Option<String> {
     if let Some(error) = &vassal.config_error {
         return Some(format!("bad file: {}", first_line(error)));
     }
+    if let Some(other) = &vassal.waits_for {
+        return Some(waits_for(other));
+    }
     if let Some(step) = &vassal.step {
         return Some(under_way(step, view.now));
     }
@@ -75,6 +78,11 @@ pub(crate) fn last(vassal: &VassalView, now: liege_core::Time) -> Option<String>
         Some(at) => ago(now.since(at), cause),
         None => first_line(cause).to_owned(),
     })
+}
+
+/// Its file was another vassal's, which must end first.
+pub(crate) fn waits_for(other: &str) -> String {
+    format!("waits for {other}, which had this file, to end")
 }
 
 /// `for 12s: exec fuse-zip -f ... (shop.ini:4: exec-as-user)`, and from some seconds on what helps.

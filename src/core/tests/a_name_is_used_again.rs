@@ -49,7 +49,13 @@ impl Daemon {
     }
 
     fn write(&mut self, uid: u32) {
-        self.feed(Event::Config { vassal: specs::name(0), config: of(uid).into(), directory: "/v".into(), touched: true });
+        self.feed(Event::Config {
+            vassal: specs::name(0),
+            config: of(uid).into(),
+            directory: "/v".into(),
+            touched: true,
+            file: None,
+        });
     }
 
     fn born(&mut self) {

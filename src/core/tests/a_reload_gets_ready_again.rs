@@ -20,7 +20,7 @@ fn an_hour_after_a_reload(first: &[AppWord], again: &[AppWord]) -> (Phase, bool)
     };
     let told = |report| Event::Reported { vassal: specs::name(0), birth: 1, report };
     let config = specs::config(0, 0).into();
-    feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
+    feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true, file: None });
     feed(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
     feed(told(FromInit::Started { pid: 2 }));
     first.iter().for_each(|word| drop(feed(told(FromInit::Said(*word)))));

@@ -34,7 +34,7 @@ impl Daemon {
         let mut daemon = Self { emperor, now: Time(0), births: BTreeMap::new(), notes: Vec::new() };
         for vassal in 0..count {
             let config = config(vassal).into();
-            daemon.feed(Event::Config { vassal: specs::name(vassal), config, directory: "/v".into(), touched: true });
+            daemon.feed(Event::Config { vassal: specs::name(vassal), config, directory: "/v".into(), touched: true, file: None });
         }
         daemon
     }

@@ -25,7 +25,7 @@ impl Daemon {
         let emperor = Emperor::new(&specs::emperor(), 2, specs::LIMITS);
         let mut daemon = Self { emperor, now: Time(1_000_000), actions: Vec::new() };
         let config = specs::config(0, 1).into();
-        daemon.hears(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
+        daemon.hears(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true, file: None });
         daemon.hears(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
         daemon.told(FromInit::Started { pid: 2 });
         daemon

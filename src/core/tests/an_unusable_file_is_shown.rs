@@ -32,7 +32,13 @@ fn bad() -> Event {
 }
 
 fn good() -> Event {
-    Event::Config { vassal: specs::name(0), config: specs::config(0, 0).into(), directory: "/v".into(), touched: true }
+    Event::Config {
+        vassal: specs::name(0),
+        config: specs::config(0, 0).into(),
+        directory: "/v".into(),
+        touched: true,
+        file: None,
+    }
 }
 
 fn after(events: impl IntoIterator<Item = Event>) -> View {

@@ -33,7 +33,7 @@ impl Life {
     }
 
     fn write(&mut self, config: VassalConfig, touched: bool) {
-        self.feed(Event::Config { vassal: specs::name(0), config: config.into(), directory: "/v".into(), touched });
+        self.feed(Event::Config { vassal: specs::name(0), config: config.into(), directory: "/v".into(), touched, file: None });
     }
 
     fn feed(&mut self, event: Event) {

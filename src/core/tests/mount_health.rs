@@ -46,7 +46,13 @@ impl Running {
 
     fn of(config: VassalConfig) -> Self {
         let mut running = Self { emperor: Emperor::new(&specs::emperor(), 2, specs::LIMITS), now: Time(0), birth: 1 };
-        running.feed(Event::Config { vassal: specs::name(0), config: config.into(), directory: "/v".into(), touched: true });
+        running.feed(Event::Config {
+            vassal: specs::name(0),
+            config: config.into(),
+            directory: "/v".into(),
+            touched: true,
+            file: None,
+        });
         running.feed(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
         running.started();
         running
@@ -323,7 +329,7 @@ fn a_mount_of_an_earlier_life_must_come_back_within_the_timeout() {
     assert_eq!((vassal.healthy(PLAIN), failures(&vassal)), (None, before), "a run without its mount does not settle");
     // Another text may want none.
     let config = specs::config(0, 1).into();
-    vassal.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
+    vassal.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true, file: None });
     vassal.next_life();
     vassal.now = vassal.now + Duration::from_secs(100);
     assert_eq!(vassal.healthy(PLAIN), None);

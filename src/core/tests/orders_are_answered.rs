@@ -44,7 +44,7 @@ impl Lord {
     }
 
     fn write(&mut self, config: VassalConfig, touched: bool) {
-        self.feed(Event::Config { vassal: specs::name(0), config: config.into(), directory: "/v".into(), touched });
+        self.feed(Event::Config { vassal: specs::name(0), config: config.into(), directory: "/v".into(), touched, file: None });
     }
 
     fn order(&mut self, order: Order) -> Answer {

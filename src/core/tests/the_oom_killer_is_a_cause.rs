@@ -14,7 +14,7 @@ fn cause(before: Option<Duration>, then: &[Event]) -> Cause {
     let mut emperor = Emperor::new(&specs::emperor(), 2, specs::LIMITS);
     let now = Time(1_000_000);
     let config = specs::config(0, 1).into();
-    emperor.handle(now, Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
+    emperor.handle(now, Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true, file: None });
     emperor.handle(now, Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
     emperor.handle(now, told(FromInit::Started { pid: 2 }));
     if before.is_some() {

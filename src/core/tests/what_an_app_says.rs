@@ -15,7 +15,7 @@ impl Running {
     fn new() -> Self {
         let mut running = Self(Emperor::new(&specs::emperor(), 2, specs::LIMITS), Time(0));
         let config = specs::config(0, 0).into();
-        running.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true });
+        running.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true, file: None });
         running.feed(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
         running.report(FromInit::Started { pid: 2 });
         running.report(FromInit::Said(AppWord::Ready));

@@ -15,6 +15,7 @@ impl Vassal {
     pub(crate) fn spawn(&mut self, cx: &mut Context<'_>) {
         self.due = false;
         self.slot = true;
+        self.ran = self.file;
         self.timers.arm(Timer::Slot, cx.now + SLOT);
         let birth = cx.next_birth();
         self.enter(Phase::Spawning, cx);
@@ -36,7 +37,8 @@ impl Vassal {
     }
 
     /// The clone lives and waits for the green light. The plan is made of the *newest* wish, so what changed meanwhile is in it.
-    pub(crate) fn spawned(&mut self, pid: i32, cx: &mut Context<'_>) {
+    /// `waits`: for the end of the vassal that had its file, which came while the clone was under way.
+    pub(crate) fn spawned(&mut self, pid: i32, waits: bool, cx: &mut Context<'_>) {
         if let Some(life) = &mut self.life {
             life.pid = Some(pid);
         }
@@ -44,6 +46,7 @@ impl Vassal {
             Phase::Spawning => match self.wish.clone() {
                 None => self.kill(Cause::Vanished, cx),
                 Some(_) if self.stopped => self.kill(Cause::Requested, cx),
+                Some(_) if waits => self.kill(Cause::ConfigChanged, cx),
                 // It was born into other groups, with another log or for somebody else than is wished for by now; nothing else is decided so early.
                 Some(config) if self.life.as_ref().is_some_and(|life| !life.was_born_for(&config.fresh.jail)) => {
                     self.kill(Cause::ConfigChanged, cx);
@@ -51,6 +54,7 @@ impl Vassal {
                 Some(config) => match compile(&config, self.surroundings(cx)) {
                     Err(error) => self.kill(Cause::HookFailed { what: error.to_string() }, cx),
                     Ok(compiled) => {
+                        self.ran = self.file;
                         self.enter(Phase::Preparing, cx);
                         self.timers.arm(Timer::Hook, cx.now + config.fresh.timeouts.hook);
                         if let Some(life) = &mut self.life {

@@ -18,6 +18,8 @@
 //! | `saving.rs` | init waits at the end for what writes back |
 //! | `end.rs` | init was reaped |
 //!
+//! `owner.rs` knows whose it is, and `file.rs` which file it has.
+//!
 //! Races: a message of an earlier life is told apart by its *birth* number and is stale. A configuration that comes while the
 //! clone is under way costs nothing, because the plan is made only when the clone lives. After `Exited` no signal is sent.
 //!
@@ -30,9 +32,11 @@ mod difference;
 mod doubts;
 mod end;
 mod fallen;
+mod file;
 mod health;
 mod listening;
 mod order;
+mod owner;
 mod phase;
 mod report;
 mod saving;
@@ -44,14 +48,15 @@ pub(crate) use saving::not_saved;
 
 use doubts::Doubts;
 use fallen::Fallen;
+use owner::{is_roots, owner_of};
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use liege_plan::{Loss, Notice};
-use liege_spec::{Account, Cgroups, Jail, LogTo, Origin, Point, ProgramSpec, VassalConfig, VassalSpec};
+use liege_spec::{Cgroups, Jail, LogTo, Origin, Point, ProgramSpec, VassalConfig};
 
 use crate::{
-    Action, Cause, Failure, Late, MountView, Name, Note, Roots, StepView, Time, VassalView, address, advice,
+    Action, Cause, Failure, FileId, Late, MountView, Name, Note, Roots, StepView, Time, VassalView, address, advice,
     backoff::Backoff,
     compile::{Source, Surroundings},
     emperor::Context,
@@ -85,6 +90,10 @@ pub(crate) struct Vassal {
     /// The wish is of a text that no life was given yet: what ends meanwhile is no failure of it.
     news: bool,
     directory: String,
+    /// The file the wish was read from.
+    file: Option<FileId>,
+    /// The file its life was begun with, or the last one was.
+    ran: Option<FileId>,
     phase: Phase,
     /// When the phase began.
     since: Time,
@@ -279,12 +288,20 @@ impl Life {
 
 impl Vassal {
     /// A new file: it wants to start as soon as there is a place.
-    pub(crate) fn new(name: Name, config: Arc<VassalConfig>, directory: String, cx: &mut Context<'_>) -> Self {
+    pub(crate) fn new(
+        name: Name,
+        config: Arc<VassalConfig>,
+        directory: String,
+        file: Option<FileId>,
+        cx: &mut Context<'_>,
+    ) -> Self {
         let mut vassal = Self {
             wish: Some(config),
             stopped: false,
             news: false,
             directory,
+            file,
+            ran: None,
             phase: Phase::Waiting,
             since: cx.now,
             life: None,
@@ -324,33 +341,9 @@ impl Vassal {
         self.life.as_ref().is_some_and(|life| life.ready)
     }
 
-    /// The uid it shall run as: he may order it.
-    pub(crate) fn owner(&self) -> Option<u32> {
-        match &self.wish {
-            Some(wish) => owner_of(&wish.fresh.jail),
-            None => self.life.as_ref().and_then(|life| life.owner),
-        }
-    }
-
     /// The pid of its init.
     pub(crate) fn init(&self) -> Option<i32> {
         self.life.as_ref().and_then(|life| life.pid)
-    }
-
-    /// Whose is what there is to see: the life's, while there is one, whoever is the next.
-    pub(crate) fn seen_by(&self) -> Option<u32> {
-        self.life.as_ref().map_or_else(|| self.owner(), |life| life.owner)
-    }
-
-    /// Who may hear of this beside root.
-    pub(crate) fn audience(&self, note: &Note) -> Option<u32> {
-        match note {
-            // Quotes the file that comes, while the life is of the one that goes.
-            Note::Rebuilding { .. } if self.owner() != self.seen_by() => None,
-            // They are of a life that is over.
-            Note::LeftBehind { .. } if self.left_behind.1 != self.seen_by() => None,
-            note => note.owner().unwrap_or_else(|| self.seen_by()),
-        }
     }
 
     pub(crate) fn view(&self, now: Time) -> VassalView {
@@ -375,6 +368,7 @@ impl Vassal {
             failures: self.backoff.failures(),
             flapping: self.backoff.flapping().filter(|_| self.phase != Phase::Suspended),
             gave_up: self.gave_up,
+            waits_for: None,
             retry_at: (self.phase == Phase::Waiting).then(|| self.timers.at(Timer::Phase)).flatten(),
             last_cause: past.and_then(|past| past.last_cause.as_ref()).map(|said| said.owners.clone()),
             last_end: past.and_then(|past| past.last_end),
@@ -399,14 +393,6 @@ impl Vassal {
         let what = self.step_in_words(step, false);
         let advice = advice::for_foreground(&what);
         Some(StepView { what, since, advice })
-    }
-
-    /// By name to their owner; another one is only told that they are there.
-    fn survivors(&self) -> Vec<String> {
-        match &self.left_behind {
-            (found, owner) if found.is_empty() || *owner == self.seen_by() => found.clone(),
-            (found, _) => vec![format!("{} of a former owner's processes", found.len())],
-        }
     }
 
     fn enter(&mut self, phase: Phase, cx: &Context<'_>) {
@@ -577,24 +563,6 @@ impl Vassal {
             Some(origin) => format!("{what} ({})", place(origin)),
             None => what,
         }
-    }
-}
-
-/// Whether its app is root's.
-fn is_roots(spec: &VassalSpec) -> bool {
-    let keeps_root = matches!(spec.app.program, ProgramSpec::PrivilegedShell(_));
-    keeps_root || owner_of(&spec.jail) == Some(0) || !spec.jail.drops()
-}
-
-/// The uid a jail is for, as far as its file tells. A name that only its own root knows is nobody's.
-fn owner_of(jail: &Jail) -> Option<u32> {
-    match (&jail.identity, &jail.names) {
-        (Some(identity), _) => Some(identity.value.uid),
-        (None, Some(names)) => match names.value.user {
-            Account::Number(uid) => Some(uid),
-            Account::Name(_) => None,
-        },
-        (None, None) => None,
     }
 }
 

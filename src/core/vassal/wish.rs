@@ -6,13 +6,20 @@ use liege_plan::{ToInit, describe_act};
 use liege_spec::{Diagnostic, Timeouts, VassalConfig};
 
 use super::{Before, Phase, Vassal, daemons::in_words, difference::jail_difference};
-use crate::{Answer, Cause, Note, Time, compile::compile_reload, emperor::Context, timers::Timer, view::mistakes};
+use crate::{Answer, Cause, FileId, Note, Time, compile::compile_reload, emperor::Context, timers::Timer, view::mistakes};
 
 impl Vassal {
     /// A new configuration, the old one touched, or only read again.
-    pub(crate) fn config(&mut self, config: Arc<VassalConfig>, directory: String, touched: bool, cx: &mut Context<'_>) {
+    pub(crate) fn config(
+        &mut self,
+        config: Arc<VassalConfig>,
+        directory: String,
+        (touched, file): (bool, Option<FileId>),
+        cx: &mut Context<'_>,
+    ) {
         self.config_error = None;
         let same = self.wish.as_ref() == Some(&config);
+        self.has_file(file, same);
         self.wish = Some(config);
         self.directory = directory;
         let why = match (touched, same) {
@@ -139,6 +146,7 @@ impl Vassal {
                 return Answer::Refused(error.to_string());
             }
         };
+        self.ran = self.file;
         self.enter(Phase::Reloading, cx);
         let timeouts = wish.fresh.timeouts;
         self.timers.arm(Timer::Phase, cx.now + time_to_replace(timeouts));

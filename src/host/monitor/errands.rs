@@ -24,6 +24,8 @@ use crate::workers::FILES;
 /// What comes back from the threads that may block.
 pub(super) enum Answer {
     Listing(Listing),
+    /// What other names have become of a path's file is known.
+    Settled(Arc<Path>),
     /// Some directory hangs; its listing will come.
     Late,
     /// Some file hangs; its look will come.

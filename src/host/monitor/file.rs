@@ -14,6 +14,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use liege_core::FileId;
 use liege_spec::{Diagnostic, VassalConfig};
 use tokio::time::Instant;
 
@@ -168,6 +169,11 @@ impl File {
     /// It is not missing because its directory is: a sign said so.
     pub(super) fn is_unlinked(&self) -> bool {
         self.unlinked
+    }
+
+    /// Which file its last reading was of.
+    pub(super) fn id(&self) -> Option<FileId> {
+        self.known.map(|known| known.file)
     }
 
     /// Somebody was told of it.
@@ -372,7 +378,7 @@ mod tests {
 
     use liege_spec::Reading;
 
-    use super::*;
+    use super::{super::stamp::file_at, *};
 
     /// A file, a clock that is turned by hand, and a real file to take stamps from.
     struct Scene {
@@ -388,7 +394,7 @@ mod tests {
             let path = dir.path().join("a.ini");
             fs::write(&path, "x").unwrap();
             let stamp = Stamp::of_path(&path, false).unwrap().unwrap();
-            let known = Known { stamp, hash: 1, racy: false };
+            let known = Known { stamp, file: file_at(&path).unwrap(), hash: 1, racy: false };
             Self { file: File::default(), now: Instant::now(), _dir: dir, known }
         }
 

@@ -10,9 +10,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use liege_core::FileId;
 use liege_spec::{Code, Diagnostic, Reading, Severity, Source, VassalConfig, read_vassal};
 
-use super::{stamp::Stamp, walk::is_gone};
+use super::{
+    stamp::{Stamp, inode_of},
+    walk::is_gone,
+};
 use crate::{
     regular::{MAX_FILE, open_regular, read_at_most, too_long},
     world::{World, phrase},
@@ -22,6 +26,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) stamp: Stamp,
+    pub(super) file: FileId,
     pub(super) hash: u64,
     /// Its last reading cannot be trusted to show every write.
     pub(super) racy: bool,
@@ -104,10 +109,11 @@ impl Reader {
         if question.young && at.is_file() && at.nlink() == 1 {
             return Ok(Look::Unfinished); // a link, hard or symbolic, is finished when it is there
         }
-        let began = SystemTime::now();
+        let (began, entry) = (SystemTime::now(), inode_of(&at));
         let Some(mut stamp) = Stamp::of_path(path, self.nofollow)? else { return Ok(Look::Missing) };
         if let Some(known) = question.known
             && known.stamp == stamp
+            && known.file.entry == entry
             && !known.racy
             && !question.again
         {
@@ -126,16 +132,19 @@ impl Reader {
         if question.patient && !signs_come && text.is_empty() {
             return Ok(Look::Fresh);
         }
+        let found = file.metadata()?;
         if !self.nofollow {
-            let after = Stamp::of(&file.metadata()?);
+            let after = Stamp::of(&found);
             if after.touched_since(&stamp) {
                 return Ok(Look::Unfinished); // written, or replaced, while it was read
             }
             stamp = after;
         }
-        let known = Known { stamp, hash: hash(&text), racy: stamp.is_racy(began) };
+        let known =
+            Known { stamp, file: FileId { entry, target: inode_of(&found) }, hash: hash(&text), racy: stamp.is_racy(began) };
         if let Some(before) = question.known
             && !known.touched_since(&before)
+            && known.file == before.file
             && !question.again
         {
             return Ok(Look::Same(known));

@@ -17,6 +17,7 @@
 //! * `complaints.rs`: what was complained about already (pure)
 //! * `scans.rs`: when the next walk is due (pure)
 //! * `late.rs`: waiting for what hangs
+//! * `renamed.rs`: a file that another name had is told after that name's loss
 //! * `errands.rs`: one look, one walk, sent to a thread
 //! * `task.rs`: the task that turns all this
 //!
@@ -33,6 +34,7 @@ mod look;
 mod naming;
 mod pace;
 mod place;
+mod renamed;
 mod scans;
 mod stamp;
 mod table;
@@ -55,7 +57,7 @@ use std::{
 
 use anyhow::Context;
 use futures::FutureExt;
-use liege_core::Name;
+use liege_core::{FileId, Name};
 use liege_spec::EmperorSpec;
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
@@ -221,6 +223,8 @@ struct Home {
     again: mpsc::UnboundedSender<Again>,
     /// When it was last understood.
     read: Option<Instant>,
+    /// Which file that was.
+    file: Option<FileId>,
 }
 
 /// A file to be read again; dropped when the core was told what it says.
@@ -248,10 +252,24 @@ impl Names {
     }
 
     /// A file was understood.
-    fn was_read(&self, name: &Name) {
+    fn was_read(&self, name: &Name, file: Option<FileId>) {
         if let Some(home) = self.lock().get_mut(name) {
-            home.read = Some(Instant::now());
+            (home.read, home.file) = (Some(Instant::now()), file);
         }
+    }
+
+    /// The other names that had this file when they were read. Where several links lead to one target, it is a template and nobody's own:
+    /// then only the link itself counts.
+    fn of_file(&self, name: &Name, file: &FileId) -> Vec<(Name, Arc<Path>)> {
+        let names = self.lock();
+        if names.get(name).is_some_and(|home| home.file.is_some_and(|own| own.is_same(file))) {
+            return Vec::new(); // it had it before
+        }
+        let had = |home: &&Home, fits: fn(&FileId, &FileId) -> bool| home.file.is_some_and(|had| fits(&had, file));
+        let is_template = names.values().filter(|home| had(home, |a, b| a.target == b.target)).nth(1).is_some();
+        let fits: fn(&FileId, &FileId) -> bool = if is_template { |a, b| a.entry == b.entry } else { FileId::is_same };
+        let others = names.iter().filter(|(other, home)| *other != name && had(home, fits));
+        others.map(|(other, home)| (other.clone(), Arc::clone(&home.path))).collect()
     }
 
     fn release(&self, name: &Name) {

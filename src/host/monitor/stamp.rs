@@ -11,6 +11,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use liege_core::{FileId, InodeId};
+
 /// Identity and times of a regular file (or, with nofollow, of the link to one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
@@ -62,6 +64,16 @@ impl Stamp {
         let read = read.duration_since(UNIX_EPOCH).unwrap_or_default();
         read < since_epoch(self.modified.max(self.changed)) + GRANULARITY
     }
+}
+
+/// The file that stands at a path now. Blocks.
+pub(super) fn file_at(path: &Path) -> io::Result<FileId> {
+    Ok(FileId { entry: inode_of(&fs::symlink_metadata(path)?), target: inode_of(&fs::metadata(path)?) })
+}
+
+pub(super) fn inode_of(found: &fs::Metadata) -> InodeId {
+    let made = found.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    InodeId { device: found.dev(), number: found.ino(), made: made.map(|made| (made.as_secs(), made.subsec_nanos())) }
 }
 
 fn since_epoch((seconds, nanoseconds): (i64, i64)) -> Duration {

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use liege_core::FileId;
 use tokio::time::Instant;
 
 use super::{
@@ -85,6 +86,11 @@ impl Table {
     /// Whether there is anything to say of a file.
     pub(super) fn knows(&self, path: &Path) -> bool {
         self.files.contains_key(path)
+    }
+
+    /// Which file the last reading of a path was of.
+    pub(super) fn id(&self, path: &Path) -> Option<FileId> {
+        self.files.get(path)?.id()
     }
 
     /// When the next file is due.

@@ -21,12 +21,14 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
+mod news;
+
 use super::{
-    Again, Home, Milestones, Scan, Shared,
+    Again, Milestones, Scan, Shared,
     complaints::{Complaint, Complaints},
     disks::Disks,
     errands::{Answer, Around, Before, Target, hangs, list, look},
-    file::{Good, News, Sign},
+    file::Sign,
     follow::{Follow, Told},
     guard::{Guard, Inode, State},
     late::patiently,
@@ -34,6 +36,7 @@ use super::{
     naming::{Naming, Verdict},
     pace::Pace,
     place::Place,
+    renamed::Renamed,
     scans::{SCANS_APART, Scans},
     table::Table,
     trail::Led,
@@ -77,6 +80,8 @@ struct Monitor {
     /// Who waits for a file to be read.
     waiting: HashMap<Arc<Path>, Vec<oneshot::Sender<()>>>,
     /// Dropped when the first scan is done, or late.
+    /// News of files that other names had.
+    renamed: Renamed,
     watching: Option<oneshot::Sender<()>>,
     first_scan: FirstScan,
 }
@@ -151,6 +156,7 @@ impl Monitor {
             answers: mpsc::unbounded_channel(),
             again: mpsc::unbounded_channel(),
             waiting: HashMap::new(),
+            renamed: Renamed::default(),
             watching,
             first_scan,
         }
@@ -192,6 +198,12 @@ impl Monitor {
                         Answer::Listing(listing) => self.scanned(listing).await,
                         Answer::Late => drop(self.watching.take()),
                         Answer::LateLook => {}
+                        Answer::Settled(path) => {
+                            if let (Some(event), Verdict::Vassal(vassal)) = (self.renamed.take(&path), self.naming.judge(&path)) {
+                                self.tell(&vassal, &path, event).await;
+                            }
+                            self.answer(&path);
+                        }
                         Answer::Look(path, look, Around { led, directory, target }, _awaited) => {
                             self.looks -= 1;
                             self.led(&path, led);
@@ -268,7 +280,7 @@ impl Monitor {
 
     /// Whoever waits for a file is told that nothing more will come of it.
     fn answer(&mut self, path: &Arc<Path>) {
-        if self.table.is_settled(path) {
+        if self.table.is_settled(path) && !self.renamed.waits(path) {
             self.waiting.remove(path);
         }
     }
@@ -540,47 +552,6 @@ impl Monitor {
             tracing::warn!(target: "emperor", "{}: vassals are written in INI; this format is not read", path.display());
         }
     }
-
-    async fn finish(&mut self, path: &Path, look: Look) {
-        let news = self.table.finish(Instant::now(), path, look);
-        let Verdict::Vassal(vassal) = self.naming.judge(path) else { return };
-        let event = match news {
-            News::None => return,
-            News::Gone => {
-                self.complaints.forget(Complaint::NameTaken, path);
-                if let Some(event) = self.disks.forget(path) {
-                    self.shared.post.event(event).await;
-                }
-                if self.told.remove(&vassal) {
-                    self.shared.names.release(&vassal);
-                    self.shared.post.event(Event::Vanished { vassal }).await;
-                }
-                return;
-            }
-            News::Good(Good { config, warnings, touched }) => {
-                if touched {
-                    warn(&vassal, &warnings); // else they were said before
-                }
-                Event::Config { vassal: vassal.clone(), config, directory: self.place.directory.clone(), touched }
-            }
-            News::Bad(diagnostics) => Event::BadConfig { vassal: vassal.clone(), diagnostics },
-        };
-        if self.told.contains(&vassal) || self.claim(&vassal, path) {
-            self.shared.names.was_read(&vassal);
-            self.shared.post.event(event).await;
-        }
-    }
-
-    fn claim(&mut self, vassal: &Name, path: &Path) -> bool {
-        if self.shared.names.claim(vassal, Home { path: path.into(), again: self.again.0.clone(), read: None }) {
-            self.told.insert(vassal.clone());
-            return true;
-        }
-        if self.complaints.is_new(Complaint::NameTaken, path) {
-            tracing::warn!(target: "emperor", vassal = &**vassal, monitor = %self.place, "another monitor has this file already");
-        }
-        false
-    }
 }
 
 impl FirstScan {
@@ -589,11 +560,5 @@ impl FirstScan {
         if self.listed && table.next_due().is_none() && Arc::strong_count(&self.looks) == 1 {
             self.over = None;
         }
-    }
-}
-
-fn warn(vassal: &Name, warnings: &[Diagnostic]) {
-    for warning in warnings {
-        tracing::warn!(target: "vassal", vassal = &**vassal, "{warning}");
     }
 }

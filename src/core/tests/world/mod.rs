@@ -183,7 +183,7 @@ impl<M: Machine> World<M> {
                 let name = specs::name(vassal);
                 self.files.insert(name.clone(), (jail, app));
                 let config = owned(vassal, jail, app).into();
-                self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: true })
+                self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: true, file: None })
             }
             // With `elsewhere` the world around the file gives it another meaning.
             Op::ReadAgain { vassal, elsewhere } => {
@@ -191,7 +191,7 @@ impl<M: Machine> World<M> {
                 let Some((jail, app)) = self.files.get_mut(&name) else { return Ok(()) };
                 *app = elsewhere.unwrap_or(*app);
                 let config = owned(vassal, *jail, *app).into();
-                self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: false })
+                self.feed(Event::Config { vassal: name, config, directory: "/v".into(), touched: false, file: None })
             }
             Op::Bad { vassal } => self.feed(Event::BadConfig { vassal: specs::name(vassal), diagnostics: Vec::new() }),
             Op::Remove { vassal } => {

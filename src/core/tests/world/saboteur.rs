@@ -109,14 +109,14 @@ impl Machine for Saboteur {
             (Sabotage::MistakesAreRemovals, Event::BadConfig { vassal, .. }) => {
                 self.inner.handle(now, Event::Vanished { vassal })
             }
-            (Sabotage::TakesAReadingForATouch, Event::Config { vassal, config, directory, .. }) => {
-                self.inner.handle(now, Event::Config { vassal, config, directory, touched: true })
+            (Sabotage::TakesAReadingForATouch, Event::Config { vassal, config, directory, file, .. }) => {
+                self.inner.handle(now, Event::Config { vassal, config, directory, touched: true, file })
             }
-            (Sabotage::TakesATouchForAStart, Event::Config { vassal, config, directory, touched: true }) => {
+            (Sabotage::TakesATouchForAStart, Event::Config { vassal, config, directory, touched: true, file }) => {
                 let start = Request::One { vassal: vassal.clone(), order: Order::Start, by: ROOT };
                 let mut actions = self.inner.handle(now, Event::Asked(start));
                 actions.retain(|action| !matches!(action, Action::Answer(_)));
-                actions.extend(self.inner.handle(now, Event::Config { vassal, config, directory, touched: true }));
+                actions.extend(self.inner.handle(now, Event::Config { vassal, config, directory, touched: true, file }));
                 actions
             }
             (Sabotage::SaysNothing, event) => {
@@ -144,9 +144,9 @@ impl Machine for Saboteur {
                 }
                 actions
             }
-            (Sabotage::TakesAllForOneOwner, Event::Config { vassal, config, directory, touched }) => {
+            (Sabotage::TakesAllForOneOwner, Event::Config { vassal, config, directory, touched, file }) => {
                 let config = super::specs::owned(1, VassalConfig::clone(&config)).into();
-                self.inner.handle(now, Event::Config { vassal, config, directory, touched })
+                self.inner.handle(now, Event::Config { vassal, config, directory, touched, file })
             }
             (_, event) => self.inner.handle(now, event),
         }

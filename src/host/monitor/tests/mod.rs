@@ -5,6 +5,7 @@
 
 mod links;
 mod random;
+mod renames;
 mod saves;
 
 use std::{
