@@ -65,8 +65,8 @@ fn what_a_name_leads_to_is_read_to_a_bound() {
         fs::File::create(at("long.ini")).and_then(|file| file.set_len(100 << 30)).expect("a sparse file");
         fs::write(at("slow.ini"), "[vassal]\nuid = root\ncommand = @(exec://exec sleep 100)\n").expect("written");
         for (name, why) in [
-            ("fifo.ini", "not a regular file"),
-            ("zero.ini", "not a regular file"),
+            ("fifo.ini", "is a fifo, not a regular file"),
+            ("zero.ini", "links to /dev/zero, which is a device"),
             ("long.ini", "longer than 4 MiB"),
             ("slow.ini", "no end after 9 s"),
         ] {
@@ -138,6 +138,28 @@ fn a_directory_is_all_its_files() {
             assert!(said.contains(doubt), "{doubt}: {said}");
         }
         assert!(!said.contains("a.ini:4:") && !said.contains("b.ini: warning: runs as root"), "{said}");
+    });
+}
+
+#[test]
+fn what_is_no_file_in_a_directory_is_a_mistake() {
+    story(|host| {
+        let vassals = host.open_dir("vassals");
+        fs::write(vassals.join("good.ini"), "[vassal]\nuid = root\ncommand = /bin/true\n").unwrap();
+        fs::create_dir(vassals.join("d.ini")).unwrap();
+        let links = [("n.ini", "/nonexistent/foo.ini"), ("l.ini", "l.ini"), (".#good.ini", "someone@host.4711:1700000000")];
+        for (name, target) in links {
+            std::os::unix::fs::symlink(target, vassals.join(name)).unwrap();
+        }
+        let (status, said) = run_liege(&["check".as_ref(), vassals.as_os_str()]);
+        for told in [
+            "n.ini: error: links to /nonexistent/foo.ini, which is not there",
+            "d.ini: error: is a directory, not a regular file",
+            "l.ini: error: cannot be read: Too many levels of symbolic links",
+        ] {
+            assert!(said.contains(told), "{told}: {said}");
+        }
+        assert!(status == 1 && said.contains("good.ini: good") && !said.contains(".#good.ini"), "{said}");
     });
 }
 

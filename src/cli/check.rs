@@ -14,7 +14,7 @@ use std::{
 };
 
 use liege_ctl::{Style, shown, shown_json};
-use liege_host::World;
+use liege_host::{World, is_lock};
 use liege_spec::{Code, Diagnostic, Namespaces, Severity, read_emperor};
 
 use self::file::{Checked, Kind, check_file};
@@ -64,7 +64,7 @@ fn files_in(directory: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
     files.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.len() > ".ini".len() && name.ends_with(".ini") && path.is_file()
+        name.len() > ".ini".len() && name.ends_with(".ini") && !is_lock(path)
     });
     files.sort();
     if files.is_empty() {

@@ -504,8 +504,10 @@ impl Emperor {
             }
         }
         let is_over = birth.filter(|_| vassal.birth() != birth);
-        if vassal.phase() == Phase::Gone {
-            self.vassals.remove(name);
+        if vassal.phase() == Phase::Gone
+            && let Some(mistake) = self.vassals.remove(name).and_then(Vassal::into_mistake)
+        {
+            self.unusable.insert(name.clone(), mistake); // of a file that came after the one that is gone
         }
         self.succession.update(name, self.vassals.get(name));
         if let Some(birth) = is_over {

@@ -56,7 +56,7 @@ mod world;
 pub use lines::Flush;
 pub use logs::{Format, check_level, start as start_logs};
 pub use prober::serve as serve_prober;
-pub use regular::read_configuration;
+pub use regular::{is_lock, read_configuration, why_no_file};
 pub use replay::{Replayed, replay};
 pub use run::{Options, require_root, run};
 pub use world::{World, is_mount_point};

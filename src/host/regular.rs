@@ -5,9 +5,15 @@
 //! only a regular file is then opened, through that hold and not by its name.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
-    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileTypeExt, OpenOptionsExt},
+        },
+    },
     path::Path,
 };
 
@@ -15,6 +21,42 @@ use nix::fcntl::OFlag;
 
 /// Bytes of a configuration at most: one of a megabyte is a mistake, `/dev/zero` a worse one.
 pub(crate) const MAX_FILE: u64 = 4 << 20;
+
+/// Why an entry of a directory is no file, as the end of a sentence that begins with its name. None: it is a regular file, it is not there,
+/// it is an editor's lock, or it cannot be looked at.
+#[must_use]
+pub fn why_no_file(path: &Path) -> Option<String> {
+    let is_link = fs::symlink_metadata(path).ok()?.is_symlink();
+    let target = if is_link { Some(fs::read_link(path).ok()?) } else { None };
+    let what = match fs::metadata(path) {
+        Ok(found) => kind(found.file_type())?,
+        Err(error) if leads_nowhere(&error) && is_link && !is_lock(path) => "not there",
+        Err(_) => return None,
+    };
+    Some(match target {
+        Some(target) => format!("links to {}, which is {what}", target.display()),
+        None => format!("is {what}, not a regular file"),
+    })
+}
+
+/// Whether it is the lock that emacs puts beside the file it edits: a link `.#NAME` that leads nowhere.
+#[must_use]
+pub fn is_lock(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".#"))
+        && fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+        && fs::metadata(path).is_err_and(|error| leads_nowhere(&error))
+}
+
+fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// None: a regular file.
+fn kind(found: fs::FileType) -> Option<&'static str> {
+    let kinds = [(found.is_dir(), "a directory"), (found.is_fifo(), "a fifo"), (found.is_socket(), "a socket")];
+    let named = kinds.iter().find(|(is_it, _)| *is_it).map(|(_, name)| *name);
+    if found.is_file() { None } else { Some(named.unwrap_or("a device")) }
+}
 
 /// Reads a configuration: a regular file of up to 4 MiB, links followed. A descriptor that the caller's shell made (`<(...)`,
 /// `/dev/stdin`) may be a pipe.
@@ -92,6 +134,35 @@ mod tests {
         drop(write);
         let own = format!("/dev/fd/{}", read.as_raw_fd());
         assert_eq!(read_configuration(Path::new(&own)).unwrap(), b"y");
+    }
+
+    #[test]
+    fn what_is_no_file_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("file"), "x").unwrap();
+        fs::create_dir(at("d")).unwrap();
+        nix::unistd::mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
+        let links = [("good", "file"), ("a", "nowhere"), ("b", "file/below"), ("c", "d"), ("n", "/dev/null"), ("loop", "loop")];
+        for (name, target) in links.into_iter().chain([(".#file", "user@host.1")]) {
+            symlink(target, at(name)).unwrap();
+        }
+        for (name, why) in [
+            ("a", Some("links to nowhere, which is not there")),
+            ("b", Some("links to file/below, which is not there")),
+            ("c", Some("links to d, which is a directory")),
+            ("d", Some("is a directory, not a regular file")),
+            ("fifo", Some("is a fifo, not a regular file")),
+            ("n", Some("links to /dev/null, which is a device")),
+            ("file", None),
+            ("good", None),
+            ("loop", None),
+            (".#file", None),
+            ("none", None),
+        ] {
+            assert_eq!(why_no_file(&at(name)).as_deref(), why, "{name}");
+        }
+        assert!(is_lock(&at(".#file")) && !is_lock(&at("a")));
     }
 
     #[test]

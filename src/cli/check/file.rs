@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use liege_host::{World, is_mount_point, read_configuration};
+use liege_host::{World, is_mount_point, read_configuration, why_no_file};
 use liege_spec::{
     Code, Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, checks_of_nothing, doubts_of_emperor, doubts_of_vassal,
     flatten, layers_taken_away, read_emperor, read_vassal, show_config,
@@ -82,7 +82,8 @@ pub(super) fn check_file(file: &PathBuf, among_vassals: bool, arguments: &Check,
     let text = match read_configuration(file) {
         Ok(text) => text,
         Err(error) => {
-            return Checked::bad(file, Kind::Vassal, checked.whole(Code::Unreadable, format!("cannot be read: {error}")));
+            let why = why_no_file(file).unwrap_or_else(|| format!("cannot be read: {error}"));
+            return Checked::bad(file, Kind::Vassal, checked.whole(Code::Unreadable, why));
         }
     };
     // By its whole path, as the daemon reads it: relative to the directory it would lie in that directory once more.

@@ -85,6 +85,21 @@ fn mended_or_gone_it_is_no_more() {
     assert!(mended.unusable.is_empty() && mended.vassals.len() == 1);
 }
 
+/// A bad one that takes the place of one that is gone is shown as well when the vassal has ended.
+#[test]
+fn one_that_comes_while_the_vassal_ends_is_shown_after_it() {
+    let vassal = specs::name(0);
+    let view = after([
+        good(),
+        Event::Spawned { vassal: vassal.clone(), birth: 1, pid: 7 },
+        Event::Vanished { vassal: vassal.clone() },
+        bad(),
+        Event::Exited { vassal, birth: 1, exit: liege_plan::Exit::Code(0) },
+    ]);
+    assert!(view.vassals.is_empty(), "{:?}", view.vassals);
+    assert_eq!(view.unusable.len(), 1);
+}
+
 #[test]
 fn one_that_has_a_vassal_is_that_vassals_row() {
     let view = after([good(), bad()]);

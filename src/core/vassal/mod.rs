@@ -326,6 +326,11 @@ impl Vassal {
         self.phase
     }
 
+    /// What is wrong with its file, as far as was heard since the last one that was good, or gone.
+    pub(crate) fn into_mistake(self) -> Option<String> {
+        self.config_error
+    }
+
     /// Somebody stopped it, and nobody has started it since.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped

@@ -70,12 +70,13 @@ impl Vassal {
     /// The file has mistakes: what runs goes on.
     pub(crate) fn bad_config(&mut self, diagnostics: Vec<Diagnostic>, cx: &mut Context<'_>) {
         self.config_error = mistakes(&diagnostics);
-        cx.note(Note::BadConfig { vassal: self.name.clone(), runs_on: self.life.is_some(), diagnostics });
+        let runs_on = self.life.is_some() && self.wish.is_some();
+        cx.note(Note::BadConfig { vassal: self.name.clone(), runs_on, diagnostics });
     }
 
     /// Down is wanted: its file is gone, or the daemon ends.
     pub(crate) fn down(&mut self, cause: Cause, cx: &mut Context<'_>) {
-        (self.wish, self.stopped) = (None, false);
+        (self.wish, self.stopped, self.config_error) = (None, false, None);
         match self.phase {
             Phase::Waiting | Phase::Suspended => self.gone(cx),
             Phase::Spawning => self.blame(&cause, cx.now), // ends when the clone lives

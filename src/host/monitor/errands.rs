@@ -84,10 +84,12 @@ pub(super) async fn look(
             // Watched first, then read: no change in between is missed.
             let led = if reader.is_followed(&path) { Led::follow(&path, tracker) } else { Led::Straight };
             let look = reader.look(&path, &question);
-            let is_missing = matches!(look, Look::Missing);
+            let is_missing = matches!(look, Look::Missing | Look::NoFile(_));
             let directory = path.parent().filter(|_| is_missing).and_then(|parent| Inode::at(parent).ok());
             let target = match look {
-                Look::Missing => way.and_then(|way| way.lost(&path, &base)).map_or(Target::AsBefore, Target::Lost),
+                Look::Missing | Look::NoFile(_) => {
+                    way.and_then(|way| way.lost(&path, &base)).map_or(Target::AsBefore, Target::Lost)
+                }
                 Look::Same(_) | Look::Read(..) if !reader.nofollow => Target::There(Way::of(&path, &base)),
                 Look::Same(_) | Look::Read(..) | Look::Kept | Look::Unfinished | Look::Fresh | Look::Unreadable(_) => {
                     Target::AsBefore

@@ -35,6 +35,8 @@ const DELETED: Duration = Duration::from_millis(2);
 const NOT_FOUND: Duration = Duration::from_millis(20);
 /// Editors move the old file away, then write the new one.
 const MOVED_AWAY: Duration = Duration::from_millis(100);
+/// Who removes a link's target may put another one there, or remove the link as well.
+const LEFT_OVER: Duration = Duration::from_secs(1);
 /// Answers are thrown away for so long, then a file that is never quiet is believed.
 const NEVER_QUIET: Duration = Duration::from_secs(3);
 /// So many looks may follow each other at once; a file that is replaced again and again is looked at ever more rarely.
@@ -303,6 +305,16 @@ impl File {
         }
         self.late_since = None;
         match look {
+            Look::NoFile(diagnostic) if self.good.is_none() => {
+                self.known = None;
+                self.spoiled(vec![diagnostic])
+            }
+            // Whose target is removed is removed; a link that is left is told when it has stood for a while.
+            Look::NoFile(_) => {
+                self.forget();
+                self.due.get_or_insert(now + LEFT_OVER);
+                News::Gone
+            }
             Look::Missing => {
                 self.forget();
                 News::Gone

@@ -18,7 +18,7 @@ use super::{
     walk::is_gone,
 };
 use crate::{
-    regular::{MAX_FILE, open_regular, read_at_most, too_long},
+    regular::{MAX_FILE, is_lock, open_regular, read_at_most, too_long, why_no_file},
     world::{World, phrase},
 };
 
@@ -56,8 +56,10 @@ pub(super) struct Question {
 /// The answer.
 #[derive(Debug)]
 pub(super) enum Look {
-    /// No regular file is there.
+    /// Nothing is there.
     Missing,
+    /// What is there is no file: a link that leads nowhere, a directory, a fifo.
+    NoFile(Diagnostic),
     /// The directory it was in is not there now: it may come back with it.
     Kept,
     /// Probably still being written.
@@ -86,11 +88,16 @@ impl Reader {
     /// Looks. Blocks as long as the file system (or what the file includes) does.
     pub(super) fn look(&self, path: &Path, question: &Question) -> Look {
         match self.try_look(path, question) {
+            Ok(Look::Missing) => Self::no_file(path),
             Ok(look) => look,
             Err(error) if is_gone(&error) && fs::symlink_metadata(path).is_err_and(|e| is_gone(&e)) => Look::Missing,
-            Err(error) if is_gone(&error) && !self.nofollow => Look::Missing, // a link to nothing
+            Err(error) if is_gone(&error) && (!self.nofollow || is_lock(path)) => Self::no_file(path),
             Err(error) => Look::Unreadable(unreadable(path, &error)),
         }
+    }
+
+    fn no_file(path: &Path) -> Look {
+        why_no_file(path).map_or(Look::Missing, |why| Look::NoFile(of_file(path, why)))
     }
 
     /// Whether what this path leads to is looked at, and not the path itself.
@@ -168,7 +175,10 @@ fn hash(text: &[u8]) -> u64 {
 
 /// A mistake of the file as a whole.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    let message = format!("cannot be read: {}", phrase(error));
+    of_file(path, format!("cannot be read: {}", phrase(error)))
+}
+
+fn of_file(path: &Path, message: String) -> Diagnostic {
     Diagnostic::of_file(Severity::Error, Code::Unreadable, path.to_string_lossy(), message)
 }
 
@@ -264,12 +274,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_missing() {
+    fn what_is_no_regular_file_is_told_apart_from_what_is_missing() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("d.ini")).unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join("l.ini")).unwrap();
-        assert!(matches!(reader(false).look(&dir.path().join("d.ini"), &question(None)), Look::Missing));
-        assert!(matches!(reader(false).look(&dir.path().join("l.ini"), &question(None)), Look::Missing));
+        std::os::unix::fs::symlink("user@host.1", dir.path().join(".#l.ini")).unwrap();
+        assert!(matches!(reader(false).look(&dir.path().join("d.ini"), &question(None)), Look::NoFile(_)));
+        assert!(matches!(reader(false).look(&dir.path().join("l.ini"), &question(None)), Look::NoFile(_)));
+        assert!(matches!(reader(false).look(&dir.path().join(".#l.ini"), &question(None)), Look::Missing));
+        assert!(matches!(reader(true).look(&dir.path().join(".#l.ini"), &question(None)), Look::Missing));
         assert!(matches!(reader(false).look(&dir.path().join("no.ini"), &question(None)), Look::Missing));
         assert!(matches!(reader(true).look(&dir.path().join("l.ini"), &question(None)), Look::Unreadable(_)));
     }

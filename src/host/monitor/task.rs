@@ -252,7 +252,7 @@ impl Monitor {
 
     /// A file that is missing because its directory is another one is not gone yet: a scan decides.
     fn doubted(&mut self, path: &Path, look: Look, directory: Option<Inode>) -> Look {
-        let is_doubted = matches!(look, Look::Missing)
+        let is_doubted = matches!(look, Look::Missing | Look::NoFile(_))
             && !self.table.is_unlinked(path)
             && path.parent().is_some_and(|parent| self.guard.doubts(parent, directory));
         if !is_doubted {
@@ -266,9 +266,9 @@ impl Monitor {
     async fn led_to(&mut self, path: &Arc<Path>, look: Look, target: Target) -> Look {
         let (look, event) = match (look, target) {
             (look, Target::There(way)) => (look, self.disks.found(path, way)),
-            (Look::Missing, Target::Lost(directory)) => {
+            (look @ (Look::Missing | Look::NoFile(_)), Target::Lost(directory)) => {
                 let (runs_on, event) = self.disks.missing(Instant::now(), path, &directory);
-                (if runs_on { Look::Kept } else { Look::Missing }, event)
+                (if runs_on { Look::Kept } else { look }, event)
             }
             (look, Target::Lost(_) | Target::AsBefore) => (look, None),
         };
@@ -374,7 +374,7 @@ impl Monitor {
         let taken = path.file_name().is_some_and(|name| self.place.takes(name));
         match self.naming.judge(path) {
             Verdict::Vassal(_) if taken => {
-                // A link that led nowhere is no vassal, but its way was watched.
+                // The link of a target that was removed is no vassal, but its way was watched.
                 if matches!(sign, Sign::Deleted | Sign::MovedAway) && !self.table.knows(path) {
                     self.follow.forget(&Arc::from(path));
                 }
@@ -457,6 +457,9 @@ impl Monitor {
         };
         listing.files.retain(|path, _| vassal(self, path));
         listing.unknown.retain(|path| vassal(self, path));
+        // By its name alone: what is no file has no format.
+        listing.no_files.retain(|path| matches!(self.naming.judge(path), Verdict::Vassal(_)));
+        listing.unknown.append(&mut listing.no_files);
         if complete {
             self.tell_unusable(unusable).await;
         }

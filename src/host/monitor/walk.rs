@@ -45,6 +45,8 @@ pub(super) struct Listing {
     pub(super) unreadable: Vec<(PathBuf, io::Error)>,
     /// Files that are there, and more cannot be said of them.
     pub(super) unknown: Vec<PathBuf>,
+    /// What is no file, nor a link: a directory, a fifo.
+    pub(super) no_files: Vec<PathBuf>,
     /// The base is not there at all.
     pub(super) base_missing: bool,
     /// The directories that were listed.
@@ -139,7 +141,7 @@ impl Walk<'_> {
             }
             match Stamp::of_path(&path, self.nofollow) {
                 Ok(Some(stamp)) => drop(self.listing.files.insert(path, stamp)),
-                Ok(None) => {} // no regular file
+                Ok(None) => self.listing.no_files.push(path),
                 Err(error) if is_gone(&error) => {}
                 Err(_) => self.listing.unknown.push(path), // a look will say why
             }

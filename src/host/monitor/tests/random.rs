@@ -102,6 +102,8 @@ fn there(scene: &Scene) -> BTreeMap<String, News> {
                 Ok(text) => text,
                 // A link to itself is there, and cannot be read.
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Some((name(index), News::Bad)),
+                // Nor does one that leads nowhere.
+                Err(_) if path.is_symlink() => return Some((name(index), News::Bad)),
                 Err(_) => return None,
             };
             let word = text.strip_prefix("[vassal]\nuid = root\ncommand = /bin/echo ").map(str::trim_end);
