@@ -52,12 +52,13 @@ fn bash_completes_verbs_and_options() {
             }
             complete_words liege sta
             complete_words liege restart --par
+            complete_words liege stop --w
             complete_words liege pro
         "#;
         let output = Command::new("bash").args(["-c", script]).arg(liege()).output().expect("bash is there");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let lines: Vec<&str> = said.lines().collect();
-        assert_eq!(lines, ["status start", "--parallel", ""], "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(lines, ["status start", "--parallel", "--wait", ""], "{}", String::from_utf8_lossy(&output.stderr));
         for shell in ["zsh", "fish"] {
             let (status, said) = run_liege(&["completions", shell]);
             assert!(status == 0 && said.contains("rescan") && !said.contains("prober"), "{shell}: {said}");

@@ -25,7 +25,7 @@ fn a_stopped_vassal_stays_down_until_it_is_started() {
         wait_phase(&emperor, "app", "running");
 
         let (status, said) = emperor.ask(&["stop", "app"]);
-        assert!(status == 0 && said == "app.ini: done\n", "{said}");
+        assert!(status == 0 && said == "app.ini: asked to stop\n", "{said}");
         wait_phase(&emperor, "app", "suspended");
         assert!(emperor.vassals().is_empty());
         let mark = emperor.mark();
@@ -52,6 +52,42 @@ fn a_stopped_vassal_stays_down_until_it_is_started() {
         wait_phase(&emperor, "app", "suspended");
         emperor.remove("app.ini");
         wait_until("it to be forgotten", SHORT, || emperor.ask(&["status", "app"]).0 == 4);
+    });
+}
+
+/// An end may last as long as its file allows: who asks for it does not take it for over, and may wait.
+#[test]
+fn a_stop_is_over_when_it_was_waited_for() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let slow = host.path("slow");
+        let text = "trap 'sleep 1.5; exit 0' TERM\necho up\nwhile :; do sleep infinity & wait $!; done\n";
+        std::fs::write(&slow, text).unwrap();
+        let slow = format!("[vassal]\ncommand = /bin/sh {}\nuid = root\nstop-timeout = 30\n", slow.display());
+        emperor.write("slow.ini", &slow);
+        emperor.write("app.ini", SLEEPER);
+        emperor.wait_said("slow.ini", "up");
+        wait_phase(&emperor, "app", "running");
+
+        let (status, said) = emperor.ask(&["stop", "slow", "app", "nobody", "--wait"]);
+        assert!(status == 4 && said.contains("no vassal is called nobody"), "{said}");
+        for name in ["slow", "app"] {
+            assert_eq!(phase(&emperor, name), "suspended");
+            assert!(said.contains(&format!("{name}.ini: stopped after ")), "{said}");
+        }
+        assert!(!said.contains("slow.ini: stopped after 0"), "{said}");
+        let (status, said) = emperor.ask(&["stop", "slow", "--wait"]);
+        assert!(status == 0 && said == "slow.ini: nothing to do: it is stopped\n", "{said}");
+
+        emperor.ask_well(&["start", "slow"]);
+        wait_phase(&emperor, "slow", "running");
+        let ups = || emperor.said("slow.ini").iter().filter(|line| line.ends_with("app: up")).count();
+        wait_until("it to be up again", SHORT, || ups() == 2);
+        assert_eq!(emperor.ask_well(&["stop", "slow"]), "slow.ini: asked to stop\n");
+        assert_eq!(phase(&emperor, "slow"), "stopping");
+        // Who asks again waits as well.
+        let said = emperor.ask_well(&["stop", "--all", "--wait"]);
+        assert!(said.contains("slow.ini: stopped after "), "{said}");
     });
 }
 

@@ -56,7 +56,7 @@ fn a_vassal_is_seen_sorted_read_and_stopped() {
         top.press("n");
         top.wait("the keys again", |text| text.contains("q quit"));
         top.press("Sy");
-        top.wait("the answer", |text| text.contains("stop shop.ini: done"));
+        top.wait("the answer", |text| text.contains("stop shop.ini: asked to stop"));
         top.wait("its end", |text| line(text, "shop.ini").contains("stopped"));
         assert_eq!(emperor.vassals().len(), 1);
         top.press("ay");

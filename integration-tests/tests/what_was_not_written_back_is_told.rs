@@ -53,6 +53,23 @@ fn a_daemon_that_never_leaves_is_killed_after_stop_timeout_and_told_everywhere()
     }
 }
 
+/// Who waits for the end hears of it as well, and only of this one.
+#[test]
+fn a_stop_that_is_waited_for_fails_and_names_the_loss() {
+    story(|host| {
+        let (emperor, _filesystem) = stays(host, 1, Some("fs,pid"));
+        let (status, said) = emperor.ask(&["stop", "v", "--wait"]);
+        assert!(status == 1 && said.contains(&format!("liege: v.ini: {SENTENCE}")) && !said.contains("v.ini: stopped"), "{said}");
+        assert!(emperor.vassals().is_empty());
+        emperor.write("v.ini", "[vassal]\nuid = root\ncommand = sleep 1002\n");
+        let mark = emperor.mark();
+        emperor.ask_well(&["start", "v"]);
+        emperor.wait_log_from(mark, &["started"]);
+        let said = emperor.ask_well(&["stop", "v", "--wait"]);
+        assert!(said.starts_with("v.ini: stopped after "), "{said}");
+    });
+}
+
 #[test]
 fn a_second_signal_does_not_wait_for_it() {
     story(|host| {

@@ -35,8 +35,8 @@ pub(crate) enum Verb {
     Top(Remote),
     /// Run vassals again after a stop, or without waiting any longer
     Start(Orders),
-    /// End vassals; they stay so until a start, whatever becomes of their files
-    Stop(Orders),
+    /// End vassals; they stay so until a start, whatever becomes of their files. The end may last (stop-timeout): --wait waits for it
+    Stop(Stop),
     /// Destroy vassals and let them be born again, clean
     Restart(Restart),
     /// Reload vassals as if their files had been touched
@@ -166,6 +166,17 @@ pub(crate) struct Whom {
     /// All of them
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    #[command(flatten)]
+    pub(crate) whom: Whom,
+    /// Wait until each has ended; one that could not write everything back has failed, and what it lost is told
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
 }
 
 #[derive(Debug, Args)]

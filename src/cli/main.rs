@@ -1,6 +1,7 @@
 //! `liege`: the front door.
 
 mod arguments;
+mod bar;
 mod check;
 mod doctor;
 mod emperor;
@@ -13,6 +14,7 @@ mod presplit;
 mod remote;
 mod restart;
 mod say;
+mod stop;
 mod top;
 mod verbs;
 

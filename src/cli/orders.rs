@@ -11,7 +11,7 @@ use crate::{
     say::say,
 };
 
-/// `liege start`, `stop`, `reload`
+/// `liege start`, `reload`
 pub(crate) fn order(arguments: &Orders, order: Order) -> ExitCode {
     let client = Client::new(&arguments.remote.control);
     ask(&client, meant(&client, &arguments.whom), order)
@@ -51,7 +51,7 @@ pub(crate) fn ask(client: &Client, meant: Result<Vec<Result<Name, Failure>>, Fai
     for name in meant {
         let answered = name.and_then(|name| match client.order(&name, order) {
             Err(Failure::Refused { why }) => Err(Failure::Refused { why: format!("{name}: {why}") }),
-            answered => answered.map(|reply| say(&format!("{name}: {reply}\n"))),
+            answered => answered.map(|reply| say(&format!("{name}: {}\n", reply.to(order)))),
         });
         if let Err(failure) = answered {
             let code = tell(&failure);

@@ -12,7 +12,7 @@ use crate::{
     presplit::presplit,
     remote, restart,
     say::say,
-    top,
+    stop, top,
 };
 
 /// Carries out what the words say. A mistake in them ends the program with 2, as clap has it.
@@ -47,7 +47,7 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
         Verb::Status(arguments) => Ok(remote::status(&arguments)),
         Verb::Top(remote) => Ok(top::top(&remote)),
         Verb::Start(arguments) => Ok(orders::order(&arguments, Order::Start)),
-        Verb::Stop(arguments) => Ok(orders::order(&arguments, Order::Stop)),
+        Verb::Stop(arguments) => Ok(stop::stop(&arguments)),
         Verb::Restart(arguments) => Ok(restart::restart(&arguments)),
         Verb::Reload(arguments) => Ok(orders::order(&arguments, Order::Reload)),
         Verb::Clear(arguments) => Ok(orders::clear(&arguments)),

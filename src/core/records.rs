@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Cause, Level, Name, Time, VassalView};
+use crate::{Answer, Cause, Level, Name, Order, Time, VassalView};
 
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +40,14 @@ impl From<Answer> for Reply {
             Answer::Unknown => (Verdict::Unknown, Some("no vassal is called so".to_owned())),
         };
         Self { answer, why }
+    }
+}
+
+impl Reply {
+    /// As people are told. An end is only begun when it is answered, and may last.
+    #[must_use]
+    pub fn to(&self, order: Order) -> String {
+        if (order, self.answer) == (Order::Stop, Verdict::Done) { "asked to stop".to_owned() } else { self.to_string() }
     }
 }
 

@@ -87,7 +87,8 @@ impl Rolling {
     }
 }
 
-fn find<'a>(view: &'a View, name: &Name) -> Option<&'a VassalView> {
+/// The vassal of this name.
+pub(crate) fn find<'a>(view: &'a View, name: &Name) -> Option<&'a VassalView> {
     view.vassals.iter().find(|vassal| vassal.name == *name)
 }
 

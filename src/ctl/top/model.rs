@@ -172,7 +172,7 @@ impl Model {
             Answer::Log(name, lines) => self.fill(&name, Kind::Log, lines.map_or_else(told, Content::Log)),
             Answer::Detail(name, of) => self.fill(&name, Kind::Cause, of.map_or_else(told, Content::Detail)),
             Answer::Order(name, order, reply) => {
-                let said = reply.map_or_else(|failure| failure.to_string(), |reply| reply.to_string());
+                let said = reply.map_or_else(|failure| failure.to_string(), |reply| reply.to(order));
                 self.message = Some(format!("{} {name}: {said}", order.word()));
             }
         }
