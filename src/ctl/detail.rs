@@ -110,7 +110,7 @@ impl Page {
             self.painted("bad file", error, Some(RED));
         }
         for (n, held) in vassal.leftovers.iter().enumerate() {
-            self.painted(if n == 0 { "held up by" } else { "" }, held, Some(RED));
+            self.painted(if n == 0 { "held up" } else { "" }, &format!("by {held}"), Some(RED));
         }
     }
 
@@ -283,6 +283,14 @@ last ends
         let text = detail("shop.ini", &of, Style::default());
         assert!(text.contains("having lived 1m15s; its end was not seen\n"), "{text}");
         assert!(text.contains("    held up by cat (pid 9, state D)\n"), "{text}");
+    }
+
+    #[test]
+    fn who_holds_up_its_end_is_named_in_a_column_of_its_own() {
+        let mut of = of();
+        of.vassal.as_mut().unwrap().leftovers = vec!["fuse-zip (pid 7) of /app".into(), "cat (pid 9, state D)".into()];
+        let text = detail("shop.ini", &of, Style::default());
+        assert!(text.contains("\n  held up   by fuse-zip (pid 7) of /app\n            by cat (pid 9, state D)\n"), "{text}");
     }
 
     #[test]
