@@ -163,6 +163,22 @@ fn what_is_no_file_in_a_directory_is_a_mistake() {
     });
 }
 
+/// What is shown may be pasted back: an option of `[vassal]` would be a placeholder in `[uwsgi]`.
+#[test]
+fn a_configuration_is_shown_with_the_section_it_was() {
+    story(|host| {
+        let file = host.path("v.ini");
+        let show = || run_liege(&["check".as_ref(), "--show-config".as_ref(), file.as_os_str()]).1;
+        fs::write(&file, "[vassal]\nprogram = /bin/true\nuid = root\ncommand = %(program)\n").unwrap();
+        let shown = show();
+        assert!(shown.contains("[vassal]\n") && !shown.contains("[uwsgi]"), "{shown}");
+        fs::write(&file, "[uwsgi]\nuid = www-data\ngid = www-data\nsocket = /run/v.sock\n").unwrap();
+        assert!(show().contains("[uwsgi]\n"));
+        fs::write(&file, "[liege]\nemperor = /nonexistent\n").unwrap();
+        assert!(show().contains("[liege]\n"));
+    });
+}
+
 /// Its uwsgi rules vassals of its own, and drops its rights before: among vassals that is ordinary.
 #[test]
 fn an_emperor_among_vassals_is_a_vassal() {

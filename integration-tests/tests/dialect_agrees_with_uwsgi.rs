@@ -142,7 +142,7 @@ fn the_words_of_the_later_uwsgi_are_understood() {
     ] {
         world.write(name, text.as_bytes());
         let (pairs, _) = flatten(&Source::new(name, text.as_bytes()), &["uwsgi"], false, &world);
-        assert_eq!(show_config(&pairs), format!("[uwsgi]\n{meant}"), "{text}");
+        assert_eq!(show_config("uwsgi", &pairs), format!("[uwsgi]\n{meant}"), "{text}");
     }
 }
 
@@ -150,7 +150,7 @@ fn compare(world: &World, name: &str, text: &[u8], reload: bool) -> Result<Outco
     world.write(name, text);
     let theirs = world.run_uwsgi(name, reload);
     let (pairs, diagnostics) = flatten(&Source::new(name, text), &["uwsgi"], reload, world);
-    let ours = show_config(&pairs);
+    let ours = show_config("uwsgi", &pairs);
     let errors: Vec<&liege_spec::Diagnostic> = diagnostics.iter().filter(|d| d.severity == Severity::Error).collect();
     let unexcused = errors.iter().any(|error| !DELIBERATE.iter().any(|(start, _)| error.message.contains(start)));
     let agree = match &theirs {

@@ -50,10 +50,11 @@ impl Pair {
     }
 }
 
-/// What `--show-config` prints: uWSGI's form, so that the two can be compared line by line.
+/// What `--show-config` prints: uWSGI's form, so that the two can be compared line by line. `section`: the one it may be pasted back as
+/// ([`crate::Source::section`]).
 #[must_use]
-pub fn show_config(pairs: &[Pair]) -> String {
-    let mut shown = String::from("[uwsgi]\n");
+pub fn show_config(section: &str, pairs: &[Pair]) -> String {
+    let mut shown = format!("[{section}]\n");
     for pair in pairs {
         shown.push_str(&format!("{} = {}\n", pair.key, pair.value));
     }

@@ -25,6 +25,13 @@ impl<'a> Source<'a> {
         Self { path, text, set: &[], stop_timeout: None }
     }
 
+    /// Of the sections that are read, the one that decides what an unknown option is: liege's own where the file has it, else uWSGI's.
+    #[must_use]
+    pub fn section(&self, [uwsgi, own]: [&'static str; 2]) -> &'static str {
+        let is_own = |line: &[u8]| line.trim_ascii() == format!("[{own}]").as_bytes();
+        if self.text.split(|byte| *byte == b'\n').any(is_own) { own } else { uwsgi }
+    }
+
     /// The mistake of a file that is in another form than INI: read as INI it would be one without options.
     pub(crate) fn other_format(&self) -> Option<Diagnostic> {
         let first = self.text.trim_ascii_start();

@@ -105,7 +105,8 @@ pub(super) fn check_file(file: &PathBuf, among_vassals: bool, arguments: &Check,
     pairs.iter_mut().filter(|pair| pair.origin.file == path).for_each(|pair| pair.origin.file.clone_from(&shown));
     checked.plan.iter_mut().for_each(|plan| plan.rename(&path, &shown));
     if arguments.show_config {
-        checked.shown = Some(show_config(&pairs));
+        let sections = if is_emperor { ["uwsgi", "liege"] } else { ["uwsgi", "vassal"] };
+        checked.shown = Some(show_config(source.section(sections), &pairs));
         checked.config = Some(pairs.into_iter().map(Line::from).collect());
     }
     checked
