@@ -406,6 +406,10 @@ impl std::fmt::Display for Note {
                     "{failed} vassals that use {layer} have lost their mounts together: this one tries first, those that follow wait for it"
                 )
             }
+            Self::StormOver { lasted, held: 0, .. } => write!(f, "it is well again after {}", seconds(*lasted)),
+            Self::StormOver { layer, lasted, held: 1, .. } => {
+                write!(f, "it is well again after {}: the one that waits for {layer} starts too", seconds(*lasted))
+            }
             Self::StormOver { layer, lasted, held, .. } => {
                 write!(f, "it is well again after {}: the {held} that wait for {layer} start too", seconds(*lasted))
             }
