@@ -75,7 +75,7 @@ pub(crate) fn nothing_is_read(path: &str, lines: &lines::Lines) -> Diagnostic {
         }
         let meant = known::nearest(name.trim(), SECTIONS.into_iter());
         let hint = meant.map_or_else(|| example.to_owned(), |meant| format!("did you mean [{meant}]?"));
-        return mistake(place, "is a section that nothing reads, and the file has no other").with_hint(hint);
+        return mistake(place, &format!("[{name}] is a section that nothing reads, and the file has no other")).with_hint(hint);
     }
     if let Some(line) = lines.pairs.first() {
         if line.key.starts_with("\u{feff}".as_bytes()) {
