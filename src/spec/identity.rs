@@ -83,16 +83,25 @@ fn user(line: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<(u32, S
     let found = if line.value.is_empty() { None } else { lookup.user(&line.value) };
     if found.is_none() {
         let unknown = line.error(Code::UnknownUser, format!("there is no user \"{}\"", line.value));
-        report.push(unknown.with_hint("create it (useradd --system NAME), or name one that exists"));
+        report.push(unknown.with_hint(mend(line, "useradd")));
     }
     found.map(|(uid, _, name)| (uid, name))
+}
+
+/// What mends a name nobody has.
+fn mend(line: &Pair, program: &str) -> String {
+    let without = ['"', '\''].iter().find_map(|quote| line.value.strip_prefix(*quote)?.strip_suffix(*quote));
+    match without {
+        Some(name) => format!("the quotes are part of the value: write {} = {name}", line.key),
+        None => format!("create it ({program} --system NAME), or name one that exists"),
+    }
 }
 
 fn group(line: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<u32> {
     let found = if line.value.is_empty() { None } else { lookup.group(&line.value) };
     if found.is_none() {
         let unknown = line.error(Code::UnknownGroup, format!("there is no group \"{}\"", line.value));
-        report.push(unknown.with_hint("create it (groupadd --system NAME), or name one that exists"));
+        report.push(unknown.with_hint(mend(line, "groupadd")));
     }
     found
 }

@@ -26,6 +26,8 @@ const LINES: &[(&str, &str, &str, &str)] = &[
     ("uid = nobodyknows\ngid = 5", "E 2:7+11", "there is no user \"nobodyknows\"", "useradd"),
     ("\tuid\t= nobodyknows\ngid = 5", "E 2:8+11", "no user", ""),
     ("gid = nogroupatall", "E 2:7+12", "there is no group", "groupadd"),
+    ("uid = \"shop\"\ngid = 5", "E 2:7+6", "there is no user", "write uid = shop"),
+    ("gid = 'shop'", "E 2:7+6", "there is no group", "write gid = shop"),
     ("add-gid = nope\ngid=5", "E 2:11+4", "there is no group", ""),
     ("uid = shop", "W 2:1+3", "the group stays 0", "add gid = shop"),
     ("hook-as-root = mount:none /a /b bnd", "E 2:33+3", "unknown mount flag \"bnd\"", "did you mean bind?"),
