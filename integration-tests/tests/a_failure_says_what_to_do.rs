@@ -60,8 +60,22 @@ fn a_directory_that_is_missing_is_told_with_its_own_line() {
         let missing = host.path("missing");
         emperor.write("v.ini", &vassal(&format!("command = sleep 1000\nchdir = {}", missing.display())));
         let line = emperor.wait_cause(0, "v.ini", "exec_failed");
-        let told = format!("ENOENT (No such file or directory), {}: enter the app's directory (", missing.display());
-        assert!(line.contains(&told) && line.contains("v.ini:5: chdir)"), "{line}");
+        let told = format!("ENOENT (No such file or directory), {} (mkdir it, or mount ", missing.display());
+        assert!(
+            line.contains(&told) && line.contains(": enter the app's directory (") && line.contains("v.ini:5: chdir)"),
+            "{line}"
+        );
+    });
+}
+
+#[test]
+fn a_program_that_is_not_executable_is_told_with_the_remedy() {
+    story(|host| {
+        let (emperor, program) = (host.emperor().start(), host.path("program"));
+        fs::write(&program, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+        emperor.write("v.ini", &vassal(&format!("command = {}", program.display())));
+        let line = emperor.wait_cause(0, "v.ini", "exec_failed");
+        assert!(line.contains(&format!("{} is not executable (chmod +x it)", program.display())), "{line}");
     });
 }
 

@@ -2,7 +2,10 @@
 
 use std::{
     ffi::CString,
-    os::fd::{BorrowedFd, RawFd},
+    os::{
+        fd::{BorrowedFd, RawFd},
+        unix::fs::PermissionsExt,
+    },
 };
 
 use liege_plan::{App, AppLimits, Identity, Lasting, Limit, Place, Program};
@@ -140,6 +143,7 @@ impl Recipe {
                 format!("no {} in the PATH of the vassal's root ({}){more}", self.name, self.searched())
             }
             (Errno::ENOENT, None) => format!("no {} in the vassal's root", self.name),
+            (Errno::EACCES, Some(path)) if !is_executable(&path) => format!("{path} is not executable (chmod +x it)"),
             (Errno::EACCES, _) => format!("{} may not be executed by this identity", self.name),
             (Errno::EAGAIN, _) => "its user has as many processes as it may have (limit-nproc)".into(),
             (Errno::ENOMEM, _) => format!("{} needs more memory than it may have (limit-as)", self.name),
@@ -156,6 +160,11 @@ impl Recipe {
         let directories = directories.map(|path| path.rsplit_once('/').map_or_else(String::new, |(front, _)| front.to_owned()));
         directories.collect::<Vec<_>>().join(":")
     }
+}
+
+/// Whether any identity may execute it, as far as its own mode tells.
+fn is_executable(path: &str) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o111 != 0)
 }
 
 /// `/bin/sh -c` for a hook. The error: errno and a phrase.

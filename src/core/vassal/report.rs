@@ -184,6 +184,7 @@ impl Vassal {
         };
         let advice = match at {
             Place::Step(_) => advice::for_mounting(detail, self.owner()),
+            Place::AppChdir if errno == ENOENT => Some("mkdir it, or mount what brings it before the app starts".to_owned()),
             Place::AtExit(_)
             | Place::AppLimit(_)
             | Place::AppIdentity
