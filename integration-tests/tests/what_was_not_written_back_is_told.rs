@@ -41,8 +41,10 @@ fn a_daemon_that_never_leaves_is_killed_after_stop_timeout_and_told_everywhere()
             let place = format!("of {}", filesystem.mount.display());
             assert!(line.contains("WARN") && line.contains(&place) && line.contains("raise stop-timeout (2 s)"), "{line}");
             emperor.wait_said("v.ini", &format!("liege: {SENTENCE}"));
-            let status = emperor.ask(&["status", "v"]).1;
-            assert!(status.contains(SENTENCE) && status.contains("not written back, and lost: faultfs"), "{status}");
+            // The record is written beside the loop.
+            let status = || emperor.ask(&["status", "v"]).1;
+            let is_told = |status: &str| status.contains(SENTENCE) && status.contains("not written back, and lost: faultfs");
+            wait_until("the status to tell", SHORT, || is_told(&status()));
             let record = host.path("state/deaths/v.ini.json");
             wait_until("the record", SHORT, || {
                 std::fs::read_to_string(&record).is_ok_and(|text| text.contains("\"unsaved\": [\n"))
