@@ -1,5 +1,6 @@
 //! A look at a tenant's mount is made by a process of its own. Where none can be made any more (`pids.max`, a fork bomb) the prober has
-//! some in reserve: a hung and a dead mount are seen in time, and an owner whose mounts keep the looks at them gets one of these.
+//! some in reserve: a hung and a dead mount are seen in time, also through a private mount and in a user namespace, and an owner whose
+//! mounts keep the looks at them gets one of these. Who the owner is no mount says.
 
 use std::process::Command;
 use std::rc::Rc;
@@ -8,7 +9,10 @@ use std::time::{Duration, Instant};
 use liege_integration_tests::apps::USER;
 use liege_integration_tests::faults::{Filesystem, Kind, Owner, Pace, Victim};
 use liege_integration_tests::groups::PidsGroup;
+use liege_integration_tests::procs;
 use liege_integration_tests::story::Host;
+use liege_integration_tests::vassal::Vassal;
+use liege_integration_tests::wait::breathe;
 use liege_integration_tests::{Emperor, LONG, bar, story, wait_until};
 use nix::sys::signal::Signal;
 use nix::unistd::{User, chown};
@@ -27,6 +31,12 @@ const MANY: usize = 5;
 /// No ill mount may stay unseen for longer.
 const SEEN: Duration = Duration::from_secs(10);
 
+/// What a mount is looked at with is used up by none of so many looks.
+const LOOKS: u32 = 10;
+
+/// Those whose mounts hang in one vassal: as many as there are processes in reserve.
+const CHOSEN: [u32; 4] = [2001, 2002, 2003, 2004];
+
 /// The daemon runs in the group, under these namespaces.
 fn emperor(host: &Host, group: &PidsGroup, namespaces: Option<&'static str>) -> Rc<Emperor> {
     let words = group.wrapper();
@@ -38,23 +48,51 @@ fn until_well(emperor: &Emperor, victim: &Victim) {
     emperor.wait_log(&format!("{} is healthy", victim.filesystem.mount.display()));
 }
 
-fn a_hung_mount_is_seen(namespaces: Option<&'static str>) {
+/// The prober keeps a process in the user namespace of the vassal, where that has one.
+fn until_kept_inside(emperor: &Emperor, vassal: &Vassal) {
+    let inside = vassal.init.namespace("user");
+    let prober = emperor.helpers().remove(0);
+    if inside != prober.namespace("user") {
+        let is_inside = || procs::descendants(prober.pid).iter().any(|process| process.namespace("user") == inside);
+        // Those of single looks are there for less than a millisecond.
+        wait_until("a process in its user namespace", LONG, || (0..50).all(|_| is_inside()));
+    }
+}
+
+/// It is looked at so often that anything which is used up by a look is used up.
+fn for_many_looks(emperor: &Emperor, victim: &Victim) {
+    let mark = emperor.mark();
+    breathe(Duration::from_secs_f64(QUICK.interval) * LOOKS);
+    let ill = emperor.log()[mark..].iter().find(|line| line.contains(&victim.name) && line.contains("unknown")).cloned();
+    assert_eq!(ill, None, "each look got what it needs");
+}
+
+fn an_ill_mount_is_seen(namespaces: Option<&'static str>, owner: Owner, is_below: bool, signal: Signal) {
     let group = PidsGroup::new();
     story(|host| {
         let emperor = emperor(host, &group, namespaces);
-        let victim = Victim::new(host, "app", Filesystem::new(host, "app", Kind::FuseZip, Owner::User), "", QUICK);
+        let filesystem = Filesystem::new(host, "app", Kind::FuseZip, owner);
+        let watched = if is_below { filesystem.hello().0 } else { filesystem.mount.clone() };
+        let victim = Victim::new(host, "app", filesystem, "", QUICK).watching(Some(&watched));
         emperor.write(&victim.name, &victim.text());
-        until_well(&emperor, &victim);
-        let daemon = victim.daemon(&victim.vassal(&emperor).expect("it runs")).expect("it runs");
-        group.close_to_the_last();
+        victim.until_served(Instant::now(), LONG).unwrap_or_else(|why| panic!("{}: {why}", victim.name));
+        emperor.wait_log(&format!("{} is healthy", watched.display()));
+        let vassal = victim.vassal(&emperor).expect("it runs");
+        let daemon = victim.daemon(&vassal).expect("it runs");
+        if owner == Owner::RootForAll {
+            until_kept_inside(&emperor, &vassal);
+        }
+        group.close_for_good();
+        for_many_looks(&emperor, &victim);
 
         let (mark, began) = (emperor.mark(), Instant::now());
-        daemon.kill(Signal::SIGSTOP);
-        emperor.wait_cause(mark, &victim.name, "mountpoint_hung");
+        daemon.kill(signal);
+        let cause = if signal == Signal::SIGSTOP { "mountpoint_hung" } else { "mountpoint_dead" };
+        emperor.wait_cause(mark, &victim.name, cause);
         assert!(began.elapsed() < bar(SEEN), "seen after {:?}", began.elapsed());
         group.open();
         if namespaces.is_some() {
-            until_well(&emperor, &victim);
+            victim.until_served(Instant::now(), LONG).unwrap_or_else(|why| panic!("{}: {why}", victim.name));
         }
         emperor.remove(&victim.name);
         if namespaces.is_none() {
@@ -69,12 +107,78 @@ fn a_hung_mount_is_seen(namespaces: Option<&'static str>) {
 
 #[test]
 fn a_hung_mount_in_namespaces_is_seen() {
-    a_hung_mount_is_seen(Some("fs,pid"));
+    an_ill_mount_is_seen(Some("fs,pid"), Owner::User, false, Signal::SIGSTOP);
 }
 
 #[test]
 fn a_hung_mount_without_namespaces_is_seen() {
-    a_hung_mount_is_seen(None);
+    an_ill_mount_is_seen(None, Owner::User, false, Signal::SIGSTOP);
+}
+
+#[test]
+fn a_hung_mount_in_a_user_namespace_is_seen() {
+    an_ill_mount_is_seen(Some("fs,pid,user"), Owner::User, false, Signal::SIGSTOP);
+}
+
+#[test]
+fn a_hung_private_mount_on_the_way_is_seen() {
+    an_ill_mount_is_seen(Some("fs,pid"), Owner::User, true, Signal::SIGSTOP);
+}
+
+#[test]
+fn a_dead_private_mount_on_the_way_is_seen() {
+    an_ill_mount_is_seen(Some("fs,pid"), Owner::User, true, Signal::SIGKILL);
+}
+
+#[test]
+fn a_hung_mount_for_all_in_a_user_namespace_is_seen() {
+    an_ill_mount_is_seen(Some("fs,pid,user"), Owner::RootForAll, false, Signal::SIGSTOP);
+}
+
+#[test]
+fn a_dead_mount_for_all_in_a_user_namespace_is_seen() {
+    an_ill_mount_is_seen(Some("fs,pid,user"), Owner::RootForAll, false, Signal::SIGKILL);
+}
+
+#[test]
+fn an_owner_who_names_many_keeps_one_process_of_the_reserve() {
+    let group = PidsGroup::new();
+    story(|host| {
+        let emperor = emperor(host, &group, Some("fs,pid,user"));
+        let victim = Victim::new(host, "app", Filesystem::new(host, "app", Kind::FuseZip, Owner::User), "", QUICK);
+        let hanging = CHOSEN.map(|uid| (uid, Filesystem::new(host, &format!("of{uid}"), Kind::Faultfs, Owner::Root)));
+        let mut crowd = format!(
+            "[vassal]\nuid = root\ncommand = /bin/sleep 100000\nmountpoint-check-interval = {}\nmountpoint-check-timeout = {}\n",
+            FOR_EVER.interval, FOR_EVER.timeout
+        );
+        for (uid, filesystem) in &hanging {
+            crowd.push_str(&filesystem.lines().replace("faultfs ", &format!("faultfs --owner {uid}:{uid} ")));
+            crowd.push_str(&format!("mountpoint-check = {}\n", filesystem.mount.display()));
+        }
+        emperor.write("crowd.ini", &crowd);
+        emperor.write(&victim.name, &victim.text());
+        until_well(&emperor, &victim);
+        for (_, filesystem) in &hanging {
+            emperor.wait_log(&format!("{} is healthy", filesystem.mount.display()));
+        }
+        let daemon = victim.daemon(&victim.vassal(&emperor).expect("it runs")).expect("it runs");
+        group.close_to_the_last();
+        let mark = emperor.mark();
+        for (_, filesystem) in &hanging {
+            filesystem.faultfs.as_ref().expect("it takes orders").order("queue").expect("it obeys");
+        }
+        for_many_looks(&emperor, &victim);
+
+        let began = Instant::now();
+        daemon.kill(Signal::SIGSTOP);
+        emperor.wait_cause(mark, &victim.name, "mountpoint_hung");
+        assert!(began.elapsed() < bar(SEEN), "seen after {:?}", began.elapsed());
+        group.open();
+        for (_, filesystem) in &hanging {
+            filesystem.faultfs.as_ref().expect("it takes orders").order("healthy").expect("it obeys");
+        }
+        until_well(&emperor, &victim);
+    });
 }
 
 #[test]

@@ -34,14 +34,16 @@ pub(crate) struct Means {
 pub(crate) struct Checks {
     vassal: Name,
     birth: u64,
+    owner: Option<u32>,
     first_mounts: Option<Arc<FirstMounts>>,
     now: Arc<Notify>,
     tasks: HashMap<String, (Check, JoinHandle<()>)>,
 }
 
 impl Checks {
-    pub(crate) fn new(vassal: Name, birth: u64, first_mounts: Option<FirstMounts>) -> Self {
-        Self { vassal, birth, first_mounts: first_mounts.map(Arc::new), now: Arc::default(), tasks: HashMap::new() }
+    /// `owner`: the uid in the vassal's file.
+    pub(crate) fn new(vassal: Name, birth: u64, owner: Option<u32>, first_mounts: Option<FirstMounts>) -> Self {
+        Self { vassal, birth, owner, first_mounts: first_mounts.map(Arc::new), now: Arc::default(), tasks: HashMap::new() }
     }
 
     /// These and no others from now on. One that stays as it was goes on undisturbed.
@@ -59,10 +61,11 @@ impl Checks {
             if self.tasks.contains_key(&check.path) {
                 continue;
             }
+            let (birth, owner, Check { path, interval, timeout }) = (self.birth, self.owner, check.clone());
             let task = Task {
                 vassal: self.vassal.clone(),
-                birth: self.birth,
-                look: Look { pid, path: check.path.clone(), timeout: check.timeout, interval: check.interval },
+                birth,
+                look: Look { pid, birth, owner, path, timeout, interval },
                 first_mounts: self.first_mounts.clone(),
                 now: Arc::clone(&self.now),
                 asker: means.prober.asker(),

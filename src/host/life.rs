@@ -77,6 +77,7 @@ impl Nursery {
                 return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
             }
         };
+        let owner = log.owner;
         let log = Arc::clone(&self.logs).place_in_time(vassal.clone(), log).await;
         let clone = {
             let (nursery, vassal) = (self.clone(), vassal.clone());
@@ -114,6 +115,7 @@ impl Nursery {
         let born = Born {
             vassal: vassal.clone(),
             birth,
+            owner,
             pid: child.pid,
             pidfd: child.pidfd,
             outbox,

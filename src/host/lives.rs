@@ -30,6 +30,8 @@ pub(crate) struct Born {
     pub(crate) vassal: Name,
     /// Which birth.
     pub(crate) birth: u64,
+    /// The uid in its file.
+    pub(crate) owner: Option<u32>,
     /// Its pid.
     pub(crate) pid: i32,
     /// Its pidfd.
@@ -88,8 +90,8 @@ pub(crate) struct Lives(HashMap<u64, Life>);
 
 impl Lives {
     pub(crate) fn register(&mut self, born: Born) {
-        let Born { vassal, birth, pid, pidfd, outbox, exits, groups, inherited, first_mounts } = born;
-        let checks = Checks::new(vassal, birth, first_mounts);
+        let Born { vassal, birth, owner, pid, pidfd, outbox, exits, groups, inherited, first_mounts } = born;
+        let checks = Checks::new(vassal, birth, owner, first_mounts);
         self.0.insert(birth, Life { pid, pidfd, outbox, checks, exits, groups, inherited, lookup: None });
     }
 

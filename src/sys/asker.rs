@@ -5,13 +5,26 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::{descendants, wait};
+use crate::{descendants, reserve::Whose, wait};
 
 /// At most one child at a time.
 #[derive(Debug, Default)]
-pub(crate) struct Asker(Mutex<Option<i32>>);
+pub(crate) struct Asker {
+    whose: Whose,
+    asks: Mutex<Option<i32>>,
+}
 
 impl Asker {
+    /// For a look at a mount of this owner's vassal.
+    pub(crate) fn new(whose: Whose) -> Self {
+        Self { whose, asks: Mutex::default() }
+    }
+
+    /// Whom it asks for.
+    pub(crate) fn whose(&self) -> Whose {
+        self.whose
+    }
+
     /// The child that asks now.
     pub(crate) fn pid(&self) -> Option<i32> {
         *self.lock()
@@ -47,6 +60,6 @@ impl Asker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<i32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

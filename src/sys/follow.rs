@@ -28,7 +28,7 @@ use crate::{
     inside, mountinfo,
     probe::{ProbeError, ProbeStage, Seen, is_lack, list_of, which_mount},
     raw,
-    switch::{self, Owner},
+    switch::{self, Guise, Owner},
 };
 
 /// Where a path leads.
@@ -178,18 +178,11 @@ fn rest_as(owner: Owner, root: BorrowedFd<'_>, at: BorrowedFd<'_>, rest: &str, a
     let rest = CString::new(if rest.is_empty() { "." } else { rest }).map_err(|_| failed(ProbeStage::Path)(Errno::EINVAL))?;
     let (ours, theirs) = handed::pair().map_err(failed(ProbeStage::Means))?;
     let (root, at, hand) = (root.as_raw_fd(), at.as_raw_fd(), Hand::new(theirs.as_fd()));
-    let mut keep = [root, at, theirs.as_raw_fd()];
-    keep.sort_unstable();
+    let open = [root, at, theirs.as_raw_fd()];
     let (mut seen, how) = ([0u64; 64], How::new()); // struct statx has 256 bytes
-    let enter = || {
-        raw::close_all_but(&keep);
-        // SAFETY: numbers only; the child shares its directory with nobody.
-        raw::check(unsafe { libc::syscall(libc::SYS_fchdir, root) })?;
-        // SAFETY: a terminated path; the child shares its root with nobody.
-        raw::check(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) }).map(drop)
-    };
+    let enter = || switch::enter(root);
     let walk = || match how.open(at, &rest) {
-        Ok(fd) => hand.give(fd).map_err(|errno| (ProbeStage::Means, errno)),
+        Ok(fd) => hand.give(&[fd]).map_err(|errno| (ProbeStage::Means, errno)),
         // Its owner may have bounded this child. A question that needs no file tells whether the mount says so.
         Err(met) if is_lack(met) => {
             let flags = libc::AT_NO_AUTOMOUNT | libc::AT_STATX_DONT_SYNC;
@@ -203,7 +196,7 @@ fn rest_as(owner: Owner, root: BorrowedFd<'_>, at: BorrowedFd<'_>, rest: &str, a
         Err(errno) => Err((ProbeStage::Path, errno)),
     };
     // SAFETY: system calls only; what they open is the child's own.
-    let answer = unsafe { switch::ask_apart(owner, asker, enter, walk) };
+    let answer = unsafe { switch::ask_apart(Guise::Owner(owner), asker, &open, enter, walk) };
     answer.map_err(failed(ProbeStage::Identity))?.map_err(|(stage, errno)| failed(stage)(errno))?;
     handed::take(ours.as_fd()).map_err(failed(ProbeStage::Means))
 }

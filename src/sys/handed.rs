@@ -1,10 +1,11 @@
-//! One open file, handed from a child that ends to its parent: over a socket, so that no file stays open if the child is killed on
-//! the way.
+//! Open files, handed from one process to another over a socket, so that none stays open if a process is killed on the way: one from
+//! a child to its parent ([`take`]), or a few from a parent to its child, which makes raw calls only ([`Hand::receive`]).
 
 use std::{
     io::IoSliceMut,
     mem::MaybeUninit,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    ptr,
 };
 
 use nix::{
@@ -20,7 +21,22 @@ pub(crate) fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
 }
 
-/// The child's end.
+/// At most so many at once.
+pub(crate) const MOST: usize = 4;
+
+/// `struct cmsghdr`.
+const HEADER: usize = size_of::<libc::cmsghdr>();
+
+/// A header and so many fds, as the kernel pads them.
+const fn space(fds: usize) -> usize {
+    HEADER + (fds * size_of::<RawFd>()).next_multiple_of(size_of::<usize>())
+}
+
+/// Words for a header and [`MOST`] fds.
+const CONTROL: usize = space(MOST) / size_of::<u64>();
+
+/// An end of the socket, by its number. Raw calls only.
+#[derive(Clone, Copy)]
 pub(crate) struct Hand(RawFd);
 
 impl Hand {
@@ -28,21 +44,22 @@ impl Hand {
         Self(end.as_raw_fd())
     }
 
-    /// In the child. Raw calls only.
-    pub(crate) fn give(&self, fd: RawFd) -> Result<(), Errno> {
-        // struct cmsghdr and one fd, padded as the kernel wants it.
-        let mut control = [0u64; 3];
-        let mut byte = 0u8;
-        let mut data = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-        // SAFETY: all zeroes is a value of this plain C struct.
-        let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-        message.msg_iov = &raw mut data;
-        message.msg_iovlen = 1;
-        message.msg_control = control.as_mut_ptr().cast();
-        message.msg_controllen = size_of_val(&control) as _;
+    /// The end under this number.
+    pub(crate) fn of(end: RawFd) -> Self {
+        Self(end)
+    }
+
+    /// Hands these open files, or none: a message arrives in any case.
+    ///
+    /// # Errors
+    /// The kernel's: EPIPE where the other end is closed; E2BIG: more than [`MOST`].
+    pub(crate) fn give(self, fds: &[RawFd]) -> Result<(), Errno> {
+        if fds.len() > MOST {
+            return Err(Errno::E2BIG);
+        }
+        let mut control = [0u64; CONTROL];
         let header = libc::cmsghdr {
-            // SAFETY: arithmetic only.
-            cmsg_len: unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) } as _,
+            cmsg_len: (HEADER + size_of_val(fds)) as _,
             cmsg_level: libc::SOL_SOCKET,
             cmsg_type: libc::SCM_RIGHTS,
         };
@@ -50,11 +67,63 @@ impl Hand {
         unsafe { control.as_mut_ptr().cast::<libc::cmsghdr>().write(header) };
         // SAFETY: it is a header now.
         let place: *mut RawFd = unsafe { libc::CMSG_DATA(control.as_ptr().cast()) }.cast();
-        // SAFETY: behind the header there is room for one fd.
-        unsafe { place.write(fd) };
+        // SAFETY: behind the header there is room for as many.
+        unsafe { ptr::copy_nonoverlapping(fds.as_ptr(), place, fds.len()) };
+        let mut byte = 0u8;
+        let mut data = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        let mut message = envelope(&mut data);
+        if !fds.is_empty() {
+            message.msg_control = control.as_mut_ptr().cast();
+            message.msg_controllen = space(fds.len()) as _;
+        }
         // SAFETY: all that the message names outlives the call.
         raw::check(unsafe { libc::syscall(libc::SYS_sendmsg, self.0, &raw const message, libc::MSG_NOSIGNAL) }).map(drop)
     }
+
+    /// Waits for the next message. Writes the numbers of the files that came with it, and gives how many those are.
+    ///
+    /// # Errors
+    /// EPIPE: the other end is closed.
+    pub(crate) fn receive(self, fds: &mut [RawFd; MOST]) -> Result<usize, Errno> {
+        let mut control = [0u64; CONTROL];
+        let mut byte = 0u8;
+        let mut data = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        let mut message = envelope(&mut data);
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&control) as _;
+        loop {
+            // SAFETY: all that the message names outlives the call.
+            let read = unsafe { libc::syscall(libc::SYS_recvmsg, self.0, &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+            match raw::check(read) {
+                Ok(0) => return Err(Errno::EPIPE),
+                Ok(_) => break,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        let written: usize = message.msg_controllen as _;
+        if written < HEADER {
+            return Ok(0);
+        }
+        let header: *const libc::cmsghdr = control.as_ptr().cast();
+        // SAFETY: the kernel has written a header.
+        let length: usize = unsafe { (*header).cmsg_len } as _;
+        let count = (length.saturating_sub(HEADER) / size_of::<RawFd>()).min(MOST);
+        // SAFETY: it is a header.
+        let place: *const RawFd = unsafe { libc::CMSG_DATA(header) }.cast();
+        // SAFETY: the kernel has written as many behind it.
+        unsafe { ptr::copy_nonoverlapping(place, fds.as_mut_ptr(), count) };
+        Ok(count)
+    }
+}
+
+/// A message of this data, without anything else.
+fn envelope(data: &mut libc::iovec) -> libc::msghdr {
+    // SAFETY: all zeroes is a value of this plain C struct.
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_iov = data;
+    message.msg_iovlen = 1;
+    message
 }
 
 /// In the parent, once the child has ended.
@@ -85,11 +154,30 @@ mod tests {
         let (ours, theirs) = pair().unwrap();
         assert_eq!(take(ours.as_fd()).unwrap_err(), Errno::EAGAIN);
         let (read, write) = nix::unistd::pipe().unwrap();
-        Hand::new(theirs.as_fd()).give(write.as_raw_fd()).unwrap();
+        Hand::new(theirs.as_fd()).give(&[write.as_raw_fd()]).unwrap();
         let taken = take(ours.as_fd()).unwrap();
         drop(write);
         nix::unistd::write(&taken, b"x").unwrap();
         assert_eq!(nix::unistd::read(&read, &mut [0; 8]), Ok(1));
         assert_eq!(take(ours.as_fd()).unwrap_err(), Errno::EAGAIN);
+    }
+
+    #[test]
+    fn some_are_received_as_they_were_given() {
+        let (ours, theirs) = pair().unwrap();
+        let (ours_hand, theirs_hand) = (Hand::new(ours.as_fd()), Hand::of(theirs.as_raw_fd()));
+        let (read, write) = nix::unistd::pipe().unwrap();
+        ours_hand.give(&[write.as_raw_fd(), read.as_raw_fd(), write.as_raw_fd()]).unwrap();
+        ours_hand.give(&[]).unwrap();
+        let mut fds = [-1; MOST];
+        assert_eq!(theirs_hand.receive(&mut fds), Ok(3));
+        // SAFETY: the kernel has just made them for us.
+        let received = fds[..3].iter().map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) }).collect::<Vec<_>>();
+        nix::unistd::write(&received[2], b"x").unwrap();
+        assert_eq!(nix::unistd::read(&received[1], &mut [0; 8]), Ok(1));
+        assert_eq!(theirs_hand.receive(&mut fds), Ok(0));
+        assert_eq!(ours_hand.give(&[0; MOST + 1]), Err(Errno::E2BIG));
+        drop(ours);
+        assert_eq!(theirs_hand.receive(&mut fds), Err(Errno::EPIPE));
     }
 }

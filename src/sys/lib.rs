@@ -9,10 +9,12 @@
 #![warn(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
 mod asker;
+mod condition;
 mod follow;
 mod handed;
 mod inside;
 mod lines;
+mod place;
 mod raw;
 mod sock_diag;
 mod stat;
@@ -36,6 +38,7 @@ pub mod fds;
 pub mod fuse_daemon;
 pub mod fusectl;
 pub mod identity;
+pub mod insiders;
 pub mod join;
 pub mod limits;
 pub mod made_for;

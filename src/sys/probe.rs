@@ -14,7 +14,7 @@
 use std::{
     fmt, fs,
     hash::{DefaultHasher, Hash, Hasher},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     sync::OnceLock,
 };
 
@@ -28,6 +28,7 @@ use crate::{
     follow::{self, Way, follow},
     inside,
     mountinfo::{self, Mount},
+    reserve::Whose,
     statx,
     switch::{self, Owner},
 };
@@ -61,6 +62,12 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Of a look at a mount of this owner's vassal.
+    #[must_use]
+    pub fn new(whose: Whose) -> Self {
+        Self { asks: OnceLock::new(), asker: Asker::new(whose) }
+    }
+
     /// The file system that is being asked. None: the path is still being followed.
     #[must_use]
     pub fn asks(&self) -> Option<(u32, u32)> {
@@ -186,12 +193,13 @@ pub fn probe_observed(pid: i32, path: &str, progress: &Progress) -> Result<Seen,
     };
     let answer = match (elsewhere, mount.fuse_owner().filter(|_| mount.is_fuse())) {
         (Some(namespace), _) => {
-            let heard = inside::statfs(&progress.asker, &namespace, target.as_fd()).map_err(at(ProbeStage::Identity))?;
+            let heard = inside::statfs(pid, &progress.asker, &namespace, target.as_fd()).map_err(at(ProbeStage::Identity))?;
             answered(heard).map(|()| None) // the unique id would not be told to us either
         }
         (None, Some((uid, gid))) => {
             // SAFETY: two system calls of an open file, which open none.
-            unsafe { switch::ask(Owner { uid, gid }, &progress.asker, ask) }.map_err(at(ProbeStage::Identity))?
+            unsafe { switch::ask(Owner { uid, gid }, &progress.asker, &[target.as_raw_fd()], ask) }
+                .map_err(at(ProbeStage::Identity))?
         }
         (None, None) => ask(),
     };

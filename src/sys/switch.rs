@@ -18,21 +18,23 @@
 //! that attacked (they must be found out, and released some day), a personality of io_uring (switched off on many hosts, and it knows
 //! no `statfs`).
 //!
-//! Where no child can be made (`EAGAIN`, `ENOMEM`), one asks that was kept for that (`reserve.rs`).
+//! A child that changes its root, or enters a user namespace (`inside.rs`), is made the same way, with open files of its own.
+//!
+//! Where no child can be made (`EAGAIN`, `ENOMEM`), one asks that was kept for that (`reserve.rs`). It has open files of its own: those
+//! that a question needs are named with it.
 //!
 //! A child that waits for a mount beyond SIGKILL outlives a prober that is killed, and keeps its files open.
 
-use std::{ffi::c_void, ptr};
+use std::{
+    ffi::c_void,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    ptr,
+};
 
 use nix::errno::Errno;
 
 use crate::{
-    asker::Asker,
-    identity::ids,
-    raw,
-    reserve::{Files, RESERVE},
-    signals, vfork,
-    wait::Ended,
+    asker::Asker, handed, identity::ids, insiders::INSIDERS, place::Question, raw, reserve::RESERVE, signals, vfork, wait::Ended,
 };
 
 /// The ids a question is asked with.
@@ -42,7 +44,19 @@ pub(crate) struct Owner {
     pub(crate) gid: u32,
 }
 
+/// As whom a question is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Guise<'a> {
+    /// As the caller.
+    Ours,
+    /// As this owner.
+    Owner(Owner),
+    /// As the caller, in this user namespace.
+    Inside(&'a OwnedFd),
+}
+
 /// Has `work` done by a child that shares all open files with the caller, as this owner. Where the caller is the owner it does it itself.
+/// `work` uses none but these open files: where no child can be made, who asks has no others.
 ///
 /// # Errors
 /// The child could not be made and none in reserve is for this owner (EAGAIN), or it could not get the identity (EPERM without `CAP_SETPCAP`, `CAP_SETUID` and `CAP_SETGID`);
@@ -50,15 +64,16 @@ pub(crate) struct Owner {
 ///
 /// # Safety
 /// `work` makes system calls only: it allocates, locks and drops nothing, and opens no file, which would stay open if it was killed.
-pub(crate) unsafe fn ask<T: Copy>(owner: Owner, asker: &Asker, work: impl FnOnce() -> T) -> Result<T, Errno> {
+pub(crate) unsafe fn ask<T: Copy>(owner: Owner, asker: &Asker, open: &[RawFd], work: impl FnOnce() -> T) -> Result<T, Errno> {
     if ids(libc::SYS_getresuid)? == [owner.uid; 3] && ids(libc::SYS_getresgid)? == [owner.gid; 3] {
         return Ok(work());
     }
     // SAFETY: the caller's promise.
-    unsafe { by_child(Files::Shared, owner, asker, || Ok(()), work) }
+    unsafe { by_child(Files::Shared, Guise::Owner(owner), asker, open, || Ok(()), work) }
 }
 
-/// Has `work` done by a child with open files and a place of its own, as this owner. `before` comes first, still as the caller.
+/// Has `work` done by a child with a place of its own and none but these files open, in this guise. `before` comes first, still as the
+/// caller.
 ///
 /// # Errors
 /// As [`ask`], and what `before` says.
@@ -66,19 +81,47 @@ pub(crate) unsafe fn ask<T: Copy>(owner: Owner, asker: &Asker, work: impl FnOnce
 /// # Safety
 /// As [`ask`], for both closures; what they open is closed with the child.
 pub(crate) unsafe fn ask_apart<T: Copy>(
-    owner: Owner,
+    guise: Guise<'_>,
     asker: &Asker,
+    open: &[RawFd],
     before: impl FnOnce() -> Result<(), Errno>,
     work: impl FnOnce() -> T,
 ) -> Result<T, Errno> {
     // SAFETY: the caller's promise.
-    unsafe { by_child(Files::Own, owner, asker, before, work) }
+    unsafe { by_child(Files::Own, guise, asker, open, before, work) }
+}
+
+/// In a child that shares its place with nobody: this directory is its root from now on.
+pub(crate) fn enter(root: RawFd) -> Result<(), Errno> {
+    // SAFETY: numbers only.
+    raw::check(unsafe { libc::syscall(libc::SYS_fchdir, root) })?;
+    // SAFETY: a terminated path.
+    raw::check(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) }).map(drop)
+}
+
+/// Which open files a child has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Files {
+    /// Those of the caller.
+    Shared,
+    /// Copies of those that the question names, which are closed with it.
+    Own,
+}
+
+/// Who the child becomes.
+#[derive(Clone, Copy)]
+enum Becomes {
+    Nobody,
+    Owner(Owner),
+    Inside(RawFd),
 }
 
 /// What the child reads, and where its answer goes.
 struct Errand<T, B, W> {
-    owner: Owner,
+    becomes: Becomes,
     parent: i32,
+    /// The files it keeps, in ascending order. None: it shares the caller's.
+    keep: Option<([RawFd; handed::MOST], usize)>,
     before: Option<B>,
     work: Option<W>,
     answer: Result<T, Errno>,
@@ -88,17 +131,23 @@ struct Errand<T, B, W> {
 /// As [`ask_apart`].
 unsafe fn by_child<T: Copy, B: FnOnce() -> Result<(), Errno>, W: FnOnce() -> T>(
     files: Files,
-    owner: Owner,
+    guise: Guise<'_>,
     asker: &Asker,
+    open: &[RawFd],
     before: B,
     work: W,
 ) -> Result<T, Errno> {
     let parent = nix::unistd::getpid().as_raw();
-    let flags = match files {
-        Files::Shared => libc::CLONE_FILES as u64,
-        Files::Own => 0,
+    let becomes = match guise {
+        Guise::Ours => Becomes::Nobody,
+        Guise::Owner(owner) => Becomes::Owner(owner),
+        Guise::Inside(namespace) => Becomes::Inside(namespace.as_raw_fd()),
     };
-    let mut errand = Errand { owner, parent, before: Some(before), work: Some(work), answer: Err(Errno::EOWNERDEAD) };
+    let (flags, keep) = match files {
+        Files::Shared => (libc::CLONE_FILES as u64, None),
+        Files::Own => (0, Some(kept(open)?)),
+    };
+    let mut errand = Errand { becomes, parent, keep, before: Some(before), work: Some(work), answer: Err(Errno::EOWNERDEAD) };
     let mut stack = vec![0u128; vfork::STACK / size_of::<u128>()];
     // Blocked in the child too: KILL and STOP are all that reaches it.
     let blocked = signals::block_all_in_thread();
@@ -110,8 +159,17 @@ unsafe fn by_child<T: Copy, B: FnOnce() -> Result<(), Errno>, W: FnOnce() -> T>(
     });
     drop(blocked);
     if matches!(ended, Err(Errno::EAGAIN | Errno::ENOMEM)) {
-        // SAFETY: the caller's promise for the closures; the errand is not begun, and outlives the call.
-        unsafe { RESERVE.ask(owner.uid, files, asker, perform::<T, B, W>, data) }?;
+        if let Guise::Inside(_) = guise {
+            errand.becomes = Becomes::Nobody; // who asks is inside
+        }
+        let moves = files == Files::Own && !matches!(guise, Guise::Inside(_));
+        let question = Question::new(open, moves, perform::<T, B, W>, ptr::from_mut(&mut errand).cast());
+        match guise {
+            // SAFETY: the caller's promise for the closures; the errand is not begun, and outlives the call.
+            Guise::Inside(namespace) => unsafe { INSIDERS.ask(namespace, asker, &question) }?,
+            // SAFETY: as above.
+            Guise::Ours | Guise::Owner(_) => unsafe { RESERVE.ask(asker, &question) }?,
+        }
         return errand.answer;
     }
     match ended? {
@@ -121,18 +179,31 @@ unsafe fn by_child<T: Copy, B: FnOnce() -> Result<(), Errno>, W: FnOnce() -> T>(
     }
 }
 
+/// The same in ascending order, in memory that a child may read, and how many they are.
+fn kept(open: &[RawFd]) -> Result<([RawFd; handed::MOST], usize), Errno> {
+    let mut keep = [0; handed::MOST];
+    let kept = keep.get_mut(..open.len()).ok_or(Errno::E2BIG)?;
+    kept.copy_from_slice(open);
+    kept.sort_unstable();
+    Ok((keep, open.len()))
+}
+
 /// The child's way from the clone to its end.
 ///
 /// # Safety
 /// As [`perform`].
 unsafe extern "C" fn child<T, B: FnOnce() -> Result<(), Errno>, W: FnOnce() -> T>(data: *mut c_void, _: bool) -> ! {
     // SAFETY: the caller's promise.
+    if let Some((keep, count)) = unsafe { &*data.cast::<Errand<T, B, W>>() }.keep {
+        raw::close_all_but(&keep[..count]);
+    }
+    // SAFETY: the caller's promise.
     unsafe { perform::<T, B, W>(data) };
     // SAFETY: ends this process without running anything of the parent's.
     unsafe { libc::_exit(0) }
 }
 
-/// In a child: becomes the owner, asks, and leaves the answer.
+/// In a child: becomes who it is to be, asks, and leaves the answer.
 ///
 /// # Safety
 /// `data` is an [`Errand`] of these types, and this process's alone.
@@ -140,9 +211,28 @@ unsafe fn perform<T, B: FnOnce() -> Result<(), Errno>, W: FnOnce() -> T>(data: *
     // SAFETY: the caller's promise.
     let errand = unsafe { &mut *data.cast::<Errand<T, B, W>>() };
     if let (Some(before), Some(work)) = (errand.before.take(), errand.work.take()) {
-        let ready = before().and_then(|()| wear(errand.owner)).and_then(|()| raw::die_with(errand.parent));
+        let become_it = || match errand.becomes {
+            Becomes::Nobody => seclude(),
+            Becomes::Owner(owner) => wear(owner),
+            Becomes::Inside(namespace) => go_inside(namespace),
+        };
+        let ready = before().and_then(|()| become_it()).and_then(|()| raw::die_with(errand.parent));
         errand.answer = ready.map(|()| work());
     }
+}
+
+/// In a child: it enters a user namespace, whose root cannot trace it. Its signal of death is lost with its capabilities.
+pub(crate) fn go_inside(namespace: RawFd) -> Result<(), Errno> {
+    seclude()?;
+    // SAFETY: numbers only; the child is alone in its process and shares its place with nobody.
+    raw::check(unsafe { libc::syscall(libc::SYS_setns, namespace, libc::CLONE_NEWUSER) })?;
+    seclude()
+}
+
+/// Nobody traces this process, or reads its memory. `fs.suid_dumpable` may say otherwise after each change of ids.
+fn seclude() -> Result<(), Errno> {
+    // SAFETY: numbers only.
+    raw::check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
 }
 
 /// All three uids and gids of this process. `SECBIT_NO_SETUID_FIXUP` keeps the capabilities, to pass the directories of others
@@ -157,8 +247,7 @@ fn wear(Owner { uid, gid }: Owner) -> Result<(), Errno> {
     raw::check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
     // SAFETY: numbers only.
     raw::check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })?;
-    // SAFETY: numbers only. `fs.suid_dumpable` may say otherwise.
-    raw::check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
+    seclude()
 }
 
 #[cfg(test)]
@@ -178,7 +267,7 @@ mod tests {
         let own = || (ids(libc::SYS_getresuid), ids(libc::SYS_getresgid), crate::caps::get());
         let before = own();
         // SAFETY: system calls only.
-        let within = unsafe { ask(TENANT, &Asker::default(), || (own(), pid())) }.unwrap();
+        let within = unsafe { ask(TENANT, &Asker::default(), &[], || (own(), pid())) }.unwrap();
         assert_eq!(within.0, (Ok([54_321; 3]), Ok([54_322; 3]), before.2), "ids change, capabilities stay");
         assert_ne!(within.1, pid(), "another process");
         assert_eq!(own(), before);
@@ -187,7 +276,7 @@ mod tests {
     #[test]
     fn who_is_the_owner_asks_for_itself() {
         // SAFETY: system calls only.
-        assert_eq!(unsafe { ask(Owner { uid: 0, gid: 0 }, &Asker::default(), pid) }, Ok(pid()));
+        assert_eq!(unsafe { ask(Owner { uid: 0, gid: 0 }, &Asker::default(), &[], pid) }, Ok(pid()));
     }
 
     #[test]
@@ -198,7 +287,7 @@ mod tests {
                 // SAFETY: no arguments.
                 let wait = || unsafe { libc::syscall(libc::SYS_pause) };
                 // SAFETY: a system call only.
-                unsafe { ask(TENANT, &asker, wait) }
+                unsafe { ask(TENANT, &asker, &[], wait) }
             });
             let child = loop {
                 if let Some(pid) = asker.pid() {
@@ -229,7 +318,7 @@ mod tests {
             limit()
         };
         // SAFETY: system calls only.
-        assert_eq!(unsafe { ask(TENANT, &Asker::default(), lowered) }, Ok([3; 2]));
+        assert_eq!(unsafe { ask(TENANT, &Asker::default(), &[], lowered) }, Ok([3; 2]));
         assert_eq!(limit(), before);
     }
 }

@@ -165,7 +165,8 @@ mod tests {
             tokio::spawn(threads.finish(move || done.recv()));
             let told = std::cell::RefCell::new(Vec::new());
             let pid = i32::try_from(std::process::id()).unwrap();
-            let asked = Look { pid, path: "/".into(), timeout: Duration::from_millis(20), interval: Duration::from_secs(1) };
+            let (timeout, interval) = (Duration::from_millis(20), Duration::from_secs(1));
+            let asked = Look { pid, birth: 1, owner: None, path: "/".into(), timeout, interval };
             let under_way = Arc::new(crate::prober::threads::Threads::default()).enter(1, &asked);
             let busy = std::cell::Cell::new(Some(busy));
             let signs = Signs { connections: Arc::new(Connections::none()), outside: Outside::default() };

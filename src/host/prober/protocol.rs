@@ -48,6 +48,10 @@ pub(crate) enum ToProber {
 pub(crate) struct Look {
     /// A process whose root and mount namespace are meant.
     pub(crate) pid: i32,
+    /// Which birth.
+    pub(crate) birth: u64,
+    /// The uid its vassal's file tells.
+    pub(crate) owner: Option<u32>,
     /// The path in that root.
     pub(crate) path: String,
     /// Without an answer for so long the look is late, from the start of its first system call.

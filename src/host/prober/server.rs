@@ -9,7 +9,8 @@
 //! thread that cannot be had is told after the look's own timeout.
 //!
 //! What a look needs when no process or thread can be made is there from the start: [`LOOKERS`] threads, and the processes that ask as a
-//! mount's owner (`sys/reserve.rs`), which are fewer, so that their hanging leaves threads for what needs none of them.
+//! mount's owner (`sys/reserve.rs`), which are fewer, so that their hanging leaves threads for what needs none of them. Those that ask in a
+//! life's user namespace are there a second after the first such look.
 //!
 //! Lean on purpose: it inherits nothing but the socket and stderr, and its threads get small stacks.
 
@@ -23,7 +24,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use liege_plan::{FrameReader, encode};
-use liege_sys::{fuse_daemon::Outside, fusectl::Connections, limits, process, reserve};
+use liege_sys::{fuse_daemon::Outside, fusectl::Connections, insiders, limits, process, reserve};
 use tokio::{net::UnixStream, sync::mpsc, time::sleep};
 
 use super::{
@@ -45,7 +46,7 @@ const PROBES_AT_ONCE: usize = 20_000;
 const KEEP: Duration = Duration::from_millis(250);
 
 /// Threads that look and are there when no further thread can be had.
-const LOOKERS: usize = 2 * reserve::ASKERS;
+const LOOKERS: usize = 3 * reserve::ASKERS;
 
 /// Looks at mounts; each may hang.
 pub(super) static PROBES: Pool =
@@ -143,11 +144,17 @@ fn keep_in_reserve(kept: usize) -> usize {
     (kept..reserve::ASKERS).find(|&place| start(place).is_err()).unwrap_or(reserve::ASKERS)
 }
 
-/// Tells of threads that hang for nobody.
+/// Starts the keeper of a process in a user namespace. One that cannot be had is wanted again by the next look.
+fn keep_inside(keeper: insiders::Keeper) {
+    thread::Builder::new().name("inside".into()).stack_size(KEEPERS_STACK).spawn(move || keeper.keep()).ok();
+}
+
+/// Tells of threads that hang for nobody, and sees to the reserve.
 async fn watch(threads: Arc<Threads>, mut kept: usize, answers: mpsc::UnboundedSender<FromProber>) {
     loop {
         sleep(ROUND).await;
         kept = keep_in_reserve(kept);
+        insiders::wanted().into_iter().for_each(keep_inside);
         if let Some(found) = threads.stranded(Instant::now()) {
             answers.send(FromProber::Stranded { found }).ok();
         }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_sys::{fuse_daemon, probe::Progress};
+use liege_sys::{fuse_daemon, probe::Progress, reserve::Whose};
 use nix::unistd::gettid;
 use tokio::task::AbortHandle;
 
@@ -52,7 +52,7 @@ pub(super) struct UnderWay {
 impl Threads {
     /// A look begins.
     pub(super) fn enter(self: &Arc<Self>, id: u64, look: &Look) -> UnderWay {
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(Progress::new(Whose::new(look.owner, look.birth)));
         let thread = Thread { path: look.path.clone(), tid: None, progress: Arc::clone(&progress), judge: None, unwanted: None };
         self.looks().insert(id, thread);
         UnderWay { threads: Arc::clone(self), progress, id }
@@ -127,7 +127,14 @@ mod tests {
     use super::*;
 
     fn look(path: &str) -> Look {
-        Look { pid: 1, path: path.into(), timeout: Duration::from_secs(5), interval: Duration::from_secs(1) }
+        Look {
+            pid: 1,
+            birth: 1,
+            owner: None,
+            path: path.into(),
+            timeout: Duration::from_secs(5),
+            interval: Duration::from_secs(1),
+        }
     }
 
     #[test]
