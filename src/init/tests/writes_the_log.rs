@@ -6,7 +6,13 @@ mod world;
 use std::{fs, path::Path, time::Duration};
 
 use liege_plan::{Act, App, Exit, FromInit, Log, Phase, Place, Plan, Sink, Step};
-use liege_sys::{Errno, descendants, mount, poll::poll, wait::Ended};
+use liege_sys::{
+    Errno, descendants,
+    mount::{self, Propagation},
+    poll::poll,
+    unshare::{Unshare, unshare},
+    wait::Ended,
+};
 use world::*;
 
 const ROOMY: Log = Log { sink: Sink::Directory { size: 1 << 30, keep: 3 }, rate: 0 };
@@ -198,6 +204,9 @@ struct Mounted(String);
 impl Mounted {
     fn tmpfs(at: &Path) -> Self {
         let at = at.to_str().unwrap();
+        // Of this thread alone: what stories compare is the host's table.
+        unshare(Unshare { mount: true, ..Unshare::default() }).unwrap();
+        mount::propagate(Propagation::Private).unwrap();
         mount::mount("tmpfs", "none", at, 0, "size=128k").unwrap();
         Self(at.to_owned())
     }
