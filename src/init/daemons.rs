@@ -21,18 +21,19 @@ use std::{
 use liege_plan::{App, Daemon, DaemonNews, DaemonPidfile, Exit, Fate, FromInit, Identity, Loss, Place, Program};
 use liege_sys::{
     Errno,
-    descendants::{is_below, kill, proc_is_ours, started},
+    descendants::{kill, proc_is_ours, started},
     fds, pidfd,
-    poll::{Interest, poll},
+    poll::Interest,
     process::{self, Report},
     signals::{SIGHUP, SIGKILL},
-    stream, wait,
+    stream,
 };
 
 use crate::{
     app::RunningApp,
     init::{End, Init},
     output::DAEMON,
+    reap::{has_ended, is_of_this_vassal},
     spawn::{self, Recipe},
     walk::end_group,
 };
@@ -594,15 +595,4 @@ type Birth = (u64, i32);
 
 fn birth_of(pid: i32) -> Option<Birth> {
     Some((started(pid).filter(|_| proc_is_ours())?, pid))
-}
-
-/// Without a `/proc` of ours: whoever has our pid namespace, or is our own child, as one whose parent has ended is.
-pub(crate) fn is_of_this_vassal(pid: i32) -> bool {
-    let init = process::own_pid();
-    wait::is_child(pid) || if proc_is_ours() { is_below(pid, init) } else { init == 1 }
-}
-
-/// Whether the process has ended.
-pub(crate) fn has_ended(pidfd: &OwnedFd) -> bool {
-    poll(&[Interest::readable(pidfd.as_fd())], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
 }

@@ -1,10 +1,15 @@
 //! Signals: ends of children are claimed and told apart, everything else goes on to the app.
 
-use std::time::Instant;
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
 
 use liege_plan::Exit;
 use liege_sys::{
-    descendants::kill,
+    descendants::{is_below, kill, proc_is_ours},
+    poll::{Interest, poll},
+    process,
     signals::Received,
     wait::{self, Ended},
 };
@@ -65,6 +70,17 @@ pub(crate) fn exit_of(ended: Ended) -> Exit {
         Ended::Code(code) => Exit::Code(code),
         Ended::Signal(signal) => Exit::Signal(signal),
     }
+}
+
+/// Without a `/proc` of ours: whoever has our pid namespace, or is our own child, as one whose parent has ended is.
+pub(crate) fn is_of_this_vassal(pid: i32) -> bool {
+    let init = process::own_pid();
+    wait::is_child(pid) || if proc_is_ours() { is_below(pid, init) } else { init == 1 }
+}
+
+/// Whether the process has ended.
+pub(crate) fn has_ended(pidfd: &OwnedFd) -> bool {
+    poll(&[Interest::readable(pidfd.as_fd())], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
 }
 
 use liege_sys::signals::{

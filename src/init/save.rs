@@ -71,11 +71,11 @@ use liege_sys::{
 };
 
 use crate::{
-    daemons::{has_ended, is_of_this_vassal},
     exits,
     init::{End, Init, Job},
     leave::last_steps,
     mounts::Table,
+    reap::{has_ended, is_of_this_vassal},
     rights::PARKED,
     walk::end_group,
 };

@@ -562,10 +562,9 @@ mod tests {
         let before = scene.known;
         scene.known.hash = 2;
         scene.bad();
-        let dir = tempfile::tempdir().unwrap();
-        let mended = fs::File::create(dir.path().join("a.ini")).unwrap();
-        mended.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        scene.known = Known { stamp: Stamp::of_path(&dir.path().join("a.ini"), false).unwrap().unwrap(), ..before };
+        let mended = tempfile::NamedTempFile::new().unwrap();
+        mended.as_file().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        scene.known = Known { stamp: Stamp::of_path(mended.path(), false).unwrap().unwrap(), ..before };
         assert_eq!(scene.good(), Some(true));
         scene.known.hash = 2;
         scene.bad();
@@ -595,8 +594,7 @@ mod tests {
     }
 
     fn spec() -> liege_spec::VassalSpec {
-        let text = b"[vassal]\ncommand = /bin/true\nuid = root\n";
-        let world = crate::world::World::alone();
-        liege_spec::read_vassal(&liege_spec::Source::new("a.ini", text), &world).value.unwrap().fresh
+        let source = liege_spec::Source::new("a.ini", b"[vassal]\ncommand = /bin/true\nuid = root\n");
+        liege_spec::read_vassal(&source, &crate::world::World::alone()).value.unwrap().fresh
     }
 }

@@ -21,8 +21,8 @@ use liege_sys::{
 
 use super::{LOOK_AGAIN, Other, ours, soft};
 use crate::{
-    daemons::{has_ended, is_of_this_vassal},
     init::{End, Init},
+    reap::{has_ended, is_of_this_vassal},
     rights::PARKED,
     walk::end_group,
 };
