@@ -16,6 +16,9 @@ pub enum Cause {
     Exit {
         /// Its status.
         code: i32,
+        /// It came at a reload.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_reload: bool,
         /// The line it said just before, where it failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         said: Option<String>,
@@ -24,6 +27,9 @@ pub enum Cause {
     Signal {
         /// Which.
         signal: i32,
+        /// It came at a reload.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_reload: bool,
         /// The line it said just before, where the signal tells of a fault of its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         said: Option<String>,
@@ -131,6 +137,11 @@ pub enum Cause {
     Vanished,
     /// Its uwsgi asked for it, because no request came (`die-on-idle`).
     Idle,
+    /// The app left where a reload was asked for (`exit-on-reload`, a command that ends at its `reload-signal`).
+    Reload {
+        /// How it ended.
+        what: String,
+    },
     /// Asked for: shutdown, a command.
     Requested,
     /// Init and host do not understand each other.
@@ -183,6 +194,7 @@ impl Cause {
             Self::ConfigChanged => "config_changed",
             Self::Vanished => "vanished",
             Self::Idle => "idle",
+            Self::Reload { .. } => "reload",
             Self::Requested => "requested",
             Self::Protocol => "protocol",
         }
@@ -192,7 +204,7 @@ impl Cause {
     #[must_use]
     pub fn is_failure(&self) -> bool {
         match self {
-            Self::ConfigChanged | Self::Vanished | Self::Idle | Self::Requested => false,
+            Self::ConfigChanged | Self::Vanished | Self::Idle | Self::Reload { .. } | Self::Requested => false,
             Self::Exit { .. }
             | Self::Signal { .. }
             | Self::AddressInUse { .. }
@@ -235,6 +247,7 @@ impl Cause {
             | Self::ConfigChanged
             | Self::Vanished
             | Self::Idle
+            | Self::Reload { .. }
             | Self::Requested
             | Self::Protocol => false,
         }
@@ -251,8 +264,12 @@ impl Cause {
             | (Self::MountpointGone { path, .. }, Self::MountpointGone { path: of, .. }) => path == of,
             (Self::AddressInUse { what, place, .. }, Self::AddressInUse { what: of, place: at, .. }) => what == of && place == at,
             // What it says has a time in it, mostly.
-            (Self::Exit { code, .. }, Self::Exit { code: other, .. }) => code == other,
-            (Self::Signal { signal, .. }, Self::Signal { signal: other, .. }) => signal == other,
+            (Self::Exit { code, at_reload, .. }, Self::Exit { code: other, at_reload: at, .. }) => {
+                code == other && at_reload == at
+            }
+            (Self::Signal { signal, at_reload, .. }, Self::Signal { signal: other, at_reload: at, .. }) => {
+                signal == other && at_reload == at
+            }
             (one, other) => one == other,
         }
     }
@@ -284,6 +301,7 @@ impl Cause {
             | Self::ConfigChanged
             | Self::Vanished
             | Self::Idle
+            | Self::Reload { .. }
             | Self::Requested
             | Self::Protocol => None,
         }
@@ -328,6 +346,7 @@ impl Cause {
             | Self::ConfigChanged
             | Self::Vanished
             | Self::Idle
+            | Self::Reload { .. }
             | Self::Requested
             | Self::Protocol => None,
         }
@@ -337,8 +356,18 @@ impl Cause {
     #[must_use]
     pub fn of_app(exit: Exit, said: Option<String>) -> Self {
         match exit {
-            Exit::Code(code) => Self::Exit { code, said },
-            Exit::Signal(signal) => Self::Signal { signal, said },
+            Exit::Code(code) => Self::Exit { code, at_reload: false, said },
+            Exit::Signal(signal) => Self::Signal { signal, at_reload: false, said },
+        }
+    }
+
+    /// The app's end where a reload was asked for. `wished`: such an end is a way of reloading.
+    #[must_use]
+    pub(crate) fn of_app_at_reload(exit: Exit, said: Option<String>, wished: bool) -> Self {
+        match exit {
+            _ if wished => Self::Reload { what: Self::of_app(exit, None).to_string() },
+            Exit::Code(code) => Self::Exit { code, at_reload: true, said },
+            Exit::Signal(signal) => Self::Signal { signal, at_reload: true, said },
         }
     }
 
@@ -346,8 +375,8 @@ impl Cause {
     #[must_use]
     pub fn without_words(&self) -> Self {
         match self {
-            Self::Exit { code, said: _ } => Self::Exit { code: *code, said: None },
-            Self::Signal { signal, said: _ } => Self::Signal { signal: *signal, said: None },
+            Self::Exit { code, at_reload, said: _ } => Self::Exit { code: *code, at_reload: *at_reload, said: None },
+            Self::Signal { signal, at_reload, said: _ } => Self::Signal { signal: *signal, at_reload: *at_reload, said: None },
             other => other.clone(),
         }
     }
@@ -357,10 +386,15 @@ impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             // Its own words are the reason: they come first, because the end of a sentence may be cut.
-            Self::Exit { code, said: Some(said) } => write!(f, "\"{said}\" (the app exited with status {code})"),
-            Self::Exit { code, said: None } => write!(f, "the app exited with status {code}"),
-            Self::Signal { signal, said: Some(said) } => write!(f, "\"{said}\" (the app was killed by {})", signal_name(*signal)),
-            Self::Signal { signal, said: None } => write!(f, "the app was killed by {}", signal_name(*signal)),
+            Self::Exit { said: Some(said), .. } | Self::Signal { said: Some(said), .. } => {
+                write!(f, "\"{said}\" ({})", self.without_words())
+            }
+            Self::Exit { code, at_reload, said: None } => {
+                write!(f, "the app exited with status {code}{}", if *at_reload { " at a reload" } else { "" })
+            }
+            Self::Signal { signal, at_reload, said: None } => {
+                write!(f, "the app was killed by {}{}", signal_name(*signal), if *at_reload { " at a reload" } else { "" })
+            }
             Self::InitKilled { signal } => write!(f, "its init was killed by {}", signal_name(*signal)),
             Self::Oom { what } => write!(f, "out of memory (the kernel's OOM killer): {what}"),
             Self::MountpointDead { path, errno, daemon, seen: _ } => {
@@ -389,6 +423,7 @@ impl std::fmt::Display for Cause {
             Self::ConfigChanged => f.write_str("its jail was changed"),
             Self::Vanished => f.write_str("its file is gone"),
             Self::Idle => f.write_str("no request came for so long that its uwsgi ends it (die-on-idle)"),
+            Self::Reload { what } => write!(f, "it ended at a reload: {what}"),
             Self::Requested => f.write_str("it was asked to"),
             Self::Protocol => f.write_str("its init sent what is no message of this version"),
         }

@@ -56,8 +56,11 @@ fn a_sigkill_right_after_it_is_its_work() {
 
 #[test]
 fn without_it_or_long_after_it_or_by_something_else_it_is_not() {
-    assert_eq!(cause(None, &[app(Exit::Signal(9))]), Cause::Signal { signal: 9, said: None });
-    assert_eq!(cause(Some(Duration::from_secs(60)), &[app(Exit::Signal(9))]), Cause::Signal { signal: 9, said: None });
-    assert_eq!(cause(NOW, &[app(Exit::Code(1))]), Cause::Exit { code: 1, said: None });
-    assert_eq!(cause(NOW, &[app(Exit::Signal(11))]), Cause::Signal { signal: 11, said: None });
+    assert_eq!(cause(None, &[app(Exit::Signal(9))]), Cause::Signal { signal: 9, at_reload: false, said: None });
+    assert_eq!(
+        cause(Some(Duration::from_secs(60)), &[app(Exit::Signal(9))]),
+        Cause::Signal { signal: 9, at_reload: false, said: None }
+    );
+    assert_eq!(cause(NOW, &[app(Exit::Code(1))]), Cause::Exit { code: 1, at_reload: false, said: None });
+    assert_eq!(cause(NOW, &[app(Exit::Signal(11))]), Cause::Signal { signal: 11, at_reload: false, said: None });
 }

@@ -179,6 +179,7 @@ struct Life {
     /// When the app that runs was started, and its pid in its own namespace.
     runs_since: Time,
     app_pid: Option<i32>,
+    run: Run,
     ready: bool,
     accepting: bool,
     loyal: bool,
@@ -221,6 +222,17 @@ struct Life {
     gives_up: bool,
 }
 
+/// How the run of an app began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    /// By the first start of the life.
+    First,
+    /// By a reload that the app was told of: it goes on in its own process.
+    Told,
+    /// By a reload that put a new app in the old one's place.
+    Replaced,
+}
+
 /// What of a life a reload replaces before it is known to come about.
 #[derive(Debug)]
 struct Before {
@@ -260,6 +272,7 @@ impl Life {
             has_run: false,
             runs_since: began,
             app_pid: None,
+            run: Run::First,
             ready: false,
             accepting: false,
             loyal: false,

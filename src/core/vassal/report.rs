@@ -5,8 +5,8 @@ use std::path::Path;
 use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place, signal_name};
 use liege_spec::{ProgramSpec, VassalSpec, Verb, capability_names, points, taken_away};
 
-use super::{CALM, Phase, Vassal, wish::time_to_replace};
-use crate::{Action, Cause, Check, MountView, Note, advice, cause::errno_name, emperor::Context, timers::Timer};
+use super::{CALM, Phase, Run, Vassal, wish::time_to_replace};
+use crate::{Action, Cause, Check, MountView, Note, Time, advice, cause::errno_name, emperor::Context, timers::Timer};
 
 const ENOENT: i32 = 2;
 
@@ -303,7 +303,11 @@ impl Vassal {
         (life.ready, life.accepting, life.loyal) = (!says_ready, false, false);
         life.lasted = false;
         life.runs_since = cx.now;
-        life.app_pid = Some(pid);
+        life.run = match life.app_pid.replace(pid) {
+            None => Run::First,
+            Some(before) if before == pid => Run::Told,
+            Some(_) => Run::Replaced,
+        };
         life.step = None;
         life.before = None;
         life.doubts.begin_run();
@@ -408,7 +412,7 @@ impl Vassal {
         }
         match self.phase {
             Phase::Running | Phase::Reloading => {
-                self.blame(&Cause::of_app(exit, said), cx.now);
+                self.blame(&self.end_of_app(exit, said, cx.now), cx.now);
                 let stop = self.running().map(|c| c.fresh.timeouts.stop).unwrap_or_default();
                 self.enter(Phase::Stopping, cx);
                 self.timers.disarm_life();
@@ -420,6 +424,25 @@ impl Vassal {
             Phase::Preparing | Phase::Stopping | Phase::Killing => self.blame(&Cause::of_app(exit, said), cx.now),
             Phase::Waiting | Phase::Spawning | Phase::Suspended | Phase::Gone => {}
         }
+    }
+
+    /// The app's end as a cause. Some apps reload by leaving: that is no failure. One that was told of the reload by a signal has the
+    /// `stop-timeout` for it, as long as any end of an app may take; afterwards its end is its own affair again.
+    fn end_of_app(&self, exit: Exit, said: Option<String>, now: Time) -> Cause {
+        let (Some(life), Some(config)) = (&self.life, self.running()) else { return Cause::of_app(exit, said) };
+        let is_fresh = now - life.runs_since < config.fresh.timeouts.stop;
+        let is_told = match (self.phase, life.run) {
+            (Phase::Reloading, _) => true,
+            (_, Run::Told) if is_fresh => true,
+            // It is the new app that ended.
+            (_, Run::Replaced) if is_fresh => false,
+            (_, Run::First | Run::Told | Run::Replaced) => return Cause::of_app(exit, said),
+        };
+        let wished = match exit {
+            Exit::Code(code) => code == 0,
+            Exit::Signal(signal) => config.fresh.app.reload_signal == Some(signal),
+        };
+        Cause::of_app_at_reload(exit, said, is_told && wished)
     }
 
     /// The connections of new FUSE mounts are got hold of while they certainly are the vassal's; watched mounts are asked at once where the

@@ -168,6 +168,7 @@ fn for_everybody(cause: &Cause) -> String {
         | Cause::ConfigChanged
         | Cause::Vanished
         | Cause::Idle
+        | Cause::Reload { .. }
         | Cause::Requested
         | Cause::Protocol => cause.without_words().to_string(),
         Cause::Oom { .. } => "the kernel killed it, or a part of it, for want of memory; the log says what it led to".to_owned(),
@@ -206,7 +207,7 @@ mod tests {
     #[test]
     fn the_last_ends_are_kept_and_tell_no_secret() {
         let recent = Recent::default();
-        (0..60).for_each(|code| recent.hear(&ended("a", Cause::Exit { code, said: Some("secret".into()) })));
+        (0..60).for_each(|code| recent.hear(&ended("a", Cause::Exit { code, at_reload: false, said: Some("secret".into()) })));
         recent.hear(&ended("b", Cause::HookFailed { what: "exec mysql -psecret (b.ini:3): ENOENT".into() }));
         recent.hear(&ended("b", Cause::ConfigChanged));
         let ends = recent.ends();
