@@ -38,7 +38,7 @@ fn end(reload: &Reload, exit: Exit) -> (Cause, Option<Duration>) {
         emperor.handle(now, Event::Deadline);
         emperor.handle(now, event)
     };
-    feed(now, Event::Config { vassal: specs::name(0), config: config.into(), directory: "/v".into(), touched: true });
+    feed(now, Event::Config { vassal: specs::name(0), config: config.into(), directory: "/v".into(), touched: true, file: None });
     feed(now, Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
     feed(now, told(FromInit::Started { pid: 2 }));
     now = now + Duration::from_secs(60);
