@@ -8,6 +8,7 @@
 //! nothing of it runs. Who sleeps in the kernel beyond all signals is told of, and not waited for.
 
 use std::{
+    convert::Infallible,
     io,
     os::{
         fd::{AsFd, OwnedFd},
@@ -34,7 +35,7 @@ use crate::{
     inherited::Inherited,
     lives::Born,
     oom::OomKills,
-    vassal_logs::{VassalLogs, Wanted},
+    vassal_logs::{Place, VassalLogs, Wanted},
     workers::{LIVES, NoThread},
 };
 
@@ -78,7 +79,15 @@ impl Nursery {
             }
         };
         let owner = log.owner;
-        let log = Arc::clone(&self.logs).place_in_time(vassal.clone(), log).await;
+        let (log, promise) = match Arc::clone(&self.logs).place_in_time(vassal.clone(), log).await {
+            Ok(Place::Daemon) => (None, None),
+            Ok(Place::Log(place)) => (Some(place), None),
+            Ok(Place::Promised(end, promise)) => (Some(end), Some(promise)),
+            Err(error) => {
+                let (stage, errno) = ("make a way for its log".to_owned(), error.raw_os_error().unwrap_or_default());
+                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
+            }
+        };
         let clone = {
             let (nursery, vassal) = (self.clone(), vassal.clone());
             LIVES
@@ -132,7 +141,16 @@ impl Nursery {
             post.event(Event::Mounted { vassal: vassal.clone(), birth, points }).await;
         }
         post.send(Mail::Born(born)).await;
-        let exit = Channel::new(ours, vassal.clone(), birth, oom, post.clone()).talk(queue, ending).await;
+        let kept = async {
+            if let Some(promise) = promise {
+                promise.keep().await;
+            }
+            std::future::pending::<Infallible>().await
+        };
+        let exit = tokio::select! {
+            exit = Channel::new(ours, vassal.clone(), birth, oom, post.clone()).talk(queue, ending) => exit,
+            never = kept => match never {},
+        };
         if !namespaces.pid {
             // Whoever hangs on one of its mounts would survive the sweep.
             if let Some((of, asker)) = exits.get() {

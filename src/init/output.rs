@@ -7,6 +7,9 @@
 //!
 //! A source more, or other rules, mean another child: the one at work is asked to finish, and the next byte forks its successor.
 //!
+//! Where the host could not have the log at the birth it gave an end of a socket instead, through which the log comes later. Until then a
+//! child reads all the same, and counts: nobody writes where init itself would.
+//!
 //! Deliberately not here: what a line looks like, what is dropped and when a file is full (see `logger`).
 
 use std::{
@@ -16,7 +19,7 @@ use std::{
 
 use liege_plan::{Act, FromInit, Identity, Log, Notice, Place, Step};
 use liege_sys::{
-    fds, pipe,
+    Errno, fds, handed, pipe,
     poll::Interest,
     process::{self, OneThread},
     stream::{self, Read},
@@ -25,7 +28,7 @@ use liege_sys::{
 use crate::{
     channel::Channel,
     init::Init,
-    logger::{self, Word},
+    logger::{self, Missing, Word},
 };
 
 /// The source that outlives all others.
@@ -47,6 +50,8 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     place: Option<OwnedFd>,
+    /// Through this it comes, where it was not to be had.
+    promise: Option<OwnedFd>,
     /// None: programs write where init would.
     log: Option<Log>,
     sources: Vec<Source>,
@@ -65,6 +70,8 @@ struct Heard {
     last: Vec<(&'static str, Said)>,
     /// Lines of the app that the host has not been told of yet.
     noticed: Vec<(Notice, String)>,
+    /// What could not be written, and was not told to the log.
+    lost: Missing,
 }
 
 /// A line, and when it was said.
@@ -95,12 +102,14 @@ struct Child {
 impl Output {
     /// What the host gave, not in use before the plan says so.
     pub(crate) fn inherited() -> Self {
-        Self { place: fds::inherited(liege_plan::fds::LOG), ..Self::default() }
+        let given = fds::inherited(liege_plan::fds::LOG);
+        let (promise, place) = if given.as_ref().is_some_and(handed::is_end) { (given, None) } else { (None, given) };
+        Self { place, promise, ..Self::default() }
     }
 
     /// From now on as the plan says, for these steps and the app.
     pub(crate) fn begin(&mut self, log: Option<Log>, steps: &[Step]) {
-        self.log = log.filter(|_| self.place.is_some());
+        self.log = log.filter(|_| self.place.is_some() || self.promise.is_some());
         // All at once, so that the first child knows them all.
         let speaks = |step: &&Step| matches!(step.act, Act::Exec(_) | Act::Print(_));
         for name in steps.iter().filter(speaks).map(|step| step.phase.name()).chain([APP]) {
@@ -189,8 +198,9 @@ impl Output {
         self.heard.last.iter().find(|(other, _)| *other == name).map(|(_, said)| &*said.text)
     }
 
-    /// What to wait for: the child's word, or, where there is no child, anybody's.
+    /// What to wait for: the child's word, or, where there is no child, anybody's; and the place, where it was promised.
     pub(crate) fn interests<'a>(&'a self, now: Instant, all: &mut Vec<Interest<'a>>) {
+        all.extend(self.promise.iter().map(|promise| Interest::readable(promise.as_fd())));
         match &self.child {
             // Of one that finishes the end is waited for.
             Some(child) => all.extend((!child.finishes).then(|| Interest::readable(child.line.as_fd()))),
@@ -206,6 +216,7 @@ impl Output {
 
     /// Something of what is waited for has come.
     pub(crate) fn attend(&mut self, one_thread: &OneThread, channel: &mut Channel) {
+        self.take_place();
         match &mut self.child {
             Some(child) => child.listen(&self.sources, &mut self.heard, Some(channel)),
             None => {
@@ -229,17 +240,35 @@ impl Output {
         true
     }
 
+    /// What was promised may have come.
+    fn take_place(&mut self) {
+        let Some(promise) = &self.promise else { return };
+        match handed::take(promise.as_fd()) {
+            Ok(place) => {
+                self.place = Some(place);
+                self.relieve();
+            }
+            Err(Errno::EAGAIN) => return,
+            Err(_) => {} // it never comes: the host has ended, or there was no room for it
+        }
+        self.promise = None;
+    }
+
     fn fork(&mut self, one_thread: &OneThread) {
-        let (Some(log), Some(place)) = (self.log, &self.place) else { return };
+        let Some(log) = self.log else { return };
+        let (place, lost) = (self.place.as_ref().map(AsFd::as_fd), self.heard.lost);
         let forked = fds::socketpair().and_then(|(ours, theirs)| {
             let sources: Vec<_> = self.sources.iter().map(|source| (source.name, source.reader.as_fd())).collect();
-            let keep: Vec<_> = sources.iter().map(|source| source.1).chain([place.as_fd(), theirs.as_fd()]).collect();
-            let work = || logger::write(place.as_fd(), log, theirs.as_fd(), &sources);
+            let keep: Vec<_> = sources.iter().map(|source| source.1).chain(place).chain([theirs.as_fd()]).collect();
+            let work = || logger::write(place, log, lost, theirs.as_fd(), &sources);
             let pid = process::fork_apart(one_thread, &keep, work)?;
             Ok(Child { pid, line: ours, read: Vec::new(), finishes: false })
         });
         match forked {
-            Ok(child) => self.child = Some(child),
+            Ok(child) => {
+                self.child = Some(child);
+                self.heard.lost = Missing::default(); // the child's to tell now
+            }
             Err(_) => self.not_before = Some(Instant::now() + AGAIN), // no memory, no pid: the pipes hold what they can
         }
     }
@@ -282,6 +311,7 @@ impl Child {
                     }
                 }
                 Word::Noticed(notice, text) => heard.noticed.push((notice, text)),
+                Word::Lost(lost) => heard.lost = lost,
                 Word::Last { source, ago, text } => {
                     // Sources come and go in front of the child's only while there is none. One nothing is started with any more
                     // is of an earlier step.

@@ -3,5 +3,5 @@
 /// The socket to the host.
 pub const CHANNEL: i32 = 3;
 
-/// The place of its vassal's log, where it has one.
+/// The place of its vassal's log, or an end of a socket through which it comes later; nothing where programs write where init would.
 pub const LOG: i32 = 4;

@@ -4,21 +4,37 @@
 use std::{
     io::IoSliceMut,
     mem::MaybeUninit,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
 };
 
 use nix::{
     cmsg_space,
     errno::Errno,
-    sys::socket::{AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, socketpair},
+    sys::socket::{AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, getsockopt, recvmsg, socketpair, sockopt},
 };
 
 use crate::raw;
 
-/// (The parent's end, the child's end.)
-pub(crate) fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
+/// (The end of who takes, the end of who gives.)
+///
+/// # Errors
+/// EMFILE, ENFILE.
+pub fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+}
+
+/// Whether this is an end of such a pair, and not a thing that was handed.
+pub fn is_end(fd: &impl AsFd) -> bool {
+    getsockopt(fd, sockopt::SockType) == Ok(SockType::SeqPacket)
+}
+
+/// Hands a file over; the giver keeps its own.
+///
+/// # Errors
+/// EPIPE: the taker has ended.
+pub fn give(end: &impl AsFd, file: &impl AsFd) -> nix::Result<()> {
+    Hand::new(end.as_fd()).give(&[file.as_fd().as_raw_fd()])
 }
 
 /// At most so many at once.
@@ -126,21 +142,24 @@ fn envelope(data: &mut libc::iovec) -> libc::msghdr {
     message
 }
 
-/// In the parent, once the child has ended.
+/// Takes what was handed; does not wait for it.
 ///
 /// # Errors
-/// EAGAIN: it has handed nothing.
-pub(crate) fn take(end: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+/// EAGAIN: nothing was handed. EPIPE: nor will it be, the giver's end is closed. EMFILE: there is no room for it, and it is lost.
+pub fn take(end: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     let (mut byte, mut control) = ([0u8; 1], cmsg_space!(RawFd));
     let mut data = [IoSliceMut::new(&mut byte)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(end.as_raw_fd(), &mut data, Some(&mut control), flags)?;
+    if message.bytes == 0 {
+        return Err(Errno::EPIPE);
+    }
     let handed = message.cmsgs()?.find_map(|control| match control {
         ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
         _ => None,
     });
     // SAFETY: the kernel has just made this fd for us; the message had room for no other.
-    handed.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).ok_or(Errno::EAGAIN)
+    handed.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).ok_or(Errno::EMFILE)
 }
 
 #[cfg(test)]
@@ -160,6 +179,9 @@ mod tests {
         nix::unistd::write(&taken, b"x").unwrap();
         assert_eq!(nix::unistd::read(&read, &mut [0; 8]), Ok(1));
         assert_eq!(take(ours.as_fd()).unwrap_err(), Errno::EAGAIN);
+        assert!(is_end(&ours) && !is_end(&taken));
+        drop(theirs);
+        assert_eq!(take(ours.as_fd()).unwrap_err(), Errno::EPIPE);
     }
 
     #[test]

@@ -11,7 +11,6 @@
 mod asker;
 mod condition;
 mod follow;
-mod handed;
 mod inside;
 mod lines;
 mod place;
@@ -37,6 +36,7 @@ pub mod escape;
 pub mod fds;
 pub mod fuse_daemon;
 pub mod fusectl;
+pub mod handed;
 pub mod identity;
 pub mod insiders;
 pub mod join;

@@ -15,7 +15,6 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use liege_core::{ROOT, Verdict};
-use liege_spec::LogTo;
 use nix::libc::{EMFILE, ENFILE, ENOMEM};
 use serde::Deserialize;
 
@@ -27,7 +26,7 @@ use super::{
     stream::accepts_events,
     views,
 };
-use crate::vassal_logs::own_line;
+use crate::vassal_logs::{Elsewhere, own_line};
 
 /// Lines of somebody who does not say how many.
 const LINES: usize = 100;
@@ -63,11 +62,11 @@ pub(super) async fn log(
         return too_many();
     }
     peer.read_at_leisure();
-    let elsewhere = house.logs.elsewhere(&name).and_then(|goes| place(goes, &name));
+    let elsewhere = house.logs.elsewhere(&name).map(|goes| place(goes, &name));
     let of = (peer.uid != ROOT).then_some(peer.uid);
     let bytes = match house.logs.read(&name, of, lines, follow).await {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             let lives = view.vassals.iter().any(|vassal| *vassal.name == *name && vassal.pid.is_some());
             let why = match elsewhere {
                 Some(place) => format!("it has no log here: what it says {place}"),
@@ -99,11 +98,11 @@ pub(super) async fn log(
 }
 
 /// Where to look instead.
-fn place(goes: LogTo, name: &str) -> Option<String> {
+fn place(goes: Elsewhere, name: &str) -> String {
     match goes {
-        LogTo::Journal => Some(format!("is in the journal: journalctl -t {name}")),
-        LogTo::Inherit => Some("goes where the daemon's own output goes".to_owned()),
-        LogTo::File => None,
+        Elsewhere::Journal => format!("is in the journal: journalctl -t {name}"),
+        Elsewhere::Daemon => "goes where the daemon's own output goes".to_owned(),
+        Elsewhere::Nowhere(why) => format!("is dropped until its log can be had: {why}"),
     }
 }
 

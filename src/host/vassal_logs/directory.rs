@@ -5,11 +5,18 @@
 use std::{
     fs::{self, DirBuilder, File},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
-use liege_sys::made_for::{mark_made_for, was_made_for};
+use liege_sys::{
+    Errno, detached,
+    made_for::{mark_made_for, was_made_for},
+};
+use nix::fcntl::OFlag;
 
 /// So many former owners of one name are told apart; of more the oldest are forgotten.
 const FORMER: u32 = 9;
@@ -27,6 +34,18 @@ pub(super) fn make(path: &Path, owner: Option<u32>) -> io::Result<()> {
         create(path)?;
     }
     mark(path, owner)
+}
+
+/// What init gets of it: a mount of it that stands nowhere. The directory itself where the daemon may make no mounts: no vassal has
+/// another root there, and only its init holds it.
+pub(super) fn place(path: &Path) -> io::Result<OwnedFd> {
+    match detached::tree(path) {
+        Err(Errno::EPERM | Errno::ENOSYS) => {
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+            Ok(File::options().read(true).custom_flags(flags.bits()).open(path)?.into())
+        }
+        tree => Ok(tree?),
+    }
 }
 
 /// Whether what is in it was said by a vassal of this owner's (None: root's alone).

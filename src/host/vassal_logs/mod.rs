@@ -3,10 +3,15 @@
 //! What a vassal gets is its directory as a mount that stands nowhere: it works in every root, keeps none of the host's mounts
 //! busy, and leads whoever should get hold of it no further than to his own log. It is written by a child of the vassal's init;
 //! the daemon never touches it, and its end or restart changes nothing.
+//!
+//! A shortage gives no vassal more than it asked for. Where its log cannot be had at its birth (no inode, a file in the way, a dead disk)
+//! it gets a [`promise`] of it, and until that is kept its words are read and counted beside it. The daemon's own output is for who asks
+//! for it (`vassal-log = inherit`) and nobody else.
 
 mod directory;
 mod disk;
 mod follow;
+mod promise;
 mod reader;
 mod watcher;
 
@@ -27,7 +32,7 @@ use futures::Stream;
 use liege_core::Name;
 use liege_plan::stamp;
 use liege_spec::LogTo;
-use liege_sys::detached;
+use liege_sys::handed;
 
 use crate::{
     file_name::file_name,
@@ -36,6 +41,7 @@ use crate::{
 use disk::Disk;
 use follow::Which;
 pub(crate) use follow::own_line;
+pub(crate) use promise::Promise;
 use reader::Reader;
 use watcher::Watcher;
 
@@ -61,13 +67,37 @@ pub(crate) struct VassalLogs {
     directory: PathBuf,
     /// For births, so that readers never take their places.
     births: Disk,
+    /// For births that have waited long enough: on a dead disk they take no place of the others.
+    late_births: Disk,
     readers: Disk,
     /// For those who follow.
     watcher: Watcher,
     /// Of each vassal whose words went to no log here at its last birth.
-    elsewhere: Mutex<HashMap<Name, LogTo>>,
+    elsewhere: Mutex<HashMap<Name, Elsewhere>>,
     /// Somebody reads last words; on a dead disk for ever.
     reads_last_words: Arc<AtomicBool>,
+}
+
+/// Where the words of a vassal go, if to no log here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// To the journal.
+    Journal,
+    /// To the daemon's own output.
+    Daemon,
+    /// They are dropped: its log cannot be had, for this reason.
+    Nowhere(String),
+}
+
+/// What init is given for its vassal's words.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// They go where the daemon's go.
+    Daemon,
+    /// The log.
+    Log(OwnedFd),
+    /// The end through which the log comes, and the host's side of that.
+    Promised(OwnedFd, Promise),
 }
 
 /// Which log a birth wants.
@@ -84,6 +114,7 @@ impl VassalLogs {
         Self {
             directory: directory.into(),
             births: Disk::new(&LIVES),
+            late_births: Disk::new(&LIVES),
             readers: Disk::new(&QUESTIONS),
             watcher: Watcher::default(),
             elsewhere,
@@ -106,21 +137,22 @@ impl VassalLogs {
     }
 
     /// Where it goes what a vassal says, as far as that is no log here.
-    pub(crate) fn elsewhere(&self, vassal: &str) -> Option<LogTo> {
-        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).get(vassal).copied()
+    pub(crate) fn elsewhere(&self, vassal: &str) -> Option<Elsewhere> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).get(vassal).cloned()
     }
 
-    /// At its birth it is known where.
-    pub(crate) fn goes(&self, vassal: &Name, to: LogTo) {
+    /// Where they go from now on; None: to its log here.
+    pub(crate) fn goes(&self, vassal: &Name, to: Option<Elsewhere>) {
         const MOST: usize = 10_000;
         let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
-        if to == LogTo::File {
-            elsewhere.remove(vassal);
-        } else {
-            if elsewhere.len() >= MOST {
-                elsewhere.clear(); // names that are long gone: only a hint is lost
+        match to {
+            None => _ = elsewhere.remove(vassal),
+            Some(to) => {
+                if elsewhere.len() >= MOST {
+                    elsewhere.clear(); // names that are long gone: only a hint is lost
+                }
+                elsewhere.insert(vassal.clone(), to);
             }
-            elsewhere.insert(vassal.clone(), to);
         }
     }
 
@@ -151,33 +183,77 @@ impl VassalLogs {
         self.directory.join(file_name(vassal))
     }
 
-    /// What init is given: None where the output goes where the daemon's goes, also where the log cannot be had, or not in time: its
-    /// disk may be dead. That is said, and keeps nobody from starting.
-    pub(crate) async fn place_in_time(self: Arc<Self>, vassal: Name, wanted: Wanted) -> Option<OwnedFd> {
-        self.goes(&vassal, wanted.to);
-        let (at, place) = match wanted.to {
-            LogTo::Inherit => return None,
-            LogTo::File => {
-                let path = self.of(&vassal);
-                let shown = path.display().to_string();
-                let place = move || directory::make(&path, wanted.owner).and_then(|()| Ok(detached::tree(&path)?));
-                (shown, self.births.ask(PATIENCE, place).await)
-            }
-            LogTo::Journal => {
-                let name = vassal.clone();
-                (JOURNAL.to_owned(), self.births.ask(PATIENCE, move || journal(Path::new(JOURNAL), &name)).await)
-            }
+    /// What init is given. A log that cannot be had, or not in time (its disk may be dead), is promised: that is said, and keeps no vassal
+    /// from starting.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE: there is no descriptor for a promise.
+    pub(crate) async fn place_in_time(self: Arc<Self>, vassal: Name, wanted: Wanted) -> io::Result<Place> {
+        let Some(log) = self.log_of(&vassal, wanted) else {
+            self.goes(&vassal, Some(Elsewhere::Daemon));
+            return Ok(Place::Daemon);
         };
-        match place.and_then(|place| place) {
-            Ok(place) => Some(place),
+        match log.had_by(&self.births).await {
+            Ok(place) => {
+                self.goes(&vassal, log.elsewhere());
+                Ok(Place::Log(place))
+            }
             Err(error) => {
-                let why = if error.kind() == io::ErrorKind::TimedOut { "no answer".to_owned() } else { error.to_string() };
-                self.goes(&vassal, LogTo::Inherit);
-                tracing::warn!(target: "vassal", vassal = &*vassal, "its log in {at}: {why}; what it says goes where this goes");
-                None
+                let (theirs, ours) = handed::pair()?;
+                let why = in_words(&error);
+                let at = log.shown();
+                tracing::warn!(target: "vassal", vassal = &*vassal, "its log in {at}: {why}; what it says is dropped until it can be had");
+                self.goes(&vassal, Some(Elsewhere::Nowhere(why)));
+                Ok(Place::Promised(theirs, Promise::new(self, vassal, log, ours)))
             }
         }
     }
+
+    /// None: it wants none of its own.
+    fn log_of(&self, vassal: &Name, Wanted { to, owner }: Wanted) -> Option<Log> {
+        match to {
+            LogTo::Inherit => None,
+            LogTo::File => Some(Log::Directory { path: self.of(vassal), owner }),
+            LogTo::Journal => Some(Log::Journal { vassal: vassal.clone() }),
+        }
+    }
+}
+
+/// A log that a vassal wants.
+#[derive(Clone, Debug)]
+enum Log {
+    Directory { path: PathBuf, owner: Option<u32> },
+    Journal { vassal: Name },
+}
+
+impl Log {
+    /// Its place, made where it is missing.
+    async fn had_by(&self, disk: &Disk) -> io::Result<OwnedFd> {
+        let log = self.clone();
+        disk.ask(PATIENCE, move || match &log {
+            Self::Directory { path, owner } => directory::make(path, *owner).and_then(|()| directory::place(path)),
+            Self::Journal { vassal } => journal(Path::new(JOURNAL), vassal),
+        })
+        .await?
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Directory { path, .. } => path.display().to_string(),
+            Self::Journal { .. } => JOURNAL.to_owned(),
+        }
+    }
+
+    fn elsewhere(&self) -> Option<Elsewhere> {
+        match self {
+            Self::Directory { .. } => None,
+            Self::Journal { .. } => Some(Elsewhere::Journal),
+        }
+    }
+}
+
+fn in_words(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::TimedOut { "no answer".to_owned() } else { error.to_string() }
 }
 
 fn last_lines(directory: &Path, since: SystemTime) -> Vec<String> {
@@ -209,18 +285,17 @@ mod tests {
 
     use super::*;
 
-    async fn place(directory: PathBuf, vassal: &str, to: LogTo) -> Option<OwnedFd> {
+    async fn place(directory: PathBuf, vassal: &str, to: LogTo) -> Place {
         let logs = Arc::new(VassalLogs::below(directory.to_str().unwrap()));
-        logs.place_in_time(vassal.into(), Wanted { to, owner: Some(1001) }).await
+        logs.place_in_time(vassal.into(), Wanted { to, owner: Some(1001) }).await.unwrap()
     }
 
     #[tokio::test]
-    async fn a_directory_that_cannot_be_made_is_no_obstacle() {
+    async fn a_directory_that_cannot_be_made_is_no_obstacle_and_no_way_to_the_daemons_output() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("file"), "").unwrap();
-        for to in [LogTo::File, LogTo::Inherit] {
-            assert!(place(dir.path().join("file/logs"), "a.ini", to).await.is_none());
-        }
+        assert!(matches!(place(dir.path().join("file/logs"), "a.ini", LogTo::File).await, Place::Promised(..)));
+        assert!(matches!(place(dir.path().join("file/logs"), "a.ini", LogTo::Inherit).await, Place::Daemon));
     }
 
     #[tokio::test]
@@ -228,13 +303,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("file"), "").unwrap();
         let logs = Arc::new(VassalLogs::below(dir.path().join("file/logs").to_str().unwrap()));
-        logs.goes(&"a.ini".into(), LogTo::Journal);
-        assert_eq!(logs.elsewhere("a.ini"), Some(LogTo::Journal));
-        logs.goes(&"a.ini".into(), LogTo::File);
+        logs.goes(&"a.ini".into(), Some(Elsewhere::Journal));
+        assert_eq!(logs.elsewhere("a.ini"), Some(Elsewhere::Journal));
+        logs.goes(&"a.ini".into(), None);
         assert_eq!(logs.elsewhere("a.ini"), None);
         let wanted = Wanted { to: LogTo::File, owner: None };
-        assert!(Arc::clone(&logs).place_in_time("a.ini".into(), wanted).await.is_none());
-        assert_eq!(logs.elsewhere("a.ini"), Some(LogTo::Inherit), "it cannot be had");
+        let Place::Promised(..) = Arc::clone(&logs).place_in_time("a.ini".into(), wanted).await.unwrap() else { panic!("a log") };
+        assert!(matches!(logs.elsewhere("a.ini"), Some(Elsewhere::Nowhere(_))), "it cannot be had");
     }
 
     #[test]
@@ -255,8 +330,7 @@ mod tests {
     async fn every_vassal_has_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let placed = place(dir.path().join("deep/logs"), "x/a.ini", LogTo::File).await;
-        // Root's alone: it makes a mount.
-        assert_eq!(placed.is_some(), nix::unistd::geteuid().is_root());
+        assert!(matches!(placed, Place::Log(_)), "also where no mount can be made");
         assert!(dir.path().join("deep/logs/x%2fa.ini").is_dir());
     }
 

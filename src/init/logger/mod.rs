@@ -1,8 +1,8 @@
 //! The child that writes a vassal's log: out of the pipes, a stamp and a name before each line, into a file or the journal.
 //!
 //! It reads as fast as anybody can write, so that nobody who writes has to wait; what comes faster than the rules allow, or
-//! cannot be written because the disk is full, is dropped and counted, and the log says how much. It leaves when init lets go of
-//! the line between them, with the pipes empty; and when nobody has said anything for a while.
+//! cannot be written because the disk is full or there is no log yet, is dropped and counted, and the log says how much. It leaves when
+//! init lets go of the line between them, with the pipes empty; and when nobody has said anything for a while.
 //!
 //! A disk that does not answer at all holds it up in the middle of a write, and then whoever has filled his pipe. The journal, a
 //! socket, holds up nobody.
@@ -30,6 +30,7 @@ use liege_sys::{
 
 use last::Last;
 use lines::Lines;
+pub(crate) use pen::Missing;
 use pen::Pen;
 pub(crate) use word::Word;
 
@@ -54,11 +55,18 @@ struct Source<'a> {
     ended: bool,
 }
 
-/// Writes until it is asked to finish, or nobody says anything. Gives an exit status.
-pub(crate) fn write(place: BorrowedFd<'_>, log: Log, line: BorrowedFd<'_>, sources: &[(&'static str, BorrowedFd<'_>)]) -> i32 {
+/// Writes until it is asked to finish, or nobody says anything; without a place it reads and counts. `lost`: what those before it could not
+/// write. Gives an exit status.
+pub(crate) fn write(
+    place: Option<BorrowedFd<'_>>,
+    log: Log,
+    lost: Missing,
+    line: BorrowedFd<'_>,
+    sources: &[(&'static str, BorrowedFd<'_>)],
+) -> i32 {
     process::set_name(c"liege-log");
     let _ = caps::keep(0); // the place is open, and root's
-    let mut pen = Pen::new(place, log, line);
+    let mut pen = Pen::new(place, log, lost, line);
     let mut sources: Vec<_> = sources
         .iter()
         .map(|&(name, pipe)| Source {
@@ -96,6 +104,7 @@ pub(crate) fn write(place: BorrowedFd<'_>, log: Log, line: BorrowedFd<'_>, sourc
                 let told = of.last.telling().map(|(text, at)| Word::Last { source, ago: at.elapsed(), text: text.to_owned() });
                 told.iter().for_each(|word| word.say(&line));
             }
+            pen.lost().map(Word::Lost).iter().for_each(|word| word.say(&line));
             return 0;
         }
     }

@@ -28,11 +28,13 @@ pub(super) struct Pen<'a> {
     dropped: Missing,
     told: Instant,
     lost: Missing,
-    /// Why the place refuses, and since when.
-    refused: Option<(Errno, Instant)>,
+    /// Why the place refuses (None: it was not there when this pen's predecessor wrote), and since when.
+    refused: Option<(Option<Errno>, Instant)>,
 }
 
 enum Place<'a> {
+    /// It could not be had yet: all is lost, and counted.
+    Nowhere,
     File(LogFile<'a>),
     /// Takes lines and gives them their time itself. What did not fit is the front of what comes next.
     Lines {
@@ -42,10 +44,10 @@ enum Place<'a> {
 }
 
 /// So much is not there.
-#[derive(Clone, Copy, Debug, Default)]
-struct Missing {
-    lines: u64,
-    bytes: u64,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(super) lines: u64,
+    pub(super) bytes: u64,
 }
 
 impl Missing {
@@ -56,12 +58,15 @@ impl Missing {
 }
 
 impl<'a> Pen<'a> {
-    pub(super) fn new(place: BorrowedFd<'a>, log: Log, line: BorrowedFd<'a>) -> Self {
+    /// `lost`: what its predecessors could not write.
+    pub(super) fn new(place: Option<BorrowedFd<'a>>, log: Log, lost: Missing, line: BorrowedFd<'a>) -> Self {
         let now = Instant::now();
+        let is_owed = place.is_some() && lost.lines > 0;
         Self {
-            place: match log.sink {
-                Sink::Directory { size, keep } => Place::File(LogFile::new(place, size, keep)),
-                Sink::Lines => Place::Lines { socket: place, rest: Vec::new() },
+            place: match (place, log.sink) {
+                (None, _) => Place::Nowhere,
+                (Some(place), Sink::Directory { size, keep }) => Place::File(LogFile::new(place, size, keep)),
+                (Some(socket), Sink::Lines) => Place::Lines { socket, rest: Vec::new() },
             },
             rate: log.rate,
             limit: Limit::new(log.rate, now),
@@ -71,13 +76,17 @@ impl<'a> Pen<'a> {
             lines_on_page: 0,
             dropped: Missing::default(),
             told: now,
-            lost: Missing::default(),
-            refused: None,
+            lost,
+            refused: is_owed.then(|| (None, now.checked_sub(PAUSE).unwrap_or(now))),
         }
     }
 
     /// One line of a source, or the piece that continues it.
     pub(super) fn line(&mut self, source: &str, line: &[u8], goes_on: bool) {
+        if matches!(self.place, Place::Nowhere) {
+            self.lost.add(1, line.len() + 1);
+            return;
+        }
         // With what is put before it: an empty line is no small thing.
         let bytes = self.stamp.len() + 1 + source.len() + 2 + line.len() + 1;
         if !self.limit.admits(bytes, Instant::now()) {
@@ -111,7 +120,8 @@ impl<'a> Pen<'a> {
             Some((_, since)) if since.elapsed() < PAUSE && !at_last => self.lost.add(lines, page.len()),
             Some((errno, _)) => {
                 let Missing { lines: lost, bytes } = self.lost;
-                self.say(&format!("{lost} lines ({bytes} bytes) could not be written: {}", errno.desc()));
+                let why = errno.map_or("there was no log", |errno| errno.desc());
+                self.say(&format!("{lost} lines ({bytes} bytes) could not be written: {why}"));
                 self.lines_on_page = 0;
                 let notice = std::mem::take(&mut self.page);
                 self.try_to_write(&page, &notice, lines);
@@ -125,10 +135,10 @@ impl<'a> Pen<'a> {
             Ok(()) => (self.refused, self.lost) = (None, Missing::default()),
             Err(errno) => {
                 self.lost.add(lines, page.len());
-                if self.refused.is_none_or(|(before, _)| before != errno) {
+                if self.refused.is_none_or(|(before, _)| before != Some(errno)) {
                     Word::Refused(errno as i32).say(&self.line);
                 }
-                self.refused = Some((errno, Instant::now()));
+                self.refused = Some((Some(errno), Instant::now()));
             }
         }
     }
@@ -143,6 +153,11 @@ impl<'a> Pen<'a> {
             self.say(&format!("{lines} lines ({bytes} bytes) were dropped: more than {rate} bytes a second (vassal-log-rate)"));
         }
         self.write_page(at_last);
+    }
+
+    /// What was not written, for the one who writes next.
+    pub(super) fn lost(&self) -> Option<Missing> {
+        Some(self.lost).filter(|lost| lost.lines > 0)
     }
 
     /// How soon there is something to tell.
@@ -170,6 +185,7 @@ impl<'a> Pen<'a> {
 impl Place<'_> {
     fn write(&mut self, page: &[u8]) -> Result<(), Errno> {
         match self {
+            Self::Nowhere => Err(Errno::ENOENT), // nothing is put on a page for it
             Self::File(file) => file.write(page),
             Self::Lines { socket, rest } => {
                 if !rest.is_empty() {

@@ -5,6 +5,8 @@ use std::{os::fd::AsFd, time::Duration};
 use liege_plan::Notice;
 use liege_sys::{escape::breaks_a_line, stream};
 
+use super::pen::Missing;
+
 /// Bytes of a text: enough for a sentence, and all sources together fit into the socket.
 const LONGEST: usize = 240;
 
@@ -27,6 +29,8 @@ pub(crate) enum Word {
     },
     /// A line of the app that says more than that it runs.
     Noticed(Notice, String),
+    /// So much could not be written, told at the end: the successor tells it to the log.
+    Lost(Missing),
 }
 
 impl Word {
@@ -42,6 +46,7 @@ impl Word {
                 let notice = NOTICES.iter().position(|other| other == notice).and_then(|at| u8::try_from(at).ok());
                 (2, notice.unwrap_or_default(), text.clone().into_bytes())
             }
+            Self::Lost(Missing { lines, bytes }) => (3, 0, [lines.to_ne_bytes(), bytes.to_ne_bytes()].concat()),
         };
         let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
         let bytes = [&[kind, source, length][..], &text[..length.into()]].concat();
@@ -60,6 +65,11 @@ impl Word {
                 let (ago, text) = text.split_first_chunk()?;
                 let ago = Duration::from_millis(u32::from_ne_bytes(*ago).into());
                 Some(Self::Last { source, ago, text: String::from_utf8_lossy(text).into_owned() })
+            }
+            3 => {
+                let (lines, bytes) = text.split_first_chunk()?;
+                let bytes = u64::from_ne_bytes(bytes.try_into().ok()?);
+                Some(Self::Lost(Missing { lines: u64::from_ne_bytes(*lines), bytes }))
             }
             _ => Some(Self::Noticed(*NOTICES.get(usize::from(source))?, String::from_utf8_lossy(&text).into_owned())),
         }
@@ -99,7 +109,8 @@ mod tests {
     fn words_come_in_any_pieces() {
         let (ours, theirs) = liege_sys::fds::socketpair().unwrap();
         let last = Word::Last { source: 3, ago: Duration::from_millis(70), text: "no such file".into() };
-        let words = [Word::Refused(28), last, Word::Noticed(Notice::AddressInUse, ":80".into())];
+        let lost = Word::Lost(Missing { lines: 3, bytes: 1 << 40 });
+        let words = [Word::Refused(28), last, lost, Word::Noticed(Notice::AddressInUse, ":80".into())];
         words.iter().for_each(|word| word.say(&theirs));
         drop(theirs);
         let (mut read, mut byte, mut heard) = (Vec::new(), [0], Vec::new());

@@ -116,7 +116,7 @@ fn a_log_waits_for_its_reader() {
 #[test]
 fn a_log_says_where_it_goes_on() {
     let scene = Scene::of(View { vassals: vec![vassal("a.ini")], ..View::default() });
-    scene.logs.goes(&"a.ini".into(), liege_spec::LogTo::Journal);
+    scene.logs.goes(&"a.ini".into(), Some(crate::vassal_logs::Elsewhere::Journal));
     let answer = scene.ask("GET /v1/vassals/a.ini/log");
     assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("is in the journal: journalctl -t a.ini"), "{answer}");
     scene.write_log("a.ini", "from before\n");
@@ -125,7 +125,7 @@ fn a_log_says_where_it_goes_on() {
     assert!(before.starts_with("HTTP/1.1 200 ") && now.contains("its last start is in the journal"), "{answer}");
     let mut told = lines(scene.begin("GET /v1/vassals/a.ini/log?follow"));
     assert!(told.any(|line| line.contains("its last start is in the journal")) && told.any(|line| line == "from before"));
-    scene.logs.goes(&"a.ini".into(), liege_spec::LogTo::File);
+    scene.logs.goes(&"a.ini".into(), None);
     assert!(!scene.ask("GET /v1/vassals/a.ini/log").contains("journal"));
 }
 
