@@ -13,6 +13,8 @@ use std::{
 use glob::{MatchOptions, Pattern};
 use liege_spec::NoAnswer;
 
+use crate::world::{asked, errno, is_lack};
+
 /// What glob(3) matches.
 pub(crate) const AS_GLOB_3: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
@@ -34,7 +36,7 @@ impl<'a> Search<'a> {
     /// All paths that match an absolute pattern. Blocks as long as the file system does.
     ///
     /// # Errors
-    /// They are too many, or a step said no.
+    /// They are too many, a step said no, or a directory could not be asked.
     pub(crate) fn all(mut self, pattern: &Path) -> Result<Vec<PathBuf>, NoAnswer> {
         let levels: Vec<Component<'_>> = pattern.components().collect();
         self.descend(PathBuf::new(), &levels)?;
@@ -62,9 +64,9 @@ impl<'a> Search<'a> {
             return if is_there { self.descend(next, below) } else { Ok(()) };
         };
         let mut names = Vec::new();
-        for entry in fs::read_dir(&at).into_iter().flatten() {
+        for entry in asked(fs::read_dir(&at).map_err(|error| errno(&error)), is_lack)?.into_iter().flatten() {
             (self.step)()?;
-            let Ok(entry) = entry else { break };
+            let Some(entry) = asked(entry.map_err(|error| errno(&error)), is_lack)? else { break };
             let name = entry.file_name();
             if !name.to_str().is_some_and(|name| pattern.matches_with(name, AS_GLOB_3)) {
                 continue;

@@ -92,7 +92,11 @@ impl World {
 
     /// For the daemon, whose loop reaps. Relative paths start in `directory`.
     pub(crate) fn of_daemon(directory: String, children: Arc<Children>) -> Self {
-        Self { directory, reaper: Some(children), ends: None, constant: Arc::default(), uwsgi_version: Arc::default() }
+        let world =
+            Self { directory, reaper: Some(children), ends: None, constant: Arc::default(), uwsgi_version: Arc::default() };
+        // Now, while there are descriptors for it: what is found is kept.
+        world.constant();
+        world
     }
 
     /// The same world for one reading, which ends after 9 s wherever it stands (but for what the kernel does not give back).
@@ -235,15 +239,16 @@ impl Lookup for World {
         read_at_most(&file, most as u64).map_err(failed)?.ok_or(NoAnswer::TooMuch)
     }
 
-    fn kind(&self, path: &str) -> Option<Kind> {
-        let kind = fs::metadata(self.at(path)).ok()?.file_type();
-        Some(if kind.is_file() {
+    fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer> {
+        let Some(kind) = asked(fs::metadata(self.at(path)).map_err(|error| errno(&error)), is_lack)? else { return Ok(None) };
+        let kind = kind.file_type();
+        Ok(Some(if kind.is_file() {
             Kind::File
         } else if kind.is_dir() {
             Kind::Directory
         } else {
             Kind::Other
-        })
+        }))
     }
 
     fn glob(&self, pattern: &str, most: usize) -> Result<Vec<String>, NoAnswer> {
@@ -322,47 +327,76 @@ impl Lookup for World {
 
     /// Empty where there is none.
     fn uwsgi_version(&self) -> String {
-        let ask = || {
-            let quoted = self.uwsgi_binary().replace('\'', "'\\''");
-            let said = self.output_of(&format!("'{quoted}' --version 2>/dev/null")).unwrap_or_default();
-            String::from_utf8_lossy(&said).trim().to_owned()
-        };
-        self.uwsgi_version.get_or_init(ask).clone()
+        if let Some(version) = self.uwsgi_version.get() {
+            return version.clone();
+        }
+        let quoted = self.uwsgi_binary().replace('\'', "'\\''");
+        // One that could not be asked is asked again the next time.
+        let Ok(said) = self.output_of(&format!("'{quoted}' --version 2>/dev/null")) else { return String::new() };
+        self.uwsgi_version.get_or_init(|| String::from_utf8_lossy(&said).trim().to_owned()).clone()
     }
 
-    fn user(&self, name_or_number: &str) -> Option<(u32, u32, String)> {
+    fn user(&self, name_or_number: &str) -> Result<Option<(u32, u32, String)>, NoAnswer> {
         if let Ok(uid) = name_or_number.parse::<u32>() {
-            let known = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-            return Some(known.map_or_else(|| (uid, uid, uid.to_string()), |u| (uid, u.gid.as_raw(), u.name)));
+            // A directory service that is down makes no number unknown.
+            let known = asked(User::from_uid(Uid::from_raw(uid)), is_lack)?.flatten();
+            return Ok(Some(known.map_or_else(|| (uid, uid, uid.to_string()), |u| (uid, u.gid.as_raw(), u.name))));
         }
-        let user = User::from_name(name_or_number).ok()??;
-        Some((user.uid.as_raw(), user.gid.as_raw(), user.name))
+        let user = asked(User::from_name(name_or_number), is_no_answer)?.flatten();
+        Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw(), user.name)))
     }
 
-    fn group(&self, name_or_number: &str) -> Option<u32> {
+    fn group(&self, name_or_number: &str) -> Result<Option<u32>, NoAnswer> {
         if let Ok(gid) = name_or_number.parse::<u32>() {
-            return Some(gid);
+            return Ok(Some(gid));
         }
-        Some(Group::from_name(name_or_number).ok()??.gid.as_raw())
+        Ok(asked(Group::from_name(name_or_number), is_no_answer)?.flatten().map(|group| group.gid.as_raw()))
     }
 
-    fn account(&self, uid: u32) -> Option<AccountRecord> {
-        let user = User::from_uid(Uid::from_raw(uid)).ok()??;
+    fn account(&self, uid: u32) -> Result<Option<AccountRecord>, NoAnswer> {
+        let Some(user) = asked(User::from_uid(Uid::from_raw(uid)), is_lack)?.flatten() else { return Ok(None) };
         let text = |path: PathBuf, otherwise: &str| match path.to_string_lossy() {
             path if path.is_empty() => otherwise.to_owned(),
             path => path.into_owned(),
         };
-        Some(AccountRecord { name: user.name, home: text(user.dir, "/"), shell: text(user.shell, "/bin/sh") })
+        Ok(Some(AccountRecord { name: user.name, home: text(user.dir, "/"), shell: text(user.shell, "/bin/sh") }))
     }
 
     fn read_secret(&self, path: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
         crate::secret::read(Path::new(path), most)
     }
 
-    fn groups_of(&self, user: &str, gid: u32) -> Vec<u32> {
-        let Ok(user) = std::ffi::CString::new(user) else { return vec![gid] };
-        getgrouplist(&user, Gid::from_raw(gid)).map_or_else(|_| vec![gid], |groups| groups.iter().map(|g| g.as_raw()).collect())
+    fn groups_of(&self, user: &str, gid: u32) -> Result<Vec<u32>, NoAnswer> {
+        let Ok(user) = std::ffi::CString::new(user) else { return Ok(vec![gid]) };
+        // glibc calls it a success where it could not open the list, and gives the one group. Only errno tells.
+        Errno::clear();
+        let groups = getgrouplist(&user, Gid::from_raw(gid));
+        let groups = asked(if is_lack(Errno::last()) { Err(Errno::last()) } else { groups }, is_lack)?;
+        Ok(groups.map_or_else(|| vec![gid], |groups| groups.iter().map(|group| group.as_raw()).collect()))
     }
+}
+
+/// What was found; None: it is not there. Of some errors nothing can be concluded.
+pub(crate) fn asked<T>(answer: nix::Result<T>, is_none: fn(Errno) -> bool) -> Result<Option<T>, NoAnswer> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(errno) if is_none(errno) => Err(NoAnswer::Failed(format!("{errno:?} ({})", errno.desc()))),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The daemon lacks something, and the disk, that it needs to ask.
+pub(crate) fn is_lack(errno: Errno) -> bool {
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EIO)
+}
+
+/// Not one of those by which getpwnam(3) says that there is no such name.
+fn is_no_answer(errno: Errno) -> bool {
+    !matches!(errno, Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM)
+}
+
+pub(crate) fn errno(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
 #[cfg(test)]
@@ -380,8 +414,9 @@ mod tests {
         let world = world(dir.path());
         assert_eq!(world.read("a.ini", 9), Ok(b"x".to_vec()));
         assert_eq!(world.read("file://a.ini", 9), Ok(b"x".to_vec()));
-        assert_eq!(world.kind("a.ini"), Some(Kind::File));
-        assert_eq!(world.kind("."), Some(Kind::Directory));
+        assert_eq!(world.kind("a.ini"), Ok(Some(Kind::File)));
+        assert_eq!(world.kind("."), Ok(Some(Kind::Directory)));
+        assert_eq!(world.kind("a.ini/b"), Ok(None));
         assert_eq!(world.glob("*.ini", 1), Ok(vec!["a.ini".to_owned()]));
         assert_eq!((world.glob("*", 0), world.read("a.ini", 0)), (Err(NoAnswer::TooMuch), Err(NoAnswer::TooMuch)));
         assert_eq!(world.read("b.ini", 9), Err(NoAnswer::Failed("No such file or directory".to_owned())));
@@ -424,9 +459,9 @@ mod tests {
     #[test]
     fn a_number_always_answers_a_name_only_when_known() {
         let world = World::alone();
-        assert_eq!(world.user("0"), Some((0, 0, "root".to_owned())));
-        assert_eq!(world.user("3999999"), Some((3_999_999, 3_999_999, "3999999".to_owned())));
-        assert_eq!(world.user("no-such-user"), None);
-        assert_eq!(world.group("root"), Some(0));
+        assert_eq!(world.user("0"), Ok(Some((0, 0, "root".to_owned()))));
+        assert_eq!(world.user("3999999"), Ok(Some((3_999_999, 3_999_999, "3999999".to_owned()))));
+        assert_eq!(world.user("no-such-user"), Ok(None));
+        assert_eq!((world.group("root"), world.group("no-such-group")), (Ok(Some(0)), Ok(None)));
     }
 }

@@ -10,7 +10,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::{AccountRecord, Code, Identity, Kind, Lookup, NoAnswer};
+use crate::{AccountRecord, Code, Kind, Lookup, NoAnswer};
 
 /// Bytes of all that is read: the file, what it includes, `@(file)`, `for-readline`.
 pub(crate) const BYTES: usize = 4 << 20;
@@ -128,12 +128,29 @@ impl<'a> Budget<'a> {
     }
 }
 
-/// The world, each question charged. The dialect asks no other one.
+/// The world, each question charged. The dialect asks no other one. A question about accounts or paths that gets no answer ends the
+/// reading, with that as its one mistake: so who asks need not tell it, and tells nothing that was made of it.
 pub(crate) struct Metered<'a> {
     pub(crate) budget: &'a Budget<'a>,
 }
 
 const SPENT: &str = "the reading has ended";
+
+impl Metered<'_> {
+    fn ask<T>(&self, of: impl std::fmt::Display, ask: impl FnOnce(&dyn Lookup) -> Result<T, NoAnswer>) -> Result<T, NoAnswer> {
+        if !self.budget.ask() {
+            return Err(NoAnswer::Failed(SPENT.into()));
+        }
+        ask(self.budget.world).inspect_err(|why| {
+            let code = match why {
+                NoAnswer::Failed(_) => Code::Unreadable,
+                NoAnswer::TooMuch => Code::TooMuch,
+                NoAnswer::Cancelled(_) => Code::Cancelled,
+            };
+            self.budget.end(code, format!("{of} cannot be looked up: {why}"));
+        })
+    }
+}
 
 impl Lookup for Metered<'_> {
     fn read(&self, source: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
@@ -156,8 +173,8 @@ impl Lookup for Metered<'_> {
         answer
     }
 
-    fn kind(&self, path: &str) -> Option<Kind> {
-        if self.budget.ask() { self.budget.world.kind(path) } else { None }
+    fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer> {
+        self.ask(path, |world| world.kind(path))
     }
 
     fn glob(&self, pattern: &str, most: usize) -> Result<Vec<String>, NoAnswer> {
@@ -171,7 +188,7 @@ impl Lookup for Metered<'_> {
         };
         match &answer {
             Ok(found) => _ = budget.make(found.iter().map(String::len).sum()),
-            Err(NoAnswer::Failed(_)) => {}
+            Err(NoAnswer::Failed(why)) => budget.end(Code::Unreadable, format!("{pattern} cannot be looked up: {why}")),
             Err(NoAnswer::TooMuch) => budget.end(Code::TooMuch, format!("matches more than {most} names")),
             Err(NoAnswer::Cancelled(why)) => budget.end(Code::Cancelled, why.as_str()),
         }
@@ -210,24 +227,24 @@ impl Lookup for Metered<'_> {
         self.budget.world.processors()
     }
 
-    fn user(&self, name_or_number: &str) -> Option<(u32, u32, String)> {
-        if self.budget.ask() { self.budget.world.user(name_or_number) } else { None }
+    fn user(&self, name_or_number: &str) -> Result<Option<(u32, u32, String)>, NoAnswer> {
+        self.ask(format_args!("the user {name_or_number}"), |world| world.user(name_or_number))
     }
 
-    fn group(&self, name_or_number: &str) -> Option<u32> {
-        if self.budget.ask() { self.budget.world.group(name_or_number) } else { None }
+    fn group(&self, name_or_number: &str) -> Result<Option<u32>, NoAnswer> {
+        self.ask(format_args!("the group {name_or_number}"), |world| world.group(name_or_number))
     }
 
-    fn account(&self, uid: u32) -> Option<AccountRecord> {
-        if self.budget.ask() { self.budget.world.account(uid) } else { None }
+    fn account(&self, uid: u32) -> Result<Option<AccountRecord>, NoAnswer> {
+        self.ask(format_args!("the account of uid {uid}"), |world| world.account(uid))
     }
 
     fn read_secret(&self, path: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
         if self.budget.ask() { self.budget.world.read_secret(path, most) } else { Err(NoAnswer::Failed(SPENT.into())) }
     }
 
-    fn groups_of(&self, user: &str, gid: u32) -> Vec<u32> {
-        if self.budget.ask() { self.budget.world.groups_of(user, gid) } else { Vec::new() }
+    fn groups_of(&self, user: &str, gid: u32) -> Result<Vec<u32>, NoAnswer> {
+        self.ask(format_args!("the groups of {user}"), |world| world.groups_of(user, gid))
     }
 
     fn full_path(&self, path: &str) -> String {
@@ -244,9 +261,5 @@ impl Lookup for Metered<'_> {
 
     fn uwsgi_version(&self) -> String {
         self.budget.world.uwsgi_version()
-    }
-
-    fn identity(&self, uid: u32, gid: u32, user: Option<&str>, no_initgroups: bool, more: &[u32]) -> Identity {
-        self.budget.world.identity(uid, gid, user, no_initgroups, more)
     }
 }

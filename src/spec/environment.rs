@@ -62,7 +62,7 @@ const LONGEST: usize = 64 << 10;
 /// Of a `[vassal]`; `uid` where the host's accounts know it.
 pub(crate) fn raise(options: &Options<'_>, uid: Option<u32>, lookup: &dyn Lookup, report: &mut Report) -> Environment {
     let inherit = options.boolean("inherit-env", false) && options.last("inherit-env").is_some();
-    let account = uid.filter(|_| !inherit).and_then(|uid| lookup.account(uid));
+    let account = uid.filter(|_| !inherit).and_then(|uid| lookup.account(uid).ok()?);
     let mut secrets = Vec::new();
     for line in options.all(&["env-file"]) {
         if !line.value.starts_with('/') {

@@ -19,7 +19,8 @@ pub(crate) enum Who {
     Named(Asked<Names>),
 }
 
-/// The identity, or None where neither user nor group is asked for. Unknown names are reported.
+/// The identity, or None where neither user nor group is asked for. Unknown names are reported. A question without an answer has ended
+/// the reading, and nothing is made of it.
 pub(crate) fn raise(options: &Options<'_>, in_new_root: bool, lookup: &dyn Lookup, report: &mut Report) -> Option<Who> {
     let (uid_line, gid_line) = (options.last("uid"), options.last("gid"));
     let asked_at = uid_line.or(gid_line)?.origin.clone();
@@ -41,7 +42,8 @@ pub(crate) fn raise(options: &Options<'_>, in_new_root: bool, lookup: &dyn Looku
     let gid = group.unwrap_or(Some(own_gid))?;
     let more: Vec<u32> = more.into_iter().collect::<Option<_>>()?;
     let no_initgroups = options.boolean("no-initgroups", false) || !more.is_empty();
-    Some(Who::Known(Asked::new(lookup.identity(uid, gid, name.as_deref(), no_initgroups, &more), asked_at)))
+    let identity = lookup.identity(uid, gid, name.as_deref(), no_initgroups, &more).ok()?;
+    Some(Who::Known(Asked::new(identity, asked_at)))
 }
 
 /// What `immediate-uid` and `immediate-gid` make of a uwsgi; no supplementary groups, as there. A group alone changes nothing that
@@ -56,7 +58,7 @@ pub(crate) fn immediate(options: &Options<'_>, lookup: &dyn Lookup, report: &mut
 
 fn warn_of_emperors_group(line: &Pair, in_new_root: bool, lookup: &dyn Lookup, report: &mut Report) {
     // A name the host does not know is a mistake of its own, or the new root's business.
-    if lookup.user(&line.value).map_or(in_new_root, |(uid, ..)| uid != 0) {
+    if lookup.user(&line.value).is_ok_and(|found| found.map_or(in_new_root, |(uid, ..)| uid != 0)) {
         let (_, _, own_gid, _) = lookup.own_identity();
         let stays = line.warning(Code::GroupStays, format!("a uid without a gid: the group stays {own_gid}, as in uWSGI"));
         report.push(stays.with_hint(format!("add gid = {}", line.value)));
@@ -80,7 +82,7 @@ fn names(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Nam
 }
 
 fn user(line: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<(u32, String)> {
-    let found = if line.value.is_empty() { None } else { lookup.user(&line.value) };
+    let found = if line.value.is_empty() { None } else { lookup.user(&line.value).ok()? };
     if found.is_none() {
         let unknown = line.error(Code::UnknownUser, format!("there is no user \"{}\"", line.value));
         report.push(unknown.with_hint(mend(line, "useradd")));
@@ -98,7 +100,7 @@ fn mend(line: &Pair, program: &str) -> String {
 }
 
 fn group(line: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<u32> {
-    let found = if line.value.is_empty() { None } else { lookup.group(&line.value) };
+    let found = if line.value.is_empty() { None } else { lookup.group(&line.value).ok()? };
     if found.is_none() {
         let unknown = line.error(Code::UnknownGroup, format!("there is no group \"{}\"", line.value));
         report.push(unknown.with_hint(mend(line, "groupadd")));

@@ -128,7 +128,8 @@ impl Logic {
     pub(crate) fn holds(&self, facts: &dyn Facts) -> bool {
         let lookup = facts.lookup();
         let text = String::from_utf8_lossy(&self.argument);
-        let kind = || lookup.kind(&paths::absolute(&text, &lookup.directory()));
+        // What could not be asked has ended the reading.
+        let kind = || lookup.kind(&paths::absolute(&text, &lookup.directory())).ok().flatten();
         let plain = match self.test {
             Test::For | Test::ForGlob | Test::ForTimes | Test::ForReadline => return true,
             Test::Else(taken) => return taken,
@@ -178,7 +179,7 @@ fn glob(pattern: &str, lookup: &dyn Lookup) -> Result<Vec<Vec<u8>>, String> {
         return Ok(vec![pattern.as_bytes().to_vec()]);
     }
     let shown = |path: String| {
-        let slash = !path.ends_with('/') && lookup.kind(&path) == Some(Kind::Directory);
+        let slash = !path.ends_with('/') && lookup.kind(&path) == Ok(Some(Kind::Directory));
         // A relative pattern gives relative paths.
         let prefix = format!("{}/", directory.trim_end_matches('/'));
         let named = if absolute == pattern { path } else { path.strip_prefix(&prefix).unwrap_or(&path).to_owned() };

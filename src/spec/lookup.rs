@@ -34,6 +34,9 @@ impl std::fmt::Display for NoAnswer {
 }
 
 /// The world as the dialect may see it. Every method may block: it is called off the loop, with a deadline.
+///
+/// That something is not there is an answer (`Ok(None)`); that it could not be asked for, for want of a descriptor, is none
+/// ([`NoAnswer`]): then the reading has failed, and the file may be right.
 pub trait Lookup {
     /// The content of a file or of any scheme uWSGI reads a configuration from (`exec://`, `http://`: the host decides which).
     ///
@@ -45,12 +48,15 @@ pub trait Lookup {
         None
     }
     /// What is at a path, symbolic links followed.
-    fn kind(&self, path: &str) -> Option<Kind>;
+    ///
+    /// # Errors
+    /// It could not be asked.
+    fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer>;
     /// The paths that match a pattern, sorted.
     ///
     /// # Errors
     /// [`NoAnswer::TooMuch`] where they are more than `most`; the search ends there. A search that finds little may walk far:
-    /// the world ends it with [`NoAnswer::Cancelled`].
+    /// the world ends it with [`NoAnswer::Cancelled`]. [`NoAnswer::Failed`] where it could not be asked.
     fn glob(&self, pattern: &str, most: usize) -> Result<Vec<String>, NoAnswer>;
     /// An environment variable of the daemon.
     fn env(&self, name: &str) -> Option<String>;
@@ -70,13 +76,22 @@ pub trait Lookup {
     fn processors(&self) -> usize;
     /// A user by name or number: uid, primary gid, name. None where there is no such user *name*; a number always answers
     /// (gid None-like: equal to the uid's primary group, or the number itself where the user is unknown).
-    fn user(&self, name_or_number: &str) -> Option<(u32, u32, String)>;
+    ///
+    /// # Errors
+    /// It could not be asked.
+    fn user(&self, name_or_number: &str) -> Result<Option<(u32, u32, String)>, NoAnswer>;
     /// A group by name or number.
-    fn group(&self, name_or_number: &str) -> Option<u32>;
+    ///
+    /// # Errors
+    /// It could not be asked.
+    fn group(&self, name_or_number: &str) -> Result<Option<u32>, NoAnswer>;
     /// What the accounts of this host say of a user's number.
-    fn account(&self, uid: u32) -> Option<AccountRecord> {
+    ///
+    /// # Errors
+    /// It could not be asked.
+    fn account(&self, uid: u32) -> Result<Option<AccountRecord>, NoAnswer> {
         let _ = uid;
-        None
+        Ok(None)
     }
     /// The content of a file that only root may read. The world refuses one that another user could write or read, and a path
     /// that leads through a directory or a link of another user's.
@@ -87,7 +102,10 @@ pub trait Lookup {
         self.read(path, most)
     }
     /// All supplementary groups of a user, as `initgroups(3)` would set them.
-    fn groups_of(&self, user: &str, gid: u32) -> Vec<u32>;
+    ///
+    /// # Errors
+    /// It could not be asked.
+    fn groups_of(&self, user: &str, gid: u32) -> Result<Vec<u32>, NoAnswer>;
     /// The full path of a file, as `%p` shows it: links resolved, except where the file itself is one.
     fn full_path(&self, path: &str) -> String {
         crate::paths::absolute(path, &self.directory())
@@ -106,14 +124,17 @@ pub trait Lookup {
         "2.0.21".into()
     }
     /// The whole identity for the `uid`, `gid`, `add-gid`, `no-initgroups` options of a vassal.
-    fn identity(&self, uid: u32, gid: u32, user: Option<&str>, no_initgroups: bool, more: &[u32]) -> Identity {
+    ///
+    /// # Errors
+    /// As [`Self::groups_of`].
+    fn identity(&self, uid: u32, gid: u32, user: Option<&str>, no_initgroups: bool, more: &[u32]) -> Result<Identity, NoAnswer> {
         let mut groups = match user {
-            Some(user) if !no_initgroups => self.groups_of(user, gid),
+            Some(user) if !no_initgroups => self.groups_of(user, gid)?,
             _ => Vec::new(),
         };
         groups.extend_from_slice(more);
         groups.sort_unstable();
         groups.dedup();
-        Identity { uid, gid, groups }
+        Ok(Identity { uid, gid, groups })
     }
 }

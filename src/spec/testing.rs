@@ -17,6 +17,8 @@ pub struct TableLookup {
     pub users: BTreeMap<String, (u32, u32)>,
     /// Supplementary groups by user name.
     pub supplementary: BTreeMap<String, Vec<u32>>,
+    /// Why no question about accounts and paths gets an answer, where that is so.
+    pub fails: Option<String>,
 }
 
 impl TableLookup {
@@ -40,6 +42,10 @@ impl TableLookup {
         self.environment.insert(name.into(), value.into());
         self
     }
+
+    fn asked(&self) -> Result<(), NoAnswer> {
+        self.fails.clone().map_or(Ok(()), |why| Err(NoAnswer::Failed(why)))
+    }
 }
 
 impl Lookup for TableLookup {
@@ -51,18 +57,20 @@ impl Lookup for TableLookup {
         }
     }
 
-    fn kind(&self, path: &str) -> Option<Kind> {
+    fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer> {
+        self.asked()?;
         if self.files.contains_key(path) {
-            return Some(Kind::File);
+            return Ok(Some(Kind::File));
         }
         let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
-        self.directories.iter().any(|directory| directory == path).then_some(Kind::Directory)
+        Ok(self.directories.iter().any(|directory| directory == path).then_some(Kind::Directory))
     }
 
     /// Understands one `*` only.
     fn glob(&self, pattern: &str, most: usize) -> Result<Vec<String>, NoAnswer> {
+        self.asked()?;
         let Some((before, after)) = pattern.split_once('*') else {
-            return Ok(if self.kind(pattern).is_some() { vec![pattern.into()] } else { Vec::new() });
+            return Ok(if self.kind(pattern)?.is_some() { vec![pattern.into()] } else { Vec::new() });
         };
         let inside = |path: &&String| {
             let middle = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
@@ -101,23 +109,26 @@ impl Lookup for TableLookup {
         2
     }
 
-    fn user(&self, name_or_number: &str) -> Option<(u32, u32, String)> {
+    fn user(&self, name_or_number: &str) -> Result<Option<(u32, u32, String)>, NoAnswer> {
+        self.asked()?;
         let by_name = self.users.get_key_value(name_or_number);
         let number = name_or_number.parse::<u32>().ok();
         let by_number = || self.users.iter().find(|(_, (uid, _))| Some(*uid) == number);
-        match by_name.or_else(by_number) {
+        Ok(match by_name.or_else(by_number) {
             Some((name, (uid, gid))) => Some((*uid, *gid, name.clone())),
             None => number.map(|number| (number, number, name_or_number.to_owned())),
-        }
+        })
     }
 
-    fn group(&self, name_or_number: &str) -> Option<u32> {
-        self.users.get(name_or_number).map(|(_, gid)| *gid).or_else(|| name_or_number.parse().ok())
+    fn group(&self, name_or_number: &str) -> Result<Option<u32>, NoAnswer> {
+        self.asked()?;
+        Ok(self.users.get(name_or_number).map(|(_, gid)| *gid).or_else(|| name_or_number.parse().ok()))
     }
 
-    fn groups_of(&self, user: &str, gid: u32) -> Vec<u32> {
+    fn groups_of(&self, user: &str, gid: u32) -> Result<Vec<u32>, NoAnswer> {
+        self.asked()?;
         let mut groups = self.supplementary.get(user).cloned().unwrap_or_default();
         groups.push(gid);
-        groups
+        Ok(groups)
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::known::nearest;
 use crate::mount::{self, Wrong};
-use crate::{Account, Code, Lookup, Verb, values};
+use crate::{Account, Code, Lookup, NoAnswer, Verb, values};
 
 /// Whose accounts the names in a hook are.
 #[derive(Clone, Copy)]
@@ -209,8 +209,9 @@ fn chown(name: &str, argument: &str, names: NamesOf<'_>) -> Result<Verb, Wrong> 
         NamesOf::NewRoot => (account(user), account(group)),
         NamesOf::Host(lookup) => {
             let nobody = |kind: &str, name: &str, code| Wrong::new(name, format!("there is no {kind} \"{name}\"")).of(code);
-            let (uid, _, _) = lookup.user(user).ok_or_else(|| nobody("user", user, Code::UnknownUser))?;
-            let gid = lookup.group(group).ok_or_else(|| nobody("group", group, Code::UnknownGroup))?;
+            let unasked = |name| move |why: NoAnswer| Wrong::new(name, why.to_string()).of(Code::Unreadable);
+            let (uid, _, _) = lookup.user(user).map_err(unasked(user))?.ok_or_else(|| nobody("user", user, Code::UnknownUser))?;
+            let gid = lookup.group(group).map_err(unasked(group))?.ok_or_else(|| nobody("group", group, Code::UnknownGroup))?;
             (Account::Number(uid), Account::Number(gid))
         }
     };

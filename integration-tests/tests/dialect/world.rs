@@ -118,22 +118,22 @@ impl Lookup for World {
         std::fs::read(self.path(source)).map_err(|error| NoAnswer::Failed(error.to_string()))
     }
 
-    fn kind(&self, path: &str) -> Option<Kind> {
-        let metadata = std::fs::metadata(self.path(path)).ok()?;
-        Some(if metadata.is_file() {
+    fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer> {
+        let Ok(metadata) = std::fs::metadata(self.path(path)) else { return Ok(None) };
+        Ok(Some(if metadata.is_file() {
             Kind::File
         } else if metadata.is_dir() {
             Kind::Directory
         } else {
             Kind::Other
-        })
+        }))
     }
 
     /// `*` in the last component only, as the generator uses it.
     fn glob(&self, pattern: &str, _: usize) -> Result<Vec<String>, NoAnswer> {
         let Some((directory, last)) = pattern.rsplit_once('/') else { return Ok(Vec::new()) };
         let Some((front, back)) = last.split_once('*') else {
-            return Ok(if self.kind(pattern).is_some() { vec![pattern.into()] } else { Vec::new() });
+            return Ok(if self.kind(pattern)?.is_some() { vec![pattern.into()] } else { Vec::new() });
         };
         let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -170,16 +170,16 @@ impl Lookup for World {
         self.processors
     }
 
-    fn user(&self, _: &str) -> Option<(u32, u32, String)> {
-        None
+    fn user(&self, _: &str) -> Result<Option<(u32, u32, String)>, NoAnswer> {
+        Ok(None)
     }
 
-    fn group(&self, _: &str) -> Option<u32> {
-        None
+    fn group(&self, _: &str) -> Result<Option<u32>, NoAnswer> {
+        Ok(None)
     }
 
-    fn groups_of(&self, _: &str, _: u32) -> Vec<u32> {
-        Vec::new()
+    fn groups_of(&self, _: &str, _: u32) -> Result<Vec<u32>, NoAnswer> {
+        Ok(Vec::new())
     }
 
     fn full_path(&self, path: &str) -> String {

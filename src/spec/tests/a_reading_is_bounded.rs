@@ -42,7 +42,7 @@ impl Lookup for Counting {
         (self.asked.get() >= patience).then(|| "no end after 9 s".to_owned())
     }
 
-    fn kind(&self, path: &str) -> Option<Kind> {
+    fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer> {
         self.count();
         self.table.kind(path)
     }
@@ -80,17 +80,17 @@ impl Lookup for Counting {
         2
     }
 
-    fn user(&self, name_or_number: &str) -> Option<(u32, u32, String)> {
+    fn user(&self, name_or_number: &str) -> Result<Option<(u32, u32, String)>, NoAnswer> {
         self.count();
         self.table.user(name_or_number)
     }
 
-    fn group(&self, name_or_number: &str) -> Option<u32> {
+    fn group(&self, name_or_number: &str) -> Result<Option<u32>, NoAnswer> {
         self.count();
         self.table.group(name_or_number)
     }
 
-    fn groups_of(&self, user: &str, gid: u32) -> Vec<u32> {
+    fn groups_of(&self, user: &str, gid: u32) -> Result<Vec<u32>, NoAnswer> {
         self.table.groups_of(user, gid)
     }
 }
