@@ -8,12 +8,17 @@
 //! for ever. So the failures of a *window* are counted too, whatever was between them. With `flapping-failures` of them the vassal is
 //! flapping: the delay grows in the same way with each failure more, until one run lasts as long as the window. With `start-limit` of
 //! them it is given up.
+//!
+//! What the host lacks is no failure of the vassal's: it is tried again every few seconds, and nothing of the above counts it.
 
 use std::{collections::VecDeque, time::Duration};
 
 use liege_spec::RestartLimits;
 
 use crate::{Flapping, Time};
+
+/// The longest delay while the host lacks something: so soon after there is room the vassal is back.
+const SHORTAGE: Duration = Duration::from_secs(5);
 
 /// The failures of one vassal.
 #[derive(Clone, Debug)]
@@ -26,6 +31,8 @@ pub(crate) struct Backoff {
     recent: VecDeque<Time>,
     /// And with how many failures it began.
     flapping: Option<(Flapping, u32)>,
+    /// Starts in a row for which the host had no room.
+    shortages: u32,
 }
 
 /// What follows from one more failure.
@@ -53,11 +60,12 @@ impl Next {
 
 impl Backoff {
     pub(crate) fn new(throttle: Duration, max: Duration) -> Self {
-        Self { throttle, max: max.max(throttle), failures: 0, recent: VecDeque::new(), flapping: None }
+        Self { throttle, max: max.max(throttle), failures: 0, recent: VecDeque::new(), flapping: None, shortages: 0 }
     }
 
     /// One more failure.
     pub(crate) fn fail(&mut self, now: Time, limits: RestartLimits) -> Next {
+        self.shortages = 0;
         self.failures = self.failures.saturating_add(1);
         self.recent.retain(|at| now - *at < limits.window);
         self.recent.push_back(now);
@@ -81,6 +89,13 @@ impl Backoff {
         Next::Again { after, begins_to_flap }
     }
 
+    /// The host had no room for a start: 1, 2, 4, then every 5 seconds.
+    pub(crate) fn short(&mut self) -> Next {
+        let after = Duration::from_secs(1 << self.shortages.min(3)).min(SHORTAGE);
+        self.shortages = self.shortages.saturating_add(1);
+        Next::Again { after, begins_to_flap: false }
+    }
+
     /// The delay the failures in a row have earned.
     fn delay(&self) -> Duration {
         self.failures.checked_sub(2).map_or(Duration::ZERO, |n| self.nth(n))
@@ -98,7 +113,7 @@ impl Backoff {
 
     /// A settled run: the next failure is the first in a row again.
     pub(crate) fn settled(&mut self) {
-        self.failures = 0;
+        (self.failures, self.shortages) = (0, 0);
     }
 
     /// A run has lasted as long as the window: what was before it is forgotten.
@@ -110,7 +125,7 @@ impl Backoff {
 
     /// A new configuration, or somebody's word: everything is forgotten.
     pub(crate) fn reset(&mut self) {
-        self.failures = 0;
+        (self.failures, self.shortages) = (0, 0);
         self.recent.clear();
         self.flapping = None;
     }
@@ -178,6 +193,18 @@ mod tests {
         assert_eq!(delays(&mut backoff(), 3, 1, true, limits), [0, 0, 999]);
         let limits = RestartLimits { failures: 0, ..limits };
         assert_eq!(delays(&mut backoff(), 3, 1, true, limits), [0, 0, 999]);
+    }
+
+    #[test]
+    fn a_shortage_costs_a_few_seconds_and_is_counted_nowhere() {
+        let mut backoff = backoff();
+        delays(&mut backoff, 2, 1, false, LIMITS);
+        let shorts: Vec<_> = (0..40).map(|_| backoff.short().after().map(|after| after.as_secs())).collect();
+        assert_eq!((&shorts[..4], shorts[39]), (&[Some(1), Some(2), Some(4), Some(5)][..], Some(5)));
+        let limits = RestartLimits { start_limit: 4, ..LIMITS };
+        assert_eq!(delays(&mut backoff, 1, 1, false, limits), [2], "the third failure in a row");
+        assert_eq!(backoff.short().after(), Some(Duration::from_secs(1)));
+        assert!(backoff.flapping().is_none());
     }
 
     #[test]

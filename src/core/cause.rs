@@ -131,6 +131,11 @@ pub enum Cause {
         /// The sentence.
         what: String,
     },
+    /// The host, or the daemon, had no process, memory or descriptor left: no failure of the vassal's.
+    Shortage {
+        /// The sentence: what is missing, and for which step.
+        what: String,
+    },
     /// The file changed what only a rebuild can change.
     ConfigChanged,
     /// The file is gone.
@@ -191,6 +196,7 @@ impl Cause {
             Self::ReadyTimeout => "ready_timeout",
             Self::HeartbeatLost => "heartbeat_lost",
             Self::SpawnFailed { .. } => "spawn_failed",
+            Self::Shortage { .. } => "shortage",
             Self::ConfigChanged => "config_changed",
             Self::Vanished => "vanished",
             Self::Idle => "idle",
@@ -200,7 +206,7 @@ impl Cause {
         }
     }
 
-    /// Whether the vassal failed. A wish that was carried out is no failure and costs no delay.
+    /// Whether something failed. A wish that was carried out is no failure and costs no delay.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         match self {
@@ -222,8 +228,15 @@ impl Cause {
             | Self::ReadyTimeout
             | Self::HeartbeatLost
             | Self::SpawnFailed { .. }
+            | Self::Shortage { .. }
             | Self::Protocol => true,
         }
+    }
+
+    /// Whether the host failed, not the vassal: that is waited for, and counted nowhere.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        matches!(self, Self::Shortage { .. })
     }
 
     /// Whether a SIGKILL from nowhere may be behind it, so that the OOM killer explains it where it was at work.
@@ -244,6 +257,7 @@ impl Cause {
             | Self::ReadyTimeout
             | Self::HeartbeatLost
             | Self::SpawnFailed { .. }
+            | Self::Shortage { .. }
             | Self::ConfigChanged
             | Self::Vanished
             | Self::Idle
@@ -298,6 +312,7 @@ impl Cause {
             | Self::ReadyTimeout
             | Self::HeartbeatLost
             | Self::SpawnFailed { .. }
+            | Self::Shortage { .. }
             | Self::ConfigChanged
             | Self::Vanished
             | Self::Idle
@@ -343,6 +358,7 @@ impl Cause {
             | Self::ReadyTimeout
             | Self::HeartbeatLost
             | Self::SpawnFailed { .. }
+            | Self::Shortage { .. }
             | Self::ConfigChanged
             | Self::Vanished
             | Self::Idle
@@ -417,7 +433,8 @@ impl std::fmt::Display for Cause {
             | Self::HookFailed { what }
             | Self::HookTimeout { what }
             | Self::ExecFailed { what }
-            | Self::SpawnFailed { what } => f.write_str(what),
+            | Self::SpawnFailed { what }
+            | Self::Shortage { what } => f.write_str(what),
             Self::ReadyTimeout => f.write_str("the app did not get ready in time"),
             Self::HeartbeatLost => f.write_str("the app's heartbeat stopped"),
             Self::ConfigChanged => f.write_str("its jail was changed"),
@@ -450,6 +467,7 @@ pub(crate) fn errno_name(errno: i32) -> String {
         20 => "ENOTDIR",
         21 => "EISDIR",
         22 => "EINVAL",
+        23 => "ENFILE",
         24 => "EMFILE",
         28 => "ENOSPC",
         30 => "EROFS",

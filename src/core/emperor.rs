@@ -252,8 +252,8 @@ impl Emperor {
             Event::Mounted { vassal, birth, points } => {
                 self.of_life(now, &vassal, birth, actions, |v, _| v.mounted_at_birth(points));
             }
-            Event::SpawnFailed { vassal, birth, stage, errno } => {
-                self.of_life(now, &vassal, birth, actions, |v, cx| v.spawn_failed(&stage, errno, cx));
+            Event::SpawnFailed { vassal, birth, stage, errno, own_bound } => {
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.spawn_failed(&stage, errno, own_bound, cx));
             }
             Event::Reported { vassal, birth, report } => self.report(now, &vassal, birth, report, actions),
             Event::Garbled { vassal, birth } => self.of_life(now, &vassal, birth, actions, Vassal::garbled),

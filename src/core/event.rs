@@ -69,6 +69,9 @@ pub enum Event {
         stage: String,
         /// Why.
         errno: i32,
+        /// A bound of the vassal's own was met, none of the host's.
+        #[serde(default)]
+        own_bound: bool,
     },
     /// Init said something.
     Reported {

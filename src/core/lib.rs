@@ -23,6 +23,7 @@ mod note;
 mod probed;
 mod records;
 mod request;
+mod shortage;
 mod storm;
 mod succession;
 mod time;

@@ -29,6 +29,7 @@ use std::{
 use liege_spec::{Asked, Cgroups};
 use liege_sys::{
     cgroup::{Version, version},
+    clone::BirthStage,
     made_for::{mark_made_for, was_made_for},
 };
 
@@ -84,6 +85,8 @@ impl Reach {
 pub(crate) struct Refused {
     pub(crate) stage: String,
     pub(crate) errno: i32,
+    /// The group itself, or what the file asks of it, is the reason: nothing that the host or the daemon has no more of.
+    pub(crate) own_bound: bool,
 }
 
 /// The groups of one vassal. Dropped after its end, which may block for a moment.
@@ -141,16 +144,27 @@ impl Membership {
         self.groups.iter().find(|group| group.version == Version::Two).map(|group| group.directory.as_fd())
     }
 
+    /// Whether a clone was refused by a bound of the group it was to be born into. (As it is a moment later: others may be in it too.)
+    pub(crate) fn bounds(&self, stage: BirthStage, errno: i32) -> bool {
+        let Some(group) = self.groups.iter().find(|group| group.version == Version::Two) else { return false };
+        let number = |file: &str| fs::read_to_string(group.path.join(file)).ok()?.trim().parse::<u64>().ok();
+        match (stage, errno) {
+            (BirthStage::Clone, nix::libc::EAGAIN) => {
+                number("pids.max").zip(number("pids.current")).is_some_and(|(most, now)| now >= most)
+            }
+            // Its program is charged to the group.
+            (BirthStage::Exec, nix::libc::ENOMEM) => true,
+            _ => false,
+        }
+    }
+
     /// What a clone was doing, in words: only the group it was to be born into can be at fault for more than the kernel's limits.
-    pub(crate) fn clone_in_words(&self, errno: i32) -> String {
-        const NO_PROCESS: &str =
-            ": no process is left, of pids.max of the daemon's control group, kernel.threads-max or kernel.pid_max";
+    pub(crate) fn clone_in_words(&self, errno: i32, own_bound: bool) -> String {
         let Some(group) = self.groups.iter().find(|group| group.version == Version::Two) else {
-            let hint = if errno == nix::libc::EAGAIN { NO_PROCESS } else { "" };
-            return format!("clone into new namespaces{hint}");
+            return "clone into new namespaces".to_owned();
         };
         let hint = match errno {
-            nix::libc::EAGAIN => NO_PROCESS,
+            nix::libc::EAGAIN if own_bound => ": it has as many processes as its pids.max allows",
             nix::libc::EBUSY => ": it hands controllers to groups below it (cgroup.subtree_control), so no process may be in it",
             nix::libc::EOPNOTSUPP => ": it is threaded, or below a group that is (cgroup.type)",
             _ => "",
@@ -200,7 +214,7 @@ impl Membership {
             option.at,
             groups.join(" nor ")
         );
-        Err(Refused { stage, errno: nix::libc::ENOENT })
+        Err(Refused { stage, errno: nix::libc::ENOENT, own_bound: true })
     }
 }
 
@@ -236,7 +250,7 @@ impl Register {
             Ok((None, _)) => {
                 take_away(&path, made);
                 let stage = format!("{}: no cgroup file system is mounted there", step());
-                return Err(Refused { stage, errno: nix::libc::EINVAL });
+                return Err(Refused { stage, errno: nix::libc::EINVAL, own_bound: true });
             }
             Err(error) => {
                 take_away(&path, made);
@@ -336,7 +350,9 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn refused(stage: String, error: &io::Error) -> Refused {
-    Refused { stage, errno: error.raw_os_error().unwrap_or(nix::libc::EIO) }
+    let errno = error.raw_os_error().unwrap_or(nix::libc::EIO);
+    let own_bound = !matches!(errno, nix::libc::EMFILE | nix::libc::ENFILE | nix::libc::ENOMEM);
+    Refused { stage, errno, own_bound }
 }
 
 #[cfg(test)]
@@ -362,6 +378,26 @@ mod tests {
         let refused = refusal(&[&path]);
         assert!(refused.stage.contains("shop.ini:3") && refused.stage.contains("no cgroup file system"), "{refused:?}");
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_clone_is_refused_by_its_group_only_where_that_is_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let group = || {
+            let (path, directory) = (dir.path().to_owned(), File::open(dir.path()).unwrap());
+            Group { path, at: "shop.ini:3: cgroup".into(), directory, version: Version::Two, ticket: 1 }
+        };
+        let refused = |most: &str, errno| {
+            fs::write(dir.path().join("pids.max"), format!("{most}\n")).unwrap();
+            fs::write(dir.path().join("pids.current"), "7\n").unwrap();
+            let membership = Membership { register: Arc::default(), groups: vec![group()] };
+            let bounded = membership.bounds(BirthStage::Clone, errno);
+            (bounded, membership.clone_in_words(errno, bounded).contains("pids.max allows"))
+        };
+        assert_eq!(refused("7", nix::libc::EAGAIN), (true, true));
+        assert_eq!(refused("8", nix::libc::EAGAIN), (false, false));
+        assert_eq!(refused("max", nix::libc::EAGAIN), (false, false));
+        assert_eq!(refused("7", nix::libc::ENOMEM), (false, false));
     }
 
     #[test]

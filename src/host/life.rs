@@ -75,7 +75,7 @@ impl Nursery {
             Ok(pair) => pair,
             Err(error) => {
                 let (stage, errno) = ("make its channel".to_owned(), error.raw_os_error().unwrap_or_default());
-                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
+                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno, own_bound: false }).await;
             }
         };
         let owner = log.owner;
@@ -110,12 +110,12 @@ impl Nursery {
         };
         let ((child, ending, membership), inherited, mounted, first_mounts) = match clone {
             Ok(Ok(born)) => born,
-            Ok(Err(Refused { stage, errno })) => {
-                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
+            Ok(Err(Refused { stage, errno, own_bound })) => {
+                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno, own_bound }).await;
             }
             Err(NoThread) => {
                 let (stage, errno) = ("find a thread to clone it".to_owned(), nix::libc::EAGAIN);
-                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
+                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno, own_bound: false }).await;
             }
         };
         let Self { children, post, .. } = self;
@@ -188,13 +188,15 @@ impl Nursery {
             .birthplace
             .bear(&self.children, vassal, namespaces, membership.birthplace(), channel, log.map(AsFd::as_fd))
             .map_err(|BirthError { stage, errno }| {
+                let errno = errno as i32;
+                let own_bound = membership.bounds(stage, errno);
                 let stage = match stage {
-                    BirthStage::Clone => membership.clone_in_words(errno as i32),
+                    BirthStage::Clone => membership.clone_in_words(errno, own_bound),
                     BirthStage::Ids => "map the ids of its user namespace".to_owned(),
                     BirthStage::Fds => "hand over its fds".to_owned(),
                     BirthStage::Exec => "execute liege-init".to_owned(),
                 };
-                Refused { stage, errno: errno as i32 }
+                Refused { stage, errno, own_bound }
             })?;
         if let Err(refused) = membership.join(child.pid) {
             // It waits for a light that never comes. Not reaped before the loop has seen its end, so its number is its own.

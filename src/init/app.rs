@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::{App, Exit, FromInit, Identity, Loss, Place, Program, SmartDaemon, Uwsgi};
+use liege_plan::{App, Exit, FromInit, Identity, Loss, Place, Program, SmartDaemon, Uwsgi, fork};
 use liege_sys::{
     Errno,
     descendants::kill,
@@ -172,7 +172,7 @@ impl Init {
                 self.app = Some(RunningApp { pid, ended: None, recipe, plan, report: Some(report), failed: None, relay, born });
                 Ok(())
             }
-            Err(errno) => Err(self.fail(Place::Init, errno as i32, "fork for the app")),
+            Err(errno) => Err(self.fail(Place::Init, errno as i32, fork::FOR_APP)),
         }
     }
 

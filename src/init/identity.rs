@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
-use liege_plan::{Account, AccountRecord, Act, Exit, FrameReader, Identity, Names, encode};
+use liege_plan::{Account, AccountRecord, Act, Exit, FrameReader, Identity, Names, encode, fork};
 use liege_sys::{
     fds::{self, O_NONBLOCK},
     process,
@@ -64,7 +64,7 @@ impl Init {
         };
         let pid = match process::fork_in_place(&self.one_thread, look) {
             Ok(pid) => pid,
-            Err(errno) => return failed(errno as i32, "fork".into()),
+            Err(errno) => return failed(errno as i32, fork::FOR_STEP.into()),
         };
         drop(theirs);
         match self.wait_for_job(pid, patience)? {

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use liege_plan::{App, AppLimits, Identity, Lasting, Limit, Place, Program};
+use liege_plan::{App, AppLimits, Identity, Lasting, Limit, Place, Program, fork};
 use liege_sys::{
     Errno, Strings, identity,
     limits::{Bound, Kind},
@@ -195,7 +195,7 @@ pub(crate) fn shell(
         umask: None,
         no_new_privs: false,
     };
-    process::launch(&launch).map_err(|errno| (errno as i32, "fork".into()))
+    process::launch(&launch).map_err(|errno| (errno as i32, fork::FOR_STEP.into()))
 }
 
 /// Why a hook's shell did not even start.

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use liege_plan::{Account, Act, Exit, FromInit, Place, Step};
+use liege_plan::{Account, Act, Exit, FromInit, Place, Step, fork};
 use liege_sys::{Errno, descendants::kill, pipe, process, signals};
 
 use crate::{
@@ -180,7 +180,7 @@ impl Init {
         let pid = match process::fork_in_place(&self.one_thread, work) {
             Ok(pid) => pid,
             Err(errno) => {
-                return Ok(Outcome::Failed { errno: errno as i32, detail: "fork".into() });
+                return Ok(Outcome::Failed { errno: errno as i32, detail: fork::FOR_STEP.into() });
             }
         };
         Ok(match self.wait_for_job(pid, patience)? {

@@ -12,6 +12,7 @@ mod base;
 mod codec;
 mod daemon;
 pub mod fds;
+pub mod fork;
 mod message;
 mod names;
 mod output;

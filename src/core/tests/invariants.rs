@@ -196,3 +196,8 @@ fn flapping_is_slowed_down() {
 fn a_rare_failure_is_healed_at_once() {
     caught(Sabotage::NeverForgets, |b| matches!(b, Broken::ARareFailureIsHealedAtOnce(_)));
 }
+
+#[test]
+fn a_shortage_of_the_hosts_is_no_failure() {
+    caught(Sabotage::ChargesShortages, |b| matches!(b, Broken::AShortageOfTheHostsIsNoFailure(_)));
+}

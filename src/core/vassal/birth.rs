@@ -5,7 +5,7 @@ use liege_plan::{ToInit, describe_act};
 use liege_spec::{TakenAway, taken_away};
 
 use super::{Life, Phase, SLOT, Vassal, daemons::in_words};
-use crate::{Action, Cause, cause::errno_name, compile::compile, emperor::Context, timers::Timer};
+use crate::{Action, Cause, cause::errno_name, compile::compile, emperor::Context, shortage::missing, timers::Timer};
 
 /// So many directories are asked for at a birth.
 const MOST_POINTS: usize = 64;
@@ -87,11 +87,16 @@ impl Vassal {
         }
     }
 
-    /// The clone did not come about.
-    pub(crate) fn spawn_failed(&mut self, stage: &str, errno: i32, cx: &mut Context<'_>) {
+    /// The clone did not come about. Everything it takes is the host's and the daemon's, unless a bound of the vassal's own was met.
+    pub(crate) fn spawn_failed(&mut self, stage: &str, errno: i32, own_bound: bool, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Spawning | Phase::Killing => {
-                self.blame(&Cause::SpawnFailed { what: format!("{stage}: {}", errno_name(errno)) }, cx.now);
+                let what = format!("{stage}: {}", errno_name(errno));
+                let cause = match missing(errno).filter(|_| !own_bound) {
+                    Some(missing) => Cause::Shortage { what: format!("{missing}: {what}") },
+                    None => Cause::SpawnFailed { what },
+                };
+                self.blame(&cause, cx.now);
                 self.over(cx);
             }
             Phase::Waiting

@@ -115,6 +115,8 @@ impl Vassal {
                 Some(AT_ONCE)
             }
             Some(_) if !cause.is_failure() => Some(AT_ONCE),
+            // Its file and its mounts may be well: neither is to blame, so nothing is counted and nothing read again.
+            Some(_) if cause.is_shortage() => Some(self.backoff.short()),
             Some(wish) => {
                 let next = self.backoff.fail(cx.now, wish.fresh.restarts.over(cx.settings.restarts));
                 if let Next::Again { .. } = next {
@@ -137,7 +139,7 @@ impl Vassal {
                 if begins_to_flap {
                     self.tell_flapping(cx);
                 }
-                match life.running.filter(|_| cause.is_failure()) {
+                match life.running.filter(|_| cause.is_failure() && !cause.is_shortage()) {
                     Some(ran) => self.wait_for_others(&ran, &cause, delay, cx),
                     None => self.wait(delay, cx),
                 }

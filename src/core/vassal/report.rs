@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place, signal_name};
+use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place, fork, signal_name};
 use liege_spec::{ProgramSpec, VassalSpec, Verb, capability_names, points, taken_away};
 
 use super::{CALM, Phase, Run, Vassal, wish::time_to_replace};
-use crate::{Action, Cause, Check, MountView, Note, Time, advice, cause::errno_name, emperor::Context, timers::Timer};
+use crate::{
+    Action, Cause, Check, MountView, Note, Time, advice, cause::errno_name, emperor::Context, shortage::missing, timers::Timer,
+};
 
 const ENOENT: i32 = 2;
 
@@ -139,15 +141,19 @@ impl Vassal {
             cx.note(Note::Tolerated { vassal: self.name.clone(), what });
             return;
         }
-        let cause = match at {
-            Place::Step(_) | Place::AtExit(_) => Cause::HookFailed { what },
-            Place::AppLimit(_)
-            | Place::AppIdentity
-            | Place::AppCaps
-            | Place::AppChdir
-            | Place::AppExec
-            | Place::Log
-            | Place::Init => Cause::ExecFailed { what },
+        let cause = match (self.missing_for_a_child(errno, detail), at) {
+            (Some(missing), _) => Cause::Shortage { what: format!("{missing}: {what}") },
+            (None, Place::Step(_) | Place::AtExit(_)) => Cause::HookFailed { what },
+            (
+                None,
+                Place::AppLimit(_)
+                | Place::AppIdentity
+                | Place::AppCaps
+                | Place::AppChdir
+                | Place::AppExec
+                | Place::Log
+                | Place::Init,
+            ) => Cause::ExecFailed { what },
         };
         match self.phase {
             // Init leaves by itself, once it has saved; the deadline makes sure of it.
@@ -155,6 +161,12 @@ impl Vassal {
             Phase::Stopping | Phase::Killing => self.blame(&cause, cx.now),
             Phase::Waiting | Phase::Spawning | Phase::Suspended | Phase::Gone => {}
         }
+    }
+
+    /// What the host has no more of, where init could make no child. In a control group of the vassal's own its bound may be the reason.
+    fn missing_for_a_child(&self, errno: i32, detail: &str) -> Option<&'static str> {
+        let is_bounded = self.life.as_ref().is_none_or(|life| !life.cgroups.paths.is_empty());
+        if is_bounded || ![fork::FOR_STEP, fork::FOR_APP].contains(&detail) { None } else { missing(errno) }
     }
 
     /// One sentence: the reason, what helps, the step with its object, the line that asked for it. The reason comes first, because a

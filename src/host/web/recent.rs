@@ -179,6 +179,7 @@ fn for_everybody(cause: &Cause) -> String {
         Cause::HookTimeout { .. } => "a step of its start or end did not end in time; the log says which".to_owned(),
         Cause::ExecFailed { .. } => "its program could not be started; the log says why".to_owned(),
         Cause::SpawnFailed { .. } => "it could not be cloned; the log says why".to_owned(),
+        Cause::Shortage { .. } => "the host has no room for it now; the log says what is missing".to_owned(),
     }
 }
 

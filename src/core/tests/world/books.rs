@@ -12,6 +12,9 @@ use super::specs::{MAX_THROTTLE, THROTTLE};
 const MANY: usize = 5;
 const TOGETHER: Duration = Duration::from_secs(5);
 
+/// So soon after the host has room again a vassal is tried.
+const ROOM_IS_SEEN: Duration = Duration::from_secs(5);
+
 /// So many failures within this time are flapping.
 const FAILURES: usize = 5;
 const WINDOW: Duration = Duration::from_secs(300);
@@ -37,6 +40,7 @@ pub enum Broken {
     ALoneFailureIsNeverDelayed(Name),
     FlappingIsSlowedDown(Name),
     ARareFailureIsHealedAtOnce(Name),
+    AShortageOfTheHostsIsNoFailure(Name),
 }
 
 /// One vassal's failures as an onlooker counts them.
@@ -227,7 +231,12 @@ impl Books {
                 self.failures.entry(vassal.clone()).or_default().end_run(now);
             }
             if let Action::Note(Note::Ended { vassal, cause, again_in: Some(delay), .. }) = action {
-                self.ended(now, vassal, cause.is_failure(), *delay)?;
+                // Where it was killed before, that is the cause.
+                let is_short = matches!(event, Event::SpawnFailed { errno: 11, .. }) && cause.to_string().contains("EAGAIN");
+                if is_short && (!cause.is_shortage() || *delay > ROOM_IS_SEEN) {
+                    return Err(Broken::AShortageOfTheHostsIsNoFailure(vassal.clone()));
+                }
+                self.ended(now, vassal, cause.is_failure() && !cause.is_shortage(), *delay)?;
                 if cause.is_of_mount() {
                     self.lost.retain(|(at, other, _)| now - *at < TOGETHER && other != vassal);
                     self.lost.push((now, vassal.clone(), self.owners.get(vassal).copied().unwrap_or_default()));

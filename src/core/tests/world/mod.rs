@@ -324,7 +324,9 @@ impl<M: Machine> World<M> {
         let Some((birth, vassal)) = self.pick(pick, |p| p == Process::Unborn) else { return Ok(()) };
         if fails {
             self.set(birth, Process::Ended);
-            return self.feed(Event::SpawnFailed { vassal, birth, stage: "clone".into(), errno: 11 });
+            // Of the host's (no process), or its own (no such group).
+            let errno = if pick.is_multiple_of(2) { 11 } else { 2 };
+            return self.feed(Event::SpawnFailed { vassal, birth, stage: "clone".into(), errno, own_bound: false });
         }
         self.set(birth, Process::Alive { doomed: false });
         self.feed(Event::Spawned { vassal, birth, pid: i32::try_from(birth).unwrap_or(i32::MAX) })

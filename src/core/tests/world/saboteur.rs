@@ -43,6 +43,8 @@ pub enum Sabotage {
     TakesLoyalForSteady,
     /// Tells a delay for every failure.
     NeverForgets,
+    /// Takes what the host lacks for the vassal's own failure.
+    ChargesShortages,
     /// Takes the vassals of all owners for one owner's.
     TakesAllForOneOwner,
 }
@@ -147,6 +149,9 @@ impl Machine for Saboteur {
             (Sabotage::TakesAllForOneOwner, Event::Config { vassal, config, directory, touched, file }) => {
                 let config = super::specs::owned(1, VassalConfig::clone(&config)).into();
                 self.inner.handle(now, Event::Config { vassal, config, directory, touched, file })
+            }
+            (Sabotage::ChargesShortages, Event::SpawnFailed { vassal, birth, stage, errno, .. }) => {
+                self.inner.handle(now, Event::SpawnFailed { vassal, birth, stage, errno, own_bound: true })
             }
             (_, event) => self.inner.handle(now, event),
         }
