@@ -1,12 +1,15 @@
 //! The prober is killed. No vassal suffers, and the next dead mount is still found.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use liege_integration_tests::apps::ZipApp;
 use liege_integration_tests::faults::{Filesystem, Kind, Owner, Pace, Victim};
 use liege_integration_tests::gauge::is_helper;
-use liege_integration_tests::{Emperor, LONG, SHORT, procs, served, story, wait_for, wait_until};
+use liege_integration_tests::{Emperor, LONG, SHORT, bar, procs, served, story, wait_for, wait_until};
 use nix::sys::signal::Signal;
+
+/// No dead mount may stay unseen for longer.
+const SEEN: Duration = Duration::from_secs(5);
 
 #[test]
 fn a_killed_prober_is_replaced() {
@@ -67,7 +70,7 @@ fn known_at_once(namespaces: &'static str, owner: Owner) {
     });
 }
 
-/// Whoever may kill it may stop it as well; that is silence, not an end.
+/// Whoever may kill it may stop it as well. A mount that dies meanwhile is seen as if nothing were.
 #[test]
 fn a_stopped_prober_is_replaced_too() {
     story(|host| {
@@ -78,13 +81,31 @@ fn a_stopped_prober_is_replaced_too() {
         let vassal = emperor.vassal("app001.ini");
         let first = wait_for("a prober", SHORT, || prober(&emperor));
 
+        let began = Instant::now();
         first.kill(Signal::SIGSTOP);
-        emperor.wait_log("was silent for");
-        wait_until("another prober", LONG, || prober(&emperor).is_some_and(|next| next != first));
-        assert!(vassal.init.lives(), "a prober's silence says nothing about a mount");
         vassal.process("fuse-zip").kill(Signal::SIGKILL);
         emperor.wait_cause(0, "app001.ini", "mountpoint_dead");
+        assert!(began.elapsed() < bar(SEEN), "seen after {:?}", began.elapsed());
+        emperor.wait_log("was stopped");
+        wait_until("another prober", LONG, || prober(&emperor).is_some_and(|next| next != first));
         served(app.port, "from the zip", LONG);
+    });
+}
+
+#[test]
+fn one_that_is_stopped_while_all_is_well_troubles_no_vassal() {
+    story(|host| {
+        let app = ZipApp::new(host, "app", "from the zip");
+        let emperor = host.emperor().start();
+        emperor.write("app001.ini", &app.checked());
+        served(app.port, "from the zip", LONG);
+        let vassal = emperor.vassal("app001.ini");
+        let first = wait_for("a prober", SHORT, || prober(&emperor));
+
+        first.kill(Signal::SIGSTOP);
+        emperor.wait_log("was stopped");
+        wait_until("another prober", LONG, || prober(&emperor).is_some_and(|next| next != first));
+        assert!(vassal.init.lives(), "that says nothing about a mount");
     });
 }
 

@@ -1,5 +1,5 @@
 //! The prober is stopped while nobody asks it anything, and then it is needed: the end of a vassal that no check watches is held up by a
-//! mount of its own. The silence is noticed all the same, another prober takes over, and what was asked of the first is asked of it.
+//! mount of its own. That is noticed all the same, another prober takes over, and what was asked of the first is asked of it.
 
 use std::time::Instant;
 
@@ -26,6 +26,6 @@ fn a_stopped_prober_holds_up_no_end() {
         stuck.order("selfdeadlock").expect("it obeys");
         emperor.remove(&stuck.name);
         wait_until("nothing to be left of it", LONG, || processes.iter().all(|process| !process.lives()));
-        emperor.wait_log("was silent for");
+        emperor.wait_log("was stopped");
     });
 }

@@ -27,6 +27,14 @@ pub fn has_ended_but_for_threads(pidfd: &impl AsFd, pid: i32) -> bool {
     has_left && signal(pidfd, 0).is_ok()
 }
 
+/// Whether a process that has not been reaped was stopped (SIGSTOP): it does nothing until it is continued.
+#[must_use]
+pub fn is_stopped(pidfd: &impl AsFd, pid: i32) -> bool {
+    let stopped = Stat::of_first_thread(pid).is_some_and(|stat| stat.field(3) == Some('T'));
+    // Asked afterwards, as above.
+    stopped && signal(pidfd, 0).is_ok()
+}
+
 /// A pidfd of a process that is known only by its number. Only the parent can be sure whom it gets.
 ///
 /// # Errors
@@ -47,6 +55,11 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let pidfd = open(pid).unwrap();
+        assert!(!has_ended_but_for_threads(&pidfd, pid) && !is_stopped(&pidfd, pid));
+        signal(&pidfd, libc::SIGSTOP).unwrap();
+        while !is_stopped(&pidfd, pid) {
+            std::thread::yield_now();
+        }
         assert!(!has_ended_but_for_threads(&pidfd, pid));
         child.kill().unwrap();
         while !has_ended_but_for_threads(&pidfd, pid) {

@@ -82,7 +82,7 @@ families! {
     HELD_UP: Counter "liege_held_up_ends" "" [] "Times somebody was found who held up the end of a vassal";
     UNSAVED: Counter "liege_unsaved_ends" "" [] "Ends at which something was not written back: the app, a FUSE or an attached daemon was killed, died or hung before";
     FUSE_ABORTS: Counter "liege_fuse_aborts" "" [] "Kills with which the FUSE connections of the vassal were ended too";
-    PROBER_RESTARTS: Counter "liege_prober_restarts" "" [] "Times the process that checks mounts died or was silent and was replaced";
+    PROBER_RESTARTS: Counter "liege_prober_restarts" "" [] "Times the process that checks mounts died, was stopped or was silent and was replaced";
     INOTIFY_OVERFLOWS: Counter "liege_inotify_overflows" "" [] "Times the kernel lost file events, so that everything was looked at again";
     LOG_LINES_LOST: Counter "liege_log_lines_lost" "" [] "Log lines dropped because whoever reads the log is too slow";
     GUESTS_REFUSED: Counter "liege_http_refused" "" [] "Connections to this listener for which there was no room";

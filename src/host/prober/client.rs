@@ -2,8 +2,8 @@
 //!
 //! It lives as long as somebody may ask: the first request starts it, a daemon without checks and without FUSE mounts has none.
 //! When it dies, whoever waits for a look is told so, another one is started (a little later each time it dies young, at most a second
-//! later), and what stands is asked again: the exits it held are secured, the ends that were to be freed are freed. One that is silent is
-//! as good as dead. So it is pinged while anything is asked of it, and killed when it does not answer. One that is in need is relieved
+//! later), and what stands is asked again: the exits it held are secured, the ends that were to be freed are freed. One that is stopped or
+//! silent is as good as dead. So it is looked at and pinged while anything is asked of it, and killed when it does not answer. One that is in need is relieved
 //! (`conversation.rs`).
 
 use std::{
@@ -155,6 +155,7 @@ enum End {
     /// This one takes over.
     Relieved(Box<Started>),
     Died,
+    Stopped,
     Silent,
 }
 
@@ -184,6 +185,7 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
                         Served::Needs(need) => need,
                         Served::Over => break End::Over,
                         Served::Died => break End::Died,
+                        Served::Stopped => break End::Stopped,
                         Served::Silent => break End::Silent,
                     };
                     let successor =
@@ -197,11 +199,18 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
                 match &end {
                     End::Over | End::Relieved(_) => {}
                     End::Died => tracing::warn!(target: "mountpoint", "the prober (pid {pid}) died; it is started again"),
+                    End::Stopped => {
+                        conversation.kill();
+                        tracing::warn!(
+                            target: "mountpoint",
+                            "the prober (pid {pid}) was stopped (SIGSTOP) and is killed; it is started again"
+                        );
+                    }
                     End::Silent => {
                         conversation.kill();
                         tracing::warn!(
                             target: "mountpoint",
-                            "the prober (pid {pid}) was silent for {SILENCE:?} and is killed: was it stopped? It is started again"
+                            "the prober (pid {pid}) was silent for {SILENCE:?} and is killed: was it frozen? It is started again"
                         );
                     }
                 }
@@ -213,7 +222,7 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
                         next = Some(successor);
                         continue;
                     }
-                    End::Died | End::Silent => {}
+                    End::Died | End::Stopped | End::Silent => {}
                 }
             }
             Err(error) => {

@@ -5,7 +5,7 @@
 //! answers, that takes over what stands and what comes, while this one finishes its looks, so that no hung mount is timed anew because of it.
 //!
 //! That it is gone the end of its socket tells, but for one case: a thread or a child that hangs beyond SIGKILL keeps open what the
-//! process had open. So while anything is asked of it, it is looked at too.
+//! process had open. So while anything is asked of it, it is looked at too, and one that was stopped is seen as soon.
 
 use std::{collections::HashMap, io, os::unix::net::UnixStream as StdStream, time::Duration};
 
@@ -26,8 +26,11 @@ use super::{
     standing::Standing,
 };
 
-/// How often one that is asked something is looked at: so long nobody knows that it was killed while a thread of it hung.
+/// How often one that is asked something is looked at: so long nobody knows that it was killed while a thread of it hung, or stopped.
 const GLANCE: Duration = Duration::from_millis(100);
+
+/// So many glances in a row that find it stopped, and it is given up. One that was stopped for a moment goes on.
+const STOPPED: u32 = 3;
 
 /// So many looks in a row that it could not make, and it is relieved.
 const IN_NEED: u32 = 5;
@@ -39,6 +42,8 @@ pub(super) enum Served {
     Over,
     /// It is gone.
     Died,
+    /// It was stopped.
+    Stopped,
     /// It is there and says nothing.
     Silent,
     /// It is to be relieved.
@@ -64,6 +69,8 @@ pub(super) struct Conversation {
     patience: Patience,
     /// When it is looked at next, if anything is asked of it then.
     glance: Instant,
+    /// Glances in a row that found it stopped.
+    stopped: u32,
     last_id: u64,
     /// Who waits for news.
     looks: HashMap<u64, mpsc::UnboundedSender<Probed>>,
@@ -83,6 +90,7 @@ impl Conversation {
             buffer: vec![0; 16 << 10],
             patience: Patience::from(Instant::now()),
             glance: Instant::now(),
+            stopped: 0,
             last_id: 0,
             looks: HashMap::new(),
             outgoing: Vec::new(),
@@ -137,8 +145,8 @@ impl Conversation {
                 () = sleep_until(self.patience.due()), if self.is_asked(standing) => if self.is_silent() {
                     return Served::Silent;
                 },
-                () = sleep_until(self.glance), if self.is_asked(standing) => if self.has_died() {
-                    return Served::Died;
+                () = sleep_until(self.glance), if self.is_asked(standing) => if let Some(end) = self.glance() {
+                    return end;
                 },
             }
         }
@@ -158,7 +166,7 @@ impl Conversation {
                 () = sleep_until(self.patience.due()) => if self.is_silent() {
                     return;
                 },
-                () = sleep_until(self.glance) => if self.has_died() {
+                () = sleep_until(self.glance) => if self.glance().is_some() {
                     return;
                 },
             }
@@ -234,12 +242,17 @@ impl Conversation {
         self.patience.is_over(Instant::now())
     }
 
-    /// A glance is due: it is dead, though its socket may not say so.
-    fn has_died(&mut self) -> bool {
+    /// A glance is due: it may be dead, though its socket does not say so, or stopped.
+    fn glance(&mut self) -> Option<Served> {
         self.glance = Instant::now() + GLANCE;
+        let Child { pid, pidfd } = &self.child;
         // Reaped, and the socket is still open: in a process that asked for it, and waits in the kernel.
-        let is_reaped = pidfd::signal(&self.child.pidfd, 0) == Err(Errno::ESRCH);
-        is_reaped || pidfd::has_ended_but_for_threads(&self.child.pidfd, self.child.pid)
+        let is_reaped = pidfd::signal(pidfd, 0) == Err(Errno::ESRCH);
+        if is_reaped || pidfd::has_ended_but_for_threads(pidfd, *pid) {
+            return Some(Served::Died);
+        }
+        self.stopped = if pidfd::is_stopped(pidfd, *pid) { self.stopped + 1 } else { 0 };
+        (self.stopped >= STOPPED).then_some(Served::Stopped)
     }
 
     /// There is something to read; true: an end.
