@@ -4,7 +4,13 @@
 //! among those who stay, and may stay as long as he reads. A log is read by people, who stop to think: it is read from its disk piece
 //! by piece as they go on, and so may wait for them much longer.
 
-use std::{fs::File, io, os::fd::AsFd, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io,
+    os::{fd::AsFd, unix::net::UnixListener as StdListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     extract::connect_info::Connected,
@@ -16,6 +22,7 @@ use liege_sys::peer;
 use nix::libc::{EMFILE, ENFILE, ENOMEM};
 use tokio::{
     net::{UnixListener, UnixStream, unix::SocketAddr},
+    sync::mpsc,
     task::yield_now,
 };
 
@@ -35,6 +42,8 @@ const LEISURE: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(super) struct Door {
     entrance: Entrance<UnixListener, Share>,
+    /// Listeners that take the place of the one before, whose file is gone.
+    renewed: mpsc::Receiver<StdListener>,
     family: Family,
     rooms: Rooms,
 }
@@ -70,10 +79,10 @@ impl Peer {
 }
 
 impl Door {
-    pub(super) fn new(listener: UnixListener, family: Family) -> Self {
+    pub(super) fn new(listener: UnixListener, renewed: mpsc::Receiver<StdListener>, family: Family) -> Self {
         let full = refusal("so many connections are open that there is no room for this one").leak();
         let no_descriptor = refusal("the daemon has no file descriptor left for this (RLIMIT_NOFILE)").leak();
-        Self { entrance: Entrance::new(listener, Refusals { full, no_descriptor }), family, rooms: Rooms::new() }
+        Self { entrance: Entrance::new(listener, Refusals { full, no_descriptor }), renewed, family, rooms: Rooms::new() }
     }
 
     fn admit(&self, stream: UnixStream) -> Option<(Guest<UnixStream>, Peer)> {
@@ -123,7 +132,16 @@ impl Listener for Door {
         loop {
             // Whoever was let in is heard before the next one may take his place.
             yield_now().await;
-            let (stream, _) = self.entrance.accept().await;
+            let (stream, _) = tokio::select! {
+                accepted = self.entrance.accept() => accepted,
+                Some(listener) = self.renewed.recv() => {
+                    match UnixListener::from_std(listener) {
+                        Ok(listener) => self.entrance.listen_at(listener),
+                        Err(error) => tracing::error!(target: "emperor", "listen at the control socket bound anew: {error}"),
+                    }
+                    continue;
+                }
+            };
             if let Some(admitted) = self.admit(stream) {
                 return admitted;
             }

@@ -107,6 +107,11 @@ impl<L: Accepts, W: Copy + Eq + Send + Sync + 'static> Entrance<L, W> {
         &self.listener
     }
 
+    /// Accepts at this one from now on. Whoever was let in stays.
+    pub(crate) fn listen_at(&mut self, listener: L) {
+        self.listener = listener;
+    }
+
     /// The next connection.
     pub(crate) async fn accept(&mut self) -> (L::Stream, L::From) {
         loop {
