@@ -85,7 +85,7 @@ impl Nursery {
             Ok(Place::Promised(end, promise)) => (Some(end), Some(promise)),
             Err(error) => {
                 let (stage, errno) = ("make a way for its log".to_owned(), error.raw_os_error().unwrap_or_default());
-                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno }).await;
+                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno, own_bound: false }).await;
             }
         };
         let clone = {
