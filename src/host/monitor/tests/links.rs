@@ -114,7 +114,8 @@ async fn what_leads_nowhere_or_in_circles_may_become_good() {
         assert_eq!(scene.next().await.1, News::Bad);
     }
     scene.monitors.rescan();
-    scene.quiet().await;
+    scene.write("v/fence.ini", "fence");
+    scene.expect("fence.ini", runs("fence")).await; // and nothing before it
     fs::create_dir_all(scene.path("some/where")).unwrap();
     write_old(&scene.path("some/where/a.ini"), "one", 1);
     scene.expect("a.ini", runs("one")).await;
