@@ -159,7 +159,8 @@ impl Fault {
                 destroyed(&["hung"])
             }
             // Nobody answers, but it can also be known that there is nobody left who could.
-            Self::FdHeldOutside => destroyed(&["hung", "dead"]),
+            // Who holds it is this process, which may be at work on something else: then it is slow, and destroyed as well.
+            Self::FdHeldOutside => destroyed(&["hung", "dead", "slow"]),
             Self::LateInTime => Outcome { states: &["healthy"], destroys: false },
             Self::Busy => Outcome { states: &["slow"], destroys: false },
             Self::BusyForEver => destroyed(&["slow", "hung"]),

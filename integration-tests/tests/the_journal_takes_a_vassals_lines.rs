@@ -77,8 +77,11 @@ fn without_one_the_vassal_runs_and_says_so() {
         empty("/run/systemd");
         let emperor = host.emperor().start();
         emperor.write("v.ini", TEXT);
-        emperor.wait_log_from(0, &["WARN", "v.ini", "/run/systemd/journal/stdout", "No such file"]);
-        emperor.wait_log("to the journal");
+        emperor.wait_log_from(
+            0,
+            &["WARN", "v.ini", "/run/systemd/journal/stdout", "No such file", "is dropped until it can be had"],
+        );
+        emperor.wait_log("v.ini: started");
         emperor.put_to_rest();
         nix::mount::umount2("/run/systemd", nix::mount::MntFlags::MNT_DETACH).expect("our own mount");
     });
