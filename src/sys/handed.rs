@@ -1,5 +1,5 @@
 //! Open files, handed from one process to another over a socket, so that none stays open if a process is killed on the way: one from
-//! a child to its parent ([`take`]), or a few from a parent to its child, which makes raw calls only ([`Hand::receive`]).
+//! a child to its parent ([`take`]), or a few from a parent to its child, which makes raw calls only (`Hand::receive`).
 
 use std::{
     io::IoSliceMut,
