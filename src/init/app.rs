@@ -250,7 +250,7 @@ impl Init {
             let late = self.destroy || Instant::now() >= deadline;
             if late && !killed {
                 if !self.destroy {
-                    self.say(&FromInit::Unsaved { lost: vec![Loss::out_of_time(format!("the app (pid {pid})"))] });
+                    self.say(&FromInit::Unsaved { lost: vec![Loss::of_app(pid)] });
                 }
                 end_group(pid);
                 killed = true;

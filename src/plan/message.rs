@@ -206,6 +206,12 @@ impl Loss {
     pub fn out_of_time(what: impl Into<String>) -> Self {
         Self { what: what.into(), how: Fate::OutOfTime }
     }
+
+    /// The same of the app, which was asked to leave.
+    #[must_use]
+    pub fn of_app(pid: i32) -> Self {
+        Self::out_of_time(format!("the app (pid {pid})"))
+    }
 }
 
 /// As people read it, and grep for it.

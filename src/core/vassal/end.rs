@@ -5,10 +5,7 @@ use std::time::Duration;
 use liege_plan::{Exit, Loss};
 use liege_spec::VassalConfig;
 
-use super::{
-    Past, Phase, Sentence, Vassal,
-    saving::{lost_in_words, time_to_raise},
-};
+use super::{Past, Phase, Sentence, Vassal, not_saved, saving::told};
 use crate::{
     Action, Cause, Flapping, Health, MountView, Note,
     backoff::Next,
@@ -97,7 +94,8 @@ impl Vassal {
         let stop = life.running.as_ref().map(|config| config.fresh.timeouts.stop);
         let mut lost = life.lost;
         lost.extend(life.saving.into_iter().map(Loss::out_of_time));
-        let loss = Some(&lost).filter(|lost| !lost.is_empty()).map(|lost| format!("; {}", lost_in_words(lost, stop)));
+        let (killed, stop) = told(&lost, stop);
+        let loss = Some(&killed).filter(|killed| !killed.is_empty()).map(|killed| format!("; {}", not_saved(killed, stop)));
         let said = Sentence::new(&cause, loss.as_deref().unwrap_or_default());
         (self.past.last_cause, self.past.last_end) = (Some(said.clone()), Some(cx.now));
         // What was lost is looked for as well, whoever wished for the end.
@@ -126,8 +124,7 @@ impl Vassal {
                 Some(next)
             }
         };
-        if !lost.is_empty() {
-            let (stop, killed) = (time_to_raise(&lost, stop), lost.iter().map(Loss::to_string).collect());
+        if !killed.is_empty() {
             cx.note(Note::Unsaved { vassal: self.name.clone(), killed, stop, owner: life.owner });
         }
         let again_in = next.and_then(Next::after);

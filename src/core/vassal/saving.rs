@@ -110,7 +110,7 @@ impl Vassal {
         let Some(life) = &mut self.life else { return };
         let is_asked = life.cause.as_ref().is_some_and(|cause| !cause.is_failure());
         if let Some(pid) = life.app_pid.filter(|_| is_asked && life.saving.is_empty()) {
-            life.lost.push(Loss::out_of_time(the_app(pid)));
+            life.lost.push(Loss::of_app(pid));
         }
     }
 
@@ -125,8 +125,8 @@ impl Vassal {
             }
             // An attached daemon that a reload ends; the vassal goes on.
             Phase::Reloading => {
-                let what = lost_in_words(&lost, self.running().map(|config| config.fresh.timeouts.stop));
-                cx.note(Note::Tolerated { vassal: self.name.clone(), what });
+                let (lost, stop) = told(&lost, self.running().map(|config| config.fresh.timeouts.stop));
+                cx.note(Note::Tolerated { vassal: self.name.clone(), what: not_saved(&lost, stop) });
             }
             Phase::Killing
             | Phase::Waiting
@@ -139,22 +139,13 @@ impl Vassal {
     }
 }
 
-/// An app that holds up the end, and was not seen to save anything by itself.
-pub(super) fn the_app(pid: i32) -> String {
-    format!("the app (pid {pid})")
+/// Each in words, and the time that was not enough, if it was that.
+pub(super) fn told(lost: &[Loss], stop: Option<Duration>) -> (Vec<String>, Option<Duration>) {
+    let was_short = lost.iter().any(|loss| loss.how == Fate::OutOfTime);
+    (lost.iter().map(Loss::to_string).collect(), stop.filter(|_| was_short))
 }
 
 /// The sentence, and what to do about it, where more time would have helped.
-pub(super) fn lost_in_words(lost: &[Loss], stop: Option<Duration>) -> String {
-    let phrases: Vec<String> = lost.iter().map(Loss::to_string).collect();
-    not_saved(&phrases, time_to_raise(lost, stop))
-}
-
-/// The time that was not enough, if it was that.
-pub(super) fn time_to_raise(lost: &[Loss], stop: Option<Duration>) -> Option<Duration> {
-    stop.filter(|_| lost.iter().any(|loss| loss.how == Fate::OutOfTime))
-}
-
 pub(crate) fn not_saved(lost: &[String], stop: Option<Duration>) -> String {
     let hint = stop.map(|stop| format!("; raise stop-timeout ({} s) where much is written back", stop.as_secs()));
     format!("{LOST}{}{}", lost.join(", "), hint.unwrap_or_default())

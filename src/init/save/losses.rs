@@ -57,8 +57,7 @@ impl Awaited {
 impl Init {
     /// The app was asked to end, and has not: what it has not written back is lost.
     pub(crate) fn app_is_out_of_time(&mut self) {
-        let app = self.app.iter().map(|app| Loss::out_of_time(format!("the app (pid {})", app.pid)));
-        self.saving.lost.extend(app);
+        self.saving.lost.extend(self.app.iter().map(|app| Loss::of_app(app.pid)));
     }
 
     /// Nobody holds the exits any more, and the next daemon may start this vassal again at any moment: nothing is waited for. Its own log
