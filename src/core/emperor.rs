@@ -205,7 +205,7 @@ impl Emperor {
                     return; // nothing is begun any more
                 }
                 if self.vassals.contains_key(&vassal) {
-                    self.with(now, &vassal, actions, |v, cx| v.config(config, directory, (touched, file), cx));
+                    self.with(now, &vassal, actions, |v, cx| v.config(config, directory, touched, file, cx));
                 } else {
                     self.add(now, vassal.clone(), config, directory, file, actions);
                 }

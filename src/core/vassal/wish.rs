@@ -14,7 +14,8 @@ impl Vassal {
         &mut self,
         config: Arc<VassalConfig>,
         directory: String,
-        (touched, file): (bool, Option<FileId>),
+        touched: bool,
+        file: Option<FileId>,
         cx: &mut Context<'_>,
     ) {
         self.config_error = None;
