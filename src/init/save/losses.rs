@@ -7,7 +7,7 @@
 use liege_plan::{Exit, Fate, FromInit, LOST, Loss};
 use liege_sys::signals::{SIGABRT, SIGKILL, SIGTERM, SIGXCPU, SIGXFSZ, tells_of_a_fault};
 
-use super::{Other, Saving, told::NAMED};
+use super::{Other, Saving, told::cut};
 use crate::init::Init;
 
 /// The source of init's own lines in the vassal's log.
@@ -64,17 +64,16 @@ impl Init {
     /// alone can tell what that costs.
     pub(crate) fn end_unsaved(&mut self) {
         self.find_fuse_daemons();
-        let held = self.saving.savers().map(|daemon| Loss { what: daemon.name.clone(), how: Fate::HostGone });
-        let lost: Vec<Loss> = held.collect();
+        let loss = |what| Loss { what, how: Fate::HostGone };
+        let mut lost: Vec<Loss> = self.saving.savers().map(|daemon| loss(daemon.name.clone())).collect();
+        cut(&mut lost, loss);
         self.log_loss(&lost);
     }
 
     pub(super) fn give_up(&mut self) {
         let mut lost = std::mem::take(&mut self.saving.lost);
-        if lost.len() > NAMED {
-            let (more, how) = (lost.split_off(NAMED).len(), lost[0].how);
-            lost.push(Loss { what: format!("{more} more"), how });
-        }
+        let how = lost.first().map_or(Fate::OutOfTime, |loss| loss.how);
+        cut(&mut lost, |what| Loss { what, how });
         self.log_loss(&lost);
         self.finish_output();
         self.say(&FromInit::Unsaved { lost });

@@ -6,9 +6,17 @@
 use std::time::{Duration, Instant};
 
 /// So many are told by name: a tenant can have thousands, which end one by one.
-pub(super) const NAMED: usize = 20;
+const NAMED: usize = 20;
 /// A longer list is not told more often.
 const APART: Duration = Duration::from_millis(250);
+
+/// A list as long as it may be told; one more entry says how many it leaves out.
+pub(super) fn cut<T>(list: &mut Vec<T>, more: impl FnOnce(String) -> T) {
+    if list.len() > NAMED {
+        let left_out = list.split_off(NAMED).len();
+        list.push(more(format!("{left_out} more")));
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -34,8 +42,7 @@ impl Told {
                 return None;
             }
             self.long = Some(Instant::now());
-            let more = waits_for.split_off(NAMED).len();
-            waits_for.push(format!("{more} more"));
+            cut(&mut waits_for, |more| more);
         }
         let is_heard_first = kills_then || self.was_named || !waits_for.is_empty();
         let is_news = self.last.as_ref().map_or(is_heard_first, |last| *last != waits_for);
