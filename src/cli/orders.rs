@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use liege_core::{Name, Order};
+use liege_core::{Name, Order, Reply};
 use liege_ctl::{Client, Failure, resolve};
 
 use crate::{
@@ -41,6 +41,14 @@ pub(crate) fn meant(client: &Client, whom: &Whom) -> Result<Vec<Result<Name, Fai
     Ok(whom.names.iter().map(|name| resolve(name, known.iter())).collect())
 }
 
+/// Asks one of many: a refusal names it.
+pub(crate) fn ask_one(client: &Client, name: &Name, order: Order) -> Result<Reply, Failure> {
+    client.order(name, order).map_err(|failure| match failure {
+        Failure::Refused { why } => Failure::Refused { why: format!("{name}: {why}") },
+        other => other,
+    })
+}
+
 /// Asks each of them and says what it answered.
 pub(crate) fn ask(client: &Client, meant: Result<Vec<Result<Name, Failure>>, Failure>, order: Order) -> ExitCode {
     let meant = match meant {
@@ -49,9 +57,10 @@ pub(crate) fn ask(client: &Client, meant: Result<Vec<Result<Name, Failure>>, Fai
     };
     let mut first_failure = None;
     for name in meant {
-        let answered = name.and_then(|name| match client.order(&name, order) {
-            Err(Failure::Refused { why }) => Err(Failure::Refused { why: format!("{name}: {why}") }),
-            answered => answered.map(|reply| say(&format!("{name}: {}\n", reply.to(order)))),
+        let answered = name.and_then(|name| {
+            let reply = ask_one(client, &name, order)?;
+            say(&format!("{name}: {}\n", reply.to(order)));
+            Ok(())
         });
         if let Err(failure) = answered {
             let code = tell(&failure);

@@ -8,7 +8,7 @@ use liege_ctl::{Client, Failure, Stopping};
 use crate::{
     arguments::Stop,
     bar::Bar,
-    orders::{ask, meant},
+    orders::{ask, ask_one, meant},
     remote::{answer, tell},
     restart::{LOOK, SHARE, look},
     say::say,
@@ -32,19 +32,15 @@ pub(crate) fn stop(arguments: &Stop) -> ExitCode {
 
 /// The code of the first failure. All are asked, then all are waited for.
 fn stop_and_wait(client: &Client, meant: Vec<Result<Name, Failure>>) -> Result<Option<ExitCode>, Failure> {
+    // Whatever is told from here on is about these ends.
+    let newest = client.events(None, 1)?.last().map_or(0, |happening| happening.id);
     let (before, mut took) = look(client)?;
     let (mut stopping, mut first_failure) = (Stopping::default(), None);
     let mut bar = Bar::new(meant.len(), "stopped");
     for name in meant {
-        let refused = |why: String| Failure::Refused { why };
         let asked = name.and_then(|name| {
-            // Whatever is told from here on is about this end.
-            let newest = client.events(Some(&*name), 1)?.last().map_or(0, |happening| happening.id);
-            let reply = client.order(&name, Order::Stop).map_err(|failure| match failure {
-                Failure::Refused { why } => refused(format!("{name}: {why}")),
-                other => other,
-            })?;
-            if !stopping.asked(&name, &before, newest) {
+            let reply = ask_one(client, &name, Order::Stop)?;
+            if !stopping.asked(&name, &before) {
                 say(&format!("{name}: {reply}\n"));
             }
             Ok(())
@@ -60,7 +56,7 @@ fn stop_and_wait(client: &Client, meant: Vec<Result<Name, Failure>>) -> Result<O
         sleep(LOOK.max(took * SHARE));
         let looked = look(client).inspect_err(|_| bar.clear())?;
         took = looked.1;
-        for (name, newest, outcome) in stopping.look(&looked.0) {
+        for (name, outcome) in stopping.look(&looked.0) {
             let outcome = outcome.and_then(|()| lost(client, &name, newest).map_or(Ok(()), Err));
             if outcome.is_err() {
                 first_failure.get_or_insert(ExitCode::FAILURE);

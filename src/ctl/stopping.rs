@@ -17,28 +17,26 @@ struct Asked {
     name: Name,
     /// Of the instance that is to go.
     pid: Option<i32>,
-    /// The number of the newest event before it was asked.
-    newest: u64,
 }
 
 impl Stopping {
     /// It was asked; `before` is from before that. False: there was nothing to wait for.
-    pub fn asked(&mut self, name: &Name, before: &View, newest: u64) -> bool {
+    pub fn asked(&mut self, name: &Name, before: &View) -> bool {
         let vassal = find(before, name);
         let waits = vassal.is_some_and(|vassal| vassal.phase != Phase::Suspended);
         if waits {
-            self.under_way.push(Asked { name: name.clone(), pid: vassal.and_then(|vassal| vassal.pid), newest });
+            self.under_way.push(Asked { name: name.clone(), pid: vassal.and_then(|vassal| vassal.pid) });
         }
         waits
     }
 
-    /// What has become of those under way, each with its number from [`Self::asked`]; `view` is from after they were asked.
-    pub fn look(&mut self, view: &View) -> Vec<(Name, u64, Result<(), String>)> {
+    /// What has become of those under way; `view` is from after they were asked.
+    pub fn look(&mut self, view: &View) -> Vec<(Name, Result<(), String>)> {
         let mut outcomes = Vec::new();
-        self.under_way.retain(|Asked { name, pid, newest }| match judge(find(view, name), *pid) {
+        self.under_way.retain(|Asked { name, pid }| match judge(find(view, name), *pid) {
             None => true,
             Some(outcome) => {
-                outcomes.push((name.clone(), *newest, outcome));
+                outcomes.push((name.clone(), outcome));
                 false
             }
         });
@@ -84,11 +82,11 @@ mod tests {
     fn it_is_over_when_it_has_ended_or_is_gone() {
         for end in [view(Phase::Suspended, 1), View::default()] {
             let mut stopping = Stopping::default();
-            assert!(stopping.asked(&"a".into(), &view(Phase::Running, 1), 7));
+            assert!(stopping.asked(&"a".into(), &view(Phase::Running, 1)));
             for phase in [Phase::Running, Phase::Stopping, Phase::Killing] {
                 assert!(stopping.look(&view(phase, 1)).is_empty() && !stopping.is_over());
             }
-            assert_eq!(stopping.look(&end), [("a".into(), 7, Ok(()))]);
+            assert_eq!(stopping.look(&end), [("a".into(), Ok(()))]);
             assert!(stopping.is_over());
         }
     }
@@ -96,13 +94,13 @@ mod tests {
     #[test]
     fn one_that_runs_anew_has_not_stopped() {
         let mut stopping = Stopping::default();
-        stopping.asked(&"a".into(), &view(Phase::Running, 1), 0);
-        assert!(stopping.look(&view(Phase::Running, 2))[0].2.is_err() && stopping.is_over());
+        stopping.asked(&"a".into(), &view(Phase::Running, 1));
+        assert!(stopping.look(&view(Phase::Running, 2))[0].1.is_err() && stopping.is_over());
     }
 
     #[test]
     fn one_that_is_stopped_is_not_waited_for() {
-        assert!(!Stopping::default().asked(&"a".into(), &view(Phase::Suspended, 1), 0));
-        assert!(!Stopping::default().asked(&"b".into(), &view(Phase::Running, 1), 0));
+        assert!(!Stopping::default().asked(&"a".into(), &view(Phase::Suspended, 1)));
+        assert!(!Stopping::default().asked(&"b".into(), &view(Phase::Running, 1)));
     }
 }
