@@ -71,22 +71,19 @@ impl Nursery {
 
     async fn live(self, begun: Birth, reading: Option<impl Future<Output = ()>>) {
         let Birth { vassal, birth, namespaces, cgroups, log, points, watches } = begun;
+        let failed = async |vassal, Refused { stage, errno, own_bound }| {
+            self.post.event(Event::SpawnFailed { vassal, birth, stage, errno, own_bound }).await;
+        };
         let (ours, theirs) = match pair() {
             Ok(pair) => pair,
-            Err(error) => {
-                let (stage, errno) = ("make its channel".to_owned(), error.raw_os_error().unwrap_or_default());
-                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno, own_bound: false }).await;
-            }
+            Err(error) => return failed(vassal, no_room("make its channel", &error)).await,
         };
         let owner = log.owner;
         let (log, promise) = match Arc::clone(&self.logs).place_in_time(vassal.clone(), log).await {
             Ok(Place::Daemon) => (None, None),
             Ok(Place::Log(place)) => (Some(place), None),
             Ok(Place::Promised(end, promise)) => (Some(end), Some(promise)),
-            Err(error) => {
-                let (stage, errno) = ("make a way for its log".to_owned(), error.raw_os_error().unwrap_or_default());
-                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno, own_bound: false }).await;
-            }
+            Err(error) => return failed(vassal, no_room("make a way for its log", &error)).await,
         };
         let clone = {
             let (nursery, vassal) = (self.clone(), vassal.clone());
@@ -110,12 +107,10 @@ impl Nursery {
         };
         let ((child, ending, membership), inherited, mounted, first_mounts) = match clone {
             Ok(Ok(born)) => born,
-            Ok(Err(Refused { stage, errno, own_bound })) => {
-                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno, own_bound }).await;
-            }
+            Ok(Err(refused)) => return failed(vassal, refused).await,
             Err(NoThread) => {
-                let (stage, errno) = ("find a thread to clone it".to_owned(), nix::libc::EAGAIN);
-                return self.post.event(Event::SpawnFailed { vassal, birth, stage, errno, own_bound: false }).await;
+                let error = io::Error::from_raw_os_error(nix::libc::EAGAIN);
+                return failed(vassal, no_room("find a thread to clone it", &error)).await;
             }
         };
         let Self { children, post, .. } = self;
@@ -206,6 +201,11 @@ impl Nursery {
         }
         Ok((child, ending, membership))
     }
+}
+
+/// The host, or the daemon, lacks something for this.
+fn no_room(stage: &str, error: &io::Error) -> Refused {
+    Refused { stage: stage.to_owned(), errno: error.raw_os_error().unwrap_or_default(), own_bound: false }
 }
 
 /// Our end, which never blocks, and init's, which does.
