@@ -79,9 +79,9 @@ struct Monitor {
     again: (mpsc::UnboundedSender<Again>, mpsc::UnboundedReceiver<Again>),
     /// Who waits for a file to be read.
     waiting: HashMap<Arc<Path>, Vec<oneshot::Sender<()>>>,
-    /// Dropped when the first scan is done, or late.
     /// News of files that other names had.
     renamed: Renamed,
+    /// Dropped when the first scan is done, or late.
     watching: Option<oneshot::Sender<()>>,
     first_scan: FirstScan,
 }
