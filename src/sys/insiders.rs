@@ -9,8 +9,6 @@ use std::{
     collections::BTreeMap,
     os::fd::{AsRawFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
-    thread,
-    time::Instant,
 };
 
 use nix::{errno::Errno, sys::stat::fstat};
@@ -19,7 +17,7 @@ use crate::{
     asker::Asker,
     pidfd,
     place::{Place, Question, state},
-    reserve::{ASKERS, GLANCE, PATIENCE, Whose},
+    reserve::{ASKERS, Whose, in_time},
     signals,
 };
 
@@ -27,7 +25,7 @@ use crate::{
 pub(crate) struct Insiders {
     /// By the namespace: the number of one that is held open is no other's.
     all: Mutex<BTreeMap<(u64, u64), Insider>>,
-    /// The owners one of them is asked for now. Not more than [`ASKERS`]: their hanging leaves threads for other looks.
+    /// The owners one of them is asked for now, at most [`ASKERS`].
     asked_for: Mutex<Vec<Whose>>,
 }
 
@@ -108,19 +106,13 @@ impl Insiders {
     /// As [`Reserve::ask`].
     pub(crate) unsafe fn ask(&self, namespace: &OwnedFd, asker: &Asker, question: &Question<'_>) -> Result<(), Errno> {
         let place = lock(&self.all).get(&number(namespace)?).map(|insider| Arc::clone(&insider.place)).ok_or(Errno::EAGAIN)?;
-        let (until, whose) = (Instant::now() + PATIENCE, asker.whose());
-        loop {
+        let whose = asker.whose();
+        let take = || {
             let mut asked_for = lock(&self.asked_for);
-            if asked_for.len() < ASKERS && !asked_for.contains(&whose) && place.goes(state::IDLE, state::TAKEN) {
-                asked_for.push(whose);
-                break;
-            }
-            drop(asked_for);
-            if Instant::now() > until {
-                return Err(Errno::EAGAIN);
-            }
-            thread::sleep(GLANCE);
-        }
+            let is_free = asked_for.len() < ASKERS && !asked_for.contains(&whose) && place.goes(state::IDLE, state::TAKEN);
+            is_free.then(|| asked_for.push(whose))
+        };
+        in_time(take).ok_or(Errno::EAGAIN)?;
         let came = place.ask(asker, question);
         lock(&self.asked_for).retain(|other| *other != whose);
         came

@@ -35,9 +35,21 @@ use crate::{
 pub const ASKERS: usize = 4;
 
 /// A question waits so long for one of them to be free: those of others take microseconds, or hang.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(50);
 /// And looks for one so often.
-pub(crate) const GLANCE: Duration = Duration::from_millis(1);
+const GLANCE: Duration = Duration::from_millis(1);
+
+/// What is found free in time.
+pub(crate) fn in_time<T>(mut free: impl FnMut() -> Option<T>) -> Option<T> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match free() {
+            None if Instant::now() <= until => thread::sleep(GLANCE),
+            found => return found,
+        }
+    }
+}
+
 /// Whose vassal a look is for, as the daemon knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
@@ -109,21 +121,16 @@ impl Reserve {
 
     /// One that waits, now this owner's.
     fn take(&self, whose: Whose) -> Option<&Place> {
-        let (until, whose) = (Instant::now() + PATIENCE, whose.number());
-        loop {
-            let choosing = lock(&self.choosing);
-            if self.places.iter().all(|place| place.holder.load(Ordering::Acquire) != whose)
-                && let Some(place) = self.places.iter().find(|place| place.goes(state::IDLE, state::TAKEN))
-            {
-                place.holder.store(whose, Ordering::Release);
-                return Some(place);
-            }
-            drop(choosing);
-            if Instant::now() > until {
+        let whose = whose.number();
+        in_time(|| {
+            let _choosing = lock(&self.choosing);
+            if self.places.iter().any(|place| place.holder.load(Ordering::Acquire) == whose) {
                 return None;
             }
-            thread::sleep(GLANCE);
-        }
+            let place = self.places.iter().find(|place| place.goes(state::IDLE, state::TAKEN))?;
+            place.holder.store(whose, Ordering::Release);
+            Some(place)
+        })
     }
 }
 
