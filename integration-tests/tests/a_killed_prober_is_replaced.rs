@@ -1,11 +1,12 @@
 //! The prober is killed. No vassal suffers, and the next dead mount is still found.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use liege_integration_tests::apps::ZipApp;
 use liege_integration_tests::faults::{Filesystem, Kind, Owner, Pace, Victim};
 use liege_integration_tests::gauge::is_helper;
-use liege_integration_tests::{Emperor, LONG, SHORT, bar, procs, served, story, wait_for, wait_until};
+use liege_integration_tests::{Emperor, Host, LONG, SHORT, Vassal, bar, procs, served, story, wait_for, wait_until};
 use nix::sys::signal::Signal;
 
 /// No dead mount may stay unseen for longer.
@@ -14,15 +15,10 @@ const SEEN: Duration = Duration::from_secs(5);
 #[test]
 fn a_killed_prober_is_replaced() {
     story(|host| {
-        let app = ZipApp::new(host, "app", "from the zip");
-        let emperor = host.emperor().start();
-        emperor.write("app001.ini", &app.checked());
-        served(app.port, "from the zip", LONG);
-        let vassal = emperor.vassal("app001.ini");
-        let first = wait_for("a prober", SHORT, || prober(&emperor));
+        let Watched { app, emperor, vassal, first } = Watched::new(host);
 
         first.kill(Signal::SIGKILL);
-        wait_until("another prober", LONG, || prober(&emperor).is_some_and(|next| next != first));
+        until_replaced(&emperor, &first);
         assert!(vassal.init.lives(), "a prober's death says nothing about a mount");
 
         vassal.process("fuse-zip").kill(Signal::SIGKILL);
@@ -70,16 +66,11 @@ fn known_at_once(namespaces: &'static str, owner: Owner) {
     });
 }
 
-/// Whoever may kill it may stop it as well. A mount that dies meanwhile is seen as if nothing were.
+/// A process that may kill it may stop it as well. A mount that dies meanwhile is seen as soon as ever.
 #[test]
 fn a_stopped_prober_is_replaced_too() {
     story(|host| {
-        let app = ZipApp::new(host, "app", "from the zip");
-        let emperor = host.emperor().start();
-        emperor.write("app001.ini", &app.checked());
-        served(app.port, "from the zip", LONG);
-        let vassal = emperor.vassal("app001.ini");
-        let first = wait_for("a prober", SHORT, || prober(&emperor));
+        let Watched { app, emperor, vassal, first } = Watched::new(host);
 
         let began = Instant::now();
         first.kill(Signal::SIGSTOP);
@@ -87,7 +78,7 @@ fn a_stopped_prober_is_replaced_too() {
         emperor.wait_cause(0, "app001.ini", "mountpoint_dead");
         assert!(began.elapsed() < bar(SEEN), "seen after {:?}", began.elapsed());
         emperor.wait_log("was stopped");
-        wait_until("another prober", LONG, || prober(&emperor).is_some_and(|next| next != first));
+        until_replaced(&emperor, &first);
         served(app.port, "from the zip", LONG);
     });
 }
@@ -95,18 +86,37 @@ fn a_stopped_prober_is_replaced_too() {
 #[test]
 fn one_that_is_stopped_while_all_is_well_troubles_no_vassal() {
     story(|host| {
+        let Watched { emperor, vassal, first, .. } = Watched::new(host);
+
+        first.kill(Signal::SIGSTOP);
+        emperor.wait_log("was stopped");
+        until_replaced(&emperor, &first);
+        assert!(vassal.init.lives(), "that says nothing about a mount");
+    });
+}
+
+/// A vassal that is served from its zip, and the prober that looks at that.
+struct Watched {
+    app: ZipApp,
+    emperor: Rc<Emperor>,
+    vassal: Vassal,
+    first: procs::Process,
+}
+
+impl Watched {
+    fn new(host: &Host) -> Self {
         let app = ZipApp::new(host, "app", "from the zip");
         let emperor = host.emperor().start();
         emperor.write("app001.ini", &app.checked());
         served(app.port, "from the zip", LONG);
         let vassal = emperor.vassal("app001.ini");
         let first = wait_for("a prober", SHORT, || prober(&emperor));
+        Self { app, emperor, vassal, first }
+    }
+}
 
-        first.kill(Signal::SIGSTOP);
-        emperor.wait_log("was stopped");
-        wait_until("another prober", LONG, || prober(&emperor).is_some_and(|next| next != first));
-        assert!(vassal.init.lives(), "that says nothing about a mount");
-    });
+fn until_replaced(emperor: &Emperor, first: &procs::Process) {
+    wait_until("another prober", LONG, || prober(emperor).is_some_and(|next| next != *first));
 }
 
 /// The daemon's child that is the daemon's own program.

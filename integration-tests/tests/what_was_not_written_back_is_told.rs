@@ -25,6 +25,17 @@ fn stays(host: &Host, stop: u32, namespaces: Option<&str>) -> (Rc<Emperor>, File
     (emperor, filesystem)
 }
 
+/// A vassal with a mount that is looked at, and was well.
+fn checked(host: &Host, more: &str) -> (Rc<Emperor>, Filesystem) {
+    let filesystem = Filesystem::new(host, "hangs", Kind::Faultfs, Owner::User);
+    let emperor = host.emperor().start();
+    let check = format!("mountpoint-check = {}\nmountpoint-check-timeout = 1\n{more}", filesystem.mount.display());
+    let lines = format!("{}{}", filesystem.app_identity(), filesystem.lines());
+    emperor.write("v.ini", &format!("[vassal]\n{lines}command = sleep 1001\n{check}"));
+    emperor.wait_log("is healthy");
+    (emperor, filesystem)
+}
+
 #[test]
 fn a_daemon_that_never_leaves_is_killed_after_stop_timeout_and_told_everywhere() {
     for namespaces in [Some("fs,pid"), None] {
@@ -104,13 +115,8 @@ fn one_that_hangs_unseen_costs_no_more_than_stop_timeout() {
 #[test]
 fn one_that_is_known_to_hang_is_not_waited_for() {
     story(|host| {
-        let filesystem = Filesystem::new(host, "hangs", Kind::Faultfs, Owner::User);
-        let emperor = host.emperor().start();
+        let (emperor, filesystem) = checked(host, "mountpoint-check-tolerance = 1000\nstop-timeout = 60\n");
         let mount = filesystem.mount.display();
-        let check = format!("mountpoint-check = {mount}\nmountpoint-check-timeout = 1\nmountpoint-check-tolerance = 1000\n");
-        let lines = format!("{}{}", filesystem.app_identity(), filesystem.lines());
-        emperor.write("v.ini", &format!("[vassal]\n{lines}command = sleep 1001\nstop-timeout = 60\n{check}"));
-        emperor.wait_log("is healthy");
         let vassal = emperor.vassal("sleep 1001");
         vassal.process("faultfs").kill(Signal::SIGSTOP);
         emperor.wait_log("is hung");
@@ -224,13 +230,8 @@ fn an_app_that_takes_longer_than_stop_timeout_is_killed_and_told() {
 #[test]
 fn a_mount_that_hangs_is_itself_a_loss() {
     story(|host| {
-        let filesystem = Filesystem::new(host, "hangs", Kind::Faultfs, Owner::User);
-        let emperor = host.emperor().start();
+        let (emperor, filesystem) = checked(host, "");
         let mount = filesystem.mount.display();
-        let check = format!("mountpoint-check = {mount}\nmountpoint-check-timeout = 1\n");
-        let lines = format!("{}{}", filesystem.app_identity(), filesystem.lines());
-        emperor.write("v.ini", &format!("[vassal]\n{lines}command = sleep 1001\n{check}"));
-        emperor.wait_log("is healthy");
         let mark = emperor.mark();
         emperor.vassal("sleep 1001").process("faultfs").kill(Signal::SIGSTOP);
         let line = emperor.wait_log_from(mark, &[LOST]);
