@@ -67,6 +67,15 @@ fn for_many_looks(emperor: &Emperor, victim: &Victim) {
     assert_eq!(ill, None, "each look got what it needs");
 }
 
+/// What the signal does to the daemon of its mount is known in time.
+fn is_seen(emperor: &Emperor, victim: &Victim, daemon: &procs::Process, signal: Signal) {
+    let (mark, began) = (emperor.mark(), Instant::now());
+    daemon.kill(signal);
+    let cause = if signal == Signal::SIGSTOP { "mountpoint_hung" } else { "mountpoint_dead" };
+    emperor.wait_cause(mark, &victim.name, cause);
+    assert!(began.elapsed() < bar(SEEN), "seen after {:?}", began.elapsed());
+}
+
 fn an_ill_mount_is_seen(namespaces: Option<&'static str>, owner: Owner, is_below: bool, signal: Signal) {
     let group = PidsGroup::new();
     story(|host| {
@@ -85,11 +94,8 @@ fn an_ill_mount_is_seen(namespaces: Option<&'static str>, owner: Owner, is_below
         group.close_for_good();
         for_many_looks(&emperor, &victim);
 
-        let (mark, began) = (emperor.mark(), Instant::now());
-        daemon.kill(signal);
-        let cause = if signal == Signal::SIGSTOP { "mountpoint_hung" } else { "mountpoint_dead" };
-        emperor.wait_cause(mark, &victim.name, cause);
-        assert!(began.elapsed() < bar(SEEN), "seen after {:?}", began.elapsed());
+        let mark = emperor.mark();
+        is_seen(&emperor, &victim, &daemon, signal);
         group.open();
         if namespaces.is_some() {
             victim.until_served(Instant::now(), LONG).unwrap_or_else(|why| panic!("{}: {why}", victim.name));
@@ -163,16 +169,12 @@ fn an_owner_who_names_many_keeps_one_process_of_the_reserve() {
         }
         let daemon = victim.daemon(&victim.vassal(&emperor).expect("it runs")).expect("it runs");
         group.close_to_the_last();
-        let mark = emperor.mark();
         for (_, filesystem) in &hanging {
             filesystem.faultfs.as_ref().expect("it takes orders").order("queue").expect("it obeys");
         }
         for_many_looks(&emperor, &victim);
 
-        let began = Instant::now();
-        daemon.kill(Signal::SIGSTOP);
-        emperor.wait_cause(mark, &victim.name, "mountpoint_hung");
-        assert!(began.elapsed() < bar(SEEN), "seen after {:?}", began.elapsed());
+        is_seen(&emperor, &victim, &daemon, Signal::SIGSTOP);
         group.open();
         for (_, filesystem) in &hanging {
             filesystem.faultfs.as_ref().expect("it takes orders").order("healthy").expect("it obeys");
@@ -214,10 +216,7 @@ fn an_owner_whose_mounts_all_hang_keeps_one_process_of_the_reserve() {
         };
         wait_until("all but one to be refused", LONG, || hanging.iter().filter(are_told).count() >= MANY - 1);
 
-        let (mark, began) = (emperor.mark(), Instant::now());
-        daemon.kill(Signal::SIGKILL);
-        emperor.wait_cause(mark, &dying.name, "mountpoint_dead");
-        assert!(began.elapsed() < bar(SEEN), "seen after {:?}", began.elapsed());
+        is_seen(&emperor, &dying, &daemon, Signal::SIGKILL);
         group.open();
         for victim in &hanging {
             victim.order("healthy").expect("it obeys");
