@@ -1,4 +1,4 @@
-//! Where a vassal's log cannot be made it speaks to nobody: it is not handed the daemon's own output, what it says is read and counted, and
+//! Where a vassal's log cannot be made its words go nowhere: it is not handed the daemon's own output, what it says is read and counted, and
 //! comes into the log when that can be made.
 
 use std::fs;
@@ -11,7 +11,7 @@ fn what_it_says_is_dropped_and_counted_until_there_is_a_log() {
         fs::write(host.path("logs"), "in the way").unwrap();
         let emperor = host.emperor().start();
         let seen = host.path("seen");
-        // More than pipes hold: nobody waits for the log.
+        // More than pipes hold: no process waits for the log.
         let look = "out=`readlink /proc/$$/fd/1` err=`readlink /proc/$$/fd/2`";
         let words = format!("{look}; echo $out $err >{0}.new; seq 300000; mv {0}.new {0}", seen.display());
         let text = format!("[vassal]\ncommand = sh -c '{words}; while :; do echo forged; sleep 0.1; done'\nuid = root\n");

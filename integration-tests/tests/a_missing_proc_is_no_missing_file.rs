@@ -17,7 +17,7 @@ fn in_its_namespace(emperor: &Emperor, words: &[&str]) {
 fn a_missing_proc_is_no_missing_file() {
     story(|host| {
         let (runs, other, late) = (Reporter::new(host, "runs"), Reporter::new(host, "other"), Reporter::new(host, "late"));
-        // Whose mount table nobody else has: the story itself needs its /proc.
+        // In a mount table of its own: the story itself needs its /proc.
         let emperor = host.emperor().under(&["unshare", "-m", "--propagation", "private"]).start();
         emperor.write("runs.ini", &runs.vassal(""));
         emperor.write("other.ini", &other.vassal(""));

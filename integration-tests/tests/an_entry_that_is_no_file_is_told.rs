@@ -84,7 +84,7 @@ fn directories_and_fifos_are_told_also_those_from_before_the_start() {
             wait_reason(&emperor, name, why);
         }
         let quiet = || emperor.ask_well(&["status"]).matches("bad file").count() == 6;
-        holds_for("an editor's lock is nobody's file", std::time::Duration::from_millis(500), quiet);
+        holds_for("an editor's lock is no vassal's file", std::time::Duration::from_millis(500), quiet);
         assert!(!emperor.log().iter().any(|line| line.contains("d.json")));
         // A directory gives its name to a file.
         fs::remove_dir(emperor.file("d.ini")).unwrap();

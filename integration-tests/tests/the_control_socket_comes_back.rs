@@ -1,4 +1,4 @@
-//! The file of the control socket is removed. It is bound anew, which is told, and no vassal notices. What somebody else has put there is
+//! The file of the control socket is removed. It is bound anew, which is told, and no vassal notices. What lies there instead is
 //! left alone, at the daemon's end too.
 
 use std::fs;
