@@ -30,6 +30,7 @@ mod lives;
 mod logs;
 mod metrics;
 mod monitor;
+mod names;
 mod notes;
 mod oom;
 mod pidfile;

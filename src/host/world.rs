@@ -1,7 +1,7 @@
 //! The world as a configuration may see it: files, commands, users, on this host and now.
 //!
 //! Everything here may block (a dead file system, a directory service), so it is called on threads that may, with a deadline
-//! kept by the caller. NSS is asked here, on the host, and never inside a vassal's root, whose libraries are not ours.
+//! kept by the caller.
 
 use std::{
     cell::Cell,
@@ -23,11 +23,12 @@ use nix::{
     errno::Errno,
     fcntl::OFlag,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    unistd::{Gid, Group, Uid, User, getgrouplist, pipe2},
+    unistd::{Gid, Group, Uid, User, pipe2},
 };
 
 use crate::{
     children::Children,
+    names::Names,
     regular::{open_regular, read_at_most},
     search::Search,
 };
@@ -123,6 +124,14 @@ impl World {
 
     /// Standard output of `/bin/sh -c COMMAND`; an exit status other than 0 is a failure, as in uWSGI.
     fn output_of(&self, command: &str) -> Result<Vec<u8>, String> {
+        match self.run(command)? {
+            (Exit::Code(0), output) => Ok(output),
+            (exit, _) => Err(failure(command, exit)),
+        }
+    }
+
+    /// How `/bin/sh -c COMMAND` ended, and its standard output.
+    pub(crate) fn run(&self, command: &str) -> Result<(Exit, Vec<u8>), String> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
         let (shell, ended) = self.shell(command, write).map_err(|why| format!("/bin/sh: {why}"))?;
         let own = self.reaper.as_ref().map(|_| Instant::now() + READING);
@@ -139,12 +148,7 @@ impl World {
         }
         let exit = ended();
         let output = output.map_err(|why| format!("`{command}`: {why}"))?;
-        match exit {
-            Some(Exit::Code(0)) => Ok(output),
-            Some(Exit::Code(code)) => Err(format!("`{command}` exited with status {code}")),
-            Some(Exit::Signal(signal)) => Err(format!("`{command}` was killed by signal {signal}")),
-            None => Err(format!("`{command}`: its end was not seen")),
-        }
+        Ok((exit.ok_or_else(|| format!("`{command}`: its end was not seen"))?, output))
     }
 
     /// Starts a shell; gives it and the call that waits for its end.
@@ -206,6 +210,14 @@ fn until_ready(fd: &impl AsFd, deadline: Option<Instant>) -> Result<(), String> 
             Err(Errno::EINTR) => {}
             Ok(_) | Err(_) => return Ok(()),
         }
+    }
+}
+
+/// Says how a command ended that should have ended with status 0.
+pub(crate) fn failure(command: &str, exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("`{command}` exited with status {code}"),
+        Exit::Signal(signal) => format!("`{command}` was killed by signal {signal}"),
     }
 }
 
@@ -337,24 +349,20 @@ impl Lookup for World {
     }
 
     fn user(&self, name_or_number: &str) -> Result<Option<(u32, u32, String)>, NoAnswer> {
+        let names = Names::of(self);
         if let Ok(uid) = name_or_number.parse::<u32>() {
-            // A directory service that is down makes no number unknown.
-            let known = asked(User::from_uid(Uid::from_raw(uid)), is_lack)?.flatten();
+            let known = names.user_of(uid)?;
             return Ok(Some(known.map_or_else(|| (uid, uid, uid.to_string()), |u| (uid, u.gid.as_raw(), u.name))));
         }
-        let user = asked(User::from_name(name_or_number), is_no_answer)?.flatten();
-        Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw(), user.name)))
+        Ok(names.user(name_or_number)?.map(|user| (user.uid.as_raw(), user.gid.as_raw(), user.name)))
     }
 
     fn group(&self, name_or_number: &str) -> Result<Option<u32>, NoAnswer> {
-        if let Ok(gid) = name_or_number.parse::<u32>() {
-            return Ok(Some(gid));
-        }
-        Ok(asked(Group::from_name(name_or_number), is_no_answer)?.flatten().map(|group| group.gid.as_raw()))
+        name_or_number.parse::<u32>().map_or_else(|_| Names::of(self).group(name_or_number), |gid| Ok(Some(gid)))
     }
 
     fn account(&self, uid: u32) -> Result<Option<AccountRecord>, NoAnswer> {
-        let Some(user) = asked(User::from_uid(Uid::from_raw(uid)), is_lack)?.flatten() else { return Ok(None) };
+        let Some(user) = Names::of(self).user_of(uid)? else { return Ok(None) };
         let text = |path: PathBuf, otherwise: &str| match path.to_string_lossy() {
             path if path.is_empty() => otherwise.to_owned(),
             path => path.into_owned(),
@@ -367,12 +375,7 @@ impl Lookup for World {
     }
 
     fn groups_of(&self, user: &str, gid: u32) -> Result<Vec<u32>, NoAnswer> {
-        let Ok(user) = std::ffi::CString::new(user) else { return Ok(vec![gid]) };
-        // glibc calls it a success where it could not open the list, and gives the one group. Only errno tells.
-        Errno::clear();
-        let groups = getgrouplist(&user, Gid::from_raw(gid));
-        let groups = asked(if is_lack(Errno::last()) { Err(Errno::last()) } else { groups }, is_lack)?;
-        Ok(groups.map_or_else(|| vec![gid], |groups| groups.iter().map(|group| group.as_raw()).collect()))
+        Names::of(self).groups_of(user, gid)
     }
 }
 
@@ -388,11 +391,6 @@ pub(crate) fn asked<T>(answer: nix::Result<T>, is_none: fn(Errno) -> bool) -> Re
 /// The daemon lacks something, and the disk, that it needs to ask.
 pub(crate) fn is_lack(errno: Errno) -> bool {
     matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EIO)
-}
-
-/// Not one of those by which getpwnam(3) says that there is no such name.
-fn is_no_answer(errno: Errno) -> bool {
-    !matches!(errno, Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM)
 }
 
 pub(crate) fn errno(error: &std::io::Error) -> Errno {

@@ -1,9 +1,16 @@
 //! The limits a daemon of thousands of vassals raises for itself and must not hand down, and those a program is given.
 
-use std::{fs, io, ptr};
+use std::{
+    fs, io,
+    os::fd::{FromRawFd, OwnedFd},
+    ptr,
+};
 
 use crate::raw::check;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
 
 /// `RLIMIT_NOFILE` of this process: soft, hard.
 ///
@@ -11,6 +18,22 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// None that the kernel documents for ourselves.
 pub fn nofile() -> nix::Result<(u64, u64)> {
     getrlimit(Resource::RLIMIT_NOFILE)
+}
+
+/// Whether this process may still open so many files. The kernel gives the lowest free number: as long as a number is free, so are those above
+/// it, but for those that were opened before and kept.
+#[must_use]
+pub fn are_descriptors_left(count: u64) -> bool {
+    let Ok((soft, _)) = nofile() else { return false };
+    let Some(wanted) = soft.checked_sub(count).and_then(|number| i32::try_from(number).ok()) else { return false };
+    match fcntl(io::stderr(), FcntlArg::F_DUPFD_CLOEXEC(wanted)) {
+        Ok(number) => {
+            // SAFETY: `fcntl` has just made the descriptor for us, and nothing else knows its number.
+            drop(unsafe { OwnedFd::from_raw_fd(number) });
+            number == wanted
+        }
+        Err(_) => false,
+    }
 }
 
 /// The hard `RLIMIT_NPROC` of this process, for each user it starts something as; `u64::MAX` without one.
