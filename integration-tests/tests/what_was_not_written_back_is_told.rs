@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use liege_integration_tests::apps::USER;
 use liege_integration_tests::archive::Archive;
 use liege_integration_tests::faults::{Filesystem, Kind, Owner};
 use liege_integration_tests::scrape::{ANY_PORT, Listener};
@@ -259,4 +260,23 @@ fn the_death_of_the_emperor_leaves_a_word_in_the_logs_of_its_vassals() {
             }
         });
     }
+}
+
+/// What was killed with its vassal while it started had nothing to save.
+#[test]
+fn a_vassal_whose_file_goes_while_it_starts_has_lost_nothing() {
+    story(|host| {
+        let emperor = host.emperor().namespaces(Some("fs,pid")).start();
+        let file = format!("[vassal]\nuid = {USER}\ngid = {USER}\ncommand = /bin/sleep 1001\n");
+        for round in 0..30 {
+            let names: Vec<String> = (0..30).map(|number| format!("v{round}-{number}.ini")).collect();
+            names.iter().for_each(|name| emperor.write(name, &file));
+            emperor.wait_log(&format!("v{round}-0.ini: added"));
+            names.iter().for_each(|name| emperor.remove(name));
+            wait_until("all to be gone", LONG, || emperor.vassals().is_empty());
+        }
+        let log = emperor.log();
+        let told: Vec<&String> = log.iter().filter(|line| line.contains(LOST)).collect();
+        assert!(told.is_empty(), "{told:#?}");
+    });
 }

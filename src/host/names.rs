@@ -146,7 +146,13 @@ mod tests {
             let mut groups = names.groups_of("daemon", 77).unwrap();
             groups.sort_unstable();
             let users = ["daemon", "no-such-user", "a'b", "--help"].map(|name| gid(names.user(name).unwrap()));
-            (users, gid(names.user_of(3_999_999).unwrap()), names.group("daemon").unwrap(), names.group("no-such-group").unwrap(), groups)
+            (
+                users,
+                gid(names.user_of(3_999_999).unwrap()),
+                names.group("daemon").unwrap(),
+                names.group("no-such-group").unwrap(),
+                groups,
+            )
         };
         let with_many = all();
         set_nofile(60, 60).unwrap();
