@@ -1,6 +1,7 @@
 //! fuse-zip writes its archive back when it is unmounted. Whatever ends a vassal in order, what its app had written is in the archive
 //! afterwards, with namespaces and without, and nothing is left behind.
 
+use std::process::Command;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -45,6 +46,22 @@ fn a_stop() {
     saves(
         |archive| archive.vassal(""),
         |emperor, _| {
+            emperor.ask_well(&["stop", "v"]);
+            is_down(emperor);
+        },
+    );
+}
+
+/// What was written before is the daemon's to write back.
+#[test]
+fn a_stop_after_the_mount_was_made_read_only() {
+    saves(
+        |archive| archive.vassal(""),
+        |emperor, archive| {
+            let app = emperor.vassal("sleep 1001").process("sleep").pid;
+            let remount = ["--mount", "mount", "-i", "-o", "remount,ro"];
+            let done = Command::new("nsenter").arg(format!("--target={app}")).args(remount).arg(&archive.mount).status();
+            assert!(done.expect("nsenter: make deps").success());
             emperor.ask_well(&["stop", "v"]);
             is_down(emperor);
         },

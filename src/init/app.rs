@@ -165,6 +165,7 @@ impl Init {
             [(ends.words.as_fd(), UWSGI_FDS[0]), (ends.config.as_fd(), UWSGI_FDS[1])]
         });
         self.output.begin_app();
+        self.mounts.app_begins();
         let output = self.output.writer(APP, None);
         let born = now_in_ticks();
         match recipe.launch(fds.as_ref().map_or(&[], |fds| &fds[..]), output) {

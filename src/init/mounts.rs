@@ -87,6 +87,8 @@ pub(crate) struct Mounts {
     /// The own connections that can be written to, and whether that has not been told yet.
     writable: Vec<u32>,
     is_writable_news: bool,
+    /// An app has run, and may have written: a connection that could be written to stays one, however it is remounted.
+    app_has_run: bool,
     /// When it was last found changed: until the pause is over nobody looks.
     changed: Option<Instant>,
     pause: Duration,
@@ -98,6 +100,8 @@ pub(crate) struct Table {
     pub(crate) mounts: Vec<Mount>,
     /// The connections that came with the namespace.
     inherited: BTreeSet<u32>,
+    /// The connections that the app may have written to before.
+    written: Vec<u32>,
 }
 
 impl Table {
@@ -116,7 +120,7 @@ impl Table {
     /// Of a connection that is in it: what is written there may have to be written back.
     pub(crate) fn is_writable(&self, minor: u32) -> Option<bool> {
         let mount = self.own().find(|mount| mount.device.1 == minor)?;
-        Some(mount.super_options.split(',').next() != Some("ro"))
+        Some(self.written.contains(&minor) || mount.super_options.split(',').next() != Some("ro"))
     }
 }
 
@@ -140,6 +144,7 @@ impl Mounts {
             is_blind: false,
             writable: Vec::new(),
             is_writable_news: false,
+            app_has_run: false,
             changed: None,
             pause: PAUSE,
         }
@@ -166,6 +171,17 @@ impl Mounts {
         let news = self.own_fuse();
         (self.table, self.entries) = (None, None);
         news
+    }
+
+    /// From now on the app may write.
+    pub(crate) fn app_begins(&mut self) {
+        // A step may have remounted what it had mounted: that is no change of the table's entries.
+        if !self.app_has_run && !self.writable.is_empty() {
+            let text = self.read();
+            let has_own_fuse = self.has_own_fuse(&text);
+            self.find_writable(&text, has_own_fuse);
+        }
+        self.app_has_run = true;
     }
 
     /// It has changed.
@@ -230,7 +246,8 @@ impl Mounts {
 
     fn table_of(&self, text: &[u8]) -> Table {
         let inherited = self.inherited.iter().map(|mount| mount.1).collect();
-        Table { mounts: mountinfo::parse(text), inherited }
+        let written = if self.app_has_run { self.writable.clone() } else { Vec::new() };
+        Table { mounts: mountinfo::parse(text), inherited, written }
     }
 
     /// Which own connections can be written to by this table; the first of very many.
@@ -363,6 +380,24 @@ mod tests {
         let many: String = (10..100).map(|n| format!("{n} 1 0:{n} / /m{n} rw - tmpfs t rw\n")).collect();
         assert_eq!(seen(&mut mounts, &many), None, "too many");
         assert_eq!(seen(&mut mounts, &many), Some(vec![]));
+    }
+
+    /// What was written before it became read-only may not be written back yet.
+    #[test]
+    fn what_the_app_could_write_to_stays_writable_while_it_stands() {
+        let mut mounts = nothing();
+        let after = |mounts: &mut Mounts, text: &str| {
+            mounts.find_writable(text.as_bytes(), true);
+            mounts.writable.clone()
+        };
+        let (two, none) = ("5 1 0:40 / /a rw - fuse.zip z rw\n6 1 0:41 / /b rw - fuse.zip z ro\n", "");
+        let read_only = two.replace("z rw", "z ro,user_id=0");
+        assert_eq!(after(&mut mounts, two), [40]);
+        assert_eq!(after(&mut mounts, &read_only), [0; 0], "a step has remounted it");
+        assert_eq!(after(&mut mounts, two), [40]);
+        mounts.app_has_run = true;
+        assert_eq!(after(&mut mounts, &read_only), [40]);
+        assert_eq!((after(&mut mounts, none), after(&mut mounts, &read_only)), (vec![], vec![]), "another one of that number");
     }
 
     #[test]
