@@ -119,7 +119,7 @@ impl Children {
         let pidfd = pidfd::open(pid).ok()?;
         let is_ours = !self.is_registered(pid)
             && descendants::parent_of(pid) == Some(parent)
-            && !self.mark.is_some_and(|mark| mark.is_lacked_by(pid));
+            && self.mark.is_none_or(|mark| mark.is_borne_by(pid) != Some(false));
         (is_ours && !has_ended(&pidfd)).then_some(pidfd)
     }
 

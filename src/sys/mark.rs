@@ -51,13 +51,11 @@ impl Mark {
         setrlimit(Resource::RLIMIT_LOCKS, soft.min(mark), mark)
     }
 
-    /// Whether a process certainly lacks it. One that is gone, or cannot be asked, does not.
+    /// Whether a process bears it. None: it is gone, or cannot be asked, for want of a descriptor for one.
     #[must_use]
-    pub fn is_lacked_by(self, pid: i32) -> bool {
-        fs::read_to_string(format!("/proc/{pid}/limits"))
-            .ok()
-            .and_then(|text| hard_limit(&text))
-            .is_some_and(|hard| hard > self.0)
+    pub fn is_borne_by(self, pid: i32) -> Option<bool> {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+        hard_limit(&limits).map(|hard| hard <= self.0)
     }
 }
 
@@ -91,13 +89,13 @@ mod tests {
         let mut after = sleeper();
         let mut fled = Command::new("setsid").args(["env", "-i", "sh", "-c", "cd /; exec /bin/sleep 100"]).spawn().unwrap();
         let inner = Mark::take().unwrap();
-        let lacking = [pid(&before), pid(&after), pid(&fled)].map(|pid| (mark.is_lacked_by(pid), inner.is_lacked_by(pid)));
+        let bear = [pid(&before), pid(&after), pid(&fled)].map(|pid| [mark, inner].map(|mark| mark.is_borne_by(pid)));
         for child in [&mut before, &mut after, &mut fled] {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-        assert_eq!(lacking, [(true, true), (false, true), (false, true)]);
-        assert!(!mark.is_lacked_by(pid(&before)), "gone");
+        assert_eq!(bear, [[Some(false); 2], [Some(true), Some(false)], [Some(true), Some(false)]]);
+        assert_eq!(mark.is_borne_by(pid(&before)), None, "gone");
     }
 
     #[test]

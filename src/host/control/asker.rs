@@ -34,6 +34,17 @@ pub(crate) struct Family {
     daemon: i32,
 }
 
+/// Whether a process is of a vassal.
+#[derive(Debug, PartialEq, Eq)]
+enum Kin {
+    /// Of the one with this init, where that could be found.
+    Of(Option<i32>),
+    /// Of none.
+    None,
+    /// It cannot be found out.
+    Unknown,
+}
+
 /// What a uid is worth.
 #[derive(Clone, Debug)]
 pub(super) enum Belief {
@@ -67,7 +78,8 @@ impl Share {
 const OF_A_VASSAL: &str = "a process of a vassal may ask as the user its vassal runs as, and never as root";
 const ROOT_ELSEWHERE: &str = "root of another user or pid namespace is not root here: ask from the namespaces the daemon runs in";
 const USER_ELSEWHERE: &str = "in a user namespace somebody may be any user: only who made the namespace may ask from it";
-const UNKNOWN: &str = "it cannot be found out in which namespaces this process is, so it is not believed to be root";
+const UNKNOWN: &str =
+    "it cannot be found out whether this process is of a vassal or in which namespaces it is, so it is not believed";
 const GONE: &str = "the process that connected is gone, so it cannot be found out whether it was of a vassal";
 
 impl Family {
@@ -80,11 +92,12 @@ impl Family {
     pub(super) fn belief(self, peer: &Arc<Peer>) -> Belief {
         // One of ours is always visible from here.
         if peer.is_visible() {
-            match peer.read(|pid| Some(self.has(pid).then(|| descendants::child_above(pid, self.daemon)))) {
+            match peer.read(|pid| Some(self.kin(pid))) {
                 None => return Belief::No(GONE),
-                Some(Some(Some(init))) if peer.uid != ROOT => return Belief::AsOwnerOf(init, Arc::clone(peer)),
-                Some(Some(_)) => return Belief::No(OF_A_VASSAL),
-                Some(None) => {}
+                Some(Kin::Unknown) => return Belief::No(UNKNOWN),
+                Some(Kin::Of(Some(init))) if peer.uid != ROOT => return Belief::AsOwnerOf(init, Arc::clone(peer)),
+                Some(Kin::Of(_)) => return Belief::No(OF_A_VASSAL),
+                Some(Kin::None) => {}
             }
         }
         match (peer.uid, peer.place()) {
@@ -96,9 +109,15 @@ impl Family {
         }
     }
 
-    /// Whether a process is, or may be, of a vassal.
-    fn has(self, pid: i32) -> bool {
-        self.mark.is_some_and(|mark| !mark.is_lacked_by(pid)) || descendants::child_above(pid, self.daemon).is_some()
+    /// Which vassal a process is of.
+    fn kin(self, pid: i32) -> Kin {
+        let is_marked = self.mark.map(|mark| mark.is_borne_by(pid));
+        match (is_marked, descendants::child_above(pid, self.daemon)) {
+            (_, Some(init)) => Kin::Of(Some(init)),
+            (Some(None), None) => Kin::Unknown,
+            (Some(Some(true)), None) => Kin::Of(None),
+            (Some(Some(false)) | None, None) => Kin::None,
+        }
     }
 }
 
@@ -140,5 +159,27 @@ pub(super) async fn admitted(
             let status = if why == UNKNOWN { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::FORBIDDEN };
             no(status, Verdict::Refused, why)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, process::Command};
+
+    use super::*;
+
+    #[test]
+    fn without_a_descriptor_nobody_is_taken_for_a_vassals() {
+        let mut stranger = Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = stranger.id().cast_signed();
+        let family = Family { mark: Mark::take().ok(), daemon: i32::MAX };
+        let before = family.kin(pid);
+        liege_sys::limits::set_nofile(64, 64).unwrap();
+        let held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        let without = family.kin(pid);
+        drop(held);
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+        assert_eq!((before, without), (Kin::None, Kin::Unknown));
     }
 }
