@@ -59,8 +59,11 @@ impl Peer {
         let said = getsockopt(&socket, sockopt::PeerCredentials)?;
         let pid = Some(said.pid()).filter(|pid| *pid > 0);
         let process = match peer_pidfd(socket) {
-            Ok(process) => Some(process),
-            Err(Errno::ENOPROTOOPT) => pid.and_then(|pid| by_number(socket, pid)),
+            Err(Errno::ENOPROTOOPT) => pid.map_or(Ok(None), |pid| by_number(socket, pid)),
+            found => found.map(Some),
+        };
+        let process = match process {
+            Ok(process) => process,
             // Nothing is found out then, but nothing speaks against it either.
             Err(need @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => return Err(need),
             Err(_) => None, // it has been reaped
@@ -127,12 +130,14 @@ fn peer_pidfd(socket: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
 }
 
 /// The process of this number, if it has the other end of this socket.
-fn by_number(socket: BorrowedFd<'_>, pid: i32) -> Option<OwnedFd> {
-    let process = pidfd::open(pid).ok()?;
-    let end = format!("socket:[{}]", sock_diag::other_end(socket)?);
-    let mut descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.take(DESCRIPTORS).flatten();
+fn by_number(socket: BorrowedFd<'_>, pid: i32) -> nix::Result<Option<OwnedFd>> {
+    let process = pidfd::open(pid)?;
+    let Some(end) = sock_diag::other_end(socket)?.map(|inode| format!("socket:[{inode}]")) else { return Ok(None) };
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
+    let descriptors = descriptors.map_err(|error| error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw))?;
+    let mut descriptors = descriptors.take(DESCRIPTORS).flatten();
     let has_it = descriptors.any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|to| to.as_os_str() == &*end));
-    has_it.then_some(process)
+    Ok(has_it.then_some(process))
 }
 
 #[cfg(test)]
@@ -150,17 +155,30 @@ mod tests {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let peer = Peer::of(ours.as_fd()).unwrap();
         assert_eq!((peer.uid, peer.pid, peer.place()), (0, Some(ourselves()), Some(Place::Here)));
-        let process = by_number(ours.as_fd(), ourselves());
+        let process = by_number(ours.as_fd(), ourselves()).unwrap();
         assert!(process.is_some(), "the other end is ours");
         let peer = Peer { uid: 0, pid: Some(ourselves()), process };
         assert_eq!(peer.place(), Some(Place::Here));
     }
 
     #[test]
+    fn without_a_descriptor_no_number_is_somebody_elses() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        crate::limits::set_nofile(64, 64).unwrap();
+        let mut held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        for _ in 0..2 {
+            assert_eq!(by_number(ours.as_fd(), ourselves()).map(|found| found.is_some()), Err(Errno::EMFILE));
+            held.pop();
+        }
+        drop(held);
+        assert!(by_number(ours.as_fd(), ourselves()).unwrap().is_some());
+    }
+
+    #[test]
     fn a_number_that_is_somebody_elses_by_now_is_not_believed() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-        assert!(by_number(ours.as_fd(), stranger.id() as i32).is_none(), "it has not the other end");
+        assert!(by_number(ours.as_fd(), stranger.id() as i32).unwrap().is_none(), "it has not the other end");
         let process = pidfd::open(stranger.id() as i32).ok();
         stranger.kill().unwrap();
         stranger.wait().unwrap();

@@ -141,10 +141,16 @@ fn shown(name: &[u8]) -> String {
 }
 
 /// The inode of the socket this unix socket is connected to. None: the kernel does not tell.
-pub(crate) fn other_end(of: BorrowedFd<'_>) -> Option<u32> {
+///
+/// # Errors
+/// EMFILE, ENFILE, ENOMEM: it cannot be asked.
+pub(crate) fn other_end(of: BorrowedFd<'_>) -> nix::Result<Option<u32>> {
+    let kernel = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
+    Ok(ask_for_peer(of, File::from(kernel)))
+}
+
+fn ask_for_peer(of: BorrowedFd<'_>, mut kernel: File) -> Option<u32> {
     let inode = u32::try_from(fstat(of).ok()?.st_ino).ok()?;
-    let kernel = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag).ok()?;
-    let mut kernel = File::from(kernel);
     // The connection as a datagram socket is: a request goes out at once and its answer is there.
     kernel.write_all(&question(inode)).ok()?;
     let mut answer = [0; 4096];
@@ -196,9 +202,9 @@ mod tests {
     fn the_other_end_is_named() {
         let (one, two) = UnixStream::pair().unwrap();
         let inode = File::from(OwnedFd::from(two.try_clone().unwrap())).metadata().unwrap().ino();
-        assert_eq!(other_end(one.as_fd()).map(u64::from), Some(inode));
+        assert_eq!(other_end(one.as_fd()).unwrap().map(u64::from), Some(inode));
         drop(two);
-        assert_ne!(other_end(one.as_fd()).map(u64::from), Some(inode));
+        assert_ne!(other_end(one.as_fd()).unwrap().map(u64::from), Some(inode));
     }
 
     #[test]
