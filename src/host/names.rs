@@ -14,7 +14,7 @@ use nix::{
     unistd::{Gid, Group, Uid, User, getgrouplist},
 };
 
-use crate::world::{World, asked, failure, is_lack};
+use crate::world::{World, asked, failure, is_lack, unanswered};
 
 /// No look needs so many descriptors. While that many are left to the daemon, no look has lacked one.
 const ENOUGH: u64 = 64;
@@ -69,7 +69,7 @@ impl<'a> Names<'a> {
 
     fn confirmed<T>(&self, found: Option<T>, database: &str, key: &str) -> Result<Option<T>, NoAnswer> {
         if found.is_none() && are_few_left() && self.getent(database, key)?.is_some() {
-            return Err(NoAnswer::Failed(format!("{:?} ({})", Errno::EMFILE, Errno::EMFILE.desc())));
+            return Err(unanswered(Errno::EMFILE));
         }
         Ok(found)
     }

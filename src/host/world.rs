@@ -132,7 +132,7 @@ impl World {
 
     /// How `/bin/sh -c COMMAND` ended, and its standard output.
     pub(crate) fn run(&self, command: &str) -> Result<(Exit, Vec<u8>), String> {
-        let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(in_words)?;
         let (shell, ended) = self.shell(command, write).map_err(|why| format!("/bin/sh: {why}"))?;
         let own = self.reaper.as_ref().map(|_| Instant::now() + READING);
         let deadline = own.into_iter().chain(self.ends.map(|(at, _)| at)).min();
@@ -383,9 +383,17 @@ impl Lookup for World {
 pub(crate) fn asked<T>(answer: nix::Result<T>, is_none: fn(Errno) -> bool) -> Result<Option<T>, NoAnswer> {
     match answer {
         Ok(found) => Ok(Some(found)),
-        Err(errno) if is_none(errno) => Err(NoAnswer::Failed(format!("{errno:?} ({})", errno.desc()))),
+        Err(errno) if is_none(errno) => Err(unanswered(errno)),
         Err(_) => Ok(None),
     }
+}
+
+pub(crate) fn unanswered(errno: Errno) -> NoAnswer {
+    NoAnswer::Failed(in_words(errno))
+}
+
+fn in_words(errno: Errno) -> String {
+    format!("{errno:?} ({})", errno.desc())
 }
 
 /// The daemon lacks something, and the disk, that it needs to ask.
