@@ -41,6 +41,7 @@ mod run;
 mod search;
 mod secret;
 mod server;
+mod service;
 mod signals;
 mod state_dir;
 mod sweep;

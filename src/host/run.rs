@@ -38,6 +38,7 @@ use crate::{
     monitor::Monitors,
     pidfile::Pidfile,
     prober::Prober,
+    service,
     signals::{Told, signals},
     state_dir::StateDir,
     trace::{Header, Trace},
@@ -187,6 +188,7 @@ async fn tell_ready(watching: impl Future<Output = ()>, spec: EmperorSpec, metri
         target: "emperor", pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), monitors = spec.monitors.len(),
         control = spec.control, metrics = metrics.map(tracing::field::display), "the emperor is ready"
     );
+    service::ready();
 }
 
 /// Reaps the last helpers; those that do not leave are killed.

@@ -8,7 +8,7 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use futures::{Stream, StreamExt};
-use liege_core::{Action, Answer, Emperor, Event, Request, Time, View};
+use liege_core::{Action, Answer, Emperor, Event, Note, Order, Request, Time, View};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -26,7 +26,7 @@ use crate::{
     lives::Lives,
     metrics::Book,
     monitor::Monitors,
-    notes,
+    notes, service,
     signals::Told,
     trace::Trace,
     vassal_logs::Wanted,
@@ -103,7 +103,12 @@ impl Loop {
     fn name_and_decide(&mut self, woken: Woken) -> ControlFlow<()> {
         match woken {
             Woken::Deadline => self.decide(Event::Deadline),
-            Woken::Told(Told::Asked(request)) => self.asked(request, None),
+            Woken::Told(Told::Asked(request)) => {
+                if matches!(request, Request::Each { order: Order::Reload, .. }) {
+                    service::reloads();
+                }
+                self.asked(request, None)
+            }
             Woken::Told(Told::ChildEnded) => {
                 self.children.reap();
                 ControlFlow::Continue(())
@@ -211,8 +216,11 @@ impl Loop {
             }
             Action::Note(note) => {
                 notes::tell(&note);
+                if matches!(note, Note::ShuttingDown { .. }) {
+                    service::stops();
+                }
                 self.deaths.hear(&note);
-                if let (Some(recent), liege_core::Note::Added { vassal }) = (&self.recent, &note)
+                if let (Some(recent), Note::Added { vassal }) = (&self.recent, &note)
                     && let Some(death) = self.deaths.earlier(vassal)
                 {
                     recent.recall(vassal, death);
