@@ -238,6 +238,9 @@ impl Emperor {
             Event::DirectoryReleased { directory, believed } => {
                 if let Some(held) = self.held.remove(&directory) {
                     let (vassals, after) = (held.vassals, now - held.since);
+                    if !believed {
+                        self.directory_is_back(now, &directory, held.since, actions);
+                    }
                     actions.push(Action::Note(Note::DirectoryReleased { directory, vassals, believed, after }));
                 }
             }
@@ -396,6 +399,14 @@ impl Emperor {
             // It names another one's vassal.
             Note::WaitsFor { vassal, other } if seen_by(vassal) != seen_by(other) => Some(None),
             note => note.owner().or_else(|| Some(self.vassals.get(note.vassal()?)?.audience(note))),
+        }
+    }
+
+    /// What has failed while its directory was away may have failed of that.
+    fn directory_is_back(&mut self, now: Time, directory: &str, since: Time, actions: &mut Vec<Action>) {
+        let names: Vec<Name> = self.vassals.keys().cloned().collect();
+        for name in names {
+            self.with(now, &name, actions, |vassal, cx| vassal.directory_is_back(directory, since, cx));
         }
     }
 

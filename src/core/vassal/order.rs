@@ -3,7 +3,7 @@
 //! A stop is remembered apart from the wish (`stopped`): the newest configuration is kept and used at the start. An order is
 //! somebody's word, so it forgets the failures of whoever comes up by it.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::{Phase, Vassal};
 use crate::{Answer, Cause, Note, Order, Time, emperor::Context, timers::Timers};
@@ -101,6 +101,14 @@ impl Vassal {
                 if has_failed { Answer::Done } else { Answer::nothing("it has no failures") }
             }
             Phase::Gone => Answer::Unknown,
+        }
+    }
+
+    /// A vassals' directory that was away since then is as it was. A failure of that time may be due to it.
+    pub(crate) fn directory_is_back(&mut self, directory: &str, since: Time, cx: &mut Context<'_>) {
+        let has_failed = self.past.last_failure.as_ref().is_some_and(|(.., at)| *at >= since);
+        if has_failed && Path::new(&self.directory) == Path::new(directory) {
+            let _ = self.ordered_clear(cx); // nobody asks how it went
         }
     }
 
