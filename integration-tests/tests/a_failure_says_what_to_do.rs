@@ -32,6 +32,23 @@ fn a_hook_that_fails_is_quoted_in_status_and_events() {
     });
 }
 
+/// Programs give advice behind the reason.
+#[test]
+fn a_hook_that_fails_is_quoted_by_its_reason() {
+    story(|host| {
+        let (emperor, app) = (host.emperor().start(), ZipApp::new(host, "zip", "text"));
+        let (zip, full) = (app.zip.display(), host.open_dir("full"));
+        fs::write(full.join("left behind"), "").unwrap();
+        let hook = |line: String| vassal(&format!("exec-as-user = {line}\ncommand = sleep 1000"));
+        emperor.write("mount.ini", &hook(format!("mount -t tmpfs x {}", full.display())));
+        let line = emperor.wait_cause(0, "mount.ini", "hook_failed");
+        assert!(line.contains("must be superuser") && line.contains("exec-as-root") && !line.contains("dmesg"), "{line}");
+        emperor.write("full.ini", &hook(format!("fuse-zip -r {zip} {}", full.display())));
+        let line = emperor.wait_cause(0, "full.ini", "hook_failed");
+        assert!(line.contains("\"fuse: mountpoint is not empty\"") && line.contains("empty it"), "{line}");
+    });
+}
+
 #[test]
 fn a_mount_point_that_is_missing_or_not_owned_is_told_with_the_remedy() {
     story(|host| {

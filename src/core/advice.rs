@@ -8,8 +8,14 @@ pub(crate) fn for_mounting(said: &str, owner: Option<u32>) -> Option<String> {
         let to = owner.map_or_else(|| "the user who mounts".to_owned(), |uid| format!("uid {uid}"));
         return Some(format!("chown the mount point to {to}: only who owns it may mount there"));
     }
+    if has("must be superuser to use mount") || has("only root can do that") {
+        return Some("exec-as-root = LINE mounts it as root".to_owned());
+    }
     if !has("mount point") && !has("mountpoint") {
         return None;
+    }
+    if has("is not empty") {
+        return Some("empty it: files under a mount are hidden, and -o nonempty mounts over them".to_owned());
     }
     if has("transport endpoint is not connected") {
         return Some("a dead mount is there from before: umount -l it on the host".to_owned());
@@ -74,6 +80,8 @@ mod tests {
             ("fusermount3: user has no write access to mountpoint /app", Some("chown the mount point to uid 33")),
             ("fuse: bad mount point `/app': No such file or directory", Some("mkdir the mount point")),
             ("fuse: bad mount point `/app': Transport endpoint is not connected", Some("a dead mount is there from before")),
+            ("fuse: mountpoint is not empty", Some("empty it")),
+            ("mount: /m: must be superuser to use mount.", Some("exec-as-root = LINE mounts it")),
             ("fuse-zip: cannot open /srv/shop.zip: No such file or directory", None),
             ("exited with status 3", None),
         ] {

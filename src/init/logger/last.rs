@@ -1,7 +1,7 @@
 //! What a source said last: a line that tells why its program fails, most likely.
 //!
 //! That is its last line, mostly. Some say more after it: node its version, gunicorn how its workers end. So a line that names an
-//! error comes before those that follow it closely.
+//! error comes before those that follow it closely, and known lines of advice or of a mere consequence are skipped.
 //!
 //! Words of programs, so a guess: what is made of it is a sentence for people, never a decision.
 
@@ -22,8 +22,7 @@ pub(super) struct Last {
 impl Last {
     /// A line that is not blank.
     pub(super) fn hear(&mut self, line: String, now: Instant) {
-        // Rust's advice after a panic is no reason.
-        if line.starts_with("note: ") && self.newest.is_some() {
+        if follows_a_reason(&line) && self.newest.is_some() {
             return;
         }
         match &mut self.error {
@@ -46,6 +45,36 @@ impl Last {
         let error = self.error.as_ref().filter(|(_, at, after)| is_close(at, *after));
         Some(error.map_or((newest, *last), |(line, at, _)| (line, *at)))
     }
+}
+
+/// What programs say behind the reason: advice, a consequence, where to read more.
+const AFTERTHOUGHTS: [&str; 14] = [
+    "note: ", // Rust, after a panic
+    // mount, umount
+    "dmesg(1) may have more information",
+    "in some cases useful info",
+    "dmesg | tail or so",
+    "(in some cases useful info",
+    "use the device is found by lsof",
+    "for more details see mount(8)",
+    // libfuse
+    "fuse: if you are sure this is safe",
+    // sshfs, after the words of its ssh
+    "read: connection reset by peer",
+    "remote host has disconnected",
+    // perl
+    "begin failed--compilation aborted",
+    "compilation failed in require",
+    // npm
+    "npm err! a complete log of this run",
+    "npm error a complete log of this run",
+];
+
+/// Whether a line tells nothing without the one before it.
+fn follows_a_reason(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    let names_help = line.starts_with("try ") && line.contains("--help"); // GNU's programs
+    names_help || AFTERTHOUGHTS.iter().any(|front| line.starts_with(front))
 }
 
 /// `ModuleNotFoundError: ...`, `Error: ...`, `PHP Fatal error: ...`, `panic: ...`, `java.lang.IllegalStateException: ...`.
@@ -86,6 +115,31 @@ mod tests {
             assert_eq!(telling(&lines).as_deref(), Some(tells));
         }
         assert_eq!(telling(&[]), None);
+    }
+
+    #[test]
+    fn advice_is_skipped_for_the_line_before_it() {
+        for lines in [
+            &["mount: /m: must be superuser to use mount.", "dmesg(1) may have more information after failed mount system call."]
+                [..],
+            &["mount: /m: wrong fs type", "In some cases useful info is found in syslog - try", "dmesg | tail or so."],
+            &[
+                "umount: /m: target is busy",
+                "(In some cases useful info about processes that",
+                "use the device is found by lsof(8) or fuser(1).)",
+            ],
+            &["fuse: mountpoint is not empty", "fuse: if you are sure this is safe, use the 'nonempty' mount option"],
+            &["ssh: connect to host files port 22: Connection refused", "read: Connection reset by peer"],
+            &["mount: unrecognized option '--nosuch'", "Try 'mount --help' for more information."],
+            &[
+                "npm error Missing script: \"start\"",
+                "npm error A complete log of this run can be found in: /root/.npm/_logs/x.log",
+            ],
+            &["dmesg(1) may have more information after failed mount system call."], // nothing before it
+        ] {
+            let told = telling(&lines.iter().map(|line| (0, *line)).collect::<Vec<_>>());
+            assert_eq!(told.as_deref(), lines.first().copied());
+        }
     }
 
     #[test]
