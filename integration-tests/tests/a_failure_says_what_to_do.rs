@@ -111,6 +111,25 @@ fn a_program_that_is_nowhere_is_told_with_the_places() {
 }
 
 #[test]
+fn a_command_for_a_shell_is_told_that_none_runs_it() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        for (name, command, instead) in [
+            ("cd.ini", "cd /srv && ./run", "write chdir = DIRECTORY, or command = sh -c 'LINE'"),
+            ("exec.ini", "exec sleep 1000", "write the line without exec, or command = sh -c 'LINE'"),
+            ("port.ini", "PORT=1 sleep 1000", "write env = NAME=VALUE, or command = sh -c 'LINE'"),
+            ("source.ini", ". ./activate", "write command = sh -c 'LINE'"),
+        ] {
+            emperor.write(name, &vassal(&format!("command = {command}")));
+            let line = emperor.wait_cause(0, name, "exec_failed");
+            assert!(line.contains(&format!("(no shell runs this: {instead}): start the app")), "{line}");
+            let (_, said) = run_liege(&["check".as_ref(), emperor.file(name).as_os_str()]);
+            assert!(said.contains("no shell runs this") && said.contains(instead), "{said}");
+        }
+    });
+}
+
+#[test]
 fn a_program_that_stays_in_the_foreground_is_named_while_it_is_waited_for() {
     story(|host| {
         let (emperor, app) = (host.emperor().start(), ZipApp::new(host, "zip", "text"));

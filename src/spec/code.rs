@@ -40,7 +40,7 @@ pub enum Code {
     NoProc,
     /// No option stands in a section that counts.
     NoSection,
-    /// A sign for a shell where none runs.
+    /// A sign or a word for a shell where none runs.
     NoShell,
     /// An emperor's file, or a directory, that names no vassals.
     NoVassals,

@@ -51,6 +51,7 @@ mod program;
 mod render;
 mod report;
 mod restarts;
+mod shell;
 mod source;
 pub mod testing;
 mod traps;
@@ -80,6 +81,7 @@ pub use pair::{Pair, show_config};
 pub use points::{Point, points};
 pub use report::Reading;
 pub use restarts::{RestartLimits, RestartRules};
+pub use shell::instead as instead_of_shell;
 pub use source::Source;
 pub use vassal::{
     Account, AppSpec, Attributes, Hook, HookPhase, Identity, Jail, MountpointCheck, Names, PivotRoot, ProgramSpec, Timeouts,

@@ -8,7 +8,7 @@ use crate::pair::Pair;
 use crate::place::Place;
 use crate::report::Report;
 use crate::vassal_file::SECTIONS;
-use crate::{Code, Diagnostic, Severity, values};
+use crate::{Code, Diagnostic, Severity, shell, values};
 
 /// `[uwsgi] ; remark`: uWSGI takes all but the last character for the name, so the section is another one.
 pub(crate) fn headers(headers: &[(Vec<u8>, Place)], asked: &[&str], report: &mut Report) {
@@ -139,19 +139,25 @@ fn lacks_equal(pair: &Pair, report: &mut Report) {
     report.push(bare.with_hint(format!("write {first} = {}", rest.trim_start())));
 }
 
-/// `command` is split like a shell's line, but no shell runs it: what is a sign there is an argument here.
+/// `command` is split like a shell's line, but no shell runs it: a sign of the shell's is an argument of the program here, and a word of
+/// the shell's is taken for the program.
 fn for_no_shell(pair: &Pair, report: &mut Report) {
     const SIGNS: [&str; 10] = [";", "#", "&", "&&", "|", "||", ">", ">>", "<", "2>&1"];
     if pair.key != "command" {
         return;
     }
-    if let Some(sign) = pair.value.split([' ', '\t']).find(|word| SIGNS.contains(word))
-        // Inside quotes it is meant for the program.
-        && values::shell_words(&pair.value).is_ok_and(|words| words.iter().any(|word| word == sign))
+    let Ok(words) = values::shell_words(&pair.value) else { return };
+    let mut written = pair.value.split([' ', '\t']).filter(|word| !word.is_empty());
+    if let Some(first) = written.clone().next()
+        && let Some(instead) = shell::instead(first)
     {
+        let literal = pair.warning_at(first, Code::NoShell, format!("no shell runs this: {first} is taken for the program"));
+        report.push(literal.with_hint(instead));
+    // Inside quotes it is meant for the program.
+    } else if let Some(sign) = written.find(|word| SIGNS.contains(word) && words.iter().any(|other| other == word)) {
         let message = format!("no shell runs this: {sign} is an argument of the program");
         let literal = pair.warning_at(sign, Code::NoShell, message);
-        report.push(literal.with_hint("where a shell is meant: unprivileged-binary-patch-arg = LINE"));
+        report.push(literal.with_hint(format!("where a shell is meant: {}", shell::WRAP)));
     }
 }
 

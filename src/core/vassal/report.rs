@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use liege_plan::{AppWord, Exit, FromInit, Limit, MountChange, Place, fork, signal_name};
-use liege_spec::{ProgramSpec, VassalSpec, Verb, capability_names, points, taken_away};
+use liege_spec::{ProgramSpec, VassalSpec, Verb, capability_names, instead_of_shell, points, taken_away};
 
 use super::{CALM, Phase, Run, Vassal, wish::time_to_replace};
 use crate::{
@@ -197,12 +197,12 @@ impl Vassal {
         let advice = match at {
             Place::Step(_) => advice::for_mounting(detail, self.owner()),
             Place::AppChdir if errno == ENOENT => Some("mkdir it, or mount what brings it before the app starts".to_owned()),
+            Place::AppExec => self.for_a_shell(),
             Place::AtExit(_)
             | Place::AppLimit(_)
             | Place::AppIdentity
             | Place::AppCaps
             | Place::AppChdir
-            | Place::AppExec
             | Place::Log
             | Place::Init => None,
         };
@@ -213,6 +213,12 @@ impl Vassal {
             sentence += &format!("; {taken}");
         }
         sentence
+    }
+
+    /// What to write where the app's command is a line for a shell.
+    fn for_a_shell(&self) -> Option<String> {
+        let ProgramSpec::Command(words) = &self.running()?.fresh.app.program else { return None };
+        Some(format!("no shell runs this: {}", instead_of_shell(words.value.first()?)?))
     }
 
     /// What went with the old root, if a line of the file took something away with it.

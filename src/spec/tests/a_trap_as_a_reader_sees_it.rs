@@ -98,8 +98,30 @@ fn commands_that_want_a_shell() {
 shop.ini:4:20: warning: no shell runs this: ; is an argument of the program [no-shell]
   | command = /app/run ; behind nginx
   |                    ^
-  = hint: where a shell is meant: unprivileged-binary-patch-arg = LINE",
+  = hint: where a shell is meant: command = sh -c 'LINE'",
     );
+    trap(
+        "command = cd /app && ./run",
+        "
+shop.ini:4:11: warning: no shell runs this: cd is taken for the program [no-shell]
+  | command = cd /app && ./run
+  |           ^^
+  = hint: write chdir = DIRECTORY, or command = sh -c 'LINE'",
+    );
+    trap(
+        "command = PORT=80 ./run",
+        "
+shop.ini:4:11: warning: no shell runs this: PORT=80 is taken for the program [no-shell]
+  | command = PORT=80 ./run
+  |           ^^^^^^^
+  = hint: write env = NAME=VALUE, or command = sh -c 'LINE'",
+    );
+    for word in ["exec", "export", "source", "."] {
+        let found = vassal(&format!("[vassal]\nuid = shop\ngid = shop\ncommand = {word} ./run\n"));
+        assert!(shown(&found).contains(&format!("no shell runs this: {word} is taken")), "{found:?}");
+    }
+    trap("command = /app/run PORT=80 cd", "");
+    trap("command = 'cd' x", "");
     trap("command = /bin/sh -c 'a && b ; c'", "");
 }
 
