@@ -343,3 +343,78 @@ fn a_uwsgi_that_serves_nothing_is_doubtful_in_every_view() {
         listener.wait_value("liege_vassal_doubt{vassal=\"worker.ini\"}", LONG, |doubt| doubt == 0.0);
     });
 }
+
+#[test]
+fn a_uwsgi_without_its_plugin_is_told_which() {
+    story(|host| {
+        let emperor = host.emperor().plugins_are_named().start();
+        let uwsgi =
+            |more: &str| format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nhttp-socket = 127.0.0.1:{}\n{more}\n", free_port());
+        let shows = |view: &[&str], what: &str| {
+            wait_until(&format!("{view:?} to show {what}"), LONG, || emperor.ask(view).1.contains(what))
+        };
+        for (name, lines, lacks) in [
+            ("psgi.ini", "psgi = /srv/app.psgi", "psgi needs plugin = psgi"),
+            ("wsgi.ini", "plugin = psgi\nwsgi-file = /srv/app.py", "wsgi-file needs plugin = python3"),
+            ("rack.ini", "rack = /srv/app.ru", "rack needs plugin = rack"),
+        ] {
+            emperor.write(name, &uwsgi(lines));
+            shows(&["status", name], &format!("it may serve nothing, {lacks}, its uwsgi says: *** no app loaded"));
+            emperor.write(&format!("need-{name}"), &uwsgi(&format!("need-app = true\n{lines}")));
+            let line = emperor.wait_cause(0, &format!("need-{name}"), "exit");
+            assert!(line.contains(&format!("{lacks}: \"*** no app loaded. GAME OVER ***\"")), "{line}");
+            let (_, said) = run_liege(&["check".as_ref(), emperor.file(name).as_os_str()]);
+            assert!(said.contains("[no-plugin]"), "{said}");
+        }
+        emperor.write("strict.ini", &uwsgi("strict = true\npsgi = /srv/app.psgi"));
+        let line = emperor.wait_cause(0, "strict.ini", "exit");
+        assert!(line.contains("psgi needs plugin = psgi: \"[strict-mode] unknown config directive: psgi\""), "{line}");
+    });
+}
+
+#[test]
+fn a_uwsgi_that_does_not_find_its_app_names_it() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let uwsgi =
+            |more: &str| format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nhttp-socket = 127.0.0.1:{}\n{more}\n", free_port());
+        for (name, lines, running, ended) in [
+            (
+                "psgi.ini",
+                "plugin = psgi\npsgi = /nonexistent.psgi",
+                "nothing, psgi = /nonexistent.psgi, its",
+                "psgi = /nonexistent.psgi: \"",
+            ),
+            (
+                "file.ini",
+                "plugin = python3\nwsgi-file = /nonexistent.py",
+                "open python file /nonexistent.py;",
+                "open python file /nonexistent.py; unable to load app 0",
+            ),
+            ("module.ini", "plugin = python3\nmodule = nosuch:app", "No module named 'nosuch';", "No module named 'nosuch'\""),
+            (
+                "callable.ini",
+                "plugin = python3\nmodule = string:nosuch",
+                "nothing, module = string:nosuch, its uwsgi says: unable to load app 0",
+                "module = string:nosuch: \"unable to load app 0",
+            ),
+        ] {
+            emperor.write(name, &uwsgi(lines));
+            wait_until(&format!("{running} to be shown"), LONG, || emperor.ask(&["status", name]).1.contains(running));
+            emperor.write(&format!("need-{name}"), &uwsgi(&format!("need-app = true\n{lines}")));
+            let line = emperor.wait_cause(0, &format!("need-{name}"), "exit");
+            assert!(line.contains(ended), "{line}");
+        }
+    });
+}
+
+#[test]
+fn a_socket_that_cannot_be_bound_is_named() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let place = host.path("missing/shop.sock");
+        emperor.write("v.ini", &format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nsocket = {}\n", place.display()));
+        let line = emperor.wait_cause(0, "v.ini", "exit");
+        assert!(line.contains(&format!("socket = {}: \"bind(): No such file or directory", place.display())), "{line}");
+    });
+}

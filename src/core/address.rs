@@ -112,8 +112,7 @@ pub(crate) fn named_in(line: &str) -> Vec<Address> {
 pub(crate) fn named_by(spec: &VassalSpec) -> Vec<Address> {
     let mut found = match &spec.app.program {
         ProgramSpec::Uwsgi { options, .. } => {
-            let sockets = options.iter().filter(|(key, _)| OF_UWSGI.contains(&key.as_str()));
-            sockets.filter_map(|(_, value)| of_option(value.split(',').next().unwrap_or_default())).collect()
+            of_uwsgi(options).filter_map(|(_, value)| of_option(value.split(',').next().unwrap_or_default())).collect()
         }
         ProgramSpec::Command(words) => of_command(&words.value.join(" ")),
         ProgramSpec::Shell(line) | ProgramSpec::PrivilegedShell(line) => of_command(&line.value),
@@ -124,6 +123,16 @@ pub(crate) fn named_by(spec: &VassalSpec) -> Vec<Address> {
     }
     found.truncate(MOST);
     found
+}
+
+/// The options of a uwsgi's file whose values are addresses, as they are written.
+pub(crate) fn sockets(spec: &VassalSpec) -> Vec<String> {
+    let ProgramSpec::Uwsgi { options, .. } = &spec.app.program else { return Vec::new() };
+    of_uwsgi(options).map(|(key, value)| format!("{key} = {value}")).collect()
+}
+
+fn of_uwsgi(options: &[(String, String)]) -> impl Iterator<Item = &(String, String)> {
+    options.iter().filter(|(key, _)| OF_UWSGI.contains(&key.as_str()))
 }
 
 /// Options tell it; where there are none, the words that are no option and no option's value. An address behind another option may be

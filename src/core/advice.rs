@@ -1,5 +1,9 @@
 //! What to do about a failure, as far as its own words tell: the advice an experienced operator would give.
 
+use liege_spec::{VassalSpec, app_option};
+
+use crate::address::{named_in, sockets};
+
 /// What helps against what a mounting program said last. `owner`: the uid it ran as, where it was the vassal's.
 pub(crate) fn for_mounting(said: &str, owner: Option<u32>) -> Option<String> {
     let said = said.to_lowercase();
@@ -21,6 +25,24 @@ pub(crate) fn for_mounting(said: &str, owner: Option<u32>) -> Option<String> {
         return Some("a dead mount is there from before: umount -l it on the host".to_owned());
     }
     has("no such file").then(|| "mkdir the mount point".to_owned())
+}
+
+/// The option of a uwsgi's file that a line of the uwsgi is about, where that line does not name it: `psgi = /srv/app.psgi`, or what the
+/// option lacks, `psgi needs plugin = psgi`.
+pub(crate) fn option_meant(said: &str, spec: &VassalSpec) -> Option<String> {
+    if said.starts_with("bind(): ") && named_in(said).is_empty() {
+        // It is one of them: more than a few would say nothing.
+        return Some(sockets(spec)).filter(|sockets| (1..=3).contains(&sockets.len())).map(|sockets| sockets.join(" or "));
+    }
+    let app = app_option(spec)?;
+    let is_unknown = said.contains(&format!("unknown config directive: {}", app.key)); // with strict
+    let is_unserved = said.contains("no app loaded");
+    if let Some(plugin) = app.lacks.filter(|_| is_unknown || is_unserved) {
+        return Some(format!("{} needs plugin = {plugin}", app.key));
+    }
+    // Perl does not name a file that it does not find, and Python does not name the module without the callable.
+    let is_failed = said.contains("unable to load app ") || said.contains("unable to find PSGI function");
+    ((is_unserved || is_failed) && !said.contains(app.value)).then(|| format!("{} = {}", app.key, app.value))
 }
 
 /// What helps where a program of a hook does not end. `step`: in words, `exec fuse-zip -f ... (shop.ini:4: exec-as-user)`.

@@ -22,6 +22,9 @@ pub enum Cause {
         /// The line it said just before, where it failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         said: Option<String>,
+        /// The option of its file that this line is about, with what it lacks. None: the line names it, or is about none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<String>,
     },
     /// The app was killed by a signal.
     Signal {
@@ -372,7 +375,7 @@ impl Cause {
     #[must_use]
     pub fn of_app(exit: Exit, said: Option<String>) -> Self {
         match exit {
-            Exit::Code(code) => Self::Exit { code, at_reload: false, said },
+            Exit::Code(code) => Self::Exit { code, at_reload: false, said, about: None },
             Exit::Signal(signal) => Self::Signal { signal, at_reload: false, said },
         }
     }
@@ -382,7 +385,7 @@ impl Cause {
     pub(crate) fn of_app_at_reload(exit: Exit, said: Option<String>, wished: bool) -> Self {
         match exit {
             _ if wished => Self::Reload { what: Self::of_app(exit, None).to_string() },
-            Exit::Code(code) => Self::Exit { code, at_reload: true, said },
+            Exit::Code(code) => Self::Exit { code, at_reload: true, said, about: None },
             Exit::Signal(signal) => Self::Signal { signal, at_reload: true, said },
         }
     }
@@ -391,7 +394,7 @@ impl Cause {
     #[must_use]
     pub fn without_words(&self) -> Self {
         match self {
-            Self::Exit { code, at_reload, said: _ } => Self::Exit { code: *code, at_reload: *at_reload, said: None },
+            Self::Exit { code, at_reload, .. } => Self::Exit { code: *code, at_reload: *at_reload, said: None, about: None },
             Self::Signal { signal, at_reload, said: _ } => Self::Signal { signal: *signal, at_reload: *at_reload, said: None },
             other => other.clone(),
         }
@@ -402,10 +405,13 @@ impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             // Its own words are the reason: they come first, because the end of a sentence may be cut.
+            Self::Exit { said: Some(said), about: Some(about), .. } => {
+                write!(f, "{about}: \"{said}\" ({})", self.without_words())
+            }
             Self::Exit { said: Some(said), .. } | Self::Signal { said: Some(said), .. } => {
                 write!(f, "\"{said}\" ({})", self.without_words())
             }
-            Self::Exit { code, at_reload, said: None } => {
+            Self::Exit { code, at_reload, said: None, .. } => {
                 write!(f, "the app exited with status {code}{}", if *at_reload { " at a reload" } else { "" })
             }
             Self::Signal { signal, at_reload, said: None } => {

@@ -368,7 +368,7 @@ mod tests {
     fn ended(code: i32) -> Note {
         Note::Ended {
             vassal: "a/b.ini".into(),
-            cause: Cause::Exit { code, at_reload: false, said: None },
+            cause: Cause::Exit { code, at_reload: false, said: None, about: None },
             lived: Duration::from_millis(1500),
             again_in: Some(Duration::ZERO),
             owner: Some(1001),
@@ -409,7 +409,7 @@ mod tests {
         let kept = recorded(dir.path());
         assert_eq!(
             kept.iter().map(|death| death.detail.clone()).collect::<Vec<_>>(),
-            (4..20).map(|code| Cause::Exit { code, at_reload: false, said: None }).collect::<Vec<_>>()
+            (4..20).map(|code| Cause::Exit { code, at_reload: false, said: None, about: None }).collect::<Vec<_>>()
         );
         assert_eq!((kept[0].cause.as_str(), kept[0].lived), ("exit", 1.5));
     }
@@ -425,7 +425,7 @@ mod tests {
         let kept = recorded(dir.path());
         assert_eq!(
             (kept.len(), kept[0].detail.clone(), kept[1].detail.clone()),
-            (KEPT, Cause::Exit { code: 2, at_reload: false, said: None }, Cause::Requested)
+            (KEPT, Cause::Exit { code: 2, at_reload: false, said: None, about: None }, Cause::Requested)
         );
         let deaths = Deaths::keep(dir.path(), VassalLogs::below("/nonexistent").into()).unwrap();
         let vassal = |owner| VassalView { owner, ..VassalView::new("a/b.ini".into(), Phase::Running, Time(0)) };
@@ -464,7 +464,7 @@ mod tests {
     #[test]
     fn an_end_is_on_record_from_its_beginning_on() {
         let dir = tempfile::tempdir().unwrap();
-        let cause = Cause::Exit { code: 1, at_reload: false, said: None };
+        let cause = Cause::Exit { code: 1, at_reload: false, said: None, about: None };
         let begins = || {
             let why = Cause::MountpointGone { path: "/app".into(), what: "x".into() };
             Note::Destroying { vassal: "a/b.ini".into(), why, lived: Duration::ZERO, owner: Some(1001) }

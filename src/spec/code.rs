@@ -36,6 +36,8 @@ pub enum Code {
     NestedLogic,
     /// It does nothing here.
     NoEffect,
+    /// A uwsgi has an app, and no line names the plugin for it.
+    NoPlugin,
     /// The vassal's processes see no `/proc` of their own.
     NoProc,
     /// No option stands in a section that counts.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::layers;
 use crate::pair::Pair;
+use crate::plugins::{self, app_option};
 use crate::points::points;
 use crate::report::Report;
 use crate::{
@@ -264,6 +265,28 @@ pub fn checks_of_nothing(source: &Source<'_>, config: &VassalConfig, is_mounted:
         }
     }
     found
+}
+
+/// An app whose plugin no line names, where the uwsgi is a distribution's, which has none built in. `is_there`: whether a path exists on
+/// this machine.
+#[must_use]
+pub fn app_without_plugin(
+    source: &Source<'_>,
+    pairs: &[Pair],
+    config: &VassalConfig,
+    is_there: &dyn Fn(&str) -> bool,
+) -> Option<Diagnostic> {
+    let app = app_option(&config.fresh)?;
+    let plugin = app.lacks?;
+    // A pair of that name may be the file's own placeholder: uwsgi does not see it as an option.
+    let line = pairs.iter().rfind(|pair| pair.key == app.key && !pair.placeholder && !pair.asked_for)?;
+    if !plugins::is_of_a_distribution(&config.fresh, is_there) {
+        return None;
+    }
+    let key = app.key;
+    let message = format!("no line names a plugin for {key}: a uwsgi that has none built in ignores {key} and serves nothing");
+    let doubt = under_key(source, &line.origin, Code::NoPlugin, message);
+    Some(doubt.with_hint(format!("add plugin = {plugin}, unless the emperor's vassal-set or UWSGI_PLUGIN gives it")))
 }
 
 /// Layers of the vassal's root that are mounts of this machine, and end with the old root.

@@ -46,6 +46,7 @@ mod pair;
 mod paths;
 mod place;
 mod placeholder;
+mod plugins;
 mod points;
 mod program;
 mod render;
@@ -65,7 +66,9 @@ pub use cgroup::Cgroups;
 pub use code::Code;
 pub use daemons::{AttachedDaemon, Pidfile};
 pub use diagnostic::{Diagnostic, Severity};
-pub use doubts::{checks_of_nothing, layers_taken_away, of_emperor as doubts_of_emperor, of_vassal as doubts_of_vassal};
+pub use doubts::{
+    app_without_plugin, checks_of_nothing, layers_taken_away, of_emperor as doubts_of_emperor, of_vassal as doubts_of_vassal,
+};
 pub use emperor::{EmperorDeath, EmperorSpec};
 pub use emperor_file::read_emperor;
 pub use environment::{AccountRecord, Environment, Secrets};
@@ -78,6 +81,7 @@ pub use namespaces::Namespaces;
 pub use origin::{Asked, Origin};
 pub use output::{LogRules, LogTo};
 pub use pair::{Pair, show_config};
+pub use plugins::{AppOption, app_option};
 pub use points::{Point, points};
 pub use report::Reading;
 pub use restarts::{RestartLimits, RestartRules};

@@ -61,6 +61,6 @@ fn without_it_or_long_after_it_or_by_something_else_it_is_not() {
         cause(Some(Duration::from_secs(60)), &[app(Exit::Signal(9))]),
         Cause::Signal { signal: 9, at_reload: false, said: None }
     );
-    assert_eq!(cause(NOW, &[app(Exit::Code(1))]), Cause::Exit { code: 1, at_reload: false, said: None });
+    assert_eq!(cause(NOW, &[app(Exit::Code(1))]), Cause::Exit { code: 1, at_reload: false, said: None, about: None });
     assert_eq!(cause(NOW, &[app(Exit::Signal(11))]), Cause::Signal { signal: 11, at_reload: false, said: None });
 }

@@ -102,6 +102,25 @@ fn what_an_app_said_just_before_its_failure_comes_first() {
 }
 
 #[test]
+fn an_option_that_a_uwsgi_does_not_name_is_named() {
+    for (said, about) in [
+        ("*** no app loaded. GAME OVER ***", "psgi needs plugin = psgi: "),
+        ("[strict-mode] unknown config directive: psgi", "psgi needs plugin = psgi: "),
+        ("No such file or directory at (eval 12) line 1.; unable to find PSGI function entry point.", "psgi = /app/0.pl: "),
+        ("oops at /app/0.pl line 1.; unable to find PSGI function entry point.", ""),
+        ("bind(): Permission denied [core/socket.c line 769]", ""), // it has no socket
+    ] {
+        let what = Running::new().failure(Exit::Code(1), Some(said)).1;
+        assert_eq!(what, format!("{about}\"{said}\" (the app exited with status 1)"));
+    }
+    let mut vassal = Running::new();
+    vassal.says(Notice::NoApp, "*** no app loaded. going in full dynamic mode ***");
+    let doubt =
+        "it may serve nothing, psgi needs plugin = psgi, its uwsgi says: *** no app loaded. going in full dynamic mode ***";
+    assert_eq!(vassal.doubt().as_deref(), Some(doubt));
+}
+
+#[test]
 fn a_doubt_is_told_once_and_ends_with_the_run() {
     let mut vassal = Running::new();
     let told = vassal.says(Notice::NoApp, "*** no app loaded ***");

@@ -2,7 +2,7 @@
 //!
 //! | doubt | begins | ends |
 //! |---|---|---|
-//! | no app, no plugin | uwsgi says so | with the run |
+//! | no app, no plugin | uwsgi says so; told with the option for the app | with the run |
 //! | workers die | the [`MANY`]th death within [`WINDOW`] | after a rest of three times the mean gap between the last deaths, at least [`REST`] |
 //! | an attached daemon does not stay up | the same of its ends | the same rest, since it was started last |
 //!
@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 use liege_plan::Notice;
 
 use super::Vassal;
-use crate::{Note, Time, emperor::Context, timers::Timer};
+use crate::{Note, Time, advice, emperor::Context, timers::Timer};
 
 /// So many deaths within this time are a doubt.
 const MANY: usize = 3;
@@ -132,8 +132,9 @@ fn no_plugin(line: &str) -> String {
     format!("a plugin is missing (plugin = NAME, or its package), its uwsgi says: {line}")
 }
 
-fn no_app(line: &str) -> String {
-    format!("it may serve nothing, its uwsgi says: {line}")
+/// `why`: what uwsgi says, behind the option that it is about.
+fn no_app(why: &str) -> String {
+    format!("it may serve nothing, {why}")
 }
 
 fn workers_die(line: &str) -> String {
@@ -151,7 +152,13 @@ impl Vassal {
         let doubts = &mut life.doubts;
         let news = match notice {
             Notice::NoPlugin => doubts.said.insert(notice, (line.clone(), cx.now)).is_none().then(|| no_plugin(&line)),
-            Notice::NoApp => doubts.said.insert(notice, (line.clone(), cx.now)).is_none().then(|| no_app(&line)),
+            Notice::NoApp => {
+                let option = life.running.as_ref().and_then(|config| advice::option_meant(&line, &config.fresh));
+                let option = option.map(|option| format!("{option}, ")).unwrap_or_default();
+                let why = format!("{option}its uwsgi says: {line}");
+                let news = no_app(&why);
+                doubts.said.insert(notice, (why, cx.now)).is_none().then_some(news)
+            }
             Notice::AddressInUse | Notice::LeftBehind => {
                 doubts.said.insert(notice, (line, cx.now));
                 None // it is the reason of the end that follows, or of none

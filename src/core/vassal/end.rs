@@ -23,7 +23,7 @@ impl Vassal {
         // What init itself said before it left comes first; its status is only a consequence of it.
         self.blame(
             &match exit {
-                Exit::Code(code) => Cause::Exit { code, at_reload: false, said: None },
+                Exit::Code(code) => Cause::Exit { code, at_reload: false, said: None, about: None },
                 Exit::Signal(signal) => Cause::InitKilled { signal },
             },
             cx.now,

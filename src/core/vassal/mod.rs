@@ -530,6 +530,14 @@ impl Vassal {
             let what = format!("the app went into the background: {}, and left {left} behind; {advice}", cause.without_words());
             return Cause::Background { what };
         }
+        self.with_option_meant(cause)
+    }
+
+    /// The app's own words may be about an option of its file that they do not name.
+    fn with_option_meant(&self, mut cause: Cause) -> Cause {
+        if let (Cause::Exit { code: 1.., said: Some(said), about, .. }, Some(config)) = (&mut cause, self.running()) {
+            *about = advice::option_meant(said, &config.fresh);
+        }
         cause
     }
 

@@ -218,15 +218,15 @@ mod tests {
         book.hear(at(500), &started(), true);
         assert_eq!(recovered(&book), (0, 0));
         left(at(600), 1);
-        book.hear(at(650), &ended(Cause::Exit { code: 1, at_reload: false, said: None }), false);
+        book.hear(at(650), &ended(Cause::Exit { code: 1, at_reload: false, said: None, about: None }), false);
         book.hear(at(700), &started(), true);
         assert_eq!(recovered(&book), (1, 100));
         // One that was stopped while it waited is started when somebody wants it.
-        book.hear(at(710), &ended(Cause::Exit { code: 1, at_reload: false, said: None }), false);
+        book.hear(at(710), &ended(Cause::Exit { code: 1, at_reload: false, said: None, about: None }), false);
         book.hear(at(720), &Note::Suspended { vassal: "a.ini".into() }, false);
         book.hear(at(790), &started(), true);
         // One that is gone never comes back.
-        book.hear(at(800), &ended(Cause::Exit { code: 1, at_reload: false, said: None }), false);
+        book.hear(at(800), &ended(Cause::Exit { code: 1, at_reload: false, said: None, about: None }), false);
         book.hear(at(800), &Note::Gone { vassal: "a.ini".into() }, false);
         book.hear(at(900), &started(), true);
         assert_eq!(recovered(&book).0, 1);

@@ -186,6 +186,7 @@ fn for_everybody(cause: &Cause) -> String {
 #[cfg(test)]
 mod tests {
     use liege_core::{Check, Probed};
+    use liege_plan::Exit;
 
     use super::*;
 
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn the_last_ends_are_kept_and_tell_no_secret() {
         let recent = Recent::default();
-        (0..60).for_each(|code| recent.hear(&ended("a", Cause::Exit { code, at_reload: false, said: Some("secret".into()) })));
+        (0..60).for_each(|code| recent.hear(&ended("a", Cause::of_app(Exit::Code(code), Some("secret".into())))));
         recent.hear(&ended("b", Cause::HookFailed { what: "exec mysql -psecret (b.ini:3): ENOENT".into() }));
         recent.hear(&ended("b", Cause::ConfigChanged));
         let ends = recent.ends();

@@ -15,7 +15,7 @@ const TIME_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Last {
     newest: Option<(String, Instant)>,
-    /// The newest that names an error, and how many came after it.
+    /// The newest that names an error, or that a uwsgi said about its app; and how many came after it.
     error: Option<(String, Instant, usize)>,
 }
 
@@ -25,25 +25,35 @@ impl Last {
         if follows_a_reason(&line) && self.newest.is_some() {
             return;
         }
-        match &mut self.error {
-            _ if names_an_error(&line) => self.error = Some((line.clone(), now, 0)),
-            Some((_, _, after)) => *after += 1,
-            None => {}
+        if names_an_error(&line) {
+            self.error = Some((line.clone(), now, 0));
+        } else if tells_of_an_app(&line) && self.error_close_to(now).is_none() {
+            self.error = Some((self.with_reason(&line), now, 0));
+        } else if let Some((_, _, after)) = &mut self.error {
+            *after += 1;
         }
         self.newest = Some((line, now));
     }
 
-    /// The newest line.
-    pub(super) fn newest(&self) -> Option<&str> {
-        self.newest.as_ref().map(|(line, _)| &**line)
+    /// A line that comes now, behind the one before it where uwsgi says the reason there: which address is taken, or why its app failed.
+    pub(super) fn with_reason(&self, line: &str) -> String {
+        match &self.newest {
+            Some((reason, _)) if reason.contains("on the same address") => format!("{reason} {line}"),
+            // `*** Operational MODE: single process ***` is no reason.
+            Some((reason, _)) if tells_of_an_app(line) && !reason.starts_with("*** ") => format!("{reason}; {line}"),
+            Some(_) | None => line.to_owned(),
+        }
     }
 
     /// The line that tells most, and when it came.
     pub(super) fn telling(&self) -> Option<(&str, Instant)> {
         let (newest, last) = self.newest.as_ref()?;
-        let is_close = |at: &Instant, after: usize| after <= LINES_AFTER && last.saturating_duration_since(*at) <= TIME_AFTER;
-        let error = self.error.as_ref().filter(|(_, at, after)| is_close(at, *after));
-        Some(error.map_or((newest, *last), |(line, at, _)| (line, *at)))
+        Some(self.error_close_to(*last).unwrap_or((newest, *last)))
+    }
+
+    fn error_close_to(&self, now: Instant) -> Option<(&str, Instant)> {
+        let is_close = |at: Instant, after: usize| after <= LINES_AFTER && now.saturating_duration_since(at) <= TIME_AFTER;
+        self.error.as_ref().filter(|(_, at, after)| is_close(*at, *after)).map(|(line, at, _)| (&**line, *at))
     }
 }
 
@@ -75,6 +85,11 @@ fn follows_a_reason(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
     let names_help = line.starts_with("try ") && line.contains("--help"); // GNU's programs
     names_help || AFTERTHOUGHTS.iter().any(|front| line.starts_with(front))
+}
+
+/// Whether a line of a uwsgi says that its app failed. The line before says why, unless it is any line of the app's.
+fn tells_of_an_app(line: &str) -> bool {
+    ["unable to load app ", "unable to find PSGI function entry point"].iter().any(|front| line.starts_with(front))
 }
 
 /// `ModuleNotFoundError: ...`, `Error: ...`, `PHP Fatal error: ...`, `panic: ...`, `java.lang.IllegalStateException: ...`.
@@ -110,6 +125,28 @@ mod tests {
             ),
             (&["panic: no database", "goroutine 1 [running]:"], "panic: no database"),
             (&["thread 'main' panicked at src/main.rs:2:5:", "no database", "note: run with `RUST_BACKTRACE=1`"], "no database"),
+            (
+                &["failed to open python file /a.py", "unable to load app 0 (mountpoint='')", "*** no app loaded. GAME OVER ***"],
+                "failed to open python file /a.py; unable to load app 0 (mountpoint='')",
+            ),
+            (&["KeyError: 'DB'", "unable to load app 0 (mountpoint='')", "*** no app loaded. GAME OVER ***"], "KeyError: 'DB'"),
+            (
+                &[
+                    "Can't locate Shop.pm in @INC at /a.psgi line 1.",
+                    "BEGIN failed--compilation aborted at /a.psgi line 1.",
+                    "unable to find PSGI function entry point.",
+                    "*** no app loaded. GAME OVER ***",
+                ],
+                "Can't locate Shop.pm in @INC at /a.psgi line 1.; unable to find PSGI function entry point.",
+            ),
+            (
+                &["*** Operational MODE: single process ***", "*** no app loaded. GAME OVER ***"],
+                "*** no app loaded. GAME OVER ***",
+            ),
+            (
+                &["*** Operational MODE: single process ***", "unable to load app 0 (callable not found or import error)", "***"],
+                "unable to load app 0 (callable not found or import error)",
+            ),
         ] {
             let lines: Vec<_> = lines.iter().map(|line| (0, *line)).collect();
             assert_eq!(telling(&lines).as_deref(), Some(tells));
@@ -144,6 +181,11 @@ mod tests {
 
     #[test]
     fn an_error_of_long_before_is_not_the_reason() {
+        let unable = "unable to load app 0 (mountpoint='')";
+        assert_eq!(
+            telling(&[(0, "Error: no cache"), (1001, "*** single process ***"), (1001, unable), (1001, "GAME OVER")]).as_deref(),
+            Some(unable)
+        );
         assert_eq!(telling(&[(0, "Error: no cache"), (1001, "out of disk space")]).as_deref(), Some("out of disk space"));
         let many: Vec<(u64, &str)> = std::iter::once((0, "Error: no cache")).chain((0..40).map(|_| (1, "GET /"))).collect();
         assert_eq!(telling(&many).as_deref(), Some("GET /"));

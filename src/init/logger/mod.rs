@@ -152,10 +152,7 @@ fn heard(name: &str, (last, noticed): (&mut Last, &mut Vec<(Notice, Instant)>), 
         {
             noticed.retain(|(other, _)| *other != notice);
             noticed.push((notice, Instant::now()));
-            // uwsgi names the address in the line before.
-            let before = last.newest().filter(|before| before.contains("on the same address"));
-            let text = before.map_or_else(|| quoted.clone(), |before| format!("{before} {quoted}"));
-            pen.notice(notice, text);
+            pen.notice(notice, last.with_reason(&quoted));
         }
         last.hear(quoted, Instant::now());
     }

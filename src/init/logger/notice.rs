@@ -24,7 +24,10 @@ const SIGNS: [(Notice, &[&str]); 4] = [
             ") exited with code ",
         ],
     ),
-    (Notice::NoApp, &["no app loaded. going in full dynamic mode", "unable to load app"]),
+    (
+        Notice::NoApp,
+        &["no app loaded. going in full dynamic mode", "unable to load app", "unable to find psgi function entry point"],
+    ),
 ];
 
 /// Longer lines are not searched.
@@ -58,6 +61,7 @@ mod tests {
             ("Error: listen EADDRINUSE: address already in use 127.0.0.1:8080", Some(Notice::AddressInUse)),
             ("[ERROR] Connection in use: ('127.0.0.1', 8000)", Some(Notice::AddressInUse)),
             ("*** no app loaded. going in full dynamic mode ***", Some(Notice::NoApp)),
+            ("unable to find PSGI function entry point.", Some(Notice::NoApp)),
             ("!!! UNABLE to load uWSGI plugin: ./psgi_plugin.so: cannot open shared object file", Some(Notice::NoPlugin)),
             ("-- unavailable modifier requested: 5 --", Some(Notice::NoPlugin)),
             ("DAMN ! worker 1 (pid: 7) died :( trying respawn ...", Some(Notice::WorkerDied)),

@@ -2,8 +2,8 @@
 
 use liege_spec::testing::TableLookup;
 use liege_spec::{
-    Diagnostic, Namespaces, Severity, Source, checks_of_nothing, doubts_of_emperor, doubts_of_vassal, flatten, layers_taken_away,
-    read_emperor, read_vassal,
+    Diagnostic, Namespaces, Severity, Source, app_without_plugin, checks_of_nothing, doubts_of_emperor, doubts_of_vassal,
+    flatten, layers_taken_away, read_emperor, read_vassal,
 };
 
 fn world() -> TableLookup {
@@ -123,6 +123,56 @@ shop.ini:4:11: warning: no shell runs this: PORT=80 is taken for the program [no
     trap("command = /app/run PORT=80 cd", "");
     trap("command = 'cd' x", "");
     trap("command = /bin/sh -c 'a && b ; c'", "");
+}
+
+/// On a machine where these are there.
+fn without_plugin(lines: &str, there: &[&str]) -> String {
+    let text = format!("[uwsgi]\nuid = shop\ngid = shop\n{lines}\n");
+    let source = Source::new("shop.ini", text.as_bytes());
+    let config = read_vassal(&source, &world()).value.unwrap();
+    let (pairs, _) = flatten(&source, &["uwsgi", "vassal"], false, &world());
+    let found = app_without_plugin(&source, &pairs, &config, &|path| there.contains(&path));
+    shown(&found.into_iter().collect::<Vec<_>>())
+}
+
+#[test]
+fn apps_whose_plugin_no_line_names() {
+    const DEBIAN: &[&str] = &["/usr/lib/uwsgi/plugins"];
+    assert_eq!(
+        without_plugin("psgi = app.psgi", DEBIAN),
+        "\
+shop.ini:4:1: warning: no line names a plugin for psgi: a uwsgi that has none built in ignores psgi and serves nothing [no-plugin]
+  | psgi = app.psgi
+  | ^^^^
+  = hint: add plugin = psgi, unless the emperor's vassal-set or UWSGI_PLUGIN gives it"
+    );
+    for (line, plugin) in [
+        ("wsgi-file = a.py", "python3"),
+        ("module = a:app", "python3"),
+        ("rack = a.ru", "rack"),
+        ("lua = a.lua", "lua"),
+        ("plugins = http,psgi\nwsgi-file = a.py", "python3"),
+        ("pivot_root = /ns /ns/old\nplugin-dir = /x\npsgi = a", "psgi"),
+    ] {
+        let found = without_plugin(line, &["/usr/lib/uwsgi/plugins", "/ns/usr/lib/uwsgi/plugins"]);
+        assert!(found.contains(&format!("add plugin = {plugin},")), "{line}: {found}");
+    }
+    for line in [
+        "plugin = psgi\npsgi = a",
+        "plugins = http,python3\nmodule = a:app",
+        "need-plugin = /usr/lib/uwsgi/plugins/python311_plugin.so\nwsgi-file = a.py",
+        "autoload = true\npsgi = a",
+        "binary-path = /usr/bin/uwsgi_psgi\npsgi = a",
+        "binary-path = /venv/bin/uwsgi\nwsgi-file = a.py",
+        "module = shop\nplugin = psgi\npsgi = /srv/%(module).psgi",
+        "chroot = /ns\npsgi = a",
+        "http-socket = :80",
+    ] {
+        assert_eq!(without_plugin(line, DEBIAN), "", "{line}");
+    }
+    // One of pip's, built with its language.
+    assert_eq!(without_plugin("wsgi-file = a.py", &["/usr/lib/uwsgi/plugins", "/usr/local/bin/uwsgi"]), "");
+    assert_eq!(without_plugin("wsgi-file = a.py", &[]), "");
 }
 
 #[test]
