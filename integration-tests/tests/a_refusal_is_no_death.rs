@@ -1,4 +1,4 @@
-//! A FUSE server that answers the look with an error: one that knows no statfs has answered, one that lets nobody ask is unknown after a while,
+//! A FUSE server that answers the look with an error: one that knows no statfs, or whose numbers do not fit, has answered, one that lets nobody ask is unknown after a while,
 //! and only one that fails is dead.
 
 use std::time::{Duration, Instant};
@@ -43,7 +43,18 @@ fn begin_at(host: &Host, below: &str) -> (std::rc::Rc<Emperor>, Victim) {
 
 #[test]
 fn one_that_knows_no_statfs_is_healthy() {
-    answers(libc::ENOSYS, |emperor, mark, _| {
+    is_healthy(libc::ENOSYS);
+}
+
+/// fuse-zip says so when the directory is gone that it was started in.
+#[test]
+fn one_whose_numbers_do_not_fit_is_healthy() {
+    is_healthy(libc::ERANGE);
+    is_healthy(libc::EOVERFLOW);
+}
+
+fn is_healthy(errno: i32) {
+    answers(errno, |emperor, mark, _| {
         let news = emperor.look_for(mark, Duration::ZERO, |line| line.contains(" mountpoint: "));
         assert!(news.is_none(), "{news:?}");
     });

@@ -9,7 +9,8 @@
 //! make the vassal's own unmount fail.
 //!
 //! Measured on 6.18: a FUSE server that knows no statfs is heard as it answers, ENOSYS (libfuse answers zeroes for it). That is an answer:
-//! a dead one says ENOTCONN.
+//! a dead one says ENOTCONN. So is EOVERFLOW, a number that does not fit, and ERANGE, which fuse-zip says for as long as the directory
+//! is gone that it was started in: files on it are read as before.
 
 use std::{
     fmt, fs,
@@ -256,10 +257,10 @@ fn above_the_root(target: BorrowedFd<'_>, classic: u64, is_mountpoint: bool, wit
     Ok(Seen { mount_id, is_unique, digest: None, listed: None, device, fstype: String::new(), is_mountpoint, not_mounted })
 }
 
-/// That it knows no statfs is an answer of one who lives.
+/// That it knows no statfs is an answer of one who lives. So is that a number of it does not fit.
 fn answered(said: nix::Result<()>) -> nix::Result<()> {
     match said {
-        Err(Errno::ENOSYS | Errno::EOPNOTSUPP) => Ok(()),
+        Err(Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::ERANGE | Errno::EOVERFLOW) => Ok(()),
         said => said,
     }
 }
