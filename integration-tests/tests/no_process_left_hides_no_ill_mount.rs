@@ -28,6 +28,12 @@ const OTHER: &str = "games";
 /// More mounts of one owner than there are processes in reserve.
 const MANY: usize = 5;
 
+/// As many mounts as the prober has threads that are there from the start.
+const ALL_THREADS: usize = 12;
+
+/// Between two looks all threads leave that were made for the last one.
+const CALM: Pace = Pace { interval: 1.0, timeout: 1.0 };
+
 /// No ill mount may stay unseen for longer.
 const SEEN: Duration = Duration::from_secs(10);
 
@@ -223,4 +229,68 @@ fn an_owner_whose_mounts_all_hang_keeps_one_process_of_the_reserve() {
         }
         until_well(&emperor, &dying);
     });
+}
+
+/// The daemons of this vassal's mounts stop reading, and the looks at them last.
+fn all_hang(hanging: &[Filesystem]) {
+    for filesystem in hanging {
+        filesystem.faultfs.as_ref().expect("it takes orders").order("queue").expect("it obeys");
+    }
+}
+
+/// `first`: the mounts hang before no process can be made any more. `asked_by`: words that make a faultfs's mount one that is
+/// asked by a process with the owner's ids, or by the prober's own thread.
+fn threads_are_left_for_others(asked_by: fn(&User) -> String, hang_first: bool) {
+    let group = PidsGroup::new();
+    story(|host| {
+        let emperor = emperor(host, &group, Some("fs,pid"));
+        let user = User::from_name(OTHER).ok().flatten().expect("every Debian has a user games");
+        let dying = Victim::new(host, "dying", Filesystem::new(host, "dying", Kind::Faultfs, Owner::User), "", CALM);
+        let hanging: Vec<Filesystem> =
+            (0..ALL_THREADS).map(|n| Filesystem::new(host, &format!("hanging{n}"), Kind::Faultfs, Owner::Root)).collect();
+        let mut crowd = format!(
+            "[vassal]\nuid = {OTHER}\ncommand = /bin/sleep 100000\nmountpoint-check-interval = {}\nmountpoint-check-timeout = {}\n",
+            FOR_EVER.interval, FOR_EVER.timeout
+        );
+        for filesystem in &hanging {
+            crowd.push_str(&filesystem.lines().replace("faultfs ", &format!("faultfs {} ", asked_by(&user))));
+            crowd.push_str(&format!("mountpoint-check = {}\n", filesystem.mount.display()));
+        }
+        emperor.write("crowd.ini", &crowd);
+        emperor.write(&dying.name, &dying.text());
+        until_well(&emperor, &dying);
+        for filesystem in &hanging {
+            emperor.wait_log(&format!("{} is healthy", filesystem.mount.display()));
+        }
+        let daemon = dying.daemon(&dying.vassal(&emperor).expect("it runs")).expect("it runs");
+        if hang_first {
+            all_hang(&hanging);
+            let prober = emperor.helpers().remove(0);
+            let askers =
+                || procs::descendants(prober.pid).iter().filter(|process| process.uid() == Some(user.uid.as_raw())).count();
+            wait_until("a look to hang in each", LONG, || askers() == ALL_THREADS);
+            group.close_for_good();
+        } else {
+            group.close_for_good();
+            all_hang(&hanging);
+        }
+        for_many_looks(&emperor, &dying);
+
+        is_seen(&emperor, &dying, &daemon, Signal::SIGKILL);
+        group.open();
+        for filesystem in &hanging {
+            filesystem.faultfs.as_ref().expect("it takes orders").order("healthy").expect("it obeys");
+        }
+        until_well(&emperor, &dying);
+    });
+}
+
+#[test]
+fn an_owner_whose_looks_hung_in_peace_leaves_threads_to_others() {
+    threads_are_left_for_others(|user| format!("--owner {}:{}", user.uid, user.gid), true);
+}
+
+#[test]
+fn an_owner_whose_looks_hang_without_a_process_left_leaves_threads_to_others() {
+    threads_are_left_for_others(|_| "--allow-other --owner 0:0".to_owned(), false);
 }

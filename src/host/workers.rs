@@ -8,10 +8,14 @@
 //! A call that finds neither a free thread nor a new one waits in a queue, and a thread is tried for again while it waits.
 //! [`Pool::run`] gives up after [`PATIENCE`]: the caller answers 503, skips the look, or tries again later.
 //!
+//! As many threads as a pool had at its start stay when they are free, however many others hang. [`Pool::finish_for`] shares them among
+//! owners: a call takes a free thread only while its owner holds fewer threads than are free, else it takes a new one or waits. So one
+//! owner whose calls all hang leaves half of them to the others, a second one a quarter, and so on. Of twelve three owners leave one.
+//!
 //! Each kind of call has a pool, so that calls which hang in a dead file system hold up only their own kind.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -22,6 +26,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use liege_sys::reserve::Whose;
 use tokio::{
     runtime::Handle,
     sync::oneshot,
@@ -52,12 +57,12 @@ const WARNINGS_APART: u64 = 60;
 pub(crate) struct Size {
     /// The name of its threads.
     pub(crate) name: &'static str,
-    /// So many are started with it, if they can be had, and stay.
+    /// So many are started with it, if they can be had, and so many stay when they are free.
     pub(crate) fixed: usize,
     pub(crate) most: usize,
     /// Bytes.
     pub(crate) stack: usize,
-    /// A thread beyond the fixed ones leaves when it was idle for so long.
+    /// A thread that more than the fixed ones are free with leaves when it was idle for so long.
     pub(crate) keep: Duration,
 }
 
@@ -66,21 +71,30 @@ pub(crate) struct Size {
 pub(crate) struct Pool {
     size: Size,
     state: Mutex<State>,
-    /// A call was queued.
-    queued: Condvar,
+    /// A call was given a thread.
+    given: Condvar,
     /// When it was last said that no thread can be had. Seconds since 1970.
     warned: AtomicU64,
 }
 
+/// All threads are free, on their way to a call of `given`, or make one.
 #[derive(Debug)]
 struct State {
+    /// Calls without a thread, in the order they came.
     queue: VecDeque<Arc<Call>>,
+    /// Calls that have a thread, which takes one of them next.
+    given: VecDeque<Arc<Call>>,
     threads: usize,
-    idle: usize,
+    free: usize,
+    /// Threads that each owner's calls have.
+    held: BTreeMap<Whose, usize>,
 }
 
 /// Taken by the thread that makes it, or taken back by the caller.
-struct Call(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+struct Call {
+    whose: Option<Whose>,
+    work: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
 
 /// No thread was free for it in time, and none could be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +110,8 @@ pub(crate) fn start() -> io::Result<()> {
 
 impl Pool {
     pub(crate) const fn new(size: &Size) -> Self {
-        let state = State { queue: VecDeque::new(), threads: 0, idle: 0 };
-        Self { size: *size, state: Mutex::new(state), queued: Condvar::new(), warned: AtomicU64::new(0) }
+        let state = State { queue: VecDeque::new(), given: VecDeque::new(), threads: 0, free: 0, held: BTreeMap::new() };
+        Self { size: *size, state: Mutex::new(state), given: Condvar::new(), warned: AtomicU64::new(0) }
     }
 
     /// Starts the threads that stay. Those that cannot be had are started when they are needed.
@@ -109,8 +123,8 @@ impl Pool {
         while state.threads < self.size.fixed {
             match self.grow(&mut state) {
                 Err(error) if state.threads == 0 => return Err(error),
-                Err(_) => break,
-                Ok(()) => {}
+                Ok(false) | Err(_) => break,
+                Ok(true) => state.free += 1,
             }
         }
         Ok(())
@@ -125,7 +139,7 @@ impl Pool {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        self.wait(call, Some(PATIENCE))
+        self.wait(None, call, Some(PATIENCE))
     }
 
     /// The same of a call that must be made, however long there is no thread for it. A thread is tried for again while
@@ -135,7 +149,24 @@ impl Pool {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let answer = self.wait(call, None);
+        self.finish_of(None, call)
+    }
+
+    /// The same of a call that an owner may make last: it takes no thread that is kept for the calls of others.
+    pub(crate) fn finish_for<T, F>(&'static self, whose: Whose, call: F) -> impl Future<Output = T> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.finish_of(Some(whose), call)
+    }
+
+    fn finish_of<T, F>(&'static self, whose: Option<Whose>, call: F) -> impl Future<Output = T> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let answer = self.wait(whose, call, None);
         async {
             match answer.await {
                 Ok(answer) => answer,
@@ -146,6 +177,7 @@ impl Pool {
 
     fn wait<T, F>(
         &'static self,
+        whose: Option<Whose>,
         call: F,
         patience: Option<Duration>,
     ) -> impl Future<Output = Result<T, NoThread>> + Send + use<T, F>
@@ -157,7 +189,7 @@ impl Pool {
         let began = Instant::now();
         // As in `spawn_blocking`: what is made of the caller's runtime there (a socket, a task) belongs to it.
         let runtime = Handle::try_current().ok();
-        let queued = self.queue(move || {
+        let queued = self.queue(whose, move || {
             let _runtime = runtime.as_ref().map(Handle::enter);
             // The caller may have gone away.
             tell.send(call()).ok();
@@ -172,7 +204,7 @@ impl Pool {
                         return Err(NoThread);
                     }
                     Err(_) => {
-                        self.grow_for_the_queue(&mut self.lock());
+                        self.grow_for(&queued.call, &mut self.lock());
                         retry = (2 * retry).min(LAST_RETRY);
                     }
                 }
@@ -180,60 +212,71 @@ impl Pool {
         }
     }
 
-    fn queue(&'static self, call: impl FnOnce() + Send + 'static) -> Queued {
-        let call = Arc::new(Call(Mutex::new(Some(Box::new(call)))));
+    fn queue(&'static self, whose: Option<Whose>, work: impl FnOnce() + Send + 'static) -> Queued {
+        let call = Arc::new(Call { whose, work: Mutex::new(Some(Box::new(work))) });
         let mut state = self.lock();
         state.queue.push_back(Arc::clone(&call));
-        self.grow_for_the_queue(&mut state);
+        self.give_free_threads(&mut state);
+        self.grow_for(&call, &mut state);
         drop(state);
-        self.queued.notify_one();
         Queued { pool: self, call }
     }
 
-    /// Where a thread is refused the call stays in the queue: a busy one may take it, and its caller tries again.
-    fn grow_for_the_queue(&'static self, state: &mut State) {
-        if state.queue.len() > state.idle
-            && let Err(error) = self.grow(state)
-        {
-            self.warn(&error);
+    /// Gives the free threads to the calls that may take them.
+    fn give_free_threads(&self, state: &mut State) {
+        while let Some(next) = state.queue.iter().position(|call| state.may_take_a_free_one(call)) {
+            state.give(next);
+            state.free -= 1;
+            self.given.notify_one();
         }
     }
 
-    fn grow(&'static self, state: &mut State) -> io::Result<()> {
-        if state.threads < self.size.most {
+    /// Starts a thread for this call if it has none. Where that is refused the call stays in the queue: a busy thread may take it, and
+    /// its caller tries again.
+    fn grow_for(&'static self, call: &Arc<Call>, state: &mut State) {
+        let Some(place) = state.queue.iter().position(|queued| Arc::ptr_eq(queued, call)) else { return };
+        match self.grow(state) {
+            Ok(true) => state.give(place),
+            Ok(false) => {}
+            Err(error) => self.warn(&error),
+        }
+    }
+
+    /// False: there may be no more. The new thread is not free: it is on its way to a call, or its starter counts it.
+    fn grow(&'static self, state: &mut State) -> io::Result<bool> {
+        let may = state.threads < self.size.most;
+        if may {
             let thread = thread::Builder::new().name(self.size.name.into()).stack_size(self.size.stack);
             thread.spawn(move || self.serve())?;
             state.threads += 1;
         }
-        Ok(())
+        Ok(may)
     }
 
     /// The life of a thread.
     fn serve(&'static self) {
         let mut state = self.lock();
         loop {
-            if let Some(call) = state.queue.pop_front() {
+            if let Some(call) = state.given.pop_front() {
                 drop(state);
-                if let Some(call) = call.take() {
+                if let Some(work) = call.take() {
                     // Only a test unwinds; its thread still counts.
-                    catch_unwind(AssertUnwindSafe(call)).ok();
+                    catch_unwind(AssertUnwindSafe(work)).ok();
                 }
                 state = self.lock();
+                state.has_made(&call);
+                self.give_free_threads(&mut state);
                 continue;
             }
-            state.idle += 1;
-            let stays = state.threads <= self.size.fixed;
-            let mut is_over = false;
-            state = if stays {
-                self.queued.wait(state).unwrap_or_else(PoisonError::into_inner)
-            } else {
-                let (state, waited) = self.queued.wait_timeout(state, self.size.keep).unwrap_or_else(PoisonError::into_inner);
-                is_over = waited.timed_out();
-                state
-            };
-            state.idle -= 1;
-            if is_over && state.queue.is_empty() && state.threads > self.size.fixed {
+            if state.free <= self.size.fixed {
+                state = self.given.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited;
+            (state, waited) = self.given.wait_timeout(state, self.size.keep).unwrap_or_else(PoisonError::into_inner);
+            if waited.timed_out() && state.given.is_empty() && state.free > self.size.fixed {
                 state.threads -= 1;
+                state.free -= 1;
                 return;
             }
         }
@@ -258,9 +301,38 @@ impl Pool {
     }
 }
 
+impl State {
+    fn may_take_a_free_one(&self, call: &Call) -> bool {
+        let held = call.whose.and_then(|whose| self.held.get(&whose)).copied().unwrap_or(0);
+        held < self.free
+    }
+
+    /// The call at this place of the queue has a thread now.
+    fn give(&mut self, place: usize) {
+        let Some(call) = self.queue.remove(place) else { return };
+        if let Some(whose) = call.whose {
+            *self.held.entry(whose).or_default() += 1;
+        }
+        self.given.push_back(call);
+    }
+
+    /// The thread of this call is free.
+    fn has_made(&mut self, call: &Call) {
+        self.free += 1;
+        if let Some(whose) = call.whose
+            && let Entry::Occupied(mut held) = self.held.entry(whose)
+        {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
+    }
+}
+
 impl Call {
     fn take(&self) -> Option<Box<dyn FnOnce() + Send>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.work.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -292,14 +364,14 @@ struct Queued {
 
 impl Queued {
     fn is_taken(&self) -> bool {
-        self.call.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.call.work.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// True: it is made by no thread any more.
     fn take_back(&self) -> bool {
         let taken = self.call.take();
         if taken.is_some() {
-            // Else a pool whose threads all hang would collect what nobody wants.
+            // Else a pool whose threads all hang would collect what nobody wants. One that was given a thread is passed over by it.
             self.pool.lock().queue.retain(|call| !Arc::ptr_eq(call, &self.call));
         }
         taken.is_some()
@@ -327,9 +399,13 @@ mod tests {
 
     /// A call that lasts until what is returned is dropped; it has begun.
     fn busy(pool: &'static Pool) -> mpsc::Sender<()> {
+        busy_for(pool, None)
+    }
+
+    fn busy_for(pool: &'static Pool, whose: Option<Whose>) -> mpsc::Sender<()> {
         let (end, ended) = mpsc::channel::<()>();
         let (begin, begun) = mpsc::channel();
-        tokio::spawn(pool.finish(move || {
+        tokio::spawn(pool.finish_of(whose, move || {
             begin.send(()).unwrap();
             ended.recv().ok();
         }));
@@ -359,6 +435,49 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(pool.run(|| 3).await, Ok(3));
+    }
+
+    /// Makes so many calls of this owner's that hang; the number of those that have begun.
+    fn hang(pool: &'static Pool, whose: Whose, count: usize) -> usize {
+        (0..count).for_each(|_| {
+            drop(tokio::spawn(pool.finish_for(whose, || {
+                loop {
+                    thread::park();
+                }
+            })))
+        });
+        pool.lock().held.get(&whose).copied().unwrap_or(0)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn three_owners_whose_calls_hang_leave_a_thread_to_others() {
+        let pool = pool(12, 12);
+        assert_eq!([1, 2, 3].map(|uid| hang(pool, Whose::User(uid), 12)), [6, 3, 2]);
+        assert_eq!(pool.finish_for(Whose::User(4), || 4).await, 4);
+        assert_eq!(pool.run(|| 5).await, Ok(5));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn calls_that_hang_on_threads_made_for_them_leave_as_many_to_others() {
+        let pool = pool(4, 14);
+        assert_eq!(hang(pool, Whose::User(1), 12), 12);
+        assert_eq!(pool.finish_for(Whose::User(2), || 2).await, 2);
+        let state = pool.lock();
+        assert_eq!((state.threads, state.queue.len()), (14, 0), "ten were made, and none has left");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_call_that_waits_for_its_owners_share_is_made_in_the_end() {
+        let pool = pool(2, 2);
+        let end = busy_for(pool, Some(Whose::User(1)));
+        let second = tokio::spawn(pool.finish_for(Whose::User(1), || 2));
+        assert_eq!(pool.finish_for(Whose::User(2), || 3).await, 3);
+        assert_eq!(pool.lock().queue.len(), 1);
+        drop(end);
+        assert_eq!(second.await.unwrap(), 2);
+        while !pool.lock().held.is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

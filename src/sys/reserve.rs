@@ -51,7 +51,7 @@ pub(crate) fn in_time<T>(mut free: impl FnMut() -> Option<T>) -> Option<T> {
 }
 
 /// Whose vassal a look is for, as the daemon knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whose {
     /// This user's.
     User(u32),

@@ -41,7 +41,7 @@ pub(super) async fn look(
 ) {
     let progress = under_way.progress();
     let (begin, mut begun) = oneshot::channel();
-    let mut probe = std::pin::pin!(threads.finish({
+    let mut probe = std::pin::pin!(threads.finish_for(look.whose(), {
         let (look, progress, signs) = (look.clone(), Arc::clone(&progress), Arc::clone(&signs));
         move || {
             let began = Instant::now();
@@ -91,7 +91,7 @@ pub(super) async fn look(
         suspicion = Some(raised);
         patience = measure;
         if let Some((health, late)) = verdict {
-            tell(Probed { health, micros: micros(began), mount: None, late: Some(late) }, false, false);
+            tell(Probed { micros: micros(began), late: Some(late), ..Probed::of(health) }, false, false);
             patience = look.interval.max(SHORTEST_MEASURE);
         }
     }
@@ -113,7 +113,7 @@ fn probed(seen: &Result<Seen, ProbeError>, began: Instant, signs: &Signs) -> Pro
         let (not_mounted, digest) = (seen.not_mounted, seen.digest);
         Mounted { id: seen.mount_id, device: seen.device, is_root, sleeps, not_mounted, connection, digest, came }
     });
-    Probed { health: judge(seen.as_ref().map(drop).map_err(|error| *error)), micros, mount, late: None }
+    Probed { micros, mount, ..Probed::of(judge(seen.as_ref().map(drop).map_err(|error| *error))) }
 }
 
 fn micros(began: Instant) -> u64 {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use liege_core::Probed;
+use liege_sys::reserve::Whose;
 use serde::{Deserialize, Serialize};
 
 /// From the daemon.
@@ -58,6 +59,13 @@ pub(crate) struct Look {
     pub(crate) timeout: Duration,
     /// And is told again so often.
     pub(crate) interval: Duration,
+}
+
+impl Look {
+    /// Whose vassal it is for.
+    pub(super) fn whose(&self) -> Whose {
+        Whose::new(self.owner, self.birth)
+    }
 }
 
 /// One life of a vassal, as the prober can know it.

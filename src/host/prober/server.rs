@@ -10,7 +10,8 @@
 //!
 //! What a look needs when no process or thread can be made is there from the start: [`LOOKERS`] threads, and the processes that ask as a
 //! mount's owner (`sys/reserve.rs`), which are fewer, so that their hanging leaves threads for what needs none of them. Those that ask in a
-//! life's user namespace are there a second after the first such look.
+//! life's user namespace are there a second after the first such look. The threads are shared among the owners of vassals (`workers.rs`):
+//! as many owners as there are processes in reserve keep the others from a thread, if all of them mean ill; fewer do not.
 //!
 //! Lean on purpose: it inherits nothing but the socket and stderr, and its threads get small stacks.
 
@@ -45,7 +46,7 @@ const PROBES_AT_ONCE: usize = 20_000;
 /// Each probe renews the life of the thread it gets: with a long one a pool that was large stays so.
 const KEEP: Duration = Duration::from_millis(250);
 
-/// Threads that look and are there when no further thread can be had.
+/// Threads that look and are there when no further thread can be had. Three owners whose looks all hang leave one of them.
 const LOOKERS: usize = 3 * reserve::ASKERS;
 
 /// Looks at mounts; each may hang.

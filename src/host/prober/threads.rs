@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_sys::{fuse_daemon, probe::Progress, reserve::Whose};
+use liege_sys::{fuse_daemon, probe::Progress};
 use nix::unistd::gettid;
 use tokio::task::AbortHandle;
 
@@ -52,7 +52,7 @@ pub(super) struct UnderWay {
 impl Threads {
     /// A look begins.
     pub(super) fn enter(self: &Arc<Self>, id: u64, look: &Look) -> UnderWay {
-        let progress = Arc::new(Progress::new(Whose::new(look.owner, look.birth)));
+        let progress = Arc::new(Progress::new(look.whose()));
         let thread = Thread { path: look.path.clone(), tid: None, progress: Arc::clone(&progress), judge: None, unwanted: None };
         self.looks().insert(id, thread);
         UnderWay { threads: Arc::clone(self), progress, id }
