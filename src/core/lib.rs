@@ -43,6 +43,7 @@ pub use note::{Level, Note};
 pub use probed::{Came, Health, Late, Mounted, Probed};
 pub use records::{Death, Detail, Happening, Reply, Usage, Verdict};
 pub use request::{Answer, Order, ROOT, Request, may};
+pub use shortage::missing;
 pub use time::Time;
 pub use vassal::Phase;
 pub use view::{Failure, Flapping, HeldDirectory, MountView, Roots, StepView, VassalView, View};

@@ -11,7 +11,8 @@ const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
 /// In words, if this errno tells of something that is used up.
-pub(crate) fn missing(errno: i32) -> Option<&'static str> {
+#[must_use]
+pub fn missing(errno: i32) -> Option<&'static str> {
     match errno {
         EAGAIN => {
             Some("no process is left on this host (pids.max of the daemon's control group, kernel.threads-max or kernel.pid_max)")
