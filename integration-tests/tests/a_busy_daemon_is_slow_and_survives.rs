@@ -1,6 +1,9 @@
 //! fuse-zip unpacks a member when it is opened, and answers nobody meanwhile: with a big one that takes longer than the check's
 //! timeout. It works, so it is slow and not hung, and lives.
+//!
+//! One that does not answer and is not late yet is shown as slow too: long before a patient check has its verdict.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -8,7 +11,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use liege_integration_tests::faults::{Filesystem, Kind, Owner, Pace, Victim};
-use liege_integration_tests::{Host, SHORT, story, wait_until};
+use liege_integration_tests::scrape::{ANY_PORT, Listener};
+use liege_integration_tests::tools::run_liege;
+use liege_integration_tests::{Emperor, Host, SHORT, story, wait_until};
 
 /// Bytes of the member.
 const BIG: u64 = 700 << 20;
@@ -52,6 +57,37 @@ fn a_busy_fuse_zip_is_slow_and_survives() {
         assert!(vassal.init.lives(), "a daemon that works was destroyed");
         assert!(!emperor.log()[mark..].iter().any(|line| line.contains("is hung")), "work was taken for a hang");
     });
+}
+
+#[test]
+fn one_without_an_answer_is_slow_long_before_it_is_late() {
+    story(|host| {
+        let emperor = host.emperor().arg("--emperor-metrics").arg(ANY_PORT).start();
+        let pace = Pace { interval: 0.2, timeout: 600.0 };
+        let victim = Victim::new(host, "app", Filesystem::new(host, "app", Kind::Faultfs, Owner::User), "", pace);
+        emperor.write(&victim.name, &victim.text());
+        victim.until_served(Instant::now(), SHORT).unwrap_or_else(|why| panic!("{why}"));
+        let mount = victim.filesystem.mount.display().to_string();
+        emperor.wait_log(&format!("{mount} is healthy"));
+        let (vassal, mark) = (victim.vassal(&emperor).expect("it runs"), emperor.mark());
+
+        victim.order("queue").expect("it obeys");
+        emperor.wait_log_from(mark, &[&format!("{mount} is slow"), "no answer for 1 s yet"]);
+        let up = |state| format!("liege_mountpoint_up{{vassal=\"app.ini\",mountpoint=\"{mount}\",state=\"{state}\"}}");
+        Listener::of(&emperor).wait_value(&up("slow"), SHORT, |up| up == 0.0);
+        assert!(status(&emperor).contains(&format!("{mount}:slow")), "{}", status(&emperor));
+
+        victim.order("healthy").expect("it obeys");
+        emperor.wait_log_from(mark, &[&format!("{mount} is healthy")]);
+        assert!(vassal.init.lives(), "it was destroyed");
+        Listener::of(&emperor).wait_value(&up("healthy"), SHORT, |up| up == 1.0);
+        let told = emperor.log()[mark..].iter().filter(|line| line.contains(&format!("{mount} is slow"))).count();
+        assert_eq!(told, 1, "told once");
+    });
+}
+
+fn status(emperor: &Emperor) -> String {
+    run_liege(&[OsStr::new("status"), OsStr::new("--control"), emperor.control.as_os_str()]).1
 }
 
 /// Opens a member as its owner, in its own root, because no other user may, and says how long that took.

@@ -23,7 +23,7 @@ pub enum Health {
     NotMounted,
     /// No answer in time, and the daemon does nothing for it; where there is none (NFS, an overlay, a disk), nor does a device.
     Hung,
-    /// No answer in time, but the daemon, or the device, works hard.
+    /// No answer in time, but the daemon, or the device, works hard. Or none yet, for longer than usual.
     Slow,
     /// The probe could not be made: the vassal is on its way out, the prober was restarted or lacked something, or the mount lets nobody
     /// ask. Says nothing about the mount.
@@ -78,13 +78,22 @@ pub struct Probed {
     pub mount: Option<Mounted>,
     /// What was seen of a probe that is late.
     pub late: Option<Late>,
+    /// The probe has no answer yet and is not late either: it takes longer than usual.
+    #[serde(default)]
+    pub is_early: bool,
 }
 
 impl Probed {
     /// News without a mount.
     #[must_use]
     pub fn of(health: Health) -> Self {
-        Self { health, micros: 0, mount: None, late: None }
+        Self { health, micros: 0, mount: None, late: None, is_early: false }
+    }
+
+    /// A probe that was asked for so long ago has no answer yet.
+    #[must_use]
+    pub fn awaited(micros: u64) -> Self {
+        Self { micros, late: Some(Late::default()), is_early: true, ..Self::of(Health::Slow) }
     }
 }
 

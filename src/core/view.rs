@@ -88,6 +88,11 @@ fn in_a_line(of: &Diagnostic) -> String {
     }
 }
 
+/// Of a mount that does not answer and is not late.
+pub(crate) fn no_answer_yet(waited: Duration) -> String {
+    format!("no answer for {} s yet", waited.as_secs())
+}
+
 /// One vassal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VassalView {
@@ -273,8 +278,11 @@ pub struct MountView {
     pub path: String,
     /// The last answer; None before the first.
     pub health: Option<Health>,
-    /// Microseconds the last probe took.
+    /// Microseconds the last probe took, or the one under way takes that has no answer for longer than usual.
     pub micros: u64,
+    /// When that one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered_since: Option<Time>,
     /// The mount first seen there, which must stay.
     pub mount: Option<Mounted>,
     /// How many looks in a row found it hung.
@@ -285,7 +293,7 @@ pub struct MountView {
     /// A mount must be there: the file says so, or one was seen there since the file last changed.
     #[serde(default)]
     pub expected: bool,
-    /// Why nothing is mounted there, where the step that was to mount it failed.
+    /// Why nothing is mounted there, where the step that was to mount it failed. Or how long there is no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -294,7 +302,28 @@ impl MountView {
     /// Nothing is known of it yet.
     #[must_use]
     pub fn new(path: &str) -> Self {
-        Self { path: path.to_owned(), health: None, micros: 0, mount: None, hung: 0, unknown: 0, expected: false, why: None }
+        Self {
+            path: path.to_owned(),
+            health: None,
+            micros: 0,
+            unanswered_since: None,
+            mount: None,
+            hung: 0,
+            unknown: 0,
+            expected: false,
+            why: None,
+        }
+    }
+
+    /// As it is shown now: while there is no answer the time without one grows.
+    pub(crate) fn at(&self, now: Time) -> Self {
+        let mut shown = self.clone();
+        if let Some(since) = self.unanswered_since {
+            let waited = now - since;
+            shown.micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+            shown.why = Some(no_answer_yet(waited));
+        }
+        shown
     }
 
     /// Whether its mount is missed. One that never was there is shown, and nothing waits for it.

@@ -1,19 +1,20 @@
 //! The mountpoint checks of one life: one task per watched mount, an interval timer and a push.
 //!
 //! The first probe is made at once. At most one probe of a mount is in flight: while a mount hangs its task waits with it, no
-//! interval is counted, no second probe is queued. The answer is told as it is; what it means is the core's business.
+//! interval is counted, no second probe is queued. The answer is told as it is; what it means is the core's business. That there is none
+//! yet is told once, when it takes longer than usual: whatever holds it up, the mount or the want of a thread.
 //!
 //! Deliberately not here: the probe itself (what hangs on a mount keeps its process from ending, so it lives in the prober process),
 //! and judging a mount that does not answer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use liege_core::{Came, Check, Event, Health, Name, Probed};
 use liege_sys::Errno;
 use tokio::{
     sync::Notify,
     task::JoinHandle,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
 use crate::{
@@ -21,6 +22,10 @@ use crate::{
     inbox::Post,
     prober::{Asker, Look, Prober},
 };
+
+/// No answer is unusual after so long, and after so many times as long as the last one took. Then it is told that there is none yet.
+const UNUSUAL: Duration = Duration::from_secs(1);
+const TIMES_USUAL: u32 = 3;
 
 /// What a check needs.
 #[derive(Clone, Debug)]
@@ -89,6 +94,11 @@ impl Drop for Checks {
     }
 }
 
+/// How long no answer is usual.
+fn unusual(usual: Duration) -> Duration {
+    UNUSUAL.max(usual * TIMES_USUAL)
+}
+
 /// One check.
 struct Task {
     vassal: Name,
@@ -107,6 +117,7 @@ impl Task {
         // Made before the first probe, and again before each wait: a push that comes during a probe is not lost.
         let mut pushed = Box::pin(self.now.notified());
         pushed.as_mut().enable();
+        let mut usual = Duration::ZERO;
         loop {
             tokio::select! {
                 _ = every.tick() => {}
@@ -118,9 +129,24 @@ impl Task {
             // The news of one probe, as many as there are: the answer, or first how late it is.
             let mut news = self.asker.look(self.look.clone());
             let mut is_answered = false;
-            while let Some(probed) = news.recv().await {
-                is_answered = probed.late.is_none();
-                self.tell(probed).await;
+            let patience = unusual(usual);
+            let early = Instant::now() + patience;
+            // A look that is late by then says more itself.
+            let mut is_told = patience >= self.look.timeout;
+            loop {
+                let heard = if is_told { Ok(news.recv().await) } else { timeout_at(early, news.recv()).await };
+                is_told = true;
+                match heard {
+                    Ok(Some(probed)) => {
+                        is_answered = probed.late.is_none();
+                        if is_answered {
+                            usual = Duration::from_micros(probed.micros);
+                        }
+                        self.tell(probed).await;
+                    }
+                    Ok(None) => break,
+                    Err(_) => self.tell(Probed::awaited(u64::try_from(patience.as_micros()).unwrap_or(u64::MAX))).await,
+                }
             }
             if !is_answered {
                 // The prober died over it. The next one is asked at once: this look may have been a push, and no interval stands for one.

@@ -100,7 +100,7 @@ impl Running {
             stuck: vec!["cat (pid 4, in fuse_x)".into(), "ls (pid 5)".into()],
             ..Late::default()
         };
-        destroyed(&self.probed(Probed { health, micros: seconds * 1_000_000, mount: None, late: Some(late) }))
+        destroyed(&self.probed(Probed { micros: seconds * 1_000_000, late: Some(late), ..Probed::of(health) }))
     }
 }
 
@@ -130,6 +130,41 @@ fn a_hung_mount_is_looked_at_once_more_and_then_destroyed() {
         "the mount at /app hangs: no answer for 6.0s: /app, 2 requests waiting, its daemon fuse-zip (pid 9) is stopped, \
          stuck on it: cat (pid 4, in fuse_x) and 1 more"
     );
+}
+
+#[test]
+fn one_that_takes_longer_than_usual_is_shown_as_slow_until_it_answers() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.healthy(FIRST), None);
+    vassal.now = vassal.now + Duration::from_secs(20);
+    let told = vassal.probed(Probed::awaited(1_000_000));
+    assert!(
+        matches!(&told[..], [Action::Note(Note::Mount { state, detail, .. })] if state == "slow" && detail == "no answer for 1 s yet"),
+        "{told:?}"
+    );
+    assert_eq!(vassal.probed(Probed::awaited(1_000_000)), [], "told once");
+    vassal.now = vassal.now + Duration::from_secs(11);
+    let shown = vassal.emperor.view(vassal.now).vassals[0].mounts[0].clone();
+    assert_eq!(
+        (shown.health, shown.micros / 1_000_000, shown.why.as_deref()),
+        (Some(Health::Slow), 12, Some("no answer for 12 s yet"))
+    );
+
+    assert_eq!(vassal.healthy(FIRST), None);
+    let shown = vassal.emperor.view(vassal.now).vassals[0].mounts[0].clone();
+    assert_eq!((shown.health, shown.micros, shown.why), (Some(Health::Healthy), 0, None));
+}
+
+#[test]
+fn what_takes_longer_than_usual_is_destroyed_no_earlier_and_no_later() {
+    let mut vassal = Running::new();
+    assert_eq!(vassal.healthy(FIRST), None);
+    assert_eq!(destroyed(&vassal.probed(Probed::awaited(3_600_000_000))), None, "however long");
+    assert_eq!(vassal.late(Health::Hung, 5), None);
+    // Another prober asks anew: that is no answer, and what is known is worse than slow.
+    assert_eq!(destroyed(&vassal.probed(Probed::awaited(1_000_000))), None);
+    assert_eq!(vassal.shown(), Some(Health::Hung));
+    assert_eq!(vassal.late(Health::Hung, 6).unwrap().word(), "mountpoint_hung");
 }
 
 #[test]

@@ -12,6 +12,8 @@
 //! on purpose, so there it is only where one expects more than the disk: a line of the file mounts something there, a mount was
 //! seen there, or one is required and the disk was there before the vassal.
 //!
+//! One whose answer takes longer than usual is shown as slow before it is late, and nothing else happens.
+//!
 //! Where nobody can look (the prober lacks something, the mount lets nobody in) that is shown, and nothing else happens.
 //!
 //! Whether a mount is still the one it was is judged here, because only here it is remembered. A reload may remount (its hooks
@@ -22,7 +24,10 @@ use std::{path::Path, time::Duration};
 use liege_spec::{MountpointCheck, Point};
 
 use super::{Life, Phase, Vassal};
-use crate::{Came, Cause, Health, Late, MountView, Mounted, Note, Probed, Rule, Time, cause::errno_name, emperor::Context};
+use crate::{
+    Came, Cause, Health, Late, MountView, Mounted, Note, Probed, Rule, Time, cause::errno_name, emperor::Context,
+    view::no_answer_yet,
+};
 
 /// How many timeouts a daemon that works may take for one answer.
 const SLOW_TIMEOUTS: u32 = 10;
@@ -34,6 +39,7 @@ const UNKNOWNS: u32 = 5;
 impl Vassal {
     pub(crate) fn probed(&mut self, path: &str, probed: Probed, cx: &mut Context<'_>) {
         match self.phase {
+            Phase::Running | Phase::Reloading if probed.is_early => self.awaited(path, probed.micros, cx),
             Phase::Running | Phase::Reloading => self.judge(path, probed, cx),
             // The answer came after the question had lost its meaning.
             Phase::Waiting
@@ -44,6 +50,17 @@ impl Vassal {
             | Phase::Suspended
             | Phase::Gone => {}
         }
+    }
+
+    /// What was well is shown as slow until the answer comes, or until the look is late and judged.
+    fn awaited(&mut self, path: &str, micros: u64, cx: &mut Context<'_>) {
+        let since = Time(cx.now.0.saturating_sub(micros));
+        let mounts = self.life.iter_mut().flat_map(|life| &mut life.mounts);
+        let was_well = |mount: &&mut MountView| mount.path == path && matches!(mount.health, Some(Health::Healthy) | None);
+        let Some(mount) = { mounts }.find(was_well) else { return };
+        mount.health = Some(Health::Slow);
+        mount.unanswered_since = Some(since);
+        self.tell_mount(true, path, Health::Slow, no_answer_yet(cx.now - since), cx);
     }
 
     fn judge(&mut self, path: &str, probed: Probed, cx: &mut Context<'_>) {
@@ -58,11 +75,12 @@ impl Vassal {
         let Some(mount) = self.life.as_mut().and_then(|l| l.mounts.iter_mut().find(|m| m.path == path)) else {
             return; // no longer watched
         };
-        let Probed { health, micros, mount: seen, late } = probed;
+        let Probed { health, micros, mount: seen, late, is_early: _ } = probed;
         // Says nothing about the mount: what was last known stays, for a while, and no vassal is destroyed for it.
         if let Some(why) = health.why_unknown() {
             mount.unknown = mount.unknown.saturating_add(1);
             if mount.unknown >= UNKNOWNS {
+                mount.unanswered_since = None;
                 let is_news = !matches!(mount.health.replace(health), Some(Health::Unknown { .. }));
                 let detail = format!("it could not be looked at {} times: {why}", mount.unknown);
                 self.tell_mount(is_news, path, health, detail, cx);
@@ -70,7 +88,7 @@ impl Vassal {
             }
             return;
         }
-        mount.unknown = 0;
+        (mount.unknown, mount.unanswered_since) = (0, None);
         mount.micros = micros;
         let is_nothing = |seen: Mounted| {
             let on_anothers = match expects {

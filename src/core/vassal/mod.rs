@@ -380,7 +380,7 @@ impl Vassal {
             accepting: life.is_some_and(|l| l.accepting),
             loyal: life.is_some_and(|l| l.loyal),
             usage: None,
-            mounts: life.map(|l| l.mounts.clone()).unwrap_or_default(),
+            mounts: life.iter().flat_map(|l| &l.mounts).map(|mount| mount.at(now)).collect(),
             leftovers: life.iter().flat_map(|l| l.leftovers.iter().chain(&l.saving).cloned()).chain(self.survivors()).collect(),
             restarts: past.iter().flat_map(|past| &past.ends).map(|(word, n)| ((*word).to_owned(), *n)).collect(),
             failures: self.backoff.failures(),

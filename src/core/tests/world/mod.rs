@@ -527,6 +527,9 @@ fn owned(vassal: u8, jail: u8, app: u8) -> liege_spec::VassalConfig {
 fn probed(how: u8) -> Probed {
     let mount = |id, is_root| Some(Mounted { id, device: (0, 50), is_root, not_mounted: id == 2, ..Mounted::default() });
     let late = || Some(Late { at: "/app".into(), waiting: Some(1), ..Late::default() });
+    if how % 12 == 9 {
+        return Probed::awaited(1_000_000);
+    }
     let (health, mount, late, micros) = match how % 12 {
         0 => (Health::Dead { errno: 107 }, None, None, 13),
         1 => (Health::Healthy, mount(8, true), None, 13),
@@ -538,5 +541,5 @@ fn probed(how: u8) -> Probed {
         7 => (Health::Unknown { errno: 3 }, None, None, 13),
         _ => (Health::Healthy, mount(7, true), None, 13),
     };
-    Probed { health, micros, mount, late }
+    Probed { micros, mount, late, ..Probed::of(health) }
 }
