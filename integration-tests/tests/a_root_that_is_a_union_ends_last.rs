@@ -46,3 +46,26 @@ fn a_root_that_is_a_union_ends_last() {
         assert!(!log.iter().any(|line| line.contains("not written back")), "{log:#?}");
     });
 }
+
+/// Where the root of before stays below the new one, everything the daemon has open lies there too.
+#[test]
+fn a_union_whose_old_root_stays_ends_without_a_loss() {
+    story(|host| {
+        let ns = Ns::new(host);
+        ns.rootfs("precise");
+        let customer = ns.customer("precise", USERS[0]);
+        let is_kept = |line: &&str| !["plugin", "psgi", "http-socket", "hook-as-root"].iter().any(|word| line.starts_with(word));
+        let layer_first = customer.layer_first();
+        let text: String = layer_first.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
+        let writes = "command = /bin/sh -c 'echo x > /srv/data/new.txt; exec /bin/sleep 1001'\n";
+        let emperor = host.emperor().env("RUST_LOG", "debug").start();
+        emperor.write("c.ini", &(text.replace("[uwsgi]", "[vassal]") + writes));
+        wait_until("the app to have written", LONG, || customer.written() == ["srv/data/new.txt"]);
+        let mark = emperor.mark();
+        emperor.ask_well(&["stop", "c"]);
+        wait_until("it to be gone", LONG, || emperor.vassals().is_empty());
+        emperor.wait_log_from(mark, &["unionfs-fuse with pid"]);
+        let told = emperor.log().into_iter().find(|line| line.contains("not written back"));
+        assert_eq!(told, None);
+    });
+}

@@ -17,7 +17,10 @@ use std::{
     ffi::CStr,
     fs::File,
     io::Read as _,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
 };
 
 use nix::{
@@ -121,11 +124,8 @@ impl Processes {
     #[must_use]
     pub fn fuse(&self, pid: i32) -> Vec<Option<u32>> {
         let Ok(directory) = std::ffi::CString::new(format!("{pid}/fd")) else { return Vec::new() };
-        let is_fuse = |fd: &i32| {
-            // Seen from a root that has another /dev, the name is cut.
-            let link = readlinkat(&self.0, format!("{pid}/fd/{fd}").as_str()).unwrap_or_default();
-            link == "/dev/fuse" || link == "/fuse"
-        };
+        let is_fuse =
+            |fd: &i32| readlinkat(&self.0, format!("{pid}/fd/{fd}").as_str()).is_ok_and(|link| names_fuse(link.as_bytes()));
         let fds = self.numbers_in(&directory, MOST_FDS);
         fds.into_iter().filter(is_fuse).map(|fd| self.connection(pid, fd)).collect()
     }
@@ -174,6 +174,12 @@ impl Processes {
         let number = |entry: nix::Result<nix::dir::Entry>| entry.ok()?.file_name().to_str().ok()?.parse().ok();
         directory.into_iter().filter_map(number).take(most).collect()
     }
+}
+
+/// Whether an open file of this name is `/dev/fuse`. Seen from a root that has another `/dev` the name is cut, and from one that has the root
+/// of before below itself it is longer.
+fn names_fuse(link: &[u8]) -> bool {
+    link == b"/fuse" || link.ends_with(b"/dev/fuse")
 }
 
 /// The names of processes of this pid namespace, also of those that have ended and were not reaped.
@@ -238,6 +244,13 @@ mod tests {
             std::thread::yield_now();
         }
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_device_is_known_from_any_root() {
+        let known = ["/dev/fuse", "/fuse", "/.old_root/dev/fuse", "/fuser", "/data/fuse", "/dev/null"]
+            .map(|link| names_fuse(link.as_bytes()));
+        assert_eq!(known, [true, true, true, false, false, false]);
     }
 
     #[test]
