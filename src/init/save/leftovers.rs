@@ -46,6 +46,12 @@ fn living(processes: &Processes, pids: Vec<i32>) -> impl Iterator<Item = Living>
     held.filter(|one| is_of_this_vassal(one.pid) && !has_ended(&one.pidfd))
 }
 
+/// What `-o auto_unmount` keeps beside a FUSE daemon: a fusermount, in a session of its own, that blocks all signals and ends when the daemon
+/// does. It has nothing to save.
+fn is_helper(seen: &Process) -> bool {
+    matches!(seen.name.as_str(), "fusermount" | "fusermount3")
+}
+
 impl Living {
     /// To be waited for, and told.
     fn named(self) -> Other {
@@ -111,7 +117,7 @@ impl Init {
         let killed = [app, self.job.filter(|job| job.ended.is_none()).map(|job| job.pid)];
         let is_over = |one: &Living| killed.iter().flatten().any(|pid| [one.pid, one.seen.group].contains(pid));
         let all = living(&processes, processes.below(own_pid())).filter(|one| one.seen.group != own_pid() && !is_over(one));
-        let all: Vec<Living> = all.collect();
+        let all: Vec<Living> = all.filter(|one| !is_helper(&one.seen)).collect();
         let serving: Vec<&Process> = all.iter().filter(|one| !processes.fuse(one.pid).is_empty()).map(|one| &one.seen).collect();
         let sessions: BTreeSet<i32> = serving.iter().map(|seen| seen.session).collect();
         let youngest = serving.iter().map(|seen| seen.started).max().filter(|_| mounts_stand);
