@@ -80,7 +80,7 @@ families! {
     MOUNTPOINT_CHANGES: Counter "liege_mountpoint_changes" "" ["state"] "Times a watched mount came into this state";
     STORMS: Counter "liege_storms" "" [] "Times so many vassals lost mounts together that one tried first and the others waited";
     HELD_UP: Counter "liege_held_up_ends" "" [] "Times somebody was found who held up the end of a vassal";
-    UNSAVED: Counter "liege_unsaved_ends" "" [] "Ends at which something was not written back: the app, a FUSE or an attached daemon was killed, died or hung before";
+    UNSAVED: Counter "liege_unsaved_ends" "" [] "Ends at which something may not have been written back: the app, a FUSE or an attached daemon was killed or hung before it had, or died of a signal while it saved";
     FUSE_ABORTS: Counter "liege_fuse_aborts" "" [] "Kills with which the FUSE connections of the vassal were ended too";
     PROBER_RESTARTS: Counter "liege_prober_restarts" "" [] "Times the process that checks mounts died, was stopped or was silent and was replaced";
     INOTIFY_OVERFLOWS: Counter "liege_inotify_overflows" "" [] "Times the kernel lost file events, so that everything was looked at again";
