@@ -24,7 +24,7 @@ use crate::{
     mounts::Mounts,
     orphans::Orphans,
     output::Output,
-    save::Saving,
+    save::{Known, Saving},
 };
 
 /// Until the plan tells the daemon's.
@@ -94,6 +94,8 @@ pub(crate) struct Init {
     pub(crate) output: Output,
     /// What the end waits for.
     pub(crate) saving: Saving,
+    /// The FUSE daemons that may have to save.
+    pub(crate) known: Known,
 }
 
 impl Init {
@@ -134,6 +136,7 @@ impl Init {
             mounts: Mounts::watched(),
             output,
             saving: Saving::default(),
+            known: Known::default(),
         })
     }
 
@@ -148,7 +151,13 @@ impl Init {
     /// [`End::HostGone`], found here and nowhere else.
     pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), End> {
         let now = Instant::now();
-        let dues = [self.mounts.silent_until(now), self.orphans.due(), self.output.due(now), self.daemons.due(self.stop)];
+        let dues = [
+            self.mounts.silent_until(now),
+            self.orphans.due(),
+            self.output.due(now),
+            self.daemons.due(self.stop),
+            self.known.due(now),
+        ];
         let until = deadline.into_iter().chain(dues.into_iter().flatten()).min();
         let timeout = until.map(|until| until.saturating_duration_since(now));
         let mut interests = vec![self.channel.interest(), Interest::readable(self.signals.as_fd())];
@@ -163,6 +172,8 @@ impl Init {
         interests.extend(self.mounts.interest(now));
         let saving = interests.len();
         self.saving.interests(&mut interests);
+        let known = interests.len();
+        self.known.interests(&mut interests);
         let ready = poll(&interests, timeout).map_err(|_| End::HostGone)?;
         if ready[0] {
             self.channel.flush();
@@ -188,6 +199,10 @@ impl Init {
         {
             self.tell_mounts(&changed);
         }
+        if ready[known..].contains(&true) {
+            self.known.forget_the_ended();
+        }
+        self.learn_daemons();
         Ok(())
     }
 
@@ -224,6 +239,10 @@ impl Init {
         self.say(change);
         if let Some(connections) = self.mounts.writable_news() {
             self.say(&FromInit::Writable { connections });
+        }
+        if matches!(change, FromInit::MountsChanged { own_fuse: true, .. }) {
+            self.known.look_soon();
+            self.learn_daemons();
         }
     }
 

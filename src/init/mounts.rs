@@ -263,6 +263,11 @@ impl Mounts {
         }
     }
 
+    /// Whether an own connection can be written to.
+    pub(crate) fn can_be_written(&self) -> bool {
+        !self.writable.is_empty()
+    }
+
     /// The own connections that can be written to, where these are not the ones that were told.
     pub(crate) fn writable_news(&mut self) -> Option<Vec<u32>> {
         std::mem::take(&mut self.is_writable_news).then(|| self.writable.clone())

@@ -1,7 +1,7 @@
 //! What init may still do once the steps are done: as little as its later duties need.
 //!
 //! The end of the vassal needs more: to unmount, and to see which process serves a mount. These rights are *parked*: permitted, without
-//! effect until the end begins.
+//! effect until the end begins, but for the moment in which init looks who serves a mount that has come.
 //!
 //! Only effective and permitted shrink. The bounding set stays as the emperor left it, so whatever init executes as root (uwsgi, a hook)
 //! gets all rights back by exec, and setuid fusermount still mounts for a user.

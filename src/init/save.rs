@@ -29,6 +29,8 @@
 //!
 //! A vassal whose FUSE mounts are all read-only has nothing to save and is left at once.
 //!
+//! A daemon whose mount was unmounted before the end is known from before (`save/known.rs`), and waited for. It is sent nothing.
+//!
 //! Where the end is asked for before there is an app, the step under way is ended first ([`Init::end_step`]): TERM, then KILL, and never a
 //! FUSE daemon. No check has looked at the mounts then, so init looks itself: a daemon that is stopped, or that leaves a request
 //! unanswered and does nothing, is not waited for. The steps of the end do not run.
@@ -43,12 +45,15 @@
 //!
 //! Deliberately not here: mounts that are known to be dead or hung (the host destroys such a vassal at once).
 
+mod known;
 mod leftovers;
 mod losses;
 mod targets;
 mod told;
 
+pub(crate) use known::Known;
 use losses::Awaited;
+use targets::Target;
 use told::Told;
 
 use std::{
@@ -118,7 +123,7 @@ struct FuseDaemon {
     session: i32,
     started: u64,
     name: String,
-    /// Its connections; None: this kernel does not say.
+    /// Its connections; None: this kernel does not say. Empty: it has closed its device, and saves or does something else.
     minors: Vec<Option<u32>>,
     /// It may have something to write back.
     saves: bool,
@@ -293,7 +298,17 @@ impl Init {
     fn find_fuse_daemons(&mut self) {
         self.saving.forget_the_ended();
         let _ = caps::raise(PARKED);
-        let Some(table) = self.mounts.with_own_fuse() else { return };
+        if let Some(table) = self.mounts.with_own_fuse() {
+            self.find_serving(&table);
+        }
+        self.find_unmounted();
+        self.saving.forget_the_hung();
+        if self.saving.savers().next().is_none() {
+            self.saving.fuse.clear();
+        }
+    }
+
+    fn find_serving(&mut self, table: &Table) {
         let hung = self.saving.hung.clone();
         let saves = |mount: &Mount| table.is_writable(mount.device.1) != Some(false) && !hung.contains(&mount.device.1);
         if table.own().next().is_some() && !table.own().any(saves) {
@@ -302,17 +317,24 @@ impl Init {
         let Ok(processes) = Processes::open() else { return };
         for pid in ours(&processes) {
             if pid != own_pid() && !self.saving.fuse.iter().any(|daemon| daemon.pid == pid) {
-                let Some(daemon) = fuse_daemon(&processes, pid, &table, &hung) else { continue };
-                if daemon.saves {
-                    let (name, may_abort) = (daemon.name.clone(), processes.is_in_a_chroot(pid));
-                    self.saving.awaited.insert(pid, Awaited { name, outlives_term: true, may_abort });
-                }
-                self.saving.fuse.push(daemon);
+                let Some(daemon) = fuse_daemon(&processes, pid, table, &hung) else { continue };
+                self.saving.wait_for_daemon(daemon, &processes);
             }
         }
-        self.saving.forget_the_hung();
-        if self.saving.savers().next().is_none() {
-            self.saving.fuse.clear();
+    }
+
+    /// Those whose mount went before the end. One that has its device yet is as any other, where the kernel says that its mount does not hang.
+    fn find_unmounted(&mut self) {
+        if self.known.is_empty() {
+            return;
+        }
+        let Ok(processes) = Processes::open() else { return };
+        for mut daemon in self.known.take() {
+            daemon.minors = processes.fuse(daemon.pid);
+            let may_hang = daemon.minors.contains(&None) && !self.saving.hung.is_empty();
+            if !may_hang && !self.saving.fuse.iter().any(|found| found.pid == daemon.pid) {
+                self.saving.wait_for_daemon(daemon, &processes);
+            }
         }
     }
 
@@ -329,7 +351,7 @@ impl Init {
         let table = self.mounts.with_own_fuse();
         let root = table.iter().flat_map(Table::own).find(|mount| mount.mount_point == "/").map(|mount| mount.device.1);
         let targets = table.map(|table| self.targets(&table)).unwrap_or_default();
-        let (mut has_cleared, mut freed) = (false, BTreeSet::new());
+        let (mut has_cleared, mut freed) = (false, self.unmounted_before(&targets));
         for (n, target) in targets.iter().enumerate() {
             let mut answer = self.unmount(target, false, until)?;
             if answer != Some(0) && !std::mem::replace(&mut has_cleared, true) {
@@ -389,12 +411,22 @@ impl Init {
         }
     }
 
+    /// The connections of daemons that have no mount any more, here or elsewhere: a TERM would come in the middle of their saving.
+    fn unmounted_before(&self, targets: &[Target]) -> BTreeSet<u32> {
+        let Ok(connections) = Connections::open() else { return BTreeSet::new() };
+        let minors = self.saving.savers().flat_map(|daemon| daemon.minors.iter().flatten().copied());
+        let stands =
+            |minor: &u32| connections.identity(*minor).is_some() || targets.iter().any(|target| target.minor == Some(*minor));
+        minors.filter(|minor| !stands(minor)).collect()
+    }
+
     /// Whether a daemon has let go of its device, or of its handlers.
     fn is_one_leaving(&self) -> bool {
         let Ok(processes) = Processes::open() else { return false };
         let has_handler = |pid| processes.look(pid).is_some_and(|seen| seen.catches_term);
         self.saving.savers().any(|daemon| {
-            processes.fuse(daemon.pid).is_empty() || daemon.had_handler && !daemon.asked && !has_handler(daemon.pid)
+            !daemon.minors.is_empty() && processes.fuse(daemon.pid).is_empty()
+                || daemon.had_handler && !daemon.asked && !has_handler(daemon.pid)
         })
     }
 

@@ -295,3 +295,25 @@ fn a_check_whose_path_alone_was_lost_saves_its_own_mount_too() {
         assert_eq!(daemon.phase(), phase, "{errno}");
     }
 }
+
+/// Its daemon may live and save, whether init has told of the unmount before the probe or not.
+#[test]
+fn a_mount_that_was_unmounted_is_no_reason_to_kill_its_daemon() {
+    for (writable, is_told, phase) in
+        [(true, true, Phase::Stopping), (true, false, Phase::Stopping), (false, false, Phase::Killing)]
+    {
+        let mut daemon = Daemon::new();
+        if writable {
+            daemon.told(FromInit::Writable { connections: vec![77] });
+        }
+        let there = Mounted { id: 7, device: (0, 77), is_root: true, ..Mounted::default() };
+        let gone = Mounted { id: 1, device: (8, 1), not_mounted: true, ..Mounted::default() };
+        let probed = |mount| Probed { mount: Some(mount), ..Probed::of(Health::Healthy) };
+        daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: probed(there) });
+        if is_told {
+            daemon.told(FromInit::Writable { connections: vec![] });
+        }
+        daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: probed(gone) });
+        assert_eq!(daemon.phase(), phase, "{writable} {is_told}");
+    }
+}

@@ -218,6 +218,8 @@ struct Life {
     lost: Vec<Loss>,
     /// Its own FUSE connections that can be written to.
     writable: Vec<u32>,
+    /// One of them went, by an unmount: its daemon may save yet, which init alone knows.
+    was_unmounted: bool,
     /// The step that is out of time was told to end, so that a reload is given up.
     gives_up: bool,
 }
@@ -294,6 +296,7 @@ impl Life {
             saving: Vec::new(),
             lost: Vec::new(),
             writable: Vec::new(),
+            was_unmounted: false,
             gives_up: false,
         }
     }

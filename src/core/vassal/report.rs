@@ -28,6 +28,7 @@ impl Vassal {
             }
             FromInit::Writable { connections } => {
                 if let Some(life) = &mut self.life {
+                    life.was_unmounted |= life.writable.iter().any(|minor| !connections.contains(minor));
                     life.writable = connections;
                 }
             }

@@ -25,9 +25,15 @@ pub(super) const ANSWER: Duration = Duration::from_secs(5);
 const INIT_FIRST: Duration = Duration::from_secs(1);
 
 impl Vassal {
-    /// A mount is dead or gone. Daemons of the vassal that live may have something to write back; where none has, nothing is waited for.
+    /// A mount is dead or gone. Daemons of the vassal that live may have something to write back, also one whose mount was unmounted; where
+    /// none has, nothing is waited for.
     pub(super) fn destroy_beside(&mut self, cause: Cause, cx: &mut Context<'_>) {
-        if self.others_to_save(&cause) > 0 { self.destroy(cause, cx) } else { self.kill(cause, cx) }
+        let was_unmounted = self.life.as_ref().is_some_and(|life| life.was_unmounted);
+        if self.others_to_save(&cause) > 0 || was_unmounted {
+            self.destroy(cause, cx);
+        } else {
+            self.kill(cause, cx);
+        }
     }
 
     /// A mount does not answer, so nothing in its vassal can be waited for: what others have not written back is lost, and told.

@@ -5,9 +5,12 @@
 //! proof: fuse-zip ends with 0 where the disk is full, libfuse 3 with 8 after a TERM.
 
 use liege_plan::{Exit, Fate, FromInit, LOST, Loss};
-use liege_sys::signals::{SIGABRT, SIGKILL, SIGTERM, SIGXCPU, SIGXFSZ, tells_of_a_fault};
+use liege_sys::{
+    processes::Processes,
+    signals::{SIGABRT, SIGKILL, SIGTERM, SIGXCPU, SIGXFSZ, tells_of_a_fault},
+};
 
-use super::{Other, Saving, told::cut};
+use super::{FuseDaemon, Other, Saving, told::cut};
 use crate::init::Init;
 
 /// The source of init's own lines in the vassal's log.
@@ -32,6 +35,15 @@ impl Saving {
         {
             self.lost.push(Loss { what: awaited.name, how: Fate::Died(signal) });
         }
+    }
+
+    /// Knows this one, and waits for it if it may have something to save.
+    pub(super) fn wait_for_daemon(&mut self, daemon: FuseDaemon, processes: &Processes) {
+        if daemon.saves {
+            let (name, may_abort) = (daemon.name.clone(), processes.is_in_a_chroot(daemon.pid));
+            self.awaited.insert(daemon.pid, Awaited { name, outlives_term: true, may_abort });
+        }
+        self.fuse.push(daemon);
     }
 
     /// Waits for another one too.

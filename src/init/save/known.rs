@@ -1,0 +1,127 @@
+//! The FUSE daemons of the vassal, known from when their mounts came.
+//!
+//! A daemon whose mount was unmounted closes its device, and may write for a while after that. Nothing tells then that it is one. So its pidfd
+//! is held from before.
+//!
+//! Calls in their order: [`Known::look_soon`] after a change of own FUSE mounts, [`Init::learn_daemons`] in each turn. [`Known::due`] says when the
+//! next look may be made.
+//!
+//! Races: a daemon mounts before it goes into the background, so the process that was found may end at once: its end asks for another look.
+//! One whose mount comes and goes between two looks is not known.
+//!
+//! Bounded: a tenant may start thousands, and mount all the time. No look is made where no own mount can be written to.
+
+use std::{
+    collections::BTreeSet,
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use liege_sys::{caps, poll::Interest, process::own_pid, processes::Processes};
+
+use super::{FuseDaemon, fuse_daemon, ours};
+use crate::{init::Init, mounts::Table, reap::has_ended, rights::PARKED};
+
+/// So many daemons are held.
+const MOST: usize = 64;
+/// After a look nobody looks for so many times as long as it took.
+const REST: u32 = 10;
+
+/// What is known.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    daemons: Vec<FuseDaemon>,
+    is_wanted: bool,
+    rests_until: Option<Instant>,
+}
+
+impl Known {
+    /// Own FUSE mounts may have come.
+    pub(crate) fn look_soon(&mut self) {
+        self.is_wanted = true;
+    }
+
+    /// When to look; None: there is nothing to look for.
+    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
+        self.is_wanted.then(|| self.rests_until.map_or(now, |until| until.max(now)))
+    }
+
+    /// What tells of their ends.
+    pub(crate) fn interests<'a>(&'a self, all: &mut Vec<Interest<'a>>) {
+        all.extend(self.daemons.iter().map(|daemon| Interest::readable(daemon.pidfd.as_fd())));
+    }
+
+    /// One has ended. The process it has gone into the background as may not be known yet.
+    pub(crate) fn forget_the_ended(&mut self) {
+        self.daemons.retain(|daemon| !has_ended(&daemon.pidfd));
+        self.is_wanted = true;
+    }
+
+    /// Whether no daemon is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.daemons.is_empty()
+    }
+
+    /// Those that live, and are not known any more.
+    pub(super) fn take(&mut self) -> Vec<FuseDaemon> {
+        std::mem::take(&mut self.daemons).into_iter().filter(|daemon| !has_ended(&daemon.pidfd)).collect()
+    }
+
+    fn look(&mut self, processes: &Processes, table: &Table) {
+        for pid in ours(processes) {
+            if pid == own_pid() {
+                continue;
+            }
+            let Some(daemon) = fuse_daemon(processes, pid, table, &BTreeSet::new()) else { continue };
+            if let Some(before) = self.daemons.iter_mut().find(|before| before.pid == pid && !has_ended(&before.pidfd)) {
+                if before.minors != daemon.minors {
+                    *before = daemon;
+                }
+            } else if daemon.saves && self.daemons.len() < MOST {
+                self.daemons.push(daemon);
+            }
+        }
+    }
+}
+
+impl Init {
+    /// Looks for the daemons of own mounts, where it is time to.
+    pub(crate) fn learn_daemons(&mut self) {
+        let start = Instant::now();
+        if self.known.due(start).is_none_or(|due| due > start) {
+            return;
+        }
+        self.known.is_wanted = false;
+        if !self.mounts.can_be_written() {
+            return;
+        }
+        // Only for this look: while the app runs these rights have no effect.
+        let before = caps::get();
+        let _ = caps::raise(PARKED);
+        if let Some(table) = self.mounts.with_own_fuse()
+            && let Ok(processes) = Processes::open()
+        {
+            self.known.look(&processes, &table);
+        }
+        if let Ok(before) = before {
+            let _ = caps::set(&before);
+        }
+        self.known.rests_until = Some(start + start.elapsed().max(Duration::from_millis(1)) * (REST + 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_looks_again_before_the_rest_is_over() {
+        let (mut known, now) = (Known::default(), Instant::now());
+        assert_eq!(known.due(now), None);
+        known.look_soon();
+        assert_eq!(known.due(now), Some(now));
+        let rest = Duration::from_millis(70);
+        known.rests_until = Some(now + rest);
+        assert_eq!([known.due(now), known.due(now + 2 * rest)], [Some(now + rest), Some(now + 2 * rest)]);
+    }
+}
