@@ -123,7 +123,7 @@ pub struct Surroundings<'a> {
 pub fn compile(config: &VassalConfig, around: Surroundings<'_>) -> Result<Compiled<Plan>, CompileError> {
     let spec = &config.fresh;
     let namespaces = around.namespaces;
-    let own_mounts = namespaces.mount || spec.jail.unshare.as_ref().is_some_and(|asked| asked.value.mount);
+    let own_mounts = has_own_mounts(spec, namespaces);
     if let Some(pivot) = spec.jail.pivot_root.as_ref().filter(|_| !own_mounts) {
         return Err(CompileError::WouldTurnTheHost { at: pivot.at.clone() });
     }
@@ -206,6 +206,11 @@ fn base(spec: &VassalSpec) -> Base {
         account: account.clone().map(|AccountRecord { name, home, shell }| liege_plan::AccountRecord { name, home, shell }),
         secrets: liege_plan::Secrets(secrets.0.clone()),
     }
+}
+
+/// Whether it has a mount namespace of its own.
+pub(crate) fn has_own_mounts(spec: &VassalSpec, namespaces: Namespaces) -> bool {
+    namespaces.mount || spec.jail.unshare.as_ref().is_some_and(|asked| asked.value.mount)
 }
 
 /// What a reload does inside the kept namespaces.

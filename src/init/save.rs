@@ -27,7 +27,9 @@
 //! Where the mounts are not the vassal's own (no mount namespace) a mount is unmounted only if the kernel says that a process of the
 //! vassal serves its connection; else its daemon gets TERM, and unmounts it.
 //!
-//! A vassal whose FUSE mounts are all read-only has nothing to save and is left at once.
+//! A vassal whose FUSE mounts are all read-only has nothing to save and is left at once, if its mounts end with it. Where they are the host's a
+//! mount that stayed would be dead, and in the way of the next life: those go too, lazily where a plain unmount fails. Nobody waits for
+//! their daemons.
 //!
 //! A daemon whose mount was unmounted before the end is known from before (`save/known.rs`), and waited for. It is sent nothing.
 //!
@@ -183,6 +185,11 @@ impl Saving {
         self.fuse.iter().filter(|daemon| daemon.saves)
     }
 
+    /// Whether one that may have something to save serves this connection, as far as the kernel says.
+    fn is_saved(&self, minor: u32) -> bool {
+        self.savers().flat_map(|daemon| &daemon.minors).any(|of| of.is_none_or(|of| of == minor))
+    }
+
     /// Whether a process of the vassal serves this connection. None: the kernel does not say who does.
     fn is_ours(&self, minor: u32) -> Option<bool> {
         let mut minors = self.fuse.iter().flat_map(|daemon| &daemon.minors);
@@ -303,7 +310,7 @@ impl Init {
         }
         self.find_unmounted();
         self.saving.forget_the_hung();
-        if self.saving.savers().next().is_none() {
+        if self.later.own_mounts && self.saving.savers().next().is_none() {
             self.saving.fuse.clear();
         }
     }
@@ -311,7 +318,7 @@ impl Init {
     fn find_serving(&mut self, table: &Table) {
         let hung = self.saving.hung.clone();
         let saves = |mount: &Mount| table.is_writable(mount.device.1) != Some(false) && !hung.contains(&mount.device.1);
-        if table.own().next().is_some() && !table.own().any(saves) {
+        if self.later.own_mounts && table.own().next().is_some() && !table.own().any(saves) {
             return; // nothing can have been written, or nothing can be
         }
         let Ok(processes) = Processes::open() else { return };
@@ -341,7 +348,8 @@ impl Init {
     /// The mounts, then whoever is left.
     fn save(&mut self, until: Instant) -> Result<(), End> {
         self.find_fuse_daemons();
-        if self.saving.savers().next().is_none() {
+        let outlive_us = |init: &mut Self| init.mounts.with_own_fuse().is_some_and(|table| !init.targets(&table).is_empty());
+        if self.saving.savers().next().is_none() && (self.later.own_mounts || !outlive_us(self)) {
             return Ok(());
         }
         let leave = || if std::env::set_current_dir("/").is_ok() { 0 } else { 1 };
@@ -353,12 +361,19 @@ impl Init {
         let targets = table.map(|table| self.targets(&table)).unwrap_or_default();
         let (mut has_cleared, mut freed) = (false, self.unmounted_before(&targets));
         for (n, target) in targets.iter().enumerate() {
+            let saves = target.minor.is_none_or(|minor| self.saving.is_saved(minor));
             let mut answer = self.unmount(target, false, until)?;
-            if answer != Some(0) && !std::mem::replace(&mut has_cleared, true) {
+            if answer != Some(0) && saves && !std::mem::replace(&mut has_cleared, true) {
                 self.end_leftovers(until)?;
                 answer = self.unmount(target, false, until)?;
             }
             let Some(minor) = target.minor else { continue };
+            if !saves {
+                if answer != Some(0) {
+                    self.unmount(target, true, until)?; // nothing is written back, and nothing waits for it
+                }
+                continue;
+            }
             let is_last = !targets[n + 1..].iter().any(|other| other.minor == Some(minor));
             if answer == Some(0) && is_last && !is_alive(minor) {
                 freed.insert(minor);

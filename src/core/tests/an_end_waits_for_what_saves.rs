@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use liege_core::{Action, Emperor, Event, Health, Level, Mounted, Note, Order, Phase, Probed, ROOT, Request, Time};
 use liege_plan::{Exit, Fate, FromInit, Loss};
+use liege_spec::{EmperorSpec, Namespaces};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ZIP: &str = "fuse-zip (pid 7) of /app";
@@ -22,7 +23,11 @@ struct Daemon {
 
 impl Daemon {
     fn new() -> Self {
-        let emperor = Emperor::new(&specs::emperor(), 2, specs::LIMITS);
+        Self::with(&specs::emperor())
+    }
+
+    fn with(emperor: &EmperorSpec) -> Self {
+        let emperor = Emperor::new(emperor, 2, specs::LIMITS);
         let mut daemon = Self { emperor, now: Time(1_000_000), actions: Vec::new() };
         let config = specs::config(0, 1).into();
         daemon.hears(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true, file: None });
@@ -315,5 +320,17 @@ fn a_mount_that_was_unmounted_is_no_reason_to_kill_its_daemon() {
         }
         daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: probed(gone) });
         assert_eq!(daemon.phase(), phase, "{writable} {is_told}");
+    }
+}
+
+/// Else it would be in the way of the next life.
+#[test]
+fn a_dead_mount_on_the_host_is_left_to_init() {
+    for (is_own, phase) in [(true, Phase::Stopping), (false, Phase::Killing)] {
+        let mut daemon = Daemon::with(&EmperorSpec { namespaces: Namespaces::default(), ..specs::emperor() });
+        daemon.told(FromInit::MountsChanged { own_fuse: is_own, changes: Some(Vec::new()), number: 1 });
+        let probed = Probed::of(Health::Dead { errno: 107 });
+        daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed });
+        assert_eq!(daemon.phase(), phase);
     }
 }

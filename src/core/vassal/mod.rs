@@ -220,6 +220,8 @@ struct Life {
     writable: Vec<u32>,
     /// One of them went, by an unmount: its daemon may save yet, which init alone knows.
     was_unmounted: bool,
+    /// It has had FUSE mounts of its own.
+    had_fuse: bool,
     /// The step that is out of time was told to end, so that a reload is given up.
     gives_up: bool,
 }
@@ -297,6 +299,7 @@ impl Life {
             lost: Vec::new(),
             writable: Vec::new(),
             was_unmounted: false,
+            had_fuse: false,
             gives_up: false,
         }
     }

@@ -467,6 +467,9 @@ impl Vassal {
     /// The connections of new FUSE mounts are got hold of while they certainly are the vassal's; watched mounts are asked at once where the
     /// change may be one of theirs.
     fn mounts_changed(&mut self, own_fuse: bool, changes: Option<&[MountChange]>, number: u32, cx: &mut Context<'_>) {
+        if let Some(life) = &mut self.life {
+            life.had_fuse |= own_fuse;
+        }
         match self.phase {
             Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping => {
                 if let Some(birth) = self.birth().filter(|_| own_fuse) {

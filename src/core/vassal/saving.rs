@@ -11,9 +11,10 @@
 use std::time::Duration;
 
 use liege_plan::{Fate, LOST, Loss};
+use liege_spec::VassalConfig;
 
 use super::{Phase, Vassal};
-use crate::{Cause, Health, Note, emperor::Context, timers::Timer};
+use crate::{Cause, Health, Note, compile::has_own_mounts, emperor::Context, timers::Timer};
 
 /// What is left at least for writing back, where the app has taken all of `stop-timeout`; init has the same number.
 const OVERTIME: Duration = Duration::from_secs(5);
@@ -26,14 +27,20 @@ const INIT_FIRST: Duration = Duration::from_secs(1);
 
 impl Vassal {
     /// A mount is dead or gone. Daemons of the vassal that live may have something to write back, also one whose mount was unmounted; where
-    /// none has, nothing is waited for.
+    /// none has, nothing is waited for. A dead mount that would outlive the vassal, on the host, is unmounted by init.
     pub(super) fn destroy_beside(&mut self, cause: Cause, cx: &mut Context<'_>) {
         let was_unmounted = self.life.as_ref().is_some_and(|life| life.was_unmounted);
-        if self.others_to_save(&cause) > 0 || was_unmounted {
+        if self.others_to_save(&cause) > 0 || was_unmounted || self.leaves_mounts(cx) {
             self.destroy(cause, cx);
         } else {
             self.kill(cause, cx);
         }
+    }
+
+    /// Whether FUSE mounts of its own outlive it, because its mount table is the host's.
+    fn leaves_mounts(&self, cx: &Context<'_>) -> bool {
+        let is_hosts = |config: &VassalConfig| !has_own_mounts(&config.fresh, cx.settings.namespaces);
+        self.life.as_ref().is_some_and(|life| life.had_fuse && life.running.as_deref().is_some_and(is_hosts))
     }
 
     /// A mount does not answer, so nothing in its vassal can be waited for: what others have not written back is lost, and told.

@@ -1,7 +1,8 @@
 //! The FUSE daemons of the vassal, known from when their mounts came.
 //!
 //! A daemon whose mount was unmounted closes its device, and may write for a while after that. Nothing tells then that it is one. So its pidfd
-//! is held from before.
+//! is held from before. Where the mounts are the host's, the mounts that a process of the vassal serves are remembered as well: one that is
+//! dead at the end has no process any more that would tell whose it was.
 //!
 //! Calls in their order: [`Known::look_soon`] after a change of own FUSE mounts, [`Init::learn_daemons`] in each turn. [`Known::due`] says when the
 //! next look may be made.
@@ -9,7 +10,8 @@
 //! Races: a daemon mounts before it goes into the background, so the process that was found may end at once: its end asks for another look.
 //! One whose mount comes and goes between two looks is not known.
 //!
-//! Bounded: a tenant may start thousands, and mount all the time. No look is made where no own mount can be written to.
+//! Bounded: a tenant may start thousands, and mount all the time. No look is made where no own mount can be written to, except where the mounts
+//! outlive the vassal.
 
 use std::{
     collections::BTreeSet,
@@ -17,12 +19,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_sys::{caps, poll::Interest, process::own_pid, processes::Processes};
+use liege_sys::{caps, mountinfo::Mount, poll::Interest, process::own_pid, processes::Processes};
 
 use super::{FuseDaemon, fuse_daemon, ours};
 use crate::{init::Init, mounts::Table, reap::has_ended, rights::PARKED};
 
-/// So many daemons are held.
+/// So many daemons are held, and so many mounts remembered.
 const MOST: usize = 64;
 /// After a look nobody looks for so many times as long as it took.
 const REST: u32 = 10;
@@ -31,6 +33,7 @@ const REST: u32 = 10;
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     daemons: Vec<FuseDaemon>,
+    mounts: Vec<Mount>,
     is_wanted: bool,
     rests_until: Option<Instant>,
 }
@@ -67,12 +70,19 @@ impl Known {
         std::mem::take(&mut self.daemons).into_iter().filter(|daemon| !has_ended(&daemon.pidfd)).collect()
     }
 
-    fn look(&mut self, processes: &Processes, table: &Table) {
+    /// Whether a process of the vassal has served this mount.
+    pub(super) fn is_ours(&self, mount: &Mount) -> bool {
+        self.mounts.iter().any(|known| is_same(known, mount))
+    }
+
+    fn look(&mut self, processes: &Processes, table: &Table, remembers_mounts: bool) {
+        let mut served = BTreeSet::new();
         for pid in ours(processes) {
             if pid == own_pid() {
                 continue;
             }
             let Some(daemon) = fuse_daemon(processes, pid, table, &BTreeSet::new()) else { continue };
+            served.extend(daemon.minors.iter().flatten().copied());
             if let Some(before) = self.daemons.iter_mut().find(|before| before.pid == pid && !has_ended(&before.pidfd)) {
                 if before.minors != daemon.minors {
                     *before = daemon;
@@ -80,6 +90,13 @@ impl Known {
             } else if daemon.saves && self.daemons.len() < MOST {
                 self.daemons.push(daemon);
             }
+        }
+        if remembers_mounts {
+            self.mounts.retain(|known| table.own().any(|mount| is_same(known, mount)));
+            let come: Vec<Mount> =
+                table.own().filter(|mount| served.contains(&mount.device.1) && !self.is_ours(mount)).cloned().collect();
+            self.mounts.extend(come);
+            self.mounts.truncate(MOST);
         }
     }
 }
@@ -92,7 +109,7 @@ impl Init {
             return;
         }
         self.known.is_wanted = false;
-        if !self.mounts.can_be_written() {
+        if self.later.own_mounts && !self.mounts.can_be_written() {
             return;
         }
         // Only for this look: while the app runs these rights have no effect.
@@ -101,7 +118,7 @@ impl Init {
         if let Some(table) = self.mounts.with_own_fuse()
             && let Ok(processes) = Processes::open()
         {
-            self.known.look(&processes, &table);
+            self.known.look(&processes, &table, !self.later.own_mounts);
         }
         if let Ok(before) = before {
             let _ = caps::set(&before);
@@ -110,8 +127,16 @@ impl Init {
     }
 }
 
+/// The options are left out: a remount changes them.
+fn is_same(one: &Mount, other: &Mount) -> bool {
+    let told = |mount: &Mount| (mount.id, mount.device, mount.fuse_owner());
+    told(one) == told(other) && one.mount_point == other.mount_point && one.fstype == other.fstype && one.source == other.source
+}
+
 #[cfg(test)]
 mod tests {
+    use liege_sys::mountinfo::parse;
+
     use super::*;
 
     #[test]
@@ -123,5 +148,21 @@ mod tests {
         let rest = Duration::from_millis(70);
         known.rests_until = Some(now + rest);
         assert_eq!([known.due(now), known.due(now + 2 * rest)], [Some(now + rest), Some(now + 2 * rest)]);
+    }
+
+    #[test]
+    fn a_mount_is_the_one_it_was_also_after_a_remount_and_no_other() {
+        let mount = |line: &str| parse(line.as_bytes()).remove(0);
+        let known = mount("3 1 0:41 / /app rw - fuse.zip z rw,user_id=1,group_id=2");
+        let known = Known { mounts: vec![known], ..Known::default() };
+        assert!(known.is_ours(&mount("3 1 0:41 / /app ro - fuse.zip z ro,user_id=1,group_id=2")));
+        for other in [
+            "4 1 0:41 / /app rw - fuse.zip z rw,user_id=1,group_id=2",
+            "3 1 0:42 / /app rw - fuse.zip z rw,user_id=1,group_id=2",
+            "3 1 0:41 / /app rw - fuse.zip z rw,user_id=3,group_id=2",
+            "3 1 0:41 / /hosts rw - fuse.zip z rw,user_id=1,group_id=2",
+        ] {
+            assert!(!known.is_ours(&mount(other)), "{other}");
+        }
     }
 }

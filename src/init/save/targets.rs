@@ -22,7 +22,11 @@ impl Init {
     /// The mounts that shall go, the newest first.
     pub(super) fn targets(&self, table: &Table) -> Vec<Target> {
         let own: BTreeSet<u32> = table.own().map(|mount| mount.device.1).collect();
-        let is_ours = |minor| own.contains(&minor) && self.saving.is_ours(minor).unwrap_or(self.later.own_mounts);
+        let is_ours = |mount: &Mount| {
+            let minor = mount.device.1;
+            let is_served = || self.saving.is_ours(minor).unwrap_or(self.later.own_mounts);
+            own.contains(&minor) && (is_served() || self.known.is_ours(mount))
+        };
         let mut targets = targets(&table.mounts, is_ours, self.later.own_mounts);
         // An unmount writes back, and of one that hangs it would not come back.
         targets.retain(|target| target.minor.is_none_or(|minor| !self.saving.hung.contains(&minor)));
@@ -43,11 +47,11 @@ impl Init {
 
 /// The mounts of these connections, and what stands on them where `whole` says so; the newest first. Never the root, which cannot go,
 /// nor what stands on it alone.
-fn targets(table: &[Mount], is_ours: impl Fn(u32) -> bool, whole: bool) -> Vec<Target> {
+fn targets(table: &[Mount], is_ours: impl Fn(&Mount) -> bool, whole: bool) -> Vec<Target> {
     let mut marked = BTreeSet::new();
     let mut found = Vec::new();
     for mount in table.iter().filter(|mount| mount.mount_point != "/") {
-        let minor = Some(mount.device.1).filter(|minor| mount.is_fuse() && is_ours(*minor));
+        let minor = Some(mount.device.1).filter(|_| mount.is_fuse() && is_ours(mount));
         if minor.is_some() || whole && marked.contains(&mount.parent) {
             marked.insert(mount.id);
             found.push(Target { id: mount.id, point: mount.mount_point.clone().into(), minor });
@@ -73,7 +77,7 @@ mod tests {
         7 1 0:41 /sub /bound rw - fuse.zip z rw,user_id=0,group_id=0\n";
 
     fn points(whole: bool) -> Vec<(String, Option<u32>)> {
-        let found = targets(&parse(TABLE.as_bytes()), |minor| minor != 44, whole);
+        let found = targets(&parse(TABLE.as_bytes()), |mount| mount.device.1 != 44, whole);
         found.into_iter().map(|target| (target.point.to_string_lossy().into_owned(), target.minor)).collect()
     }
 
