@@ -91,6 +91,38 @@ fn a_stop_is_over_when_it_was_waited_for() {
     });
 }
 
+/// Who asks for what the file says is not told "done" where the file cannot be used.
+#[test]
+fn an_order_that_finds_a_bad_file_is_refused_with_its_mistake() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let file = |group: &str| format!("[vassal]\ncommand = /bin/sleep 100000\nuid = root\ngid = {group}\n");
+        emperor.write("app.ini", &file("root"));
+        let first = emperor.vassal("sleep").init.pid;
+        wait_phase(&emperor, "app", "running");
+        emperor.write("app.ini", &file("nope"));
+        let mistake = "app.ini:4:7: there is no group \"nope\"";
+        for order in [&["reload", "app"][..], &["reload", "--all"], &["restart", "app"], &["restart", "app", "--wait"]] {
+            let mark = emperor.mark();
+            let (status, said) = emperor.ask(order);
+            let told = ["refused", "its file cannot be used: ", mistake, "; it runs on with the file of before"];
+            assert!(status == 1 && told.iter().all(|part| said.contains(part)), "{order:?}: {status} {said}");
+            emperor.wait_log_from(mark, &[&format!("{}: refused: its file cannot be used: ", order[0])]);
+        }
+        assert_eq!(emperor.vassal("sleep").init.pid, first);
+        emperor.write("app.ini", &file("root"));
+        emperor.ask_well(&["reload", "app"]);
+
+        emperor.ask_well(&["stop", "app", "--wait"]);
+        emperor.write("app.ini", &file("nope"));
+        let (status, said) = emperor.ask(&["start", "app"]);
+        assert!(status == 1 && said.contains(mistake) && said.contains("; it stays down"), "{said}");
+        assert_eq!(phase(&emperor, "app"), "suspended");
+        emperor.write("app.ini", &file("root"));
+        emperor.ask_well(&["start", "app"]);
+    });
+}
+
 #[test]
 fn a_restart_is_a_new_life_and_its_end_is_in_the_records() {
     story(|host| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use liege_core::{Action, Answer, Emperor, Event, Order, Phase, ROOT, Request, Time, VassalView};
 use liege_plan::{AppWord, Exit, FromInit, Place};
-use liege_spec::{Asked, Identity, VassalConfig};
+use liege_spec::{Asked, Code, Diagnostic, Identity, Severity, VassalConfig};
 
 /// One vassal of a daemon, whose kernel does only what the test says.
 struct Lord {
@@ -57,6 +57,15 @@ impl Lord {
         self.signals.clear();
         let received = self.now;
         self.write(config, true);
+        let request = Request::One { vassal: specs::name(0), order, by: ROOT };
+        self.feed(Event::ReadAndAsked { request, received }).unwrap()
+    }
+
+    /// Its file was read for the order, and cannot be used.
+    fn order_with_mistake(&mut self, order: Order) -> Answer {
+        self.signals.clear();
+        let received = self.now;
+        self.feed(Event::BadConfig { vassal: specs::name(0), diagnostics: vec![mistake()] });
         let request = Request::One { vassal: specs::name(0), order, by: ROOT };
         self.feed(Event::ReadAndAsked { request, received }).unwrap()
     }
@@ -112,6 +121,20 @@ impl Lord {
             lord.dies();
         }
         lord
+    }
+}
+
+fn mistake() -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        code: Code::UnknownGroup,
+        file: "v.ini".into(),
+        line: 3,
+        column: 7,
+        width: 4,
+        text: "gid = nope".into(),
+        message: "there is no group nope".into(),
+        hint: None,
     }
 }
 
@@ -349,6 +372,33 @@ fn a_reload_says_why_not() {
 }
 
 #[test]
+#[test]
+fn an_order_that_finds_a_bad_file_takes_nothing_and_names_the_mistake() {
+    let refused = |then: &str| format!("refused: its file cannot be used: v.ini:3:7: there is no group nope; {then}");
+    for order in [Order::Reload, Order::Restart] {
+        let mut lord = Lord::running();
+        lord.later(2000);
+        assert_eq!(why(lord.order_with_mistake(order)), refused("it runs on with the file of before"));
+        assert_eq!((lord.phase(), lord.signals.len()), (Phase::Running, 0), "{order:?}");
+        // Nothing new is read of a file that has not changed; it is as bad as before.
+        assert_eq!(why(lord.order(order)), refused("it runs on with the file of before"));
+        // Mended, it is obeyed.
+        assert_eq!(lord.order_with(specs::config(0, 1), order), Answer::Done);
+        assert!(!lord.signals.is_empty(), "{order:?}");
+    }
+    for order in [Order::Start, Order::Restart, Order::Reload] {
+        let mut lord = Lord::stopped();
+        assert_eq!((why(lord.order_with_mistake(order)), lord.phase()), (refused("it stays down"), Phase::Suspended));
+        let mut lord = Lord::backing_off();
+        let then = "it is tried again with the file of before";
+        assert_eq!((why(lord.order_with_mistake(order)), lord.phase()), (refused(then), Phase::Waiting));
+    }
+    let mut lord = Lord::running();
+    lord.order(Order::Stop);
+    assert_eq!(why(lord.order_with_mistake(Order::Start)), refused("it is being stopped"));
+    assert_eq!(why(Lord::running().order_with_mistake(Order::Start)), "nothing: it runs");
+}
+
 fn a_clear_of_one_without_failures_is_nothing() {
     assert_eq!(why(Lord::running().order(Order::Clear)), "nothing: it has no failures");
 }

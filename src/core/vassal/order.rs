@@ -21,6 +21,14 @@ impl Vassal {
     }
 
     fn ordered_start(&mut self, cx: &mut Context<'_>) -> Answer {
+        let begins = match self.phase {
+            Phase::Suspended | Phase::Waiting => true,
+            Phase::Spawning | Phase::Stopping | Phase::Killing => self.stopped,
+            Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Gone => false,
+        };
+        if let Some(refused) = self.refused_for_its_file().filter(|_| begins) {
+            return refused;
+        }
         match self.phase {
             Phase::Suspended => self.resume(cx),
             Phase::Waiting => self.hasten(cx),
@@ -52,6 +60,9 @@ impl Vassal {
 
     /// Nothing of the old instance is kept. Who is on its way up or down already comes up clean.
     fn ordered_restart(&mut self, cx: &mut Context<'_>) -> Answer {
+        if let Some(refused) = self.refused_for_its_file() {
+            return refused;
+        }
         match self.phase {
             Phase::Suspended => self.resume(cx),
             Phase::Waiting => self.hasten(cx),
@@ -66,6 +77,9 @@ impl Vassal {
     }
 
     fn ordered_reload(&mut self, read: Option<Time>, cx: &mut Context<'_>) -> Answer {
+        if let Some(refused) = self.refused_for_its_file() {
+            return refused;
+        }
         // The file had changed, and reading it has begun what was asked for.
         if read.is_some_and(|read| self.has_taken_over_since(read)) {
             return Answer::Done;
@@ -130,6 +144,22 @@ impl Vassal {
         self.timers = Timers::default();
         cx.storms.gone(cx.now, &self.name);
         cx.note(Note::GaveUp { vassal: self.name.clone(), failures });
+    }
+
+    /// An order that would take its file takes nothing while that has mistakes: the first of them, and what becomes of the vassal.
+    fn refused_for_its_file(&self) -> Option<Answer> {
+        // A mistake of a vassal without a wish is of the file that comes after it.
+        let mistake = self.config_error.as_ref().filter(|_| self.wish.is_some())?;
+        let then = match self.phase {
+            Phase::Preparing | Phase::Running | Phase::Reloading => "it runs on with the file of before",
+            Phase::Waiting => "it is tried again with the file of before",
+            Phase::Spawning | Phase::Stopping | Phase::Killing if self.stopped => "it is being stopped",
+            Phase::Spawning | Phase::Stopping | Phase::Killing => "it comes up with the file of before",
+            Phase::Suspended => "it stays down",
+            Phase::Gone => return None,
+        };
+        let mistake = mistake.lines().next().unwrap_or_default();
+        Some(Answer::Refused(format!("its file cannot be used: {mistake}; {then}")))
     }
 
     /// From Suspended up.
