@@ -89,6 +89,43 @@ fn a_second_signal_does_not_wait_for_it() {
     story(|host| {
         let (emperor, _filesystem) = stays(host, 60, Some("fs,pid"));
         emperor.signal(Signal::SIGTERM);
+/// It is up again all the same: both are said, and it counts as a failure of that vassal.
+#[test]
+fn a_restart_that_is_waited_for_fails_and_names_the_loss() {
+    story(|host| {
+        let (emperor, _filesystem) = stays(host, 1, Some("fs,pid"));
+        emperor.write("w.ini", "[vassal]\nuid = root\ncommand = sleep 1002\n");
+        let other = emperor.vassal("sleep 1002").init.pid;
+        let lost = |said: &str| said.contains("liege: v.ini: up again after ") && said.contains(&format!("s, but {SENTENCE}"));
+        let (status, said) = emperor.ask(&["restart", "v", "--wait"]);
+        assert!(status == 1 && lost(&said), "{status} {said}");
+        let (status, said) = emperor.ask(&["restart", "--all", "--wait"]);
+        assert!(status == 1 && lost(&said) && said.contains("1 were not restarted"), "{status} {said}");
+        assert_eq!(emperor.vassal("sleep 1002").init.pid, other);
+        let (status, said) = emperor.ask(&["restart", "--all", "--wait", "--keep-going"]);
+        assert!(status == 1 && lost(&said) && said.contains("w.ini: up again after "), "{status} {said}");
+    });
+}
+
+/// What an overview told before the daemon was started anew it tells afterwards, of the daemon's own orderly end as well.
+#[test]
+fn a_loss_is_shown_after_the_daemon_was_started_anew() {
+    story(|host| {
+        let (emperor, _filesystem) = stays(host, 1, Some("fs,pid"));
+        emperor.signal(Signal::SIGTERM);
+        assert_eq!(emperor.wait_exit(LONG).code(), Some(0));
+        let emperor = host.emperor().start_unheard();
+        emperor.wait_log("started");
+        let status = emperor.ask_well(&["status"]);
+        assert!(status.contains(&format!("it was asked to; {SENTENCE}")), "{status}");
+        let status = emperor.ask_well(&["status", "v"]);
+        assert!(
+            status.contains(&format!("ago: it was asked to; {SENTENCE}")) && status.contains("raise stop-timeout (1 s)"),
+            "{status}"
+        );
+    });
+}
+
         holds_for("the first signal waits", Duration::from_millis(700), || emperor.ended().is_none());
         let mark = emperor.mark();
         emperor.signal(Signal::SIGTERM);

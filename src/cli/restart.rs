@@ -14,6 +14,7 @@ use crate::{
     bar::Bar,
     orders::{ask, meant},
     remote::{answer, tell},
+    stop::{lost, newest_event},
 };
 
 /// Between two looks at the daemon at least.
@@ -47,12 +48,24 @@ pub(crate) fn restart(arguments: &Restart) -> ExitCode {
     }
 }
 
-/// Whether all of them are up again.
+/// It is up again all the same: both are said.
+fn with_loss(outcome: Result<(), String>, loss: Option<String>, took: Duration) -> Result<(), String> {
+    match (outcome, loss) {
+        (outcome, None) => outcome,
+        (Ok(()), Some(loss)) => Err(format!("up again after {:.1}s, but {loss}", took.as_secs_f64())),
+        // The end that failed is the one that has lost it.
+        (Err(why), Some(loss)) if why.contains(&loss) => Err(why),
+        (Err(why), Some(loss)) => Err(format!("{why}; {loss}")),
+    }
+}
+
+/// Whether all of them are up again, and nothing was lost.
 fn roll(client: &Client, names: Vec<Name>, arguments: &Restart) -> Result<bool, Failure> {
     let mut bar = Bar::new(names.len(), "up again");
     let mut began: Vec<(Name, Instant)> = Vec::new();
     let parallel = arguments.parallel.map_or(1, usize::from);
     let mut rolling = Rolling::new(names, parallel, arguments.keep_going, Duration::from_secs_f64(arguments.settle));
+    let newest = newest_event(client)?;
     let (mut view, mut took) = look(client)?;
     loop {
         while let Some(name) = rolling.next(&view) {
@@ -87,7 +100,11 @@ fn roll(client: &Client, names: Vec<Name>, arguments: &Restart) -> Result<bool, 
         }
         for (name, outcome) in rolling.look(&view) {
             let since = began.iter().rev().find(|(other, _)| *other == name).map_or(Duration::ZERO, |(_, at)| at.elapsed());
-            bar.tell(&name, outcome, since);
+            let loss = lost(client, &name, newest);
+            if loss.is_some() {
+                rolling.lost();
+            }
+            bar.tell(&name, with_loss(outcome, loss, since), since);
         }
     }
     bar.clear();

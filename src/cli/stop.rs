@@ -32,8 +32,7 @@ pub(crate) fn stop(arguments: &Stop) -> ExitCode {
 
 /// The code of the first failure. All are asked, then all are waited for.
 fn stop_and_wait(client: &Client, meant: Vec<Result<Name, Failure>>) -> Result<Option<ExitCode>, Failure> {
-    // Whatever is told from here on is about these ends.
-    let newest = client.events(None, 1)?.last().map_or(0, |happening| happening.id);
+    let newest = newest_event(client)?;
     let (before, mut took) = look(client)?;
     let (mut stopping, mut first_failure) = (Stopping::default(), None);
     let mut bar = Bar::new(meant.len(), "stopped");
@@ -68,10 +67,15 @@ fn stop_and_wait(client: &Client, meant: Vec<Result<Name, Failure>>) -> Result<O
     Ok(first_failure)
 }
 
+/// Whatever is told from here on is about ends that are asked for now.
+pub(crate) fn newest_event(client: &Client) -> Result<u64, Failure> {
+    Ok(client.events(None, 1)?.last().map_or(0, |happening| happening.id))
+}
+
 /// What it had not written back, in the words of the log.
-fn lost(client: &Client, name: &Name, newest: u64) -> Option<String> {
+pub(crate) fn lost(client: &Client, name: &Name, newest: u64) -> Option<String> {
     match client.events(Some(&**name), EVENTS) {
         Ok(events) => events.into_iter().find(|event| event.id > newest && event.kind == "unsaved").map(|event| event.text),
-        Err(failure) => Some(format!("stopped, and whether it lost anything is not known: {failure}")),
+        Err(failure) => Some(format!("whether its end lost anything is not known: {failure}")),
     }
 }

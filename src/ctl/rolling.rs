@@ -47,6 +47,11 @@ impl Rolling {
         self.under_way.retain(|(other, _)| other != name);
     }
 
+    /// It is up again, and its end has lost something: that is a failure as well.
+    pub fn lost(&mut self) {
+        self.failed = true;
+    }
+
     /// What has become of those under way; `view` is from after they were asked.
     pub fn look(&mut self, view: &View) -> Vec<Outcome> {
         let (mut outcomes, settle) = (Vec::new(), self.settle);
@@ -168,6 +173,21 @@ mod tests {
             view.vassals[0] = VassalView { failures: 1, last_failure: Some(broke), last_cause: asked, ..view.vassals[0].clone() };
             assert_eq!(rolling.look(&view), [("a".into(), Err("it broke".into()))]);
             assert_eq!((rolling.next(&view).is_some(), rolling.is_over(), rolling.has_failed()), (keep_going, !keep_going, true));
+        }
+    }
+
+    #[test]
+    fn a_loss_is_a_failure() {
+        for keep_going in [false, true] {
+            let mut rolling = Rolling::new(names(&["a", "b"]), 1, keep_going, Duration::ZERO);
+            rolling.next(&view(&[("a", 1, true), ("b", 2, true)]));
+            let after = view(&[("a", 11, true), ("b", 2, true)]);
+            assert_eq!(rolling.look(&after), [("a".into(), Ok(()))]);
+            rolling.lost();
+            assert_eq!(
+                (rolling.next(&after).is_some(), rolling.is_over(), rolling.has_failed()),
+                (keep_going, !keep_going, true)
+            );
         }
     }
 
