@@ -2,10 +2,12 @@
 //!
 //! Plain data, here because host and remote mean the same by it. Moments are seconds since 1970, as a person's clock has them.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Cause, Level, Name, Order, Time, VassalView};
+use crate::{Answer, Cause, Level, Name, Order, Time, VassalView, vassal::not_saved};
 
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -118,12 +120,31 @@ pub struct Death {
     /// What these had not written back is lost: they were killed, or died, before they had.
     #[serde(default)]
     pub unsaved: Vec<String>,
+    /// Its stop-timeout in seconds, where that was not enough to write all of it back.
+    #[serde(default)]
+    pub stop_timeout: Option<f64>,
     /// The last lines of its log, as far as they are of this life; none where its output goes elsewhere.
     #[serde(default)]
     pub last_lines: Vec<String>,
 }
 
 impl Death {
+    /// It failed, or something was lost by it: it is remembered whatever wished ends come after it.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        self.detail.is_failure() || !self.unsaved.is_empty()
+    }
+
+    /// What overviews say of it: the cause, and what it has cost.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        if self.unsaved.is_empty() {
+            return self.what.clone();
+        }
+        let stop = self.stop_timeout.and_then(|stop| Duration::try_from_secs_f64(stop).ok());
+        format!("{}; {}", self.what, not_saved(&self.unsaved, stop))
+    }
+
     /// The same as the vassal's owner may read it.
     #[must_use]
     pub fn for_owner(mut self) -> Self {

@@ -122,7 +122,7 @@ impl Page {
         self.line("last ends", None);
         // What it printed before its newest end, and before its newest failure, says enough of the others, mostly. Who has restarted
         // what had failed asks for the failure.
-        let failure = of.deaths.iter().rev().position(|death| death.detail.is_failure() || !death.unsaved.is_empty());
+        let failure = of.deaths.iter().rev().position(Death::is_failure);
         let is_shown = |n: usize| n < ENDS || failure == Some(n);
         let shown = || of.deaths.iter().rev().enumerate().filter(|(n, _)| is_shown(*n));
         for (
@@ -221,6 +221,7 @@ mod tests {
             last_lines: vec!["no such file: shop.zip".into()],
         };
         let vassal = VassalView {
+            stop_timeout: None,
             owner: Some(1001),
             usage: Some(Usage { processes: 5, rss: 43_200_000, cpu: 1.25 }),
             mounts: vec![MountView { health: Some(Health::Healthy), micros: 41, ..MountView::new("/app") }],

@@ -58,11 +58,14 @@ pub(crate) struct Deaths {
     /// The newest failure of each record that an earlier daemon left, by its file.
     earlier: HashMap<PathBuf, Death>,
     /// What was killed with those whose end is about to be told.
-    unsaved: HashMap<Name, Vec<String>>,
+    unsaved: HashMap<Name, Unsaved>,
     /// The daemon ends: from now on vassals go, and their files stay.
     ending: bool,
     ended: mpsc::Receiver<()>,
 }
+
+/// What an end has cost, and the `stop-timeout` that was not enough.
+type Unsaved = (Vec<String>, Option<Duration>);
 
 /// Where they can be read.
 #[derive(Clone, Debug)]
@@ -136,8 +139,9 @@ impl Deaths {
             let of_its = self.earlier.get(&file_of(&self.records.0, &vassal.name)).filter(|death| death.owner == vassal.owner);
             let Some(death) = of_its else { continue };
             let told = death.clone().for_owner();
-            vassal.roots.last_failure = (told.what != death.what).then(|| death.what.clone());
-            vassal.last_failure = Some(Failure { cause: told.cause, what: told.what, ago: (now - death.at).max(0.0) });
+            vassal.roots.last_failure = (told.what != death.what).then(|| death.sentence());
+            let what = told.sentence();
+            vassal.last_failure = Some(Failure { cause: told.cause, what, ago: (now - death.at).max(0.0) });
         }
     }
 
@@ -168,18 +172,18 @@ impl Deaths {
                 death.held_up_by.clone_from(found);
                 Request::Add(vassal.clone(), Box::new(death.clone()))
             }
-            Note::Unsaved { vassal, killed, .. } => {
-                self.unsaved.insert(vassal.clone(), killed.clone());
+            Note::Unsaved { vassal, killed, stop, .. } => {
+                self.unsaved.insert(vassal.clone(), (killed.clone(), *stop));
                 return;
             }
             Note::Ended { vassal, cause, lived, again_in, owner, gave_up } => {
                 let held_up_by = self.dying.remove(vassal).map(|death| death.held_up_by).unwrap_or_default();
-                let unsaved = self.unsaved.remove(vassal).unwrap_or_default();
+                let (unsaved, stop) = self.unsaved.remove(vassal).unwrap_or_default();
+                let stop_timeout = stop.as_ref().map(Duration::as_secs_f64);
                 let again_in = again_in.as_ref().map(Duration::as_secs_f64);
-                Request::Add(
-                    vassal.clone(),
-                    Box::new(Death { again_in, held_up_by, unsaved, gave_up: *gave_up, ..death(cause, *lived, *owner) }),
-                )
+                let death = death(cause, *lived, *owner);
+                let death = Death { again_in, held_up_by, unsaved, stop_timeout, gave_up: *gave_up, ..death };
+                Request::Add(vassal.clone(), Box::new(death))
             }
             Note::Gone { .. } if self.ending => return,
             Note::Gone { vassal } => {
@@ -219,6 +223,7 @@ fn death(cause: &Cause, lived: Duration, owner: Option<u32>) -> Death {
         unfinished: false,
         held_up_by: Vec::new(),
         unsaved: Vec::new(),
+        stop_timeout: None,
         last_lines: Vec::new(), // whoever writes it may wait for a disk
     }
 }
@@ -312,7 +317,7 @@ fn add(file: &Path, death: &Death, replaces: bool) -> io::Result<()> {
     deaths.push(death);
     let surplus = deaths.len().saturating_sub(KEPT);
     // The newest failure is kept, however many wished ends came after it.
-    match deaths.iter().rposition(|death| death.detail.is_failure()) {
+    match deaths.iter().rposition(Death::is_failure) {
         Some(failure) if failure < surplus => {
             deaths.drain(failure + 1..=surplus);
             deaths.drain(..failure);
@@ -350,7 +355,7 @@ fn read(file: &Path) -> Vec<Death> {
 fn failures(dir: &Path) -> HashMap<PathBuf, Death> {
     let files = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let files = files.filter(|file| file.extension().is_some_and(|extension| extension == "json"));
-    let newest = |file: &PathBuf| read(file).into_iter().rfind(|death| death.detail.is_failure());
+    let newest = |file: &PathBuf| read(file).into_iter().rfind(Death::is_failure);
     files.filter_map(|file| newest(&file).map(|death| (file, death))).collect()
 }
 
@@ -397,6 +402,11 @@ mod tests {
         Note::ShuttingDown { vassals: 1 }
     }
 
+    fn wished() -> Note {
+        let (vassal, cause, lived) = ("a/b.ini".into(), Cause::Requested, Duration::ZERO);
+        Note::Ended { vassal, cause, lived, again_in: None, owner: Some(1001), gave_up: false }
+    }
+
     fn gone() -> Note {
         Note::Gone { vassal: "a/b.ini".into() }
     }
@@ -417,10 +427,6 @@ mod tests {
     #[test]
     fn a_failure_is_remembered_whatever_was_wished_since() {
         let dir = tempfile::tempdir().unwrap();
-        let wished = || {
-            let (vassal, cause, lived) = ("a/b.ini".into(), Cause::Requested, Duration::ZERO);
-            Note::Ended { vassal, cause, lived, again_in: None, owner: Some(1001), gave_up: false }
-        };
         daemon(dir.path(), [added(), ended(1), ended(2)].into_iter().chain((0..40).map(|_| wished())).chain([shutting_down()]));
         let kept = recorded(dir.path());
         assert_eq!(
@@ -434,6 +440,30 @@ mod tests {
         let failure = view.vassals[0].last_failure.as_ref().unwrap();
         assert_eq!(failure.what, "the app exited with status 2");
         assert_eq!(view.vassals[1].last_failure, None, "another owner's name by now");
+    }
+
+    /// It is shown as it was before the daemon was restarted.
+    #[test]
+    fn a_loss_is_remembered_whatever_was_wished_since() {
+        let unsaved = || Note::Unsaved {
+            vassal: "a/b.ini".into(),
+            killed: vec!["fuse-zip (pid 7) of /app".into()],
+            stop: Some(Duration::from_secs(1)),
+            owner: Some(1001),
+        };
+        let lost =
+            "what was not written back is lost: fuse-zip (pid 7) of /app; raise stop-timeout (1 s) where much is written back";
+        for (end, cause) in [(wished(), "it was asked to"), (ended(2), "the app exited with status 2")] {
+            let dir = tempfile::tempdir().unwrap();
+            let after = (0..40).map(|_| wished());
+            daemon(dir.path(), [added(), ended(1), unsaved(), end].into_iter().chain(after).chain([shutting_down()]));
+            let deaths = Deaths::keep(dir.path(), VassalLogs::below("/nonexistent").into()).unwrap();
+            let vassal = VassalView { owner: Some(1001), ..VassalView::new("a/b.ini".into(), Phase::Running, Time(0)) };
+            let mut view = View { vassals: vec![vassal], ..View::default() };
+            deaths.complete(&mut view);
+            let told = view.vassals[0].last_failure.as_ref().map(|failure| failure.what.clone());
+            assert_eq!(told, Some(format!("{cause}; {lost}")));
+        }
     }
 
     #[test]

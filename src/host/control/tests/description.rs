@@ -104,6 +104,7 @@ fn every_described_request_is_answered_as_described() {
         unfinished: false,
         held_up_by: vec!["cat (pid 9)".into()],
         unsaved: vec!["fuse-zip (pid 7) of /app".into()],
+        stop_timeout: Some(1.0),
         last_lines: vec!["2026-11-22T03:04:05.678Z app: oh".into()],
     };
     std::fs::create_dir(scene.dir.path().join("deaths")).unwrap();
