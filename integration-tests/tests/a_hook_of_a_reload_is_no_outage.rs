@@ -4,15 +4,15 @@
 use std::fs;
 
 use liege_integration_tests::apps::Reporter;
-use liege_integration_tests::tools::run_liege;
-use liege_integration_tests::{LONG, story, wait_until};
+use liege_integration_tests::scrape::{ANY_PORT, Listener};
+use liege_integration_tests::{LONG, SHORT, story, wait_until};
 
 #[test]
 fn a_hook_that_fails_leaves_the_app_as_it_was() {
     story(|host| {
         let reporter = Reporter::new(host, "app");
         let hook = "uid = www-data\ngid = www-data\nif-reload =\nhook-asap = exec:test -e /nothing/there\nendif =\n";
-        let emperor = host.emperor().start();
+        let emperor = host.emperor().arg("--emperor-metrics").arg(ANY_PORT).start();
         emperor.write("v.ini", &reporter.vassal(hook));
         let _first = reporter.started(1);
         emperor.wait_log("v.ini: started");
@@ -22,8 +22,11 @@ fn a_hook_that_fails_leaves_the_app_as_it_was() {
         let line = emperor.wait_log_from(mark, &["v.ini", "exited with status 1"]);
         assert!(line.contains("v.ini:6: hook-asap"), "{line}");
         emperor.wait_log_from(mark, &["v.ini", "the reload was given up, the app goes on as it was"]);
-        let (status, said) = run_liege(&["status".as_ref(), "v".as_ref(), "--control".as_ref(), emperor.control.as_os_str()]);
-        assert!(status == 0 && said.contains("running") && said.contains("the reload was given up"), "{said}");
+        let said = emperor.ask_well(&["status", "v"]);
+        assert!(said.contains("v.ini: running") && said.contains("  reload    given up: "), "{said}");
+        let said = emperor.ask_well(&["status"]);
+        assert!(said.contains("reload given up: ") && !said.contains("bad file"), "{said}");
+        Listener::of(&emperor).wait_value(r#"liege_vassal_config_error{vassal="v.ini"}"#, SHORT, |bad| bad == 0.0);
         let after = emperor.vassal("reports/app");
         assert_eq!((after.init.clone(), after.processes()), (before.init.clone(), before.processes()), "nothing was touched");
         // Mended, it is a reload like any other.

@@ -161,6 +161,9 @@ pub struct VassalView {
     pub doubt: Option<String>,
     /// Its file has mistakes; what runs is the last good one. The mistakes, a line each.
     pub config_error: Option<String>,
+    /// Its last reload was given up, because a step of it failed: the step, and why. The app of before runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_given_up: Option<String>,
     /// What root alone may read instead.
     #[serde(skip)]
     #[schemars(skip)]
@@ -207,6 +210,7 @@ impl VassalView {
             step: None,
             doubt: None,
             config_error: None,
+            reload_given_up: None,
             roots: Roots::default(),
         }
     }

@@ -109,6 +109,9 @@ impl Page {
         if let Some(error) = &vassal.config_error {
             self.painted("bad file", error, Some(RED));
         }
+        if let Some(why) = &vassal.reload_given_up {
+            self.painted("reload", &format!("given up: {why}"), Some(YELLOW));
+        }
         for (n, held) in vassal.leftovers.iter().enumerate() {
             self.painted(if n == 0 { "held up" } else { "" }, &format!("by {held}"), Some(RED));
         }
@@ -218,10 +221,10 @@ mod tests {
             unfinished: false,
             held_up_by: Vec::new(),
             unsaved: Vec::new(),
+            stop_timeout: None,
             last_lines: vec!["no such file: shop.zip".into()],
         };
         let vassal = VassalView {
-            stop_timeout: None,
             owner: Some(1001),
             usage: Some(Usage { processes: 5, rss: 43_200_000, cpu: 1.25 }),
             mounts: vec![MountView { health: Some(Health::Healthy), micros: 41, ..MountView::new("/app") }],
@@ -274,6 +277,15 @@ last ends
         let text = detail("shop.ini", &of, Style::default());
         assert!(text.matches("    | bye\n").count() == 1 && text.contains("    | no such file: shop.zip\n"), "{text}");
         assert!(text.ends_with("  and 3 more (--json)\n"), "{text}");
+    }
+
+    #[test]
+    fn a_reload_that_was_given_up_is_no_bad_file() {
+        let mut of = of();
+        of.vassal.as_mut().unwrap().reload_given_up = Some("\"no certificate\" (shop.ini:5: hook-in-jail)".into());
+        let text = detail("shop.ini", &of, Style::default());
+        let line = "\n  reload    given up: \"no certificate\" (shop.ini:5: hook-in-jail)\n";
+        assert!(text.starts_with("shop.ini: running, ready\n") && text.contains(line) && !text.contains("bad file"), "{text}");
     }
 
     #[test]

@@ -50,10 +50,13 @@ pub(crate) fn uptime(vassal: &VassalView, now: liege_core::Time) -> Option<Strin
     vassal.up_since.map(|since| span(now.since(since)))
 }
 
-/// The worst that is to be said of it, first line only: its file, what its start waits for, its last failure, its last end.
+/// The worst that is to be said of it, first line only: its file, a reload that failed, what its start waits for, its last failure, its last end.
 pub(crate) fn trouble(vassal: &VassalView, view: &View) -> Option<String> {
     if let Some(error) = &vassal.config_error {
         return Some(format!("bad file: {}", first_line(error)));
+    }
+    if let Some(why) = &vassal.reload_given_up {
+        return Some(format!("reload given up: {}", first_line(why)));
     }
     if let Some(other) = &vassal.waits_for {
         return Some(waits_for(other));
@@ -116,6 +119,11 @@ pub(crate) fn is_ill(mount: &MountView) -> bool {
     mount.health.is_some_and(Health::is_ill)
 }
 
+/// It runs, and not all is as it should be.
+fn is_in_doubt(vassal: &VassalView) -> bool {
+    vassal.config_error.is_some() || vassal.reload_given_up.is_some() || vassal.doubt.is_some()
+}
+
 /// Red for what is down against its wish, yellow for what is on its way.
 pub(crate) fn colour(vassal: &VassalView) -> Option<&'static str> {
     if vassal.gave_up || vassal.flapping.is_some() {
@@ -123,7 +131,7 @@ pub(crate) fn colour(vassal: &VassalView) -> Option<&'static str> {
     }
     match vassal.phase {
         Phase::Running if vassal.mounts.iter().any(is_ill) => Some(RED),
-        Phase::Running if vassal.config_error.is_some() || vassal.doubt.is_some() => Some(YELLOW),
+        Phase::Running if is_in_doubt(vassal) => Some(YELLOW),
         Phase::Running => None,
         Phase::Suspended => Some(FAINT),
         Phase::Waiting if vassal.failures > 0 => Some(RED),

@@ -403,7 +403,8 @@ impl Vassal {
             }),
             step: self.step_view(),
             doubt: life.filter(|_| self.phase == Phase::Running).and_then(|life| life.doubts.sentence()),
-            config_error: self.config_error.clone().or_else(|| life.and_then(|l| l.kept.clone())),
+            config_error: self.config_error.clone(),
+            reload_given_up: life.and_then(|l| l.kept.clone()),
             roots: Roots {
                 last_cause: past.and_then(|past| past.last_cause.as_ref()?.roots.clone()),
                 last_failure: past.and_then(|past| past.last_failure.as_ref()?.1.roots.clone()),

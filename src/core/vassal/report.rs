@@ -101,8 +101,7 @@ impl Vassal {
                 self.timers.disarm(Timer::Hook);
                 self.timers.arm(Timer::Settle, cx.now + self.backoff.settles_after());
                 if let Some(life) = &mut self.life {
-                    let why = life.tolerated.take().unwrap_or_default();
-                    life.kept = Some(format!("the reload was given up: {why}"));
+                    life.kept = Some(life.tolerated.take().unwrap_or_default());
                     life.step = None;
                     if let Some(before) = life.before.take() {
                         life.running = before.running;

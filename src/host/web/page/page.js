@@ -78,6 +78,7 @@ function row(r) {
   if (counts.length) name.append(make("div", "sub", counts.join(", ")));
   if (r.runs_as_root) name.append(make("div", "sub ill", "runs as root"));
   if (r.bad_file) name.append(make("div", "sub care", "its file has mistakes"));
+  if (r.reload_given_up) name.append(make("div", "sub care", "its reload was given up; liege status says why"));
   const phase = r.state === r.phase || r.state === "gave_up" ? "" : `${r.phase} `;
   const state = make("div", "state",
     make("span", `word ${grade(PHASES, r.state)}`, WORDS[r.state] || r.state), make("div", "sub", `${phase}for ${span(r.since)}`));
