@@ -1,6 +1,7 @@
 //! The metrics listener of a daemon (`emperor-metrics`), and Prometheus's own tool, which judges what it says.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -53,6 +54,20 @@ impl Listener {
     #[must_use]
     pub fn open_metrics(&self) -> String {
         get_with(self.port, "/metrics", OPEN_METRICS).expect("/metrics answers").1
+    }
+
+    /// What the status page is told first when it is opened.
+    ///
+    /// # Panics
+    /// When it is not told in time.
+    #[must_use]
+    pub fn look(&self) -> serde_json::Value {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("the listener lives");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout that is not zero");
+        stream.write_all(b"GET /events HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("the listener reads");
+        let mut lines = BufReader::new(stream).lines().map(|line| line.expect("/events answers"));
+        let look = lines.find_map(|line| serde_json::from_str(line.strip_prefix("data:")?).ok());
+        look.expect("/events begins with a look")
     }
 
     /// The value of a series, written as in the text: `name` or `name{label="value"}`.

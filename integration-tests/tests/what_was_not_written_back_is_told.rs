@@ -62,6 +62,11 @@ fn a_daemon_that_never_leaves_is_killed_after_stop_timeout_and_told_everywhere()
                 std::fs::read_to_string(&record).is_ok_and(|text| text.contains("\"unsaved\": [\n"))
             });
             Listener::of(&emperor).wait_value("liege_unsaved_ends_total", SHORT, |value| value == 1.0);
+            let look = Listener::of(&emperor).look();
+            let told =
+                |end: &serde_json::Value| end["failed"] == true && end["what"].as_str().is_some_and(|what| what.contains(LOST));
+            let (row, end) = (&look["rows"][0], &look["ends"][0]);
+            assert!(row["ill"] == true && told(&row["last_failure"]) && told(end), "{look}");
             println!("{namespaces:?}: gone after {took:.1?}: {line}");
         });
     }
@@ -84,11 +89,6 @@ fn a_stop_that_is_waited_for_fails_and_names_the_loss() {
     });
 }
 
-#[test]
-fn a_second_signal_does_not_wait_for_it() {
-    story(|host| {
-        let (emperor, _filesystem) = stays(host, 60, Some("fs,pid"));
-        emperor.signal(Signal::SIGTERM);
 /// It is up again all the same: both are said, and it counts as a failure of that vassal.
 #[test]
 fn a_restart_that_is_waited_for_fails_and_names_the_loss() {
@@ -126,6 +126,11 @@ fn a_loss_is_shown_after_the_daemon_was_started_anew() {
     });
 }
 
+#[test]
+fn a_second_signal_does_not_wait_for_it() {
+    story(|host| {
+        let (emperor, _filesystem) = stays(host, 60, Some("fs,pid"));
+        emperor.signal(Signal::SIGTERM);
         holds_for("the first signal waits", Duration::from_millis(700), || emperor.ended().is_none());
         let mark = emperor.mark();
         emperor.signal(Signal::SIGTERM);

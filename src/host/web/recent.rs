@@ -10,6 +10,7 @@ use std::{
 };
 
 use liege_core::{Action, Cause, Death, Event, Health, Name, Note};
+use liege_plan::LOST;
 use serde::Serialize;
 
 /// Ends that are kept of all vassals together.
@@ -27,7 +28,7 @@ pub(super) struct End {
     pub(super) cause: &'static str,
     /// A sentence that everybody may read.
     pub(super) what: String,
-    /// The vassal failed; else it was asked to end.
+    /// The vassal failed, or its end has lost something; else it was asked to end.
     pub(super) failed: bool,
     /// Seconds.
     pub(super) lived: f64,
@@ -38,6 +39,8 @@ pub(super) struct End {
     pub(super) count: u32,
     #[serde(skip)]
     detail: Cause,
+    #[serde(skip)]
+    lost: bool,
 }
 
 /// All of it.
@@ -53,6 +56,10 @@ struct Memory {
 #[derive(Debug, Default)]
 struct OfVassal {
     last_failure: Option<End>,
+    /// The end under way has lost something, which is told before it is over.
+    loses: bool,
+    /// Its newest end has.
+    lost: bool,
     /// By path, microseconds each.
     checks: HashMap<String, VecDeque<u64>>,
 }
@@ -80,13 +87,14 @@ impl Recent {
             at: death.at,
             vassal: vassal.clone(),
             cause: death.detail.word(),
-            what: for_everybody(&death.detail),
+            what: what(&death.detail, !death.unsaved.is_empty()),
             failed: true,
             lived: death.lived,
             again_in: death.again_in,
             gave_up: death.gave_up,
             count: death.count,
             detail: death.detail.clone(),
+            lost: !death.unsaved.is_empty(),
         };
         self.lock().vassals.entry(vassal.clone()).or_default().last_failure.get_or_insert(end);
     }
@@ -101,23 +109,30 @@ impl Recent {
                 of.checks.retain(|path, _| checks.iter().any(|check| check.path == *path));
                 checks.iter().for_each(|check| _ = of.checks.entry(check.path.clone()).or_default());
             }
+            Action::Note(Note::Unsaved { vassal, .. }) => {
+                self.lock().vassals.entry(vassal.clone()).or_default().loses = true;
+            }
             Action::Note(Note::Ended { vassal, cause, lived, again_in, owner: _, gave_up }) => {
+                let mut memory = self.lock();
+                let of = memory.vassals.entry(vassal.clone()).or_default();
+                of.lost = std::mem::take(&mut of.loses);
                 let mut end = End {
                     at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
                     vassal: vassal.clone(),
                     cause: cause.word(),
-                    what: for_everybody(cause),
-                    failed: cause.is_failure(),
+                    what: what(cause, of.lost),
+                    failed: cause.is_failure() || of.lost,
                     lived: lived.as_secs_f64(),
                     again_in: again_in.as_ref().map(Duration::as_secs_f64),
                     gave_up: *gave_up,
                     count: 1,
                     detail: cause.clone(),
+                    lost: of.lost,
                 };
-                let mut memory = self.lock();
                 // The same once more is one line that counts.
                 let last = memory.ends.iter().position(|last| last.vassal == *vassal);
-                if let Some(at) = last.filter(|at| end.failed && memory.ends[*at].detail.is_like(cause)) {
+                let is_like = |last: &End| last.lost == end.lost && last.detail.is_like(cause);
+                if let Some(at) = last.filter(|at| end.failed && is_like(&memory.ends[*at])) {
                     end.count = memory.ends.remove(at).map_or(1, |last| last.count.saturating_add(1));
                 }
                 if end.failed {
@@ -141,6 +156,11 @@ impl Recent {
         self.lock().vassals.get(vassal)?.last_failure.clone()
     }
 
+    /// Whether the newest end of a vassal has lost something.
+    pub(super) fn has_lost(&self, vassal: &str) -> bool {
+        self.lock().vassals.get(vassal).is_some_and(|of| of.lost)
+    }
+
     /// How many microseconds the last checks of a mount took, the newest last.
     pub(super) fn checks(&self, vassal: &str, path: &str) -> Vec<u64> {
         let memory = self.lock();
@@ -151,6 +171,12 @@ impl Recent {
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What an end is told as. The names of what was lost are the words of commands.
+fn what(cause: &Cause, lost: bool) -> String {
+    let loss = if lost { format!("; {LOST}the log says what") } else { String::new() };
+    format!("{}{loss}", for_everybody(cause))
 }
 
 /// The sentence of a cause without what a vassal's file may want hidden: the words of its commands and of their errors.

@@ -97,7 +97,7 @@ fn status<'a>(view: &'a View, recent: &Recent, whole: bool) -> Status<'a> {
     let with_vassal = view.vassals.iter().filter(|vassal| vassal.config_error.is_some()).map(|vassal| &*vassal.name);
     let bad_files = with_vassal.chain(view.unusable.iter().map(|(name, _)| &**name)).take(ROWS).collect();
     let mut shown: Vec<&VassalView> = view.vassals.iter().collect();
-    shown.sort_by_key(|vassal| (order(vassal), &vassal.name));
+    shown.sort_by_cached_key(|vassal| (order(vassal, recent), &vassal.name));
     let hidden = shown.len().saturating_sub(ROWS);
     Status {
         at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
@@ -132,7 +132,7 @@ fn row<'a>(view: &View, vassal: &'a VassalView, recent: &Recent, whole: bool) ->
         name: &vassal.name,
         phase: vassal.phase.word(),
         state: vassal.state(),
-        ill: is_down(vassal) || order(vassal) < Order::Well,
+        ill: is_down(vassal) || order(vassal, recent) < Order::Well,
         ready: vassal.ready,
         since: (view.now - vassal.since).as_secs_f64(),
         retry_in: vassal.retry_at.map(|at| (at - view.now).as_secs_f64()),
@@ -156,14 +156,20 @@ enum Order {
     Well,
 }
 
-fn order(vassal: &VassalView) -> Order {
+fn order(vassal: &VassalView, recent: &Recent) -> Order {
     let fails = vassal.failures > 0 || vassal.flapping.is_some() || vassal.gave_up || !vassal.leftovers.is_empty();
-    let ill = vassal.config_error.is_some() || vassal.doubt.is_some() || vassal.mounts.iter().any(is_ill);
+    let in_doubt = vassal.config_error.is_some() || vassal.reload_given_up.is_some() || vassal.doubt.is_some();
+    let ill = in_doubt || has_ended_with_a_loss(vassal, recent) || vassal.mounts.iter().any(is_ill);
     match (fails, ill) {
         (true, _) => Order::Failing,
         (false, true) => Order::Ill,
         (false, false) => Order::Well,
     }
+}
+
+/// It was stopped, and its end has lost something.
+fn has_ended_with_a_loss(vassal: &VassalView, recent: &Recent) -> bool {
+    vassal.phase == Phase::Suspended && recent.has_lost(&vassal.name)
 }
 
 fn is_down(vassal: &VassalView) -> bool {
@@ -225,6 +231,35 @@ mod tests {
         assert_eq!(look["rows"][1]["mounts"][0]["recent"], serde_json::json!([]));
         let short: serde_json::Value = serde_json::from_str(&json(&view, &Recent::default(), false)).unwrap();
         assert!(short["rows"][1]["mounts"][0].get("recent").is_none());
+    }
+
+    #[test]
+    fn a_stopped_one_needs_eyes_where_its_end_has_lost_something() {
+        let recent = Recent::default();
+        let stopped = View { vassals: vec![vassal("a.ini", Phase::Suspended)], ..View::default() };
+        let look = |view: &View| serde_json::from_str::<serde_json::Value>(&json(view, &recent, false)).unwrap();
+        let ended = |loses: bool| {
+            let name: liege_core::Name = "a.ini".into();
+            let killed = vec!["exec redis --requirepass secret (pid 9)".to_owned()];
+            let unsaved = liege_core::Note::Unsaved { vassal: name.clone(), killed, stop: None, owner: None };
+            let (cause, lived) = (liege_core::Cause::Requested, std::time::Duration::ZERO);
+            let ended = liege_core::Note::Ended { vassal: name, cause, lived, again_in: None, owner: None, gave_up: false };
+            loses.then_some(unsaved).into_iter().chain([ended]).for_each(|note| recent.hear(&liege_core::Action::Note(note)));
+        };
+        ended(false);
+        assert_eq!((&look(&stopped)["rows"][0]["ill"], &look(&stopped)["ends"][0]["failed"]), (&false.into(), &false.into()));
+        ended(true);
+        let told = look(&stopped);
+        assert!(!told.to_string().contains("secret"), "{told}");
+        assert_eq!((&told["rows"][0]["ill"], &told["ends"][0]["failed"]), (&true.into(), &true.into()));
+        let what = "it was asked to; what was not written back is lost: the log says what";
+        assert_eq!((&told["rows"][0]["last_failure"]["what"], &told["ends"][0]["what"]), (&what.into(), &what.into()));
+        assert_eq!(told["ends"].as_array().map(Vec::len), Some(2), "one that lost nothing is another kind of end");
+        // The failure is remembered, as any other; it is well again.
+        let runs = look(&View { vassals: vec![vassal("a.ini", Phase::Running)], ..View::default() });
+        assert_eq!((&runs["rows"][0]["ill"], &runs["rows"][0]["last_failure"]["what"]), (&false.into(), &what.into()));
+        ended(false);
+        assert_eq!(look(&stopped)["rows"][0]["ill"], false);
     }
 
     #[test]
