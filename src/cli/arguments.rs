@@ -35,7 +35,8 @@ pub(crate) enum Verb {
     Top(Remote),
     /// Run vassals again after a stop, or without waiting any longer
     Start(Orders),
-    /// End vassals; they stay so until a start, whatever becomes of their files. The end may last (stop-timeout): --wait waits for it
+    /// End vassals until a start: a change of their files starts none. One whose file goes is forgotten, and a file that comes later is a new
+    /// vassal. The end may last (stop-timeout): --wait waits for it
     Stop(Stop),
     /// Destroy vassals and let them be born again, clean
     Restart(Restart),

@@ -199,7 +199,9 @@ fn order_one(order: Order) -> Route {
     ];
     let about = match order {
         Order::Start => "Run it again after a stop, or without waiting any longer",
-        Order::Stop => "End it; it stays so until a start, whatever becomes of its file",
+        Order::Stop => {
+            "End it until a start: a change of its file does not start it. If its file goes, one that comes later is a new vassal"
+        }
         Order::Restart => "Destroy it and let it be born again, clean; no failure of it",
         Order::Reload => "Reload it as if its file had been touched",
         Order::Clear => "Forget its failures: if it waits it starts now",
