@@ -46,8 +46,12 @@ impl Flattener<'_> {
                 self.append(&line.key, &line.value, &line.place);
             }
         }
+        // Where nothing is read because of a byte order mark, that is told with it.
+        let mut tells_of_mark = false;
         if !found && self.is_all_of_a_vassal() {
-            self.report.push(traps::nothing_is_read(path, &lines));
+            let nothing = traps::nothing_is_read(path, &lines);
+            tells_of_mark = nothing.line == 1 && lines.headers.is_empty();
+            self.report.push(nothing);
         } else if !found {
             let names: Vec<String> = asked.iter().map(|name| format!("[{name}]")).collect();
             let hint = lines
@@ -63,7 +67,9 @@ impl Flattener<'_> {
             );
         }
         traps::before_the_first_section(&lines, self.report);
-        traps::byte_order_mark(text, &map, self.report);
+        if !tells_of_mark {
+            traps::byte_order_mark(text, &map, self.report);
+        }
         traps::headers(&lines.headers, &asked, self.report);
     }
 

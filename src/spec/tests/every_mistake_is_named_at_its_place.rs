@@ -213,6 +213,25 @@ fn sections() {
 }
 
 #[test]
+fn a_byte_order_mark_is_told_once() {
+    for text in ["\u{feff}[uwsgi]\na = b\n", "\u{feff}[uwsgi]\nuid = shop\n[uwsgi]\ngid = 5\n"] {
+        let found = vassal(text).diagnostics;
+        let told: Vec<_> = found.iter().filter(|d| d.message.contains("byte order mark")).map(|d| d.severity).collect();
+        let whole = if text.contains("gid") { Severity::Warning } else { Severity::Error };
+        assert_eq!(told, [whole], "{found:#?}");
+    }
+}
+
+#[test]
+fn strict_names_the_option_it_refuses() {
+    for text in ["[uwsgi]\nstrict = true\nhtpp-socket = :80\n", "[uwsgi]\nhtpp-socket = :80\nstrict = true\n"] {
+        let found = vassal(text).diagnostics;
+        let errors: Vec<_> = found.iter().filter(|d| d.is_error()).map(|d| (&*d.message, d.hint.as_deref())).collect();
+        assert_eq!(errors, [("htpp-socket is no option, and strict is set", Some("did you mean http-socket?"))], "{found:#?}");
+    }
+}
+
+#[test]
 fn a_mistake_as_a_reader_sees_it() {
     let shown = vassal("[uwsgi]\n\tuid = nobodyknows\n").diagnostics[0].to_string();
     let meant = "shop.ini:2:8: error: there is no user \"nobodyknows\" [unknown-user]\n  | \tuid = nobodyknows\n  | \t      ^^^^^^^^^^^\n  = hint: create it";
