@@ -321,7 +321,7 @@ impl Flattener<'_> {
     /// Appends for good, and does at once what is done at once.
     fn act(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
         if self.strict && !known::is_known(key) {
-            self.refuse(place, Code::UnknownOption, "is no option, and strict is set");
+            self.refuse_unknown_option(key, place);
         }
         let mark = if known::is_immediate(key) { Mark::Done } else { Mark::Plain };
         self.push(key, value, Arc::clone(place), mark);
@@ -355,6 +355,18 @@ impl Flattener<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Named, because an overview shows the sentence without its line.
+    fn refuse_unknown_option(&mut self, key: &[u8], place: &Place) {
+        let name = String::from_utf8_lossy(key);
+        let message = format!("{name} is no option, and strict is set");
+        let unknown = place.at_key(Severity::Error, Code::UnknownOption, message);
+        let near = self.report.nearest_option(&name);
+        self.report.push(match near {
+            Some(near) => unknown.with_hint(format!("did you mean {near}?")),
+            None => unknown,
+        });
     }
 
     fn refuse(&mut self, place: &Place, code: Code, why: &str) {

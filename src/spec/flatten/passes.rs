@@ -54,10 +54,13 @@ impl Flattener<'_> {
 
     /// `strict` refuses the unknown options above it too, when they are applied.
     fn refuse_unknown(&mut self) {
-        for option in
-            self.options.iter().filter(|option| self.strict && option.mark == Mark::Plain && !known::is_known(&option.key))
-        {
-            self.report.push(option.place.at_key(Severity::Error, Code::UnknownOption, "is no option, and strict is set"));
+        if !self.strict {
+            return;
+        }
+        let unknown = self.options.iter().filter(|option| option.mark == Mark::Plain && !known::is_known(&option.key));
+        let unknown: Vec<_> = unknown.map(|option| (option.key.clone(), Arc::clone(&option.place))).collect();
+        for (key, place) in unknown {
+            self.refuse_unknown_option(&key, &place);
         }
     }
 
