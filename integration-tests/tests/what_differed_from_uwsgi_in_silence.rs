@@ -132,8 +132,13 @@ fn a_check_reads_what_the_daemon_reads() {
         let sub = vassals.join("sub.ini");
         fs::write(&sub, format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nmaster = true\nemperor = /srv/vassals\n")).unwrap();
         let sub = sub.display().to_string();
-        assert!(run_liege(&["check", &sub]).1.contains("liege check --vassal FILE"));
+        // What it was read as is said before the mistakes that it has as that, with both ways to have it read as a vassal's.
+        let (status, said) = run_liege(&["check", &sub]);
+        let first = format!("{sub}: warning: is read as the file of liege run --ini");
+        let ways = "liege check --vassal FILE, or liege check DIRECTORY";
+        assert!(status == 1 && said.starts_with(&first) && said.contains(ways), "{said}");
         assert_eq!(run_liege(&["check", "--vassal", &sub]).0, 0);
+        assert_eq!(run_liege(&["check", &vassals.display().to_string()]).0, 0);
     });
 }
 

@@ -116,16 +116,11 @@ fn emperor(checked: &mut Checked, source: &Source<'_>, pairs: &[Pair], arguments
     let reading = read_emperor(Some(source), &[], &World::alone().for_reading());
     checked.diagnostics = reading.diagnostics;
     if reading.value.is_none() && pairs.iter().any(|pair| pair.key == "uid") {
-        let vassal = "if it is a vassal whose uwsgi is an emperor itself: liege check --vassal FILE";
-        checked.diagnostics.push(
-            Diagnostic::of_file(
-                Severity::Warning,
-                Code::WrongFile,
-                source.path,
-                "is read as an emperor's file, because it has emperor =",
-            )
-            .with_hint(vassal),
-        );
+        // It comes first: what follows is wrong only if it is meant as the daemon's own file.
+        let message = "is read as the file of liege run --ini, because it has emperor = and was named without --vassal";
+        let vassal = "if it is a vassal whose uwsgi is an emperor itself: liege check --vassal FILE, or liege check DIRECTORY";
+        let kind = Diagnostic::of_file(Severity::Warning, Code::WrongFile, source.path, message).with_hint(vassal);
+        checked.diagnostics.insert(0, kind);
     }
     if let Some(spec) = reading.value {
         checked.diagnostics.extend(doubts_of_emperor(source, pairs, &spec));
