@@ -82,6 +82,9 @@ pub enum Cause {
         /// What was last seen of it, where it had not answered before it died.
         #[serde(default)]
         seen: Option<Late>,
+        /// How its path is called in the vassal's root, where the file has it as it was called before the root changed.
+        #[serde(default)]
+        called: Option<String>,
     },
     /// A watched mount does not answer, and its daemon does nothing about it.
     MountpointHung {
@@ -419,9 +422,11 @@ impl std::fmt::Display for Cause {
             }
             Self::InitKilled { signal } => write!(f, "its init was killed by {}", signal_name(*signal)),
             Self::Oom { what } => write!(f, "out of memory (the kernel's OOM killer): {what}"),
-            Self::MountpointDead { path, errno, daemon, seen: _ } => {
+            Self::MountpointDead { path, errno, daemon, seen: _, called } => {
                 write!(f, "the mount at {path} is dead: {}", errno_name(*errno))?;
-                if *errno == ENOENT {
+                if let Some(called) = called {
+                    write!(f, ": after the change of root it is {called}; write mountpoint-check = {called}")?;
+                } else if *errno == ENOENT {
                     f.write_str(": this root has no such path; mkdir it, or mount what brings it before the app starts")?;
                 }
                 daemon.iter().try_for_each(|daemon| write!(f, "; {daemon}"))

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::layers;
 use crate::pair::Pair;
 use crate::plugins::{self, app_option};
-use crate::points::points;
+use crate::points::{called_inside, points};
 use crate::report::Report;
 use crate::{
     Asked, Code, Diagnostic, EmperorSpec, Hook, HookPhase, Namespaces, Origin, ProgramSpec, Severity, Source, VassalConfig, Verb,
@@ -222,6 +222,12 @@ pub fn checks_of_nothing(source: &Source<'_>, config: &VassalConfig, is_mounted:
     let mut found = Vec::new();
     for check in config.fresh.checks.iter().filter(|check| check.path.value != "/") {
         let path = check.path.value.trim_end_matches('/');
+        if let Some(inside) = called_inside(&config.fresh, path) {
+            let message = format!("watches {path}, which is {inside} after the change of root");
+            let doubt = under_key(source, &check.path.at, Code::NothingMounted, message);
+            found.push(doubt.with_hint(format!("write {} = {inside}", check.path.at.key)));
+            continue;
+        }
         let outside = new_root.map(|root| format!("{}{path}", root.trim_end_matches('/')));
         let called = || std::iter::once(path).chain(outside.as_deref());
         let is_made = |(point, _): &(String, &Origin)| called().any(|path| Path::new(path).starts_with(point));

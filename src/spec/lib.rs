@@ -82,7 +82,7 @@ pub use origin::{Asked, Origin};
 pub use output::{LogRules, LogTo};
 pub use pair::{Pair, show_config};
 pub use plugins::{AppOption, app_option};
-pub use points::{Point, points};
+pub use points::{Point, called_inside, points};
 pub use report::Reading;
 pub use restarts::{RestartLimits, RestartRules};
 pub use shell::instead as instead_of_shell;

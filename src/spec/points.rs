@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Hook, HookPhase, Origin, VassalSpec, Verb, doubts::PRIVATE_MOUNTS, mount};
+use crate::{Hook, HookPhase, Origin, VassalSpec, Verb, doubts::PRIVATE_MOUNTS, layers, mount};
 
 /// Programs whose last path is where they mount, beside those that mount for one user alone. `rclone`, `borg` and their like say `mount`.
 const MOUNTS: [&str; 18] = [
@@ -62,6 +62,26 @@ pub fn points(spec: &VassalSpec) -> Vec<Point> {
         Point { written, path, at }
     };
     hooks.chain(daemons).map(point).collect()
+}
+
+/// How a path is called in the new root that is written as it was called before the root changed. None: it is not of the new root, or
+/// a line that counts in the new root names it.
+#[must_use]
+pub fn called_inside(spec: &VassalSpec, path: &str) -> Option<String> {
+    let jail = &spec.jail;
+    let new_root = jail.pivot_root.as_ref().map(|pivot| pivot.value.new.as_str());
+    let new_root = new_root.or_else(|| jail.chroot.as_ref().map(|root| root.value.as_str())).filter(|root| *root != "/")?;
+    let inside = Path::new(path).strip_prefix(new_root).ok()?;
+    let hooks = jail.hooks.iter().filter(|hook| !is_before_the_root(hook.phase));
+    let of_hook = |hook: &Hook| match &hook.verb.value {
+        Verb::Exec(line) | Verb::SafeExec(line) => layers::paths(line).collect(),
+        Verb::Mount { target, .. } => vec![target.clone()],
+        _ => Vec::new(),
+    };
+    let of_daemons = spec.app.daemons.iter().flat_map(|daemon| layers::paths(&daemon.value.command));
+    let mut named = hooks.flat_map(of_hook).chain(of_daemons);
+    let is_named = named.any(|named| named != "/" && Path::new(path).starts_with(named));
+    if is_named { None } else { Some(Path::new("/").join(inside).to_str()?.to_owned()) }
 }
 
 /// Whether a phase is over when the root changes.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use liege_core::{Action, Came, Cause, Emperor, Event, Health, Late, Mounted, Note, Probed, Rule, Time};
 use liege_plan::{AppWord, DaemonNews, Exit, FromInit, MountChange, ToInit};
-use liege_spec::{Asked, Hook, HookPhase, Origin, VassalConfig, Verb};
+use liege_spec::{Asked, Hook, HookPhase, Origin, PivotRoot, VassalConfig, Verb};
 
 /// A vassal that runs, and what the emperor answers to a probe of its mount.
 struct Running {
@@ -130,6 +130,21 @@ fn a_hung_mount_is_looked_at_once_more_and_then_destroyed() {
         "the mount at /app hangs: no answer for 6.0s: /app, 2 requests waiting, its daemon fuse-zip (pid 9) is stopped, \
          stuck on it: cat (pid 4, in fuse_x) and 1 more"
     );
+}
+
+/// `mkdir` would help nobody there.
+#[test]
+fn a_check_that_is_written_as_before_the_change_of_root_is_told_its_name_in_there() {
+    let mut config = specs::config(0, 0);
+    let at = config.fresh.jail.hooks[0].verb.at.clone();
+    config.fresh.jail.hooks[0].phase = HookPhase::PreJail;
+    let pivot = PivotRoot { new: "/app".into(), old: "/app/old".into() };
+    config.fresh.jail.pivot_root = Some(Asked::new(pivot, at));
+    let cause = destroyed(&Running::of(config).probed(Probed::of(Health::Dead { errno: 2 }))).unwrap();
+    let told = "the mount at /app is dead: ENOENT (No such file or directory): after the change of root it is /; write mountpoint-check = /";
+    assert_eq!(cause.to_string(), told);
+    let cause = destroyed(&Running::new().probed(Probed::of(Health::Dead { errno: 2 }))).unwrap();
+    assert!(cause.to_string().contains("this root has no such path; mkdir it"), "{cause}");
 }
 
 #[test]

@@ -21,13 +21,15 @@
 
 use std::{path::Path, time::Duration};
 
-use liege_spec::{MountpointCheck, Point};
+use liege_spec::{MountpointCheck, Point, called_inside};
 
 use super::{Life, Phase, Vassal};
 use crate::{
     Came, Cause, Health, Late, MountView, Mounted, Note, Probed, Rule, Time, cause::errno_name, emperor::Context,
     view::no_answer_yet,
 };
+
+const ENOENT: i32 = 2;
 
 /// How many timeouts a daemon that works may take for one answer.
 const SLOW_TIMEOUTS: u32 = 10;
@@ -153,7 +155,9 @@ impl Vassal {
             }
             Health::Unknown { .. } => {}
             Health::Dead { errno } => {
-                self.destroy_beside(Cause::MountpointDead { path, errno, daemon: died, seen }, cx);
+                let spec = self.running().filter(|_| errno == ENOENT).map(|config| &config.fresh);
+                let called = spec.and_then(|spec| called_inside(spec, &path));
+                self.destroy_beside(Cause::MountpointDead { path, errno, daemon: died, seen, called }, cx);
             }
             Health::Gone => self.destroy_beside(Cause::MountpointGone { path, what: why }, cx),
             Health::Hung if hung > check.tolerance => {

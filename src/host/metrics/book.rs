@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_recovery_lasts_from_what_was_known_first_to_ready() {
         let book = Arc::<Book>::default();
-        let dead = || Cause::MountpointDead { path: "/app".into(), errno: 107, daemon: None, seen: None };
+        let dead = || Cause::MountpointDead { path: "/app".into(), errno: 107, daemon: None, seen: None, called: None };
         book.hear(at(10), &started(), true);
         assert_eq!(recovered(&book), (0, 0), "a first start is none");
         book.hear(at(100), &Note::Destroying { vassal: "a.ini".into(), why: dead(), lived: Duration::ZERO, owner: None }, false);

@@ -125,7 +125,7 @@ fn whatever_a_vassal_is_called_its_name_is_one_label() {
 fn live_through_everything(book: &Book) {
     let name: Name = "app001.ini".into();
     let (vassal, took) = (|| name.clone(), Duration::from_millis(12));
-    let dead = || Cause::MountpointDead { path: "/app".into(), errno: 107, daemon: None, seen: None };
+    let dead = || Cause::MountpointDead { path: "/app".into(), errno: 107, daemon: None, seen: None, called: None };
     let mut now = 0;
     let mut hear = |note: Note, ready| {
         now += 1000;

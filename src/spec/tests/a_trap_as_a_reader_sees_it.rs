@@ -337,7 +337,17 @@ shop.ini:5:1: warning: no line of this file mounts anything at /srv/data, and no
   | ^^^^^^^^^^^^^^^^
   = hint: a plain directory is shown as not mounted: remove the line, or mount what it is to watch";
     assert_eq!(found("mountpoint-check = /srv/data"), plain.trim_matches('\n'));
+    let before_the_root = "
+shop.ini:6:1: warning: watches /ufs, which is / after the change of root [nothing-mounted]
+  | mountpoint-check = /ufs
+  | ^^^^^^^^^^^^^^^^
+  = hint: write mountpoint-check = /";
+    for root in ["pivot_root = /ufs /ufs/old", "chroot = /ufs"] {
+        let lines = format!("hook-pre-jail = exec:unionfs-fuse /a /ufs\nmountpoint-check = /ufs\n{root}");
+        assert_eq!(found(&lines), before_the_root.trim_matches('\n'));
+    }
     for good in [
+        "exec-as-user = fuse-zip -r /a.zip /root/p\nchroot = /root\nmountpoint-check = /root/p",
         "mountpoint-check = /nfs",
         "mountpoint-check = /",
         "exec-as-user = fuse-zip -r /a.zip /p\nmountpoint-check = /p",
