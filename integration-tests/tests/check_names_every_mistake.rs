@@ -67,7 +67,7 @@ fn what_a_name_leads_to_is_read_to_a_bound() {
         for (name, why) in [
             ("fifo.ini", "is a fifo, not a regular file"),
             ("zero.ini", "links to /dev/zero, which is a device"),
-            ("long.ini", "longer than 4 MiB"),
+            ("long.ini", "longer than 1 MiB"),
             ("slow.ini", "no end after 9 s"),
         ] {
             let (status, said) = run_liege(&["check".as_ref(), at(name).as_os_str()]);

@@ -19,8 +19,8 @@ use std::{
 
 use nix::fcntl::OFlag;
 
-/// Bytes of a configuration at most: one of a megabyte is a mistake, `/dev/zero` a worse one.
-pub(crate) const MAX_FILE: u64 = 4 << 20;
+/// Bytes of a configuration at most: a longer one is a mistake, `/dev/zero` a worse one.
+pub(crate) const MAX_FILE: u64 = 1 << 20;
 
 /// Why an entry of a directory is no file, as the end of a sentence that begins with its name. None: it is a regular file, it is not there,
 /// it is an editor's lock, or it cannot be looked at.
@@ -58,7 +58,7 @@ fn kind(found: fs::FileType) -> Option<&'static str> {
     if found.is_file() { None } else { Some(named.unwrap_or("a device")) }
 }
 
-/// Reads a configuration: a regular file of up to 4 MiB, links followed. A descriptor that the caller's shell made (`<(...)`,
+/// Reads a configuration: a regular file of up to 1 MiB, links followed. A descriptor that the caller's shell made (`<(...)`,
 /// `/dev/stdin`) may be a pipe.
 ///
 /// # Errors
@@ -127,7 +127,7 @@ mod tests {
         symlink("/dev/zero", at("zero")).unwrap();
         assert_eq!(read_configuration(&at("file")).unwrap(), b"x");
         let why = |name: &str| read_configuration(&at(name)).unwrap_err().to_string();
-        assert_eq!([why("long"), why("fifo"), why("zero")], ["longer than 4 MiB", "not a regular file", "not a regular file"]);
+        assert_eq!([why("long"), why("fifo"), why("zero")], ["longer than 1 MiB", "not a regular file", "not a regular file"]);
         // A shell's `<(...)`.
         let (read, write) = nix::unistd::pipe().unwrap();
         nix::unistd::write(&write, b"y").unwrap();

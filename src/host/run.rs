@@ -17,7 +17,7 @@ use futures::{Stream, StreamExt};
 use liege_core::Emperor;
 use liege_plan::Limits;
 use liege_spec::EmperorSpec;
-use liege_sys::{limits, subreaper};
+use liege_sys::{limits, memory, subreaper};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -87,6 +87,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         oom_score_adj: limits::oom_score_adj().context("read /proc/self/oom_score_adj")?,
         umask: umask.bits(),
     };
+    memory::share_arenas();
     subreaper::enable().context("become the reaper of orphans")?;
     workers::start().context("start the threads that the daemon needs")?;
     let spec = &options.spec;

@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// No configuration is longer; `/dev/zero` would be.
-const MAX_SOURCE: u64 = 16 << 20;
+const MAX_SOURCE: u64 = 1 << 20;
 
 /// A reading, and a command of it, ends after so long: before the daemon calls it late.
 const READING: Duration = Duration::from_secs(9);

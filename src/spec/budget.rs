@@ -13,9 +13,10 @@ use std::rc::Rc;
 use crate::{AccountRecord, Code, Kind, Lookup, NoAnswer};
 
 /// Bytes of all that is read: the file, what it includes, `@(file)`, `for-readline`.
-pub(crate) const BYTES: usize = 4 << 20;
-/// Bytes that expansions make: magic variables, placeholders, the rounds of a `for`, declared options.
-pub(crate) const MADE: usize = 8 << 20;
+pub(crate) const BYTES: usize = 1 << 20;
+/// Bytes that expansions make: magic variables, placeholders, the rounds of a `for`, declared options. Each option counts with its name,
+/// its value and the name of its file.
+pub(crate) const MADE: usize = 4 << 20;
 /// Options after expansion, and lines of one text.
 pub(crate) const OPTIONS: usize = 10_000;
 /// Files that are read.

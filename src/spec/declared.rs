@@ -3,12 +3,13 @@
 //! uWSGI opens such a line when it applies it, so an option of the jail could hide in one. Here it is opened before raising.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::Code;
 use crate::budget::{Budget, OPTIONS};
 use crate::known;
 use crate::pair::Pair;
 use crate::report::Report;
+use crate::{Code, Severity};
 
 /// Replaces every line of a declared option by the lines its template stands for. None when the budget has ended, which is told.
 pub(crate) fn open(pairs: Vec<Pair>, budget: &Budget<'_>, report: &mut Report) -> Vec<Pair> {
@@ -26,14 +27,15 @@ pub(crate) fn open(pairs: Vec<Pair>, budget: &Budget<'_>, report: &mut Report) -
     }
     let mut opened = Vec::with_capacity(pairs.len());
     for pair in pairs {
+        let place = Arc::clone(&pair.place);
         match declarations.get(&pair.key).filter(|_| !pair.placeholder) {
             Some(template) => opened.extend(self::lines(&pair, template, budget)),
-            None => opened.push(pair.clone()),
+            None => opened.push(pair),
         }
         if opened.len() > OPTIONS {
             budget.end(Code::TooMuch, format!("more than {OPTIONS} options"));
         }
-        report.tell_the_end(budget, |code, why| pair.error_at_key(code, why));
+        report.tell_the_end(budget, |code, why| place.at_key(Severity::Error, code, why));
         if budget.is_over() {
             return Vec::new();
         }

@@ -307,7 +307,7 @@ impl Flattener<'_> {
         if self.options.len() == OPTIONS {
             self.budget.end(Code::TooMuch, format!("more than {OPTIONS} options"));
         }
-        self.budget.make(key.len() + value.len());
+        self.budget.make(key.len() + value.len() + place.file.len());
         if !self.goes_on(&place) {
             return;
         }

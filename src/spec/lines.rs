@@ -17,6 +17,7 @@ use crate::Code;
 use crate::armor;
 use crate::budget::{Budget, OPTIONS};
 use crate::magic::Substituted;
+use crate::offsets::Offsets;
 use crate::place::Place;
 
 /// One pair of a file.
@@ -51,11 +52,11 @@ pub(crate) fn read(original: &[u8], file: &str, text: &Substituted, budget: &Bud
     for piece in text.bytes.split(|byte| *byte == b'\n') {
         let end = piece.iter().position(|byte| *byte == 0).unwrap_or(piece.len());
         let (lead, line) = trimmed(&piece[..end]);
-        let from = &text.from[start + lead..start + lead + line.len()];
+        let at = Span { offsets: &text.from, range: start + lead..start + lead + line.len() };
         start += piece.len() + 1;
         if !matches!(line.first(), None | Some(b';' | b'#')) && places.len() + headers.len() == OPTIONS {
             budget.end(Code::TooMuch, format!("more than {OPTIONS} lines"));
-            return Lines { ended_at: Some(map.place(from, 0..0, 0..0, b"")), ..Lines::default() };
+            return Lines { ended_at: Some(map.place(&at, 0..0, 0..0, b"")), ..Lines::default() };
         }
         match line.first() {
             None | Some(b';' | b'#') => {}
@@ -63,7 +64,7 @@ pub(crate) fn read(original: &[u8], file: &str, text: &Substituted, budget: &Bud
                 // `[` alone has no last character to lose: uWSGI then cuts off the bracket itself.
                 let name = &line[1..line.len().max(2) - 1];
                 neutral.push_str(&format!("[{}]\n", armor::put_on(name)));
-                headers.push((name.to_vec(), map.place(from, 0..line.len(), 0..0, name)));
+                headers.push((name.to_vec(), map.place(&at, 0..line.len(), 0..0, name)));
             }
             Some(_) => {
                 let equal = line.iter().position(|byte| *byte == b'=').unwrap_or(line.len());
@@ -72,29 +73,30 @@ pub(crate) fn read(original: &[u8], file: &str, text: &Substituted, budget: &Bud
                 let (blanks, value) = trimmed(rest);
                 let value_at = (equal + 1 + blanks).min(line.len());
                 neutral.push_str(&format!("{} {}={}\n", places.len(), armor::put_on(key), armor::put_on(value)));
-                places.push(map.place(from, 0..key.len(), value_at..value_at + value.len(), key));
+                places.push(map.place(&at, 0..key.len(), value_at..value_at + value.len(), key));
             }
         }
     }
-    Lines { pairs: read_neutral(&neutral, places), headers, ended_at: None }
+    Lines { pairs: read_neutral(neutral, places), headers, ended_at: None }
 }
 
 /// Lets rust-ini read the neutral text and puts its pairs back in order, each with its place.
-fn read_neutral(neutral: &str, places: Vec<Place>) -> Vec<Line> {
+fn read_neutral(neutral: String, places: Vec<Place>) -> Vec<Line> {
     let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
     // Armor leaves it nothing to stumble over; a text it refuses all the same yields no pairs, which the reader reports.
-    let ini = Ini::load_from_str_opt(neutral, options).unwrap_or_default();
+    let ini = Ini::load_from_str_opt(&neutral, options).unwrap_or_default();
+    drop(neutral);
     let mut places: Vec<Option<Place>> = places.into_iter().map(Some).collect();
     let mut pairs = Vec::new();
-    for (section, properties) in &ini {
-        for (tagged, value) in properties.iter() {
-            let (number, key) = tagged.split_once(' ').unwrap_or((tagged, ""));
+    for (section, properties) in ini {
+        for (tagged, value) in properties {
+            let (number, key) = tagged.split_once(' ').unwrap_or((&*tagged, ""));
             let Ok(number) = number.parse::<usize>() else { continue };
             let Some(place) = places.get_mut(number).and_then(Option::take) else { continue };
             let line = Line {
-                section: section.map(armor::take_off),
+                section: section.as_deref().map(armor::take_off),
                 key: armor::take_off(key),
-                value: armor::take_off(value),
+                value: armor::take_off(&value),
                 place: Arc::new(place),
             };
             pairs.push((number, line));
@@ -102,6 +104,20 @@ fn read_neutral(neutral: &str, places: Vec<Place>) -> Vec<Line> {
     }
     pairs.sort_by_key(|(number, _)| *number);
     pairs.into_iter().map(|(_, line)| line).collect()
+}
+
+/// A line of a substituted text.
+struct Span<'a> {
+    offsets: &'a Offsets,
+    /// Its bytes in that text.
+    range: std::ops::Range<usize>,
+}
+
+impl Span<'_> {
+    /// Where in the file one byte of the line came from; None: the line is not that long.
+    fn offset(&self, index: usize) -> Option<usize> {
+        if index < self.range.len() { self.offsets.get(self.range.start + index) } else { None }
+    }
 }
 
 /// How many bytes were trimmed at the front, and what is left.
@@ -118,7 +134,7 @@ fn line_starts(text: &[u8]) -> Vec<usize> {
 }
 
 /// So much of a line is shown, and looked through for columns.
-const SHOWN: usize = 4096;
+const SHOWN: usize = 1024;
 
 /// The way back from an offset to line and column.
 pub(crate) struct Map<'a> {
@@ -161,10 +177,10 @@ impl<'a> Map<'a> {
         Place { file: Arc::clone(&self.file), line, text, key: span, value: span, name: name.into() }
     }
 
-    /// The place of a pair: `from` are the offsets of its line's bytes, `key` and `value` ranges in that line.
-    fn place(&self, from: &[usize], key: std::ops::Range<usize>, value: std::ops::Range<usize>, name: &[u8]) -> Place {
-        let last = from.last().copied().unwrap_or(0);
-        let offset = |index: usize| from.get(index).copied().unwrap_or(last + 1);
+    /// The place of a pair: `at` is its line, `key` and `value` are ranges in that line.
+    fn place(&self, at: &Span<'_>, key: std::ops::Range<usize>, value: std::ops::Range<usize>, name: &[u8]) -> Place {
+        let last = at.range.len().checked_sub(1).and_then(|last| at.offset(last)).unwrap_or(0);
+        let offset = |index: usize| at.offset(index).unwrap_or(last + 1);
         let (line, start, end) = self.line_of(offset(0));
         let span = |range: std::ops::Range<usize>| {
             let left = offset(range.start).clamp(start, end);
@@ -193,7 +209,7 @@ mod tests {
     use crate::testing::TableLookup;
 
     fn pairs(text: &str) -> Vec<(String, String, String)> {
-        let raw = Substituted { bytes: text.into(), from: (0..text.len()).collect(), eaten: Vec::new() };
+        let raw = Substituted { bytes: text.into(), from: Offsets::of_file(text.len()), eaten: Vec::new() };
         let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let lines = read(text.as_bytes(), "a.ini", &raw, &Budget::new(&TableLookup::default()));
         lines.pairs.iter().map(|l| (show(l.section.as_deref().unwrap_or(b"-")), show(&l.key), show(&l.value))).collect()
@@ -238,7 +254,7 @@ mod tests {
     #[test]
     fn places_are_those_of_the_file() {
         let text = "[uwsgi]\n\tключ  =  é x\nbare\n";
-        let raw = Substituted { bytes: text.into(), from: (0..text.len()).collect(), eaten: Vec::new() };
+        let raw = Substituted { bytes: text.into(), from: Offsets::of_file(text.len()), eaten: Vec::new() };
         let lines = read(text.as_bytes(), "a.ini", &raw, &Budget::new(&TableLookup::default()));
         let place = &lines.pairs[0].place;
         assert_eq!((place.line, place.key, place.value), (2, (2, 4), (11, 3)));

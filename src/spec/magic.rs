@@ -8,6 +8,7 @@
 
 use crate::Lookup;
 use crate::budget::Budget;
+use crate::offsets::Offsets;
 use crate::paths;
 
 /// The table of one reading. It lives across includes, as uWSGI's does: `ini = :section` keeps the last file's entries.
@@ -23,7 +24,7 @@ pub(crate) struct Substituted {
     /// The bytes.
     pub(crate) bytes: Vec<u8>,
     /// For each of them, its offset in the file.
-    pub(crate) from: Vec<usize>,
+    pub(crate) from: Offsets,
     /// Offsets in the file of `%c` pairs that mean nothing and vanished.
     pub(crate) eaten: Vec<usize>,
 }
@@ -118,8 +119,7 @@ impl Magic {
     /// Replaces every `%c` in a file's bytes.
     /// Ends early where the budget does.
     pub(crate) fn substitute(&self, text: &[u8], budget: &Budget<'_>) -> Substituted {
-        let mut out =
-            Substituted { bytes: Vec::with_capacity(text.len()), from: Vec::with_capacity(text.len()), eaten: Vec::new() };
+        let mut out = Substituted { bytes: Vec::with_capacity(text.len()), from: Offsets::default(), eaten: Vec::new() };
         let mut at = 0;
         while at < text.len() {
             if text[at] == b'%' {
@@ -128,22 +128,23 @@ impl Magic {
                 if !KNOWN.contains(&name) {
                     out.eaten.push(at);
                 }
-                if !budget.make(self.table[name as usize].len()) {
+                let value = &self.table[name as usize];
+                if !budget.make(value.len()) {
                     break;
                 }
-                for byte in &self.table[name as usize] {
-                    out.bytes.push(*byte);
-                    out.from.push(at);
-                }
+                out.bytes.extend_from_slice(value);
                 // `%(` keeps two columns apart: the value of a placeholder starts where it stands.
                 if name == b'(' {
-                    *out.from.last_mut().unwrap_or(&mut 0) = at + 1;
+                    out.from.straight(value.len(), at)
+                } else {
+                    out.from.made(value.len(), at)
                 }
                 at += 2;
             } else {
-                out.bytes.push(text[at]);
-                out.from.push(at);
-                at += 1;
+                let end = text[at..].iter().position(|byte| *byte == b'%').map_or(text.len(), |next| at + next);
+                out.bytes.extend_from_slice(&text[at..end]);
+                out.from.straight(end - at, at);
+                at = end;
             }
         }
         out
@@ -186,7 +187,8 @@ mod tests {
         let lookup = TableLookup::default();
         let out = Magic::new(&lookup).substitute(b"%%a%(b)%Yc", &Budget::new(&lookup));
         assert_eq!(out.bytes, b"%a%(b)c");
-        assert_eq!(out.from, [0, 2, 3, 4, 5, 6, 9]);
+        let from: Vec<_> = (0..out.bytes.len()).map_while(|at| out.from.get(at)).collect();
+        assert_eq!(from, [0, 2, 3, 4, 5, 6, 9]);
         assert_eq!(out.eaten, [7]);
     }
 }

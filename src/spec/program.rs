@@ -156,10 +156,13 @@ fn of_vassals_alone(options: &Options<'_>, report: &mut Report) {
     }
 }
 
+/// Bytes of options that a uwsgi can be given: its emperor protocol carries no more.
+pub const MOST_FOR_UWSGI: usize = 65_535;
+
 /// A real uwsgi, given all that is left, in the order of the file.
 fn uwsgi(pairs: &[Pair], options: &Options<'_>, report: &mut Report) -> ProgramSpec {
     hooks::check_for_uwsgi(pairs, report);
-    let mut left = Vec::new();
+    let (mut left, mut bytes) = (Vec::new(), 0);
     for pair in pairs.iter().filter(|pair| !pair.placeholder && !did_its_work(pair)) {
         if is_carried(&pair.key) && pair.key != "command" {
             continue;
@@ -167,6 +170,14 @@ fn uwsgi(pairs: &[Pair], options: &Options<'_>, report: &mut Report) -> ProgramS
         if pair.key.contains('\n') || pair.value.contains('\n') {
             let long = pair.error(Code::NotSupported, "holds a line break, which uWSGI's configuration cannot carry");
             report.push(long.with_hint("let the application read the file itself"));
+        }
+        // As `KEY = VALUE`, a line each.
+        bytes += pair.key.len() + pair.value.len() + 4;
+        if bytes > MOST_FOR_UWSGI {
+            let message =
+                format!("is more than uwsgi can be given: its emperor protocol carries {MOST_FOR_UWSGI} bytes of options");
+            report.push(pair.error_at_key(Code::TooMuch, message).with_hint("let the application read a file of its own"));
+            break;
         }
         left.push((pair.key.clone(), pair.value.clone()));
     }

@@ -20,7 +20,9 @@ pub struct Reading<T> {
 /// So many errors are kept, and so many warnings. A file with more of them is the wrong file.
 const KEPT: usize = 100;
 /// No sentence is longer, whatever value it quotes.
-const LONGEST: usize = 2048;
+const LONGEST: usize = 1024;
+/// So many bytes of errors are kept, and so many of warnings: a file of long lines is quoted less often.
+const KEPT_BYTES: usize = 64 << 10;
 /// Comparisons that may be spent on looking for what was probably meant.
 const COMPARISONS: usize = 1 << 18;
 
@@ -31,11 +33,34 @@ pub(crate) struct Report {
     found: Vec<Diagnostic>,
     /// Hashes of all, also of those that are not kept.
     seen: HashSet<u64>,
-    errors: usize,
-    warnings: usize,
+    errors: Count,
+    warnings: Count,
     comparisons: Cell<usize>,
     /// The budget of the reading has ended: what is found from here on comes of that.
     over: Rc<Cell<bool>>,
+}
+
+/// Mistakes of one severity.
+#[derive(Debug, Default)]
+struct Count {
+    kept: usize,
+    kept_bytes: usize,
+    left_out: usize,
+}
+
+impl Count {
+    /// Counts one more. True: it is kept, as the first one always is.
+    fn keeps(&mut self, diagnostic: &Diagnostic) -> bool {
+        let Diagnostic { file, text, message, hint, .. } = diagnostic;
+        let bytes = self.kept_bytes + file.len() + text.len() + message.len() + hint.as_ref().map_or(0, String::len);
+        let is_kept = self.kept < KEPT && (self.kept == 0 || bytes <= KEPT_BYTES);
+        if is_kept {
+            (self.kept, self.kept_bytes) = (self.kept + 1, bytes);
+        } else {
+            self.left_out += 1;
+        }
+        is_kept
+    }
 }
 
 impl Default for Report {
@@ -43,8 +68,8 @@ impl Default for Report {
         Self {
             found: Vec::new(),
             seen: HashSet::new(),
-            errors: 0,
-            warnings: 0,
+            errors: Count::default(),
+            warnings: Count::default(),
             comparisons: Cell::new(COMPARISONS),
             over: Rc::default(),
         }
@@ -63,10 +88,10 @@ impl Report {
             return;
         }
         let count = if diagnostic.is_error() { &mut self.errors } else { &mut self.warnings };
-        *count += 1;
-        if *count <= KEPT {
-            let Diagnostic { message, hint, .. } = diagnostic;
-            self.found.push(Diagnostic { message: shortened(message), hint: hint.map(shortened), ..diagnostic });
+        let Diagnostic { message, hint, .. } = diagnostic;
+        let diagnostic = Diagnostic { message: shortened(message), hint: hint.map(shortened), ..diagnostic };
+        if count.keeps(&diagnostic) {
+            self.found.push(diagnostic);
         }
     }
 
@@ -84,7 +109,7 @@ impl Report {
 
     /// Warnings that were counted by the caller and never made.
     pub(crate) fn and_more(&mut self, warnings: usize) {
-        self.warnings = self.warnings.saturating_add(warnings);
+        self.warnings.left_out = self.warnings.left_out.saturating_add(warnings);
     }
 
     /// From here on a reading with this budget reports.
@@ -100,7 +125,7 @@ impl Report {
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.errors > 0
+        self.errors.kept > 0
     }
 
     /// The known option that was probably meant, as long as there is time to look for it.
@@ -140,7 +165,7 @@ impl Report {
         let rank = |file: &str| files.iter().position(|known| known == file);
         self.found.sort_by_key(|d| (rank(&d.file), d.line, d.column));
         let file = files.into_iter().next().unwrap_or_default();
-        let (errors, warnings) = (self.errors.saturating_sub(KEPT), self.warnings.saturating_sub(KEPT));
+        let (errors, warnings) = (self.errors.left_out, self.warnings.left_out);
         for (severity, more, kind) in [(Severity::Error, errors, "error"), (Severity::Warning, warnings, "warning")] {
             if more > 0 {
                 let s = if more == 1 { "" } else { "s" };

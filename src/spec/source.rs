@@ -55,6 +55,6 @@ impl<'a> Source<'a> {
         let index = (number as usize).wrapping_sub(1);
         let line = self.text.split(|byte| *byte == b'\n').nth(index).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        String::from_utf8_lossy(&line[..line.len().min(4096)]).into_owned()
+        String::from_utf8_lossy(&line[..line.len().min(1024)]).into_owned()
     }
 }

@@ -8,6 +8,7 @@ use crate::hooks;
 use crate::identity::{self, Who};
 use crate::lines;
 use crate::magic::Substituted;
+use crate::offsets::Offsets;
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::program;
@@ -310,10 +311,12 @@ fn timeouts(options: &Options<'_>, report: &mut Report) -> Timeouts {
 
 /// The pairs of `[emperor]`. uWSGI reads them from the raw file: no magic, no placeholders, no logic.
 fn attributes(source: &Source<'_>, budget: &Budget<'_>) -> Attributes {
-    if budget.is_over() {
+    const HEADER: &[u8] = b"[emperor";
+    let has_any = || source.text.windows(HEADER.len()).any(|bytes| bytes == HEADER);
+    if budget.is_over() || !has_any() {
         return Attributes::new();
     }
-    let raw = Substituted { bytes: source.text.to_vec(), from: (0..source.text.len()).collect(), eaten: Vec::new() };
+    let raw = Substituted { bytes: source.text.to_vec(), from: Offsets::of_file(source.text.len()), eaten: Vec::new() };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let lines = lines::read(source.text, source.path, &raw, budget).pairs;
     let of_emperor = lines.iter().filter(|line| line.section.as_deref() == Some(b"emperor"));

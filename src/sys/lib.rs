@@ -43,6 +43,7 @@ pub mod join;
 pub mod limits;
 pub mod made_for;
 pub mod mark;
+pub mod memory;
 pub mod mount;
 pub mod mountinfo;
 pub mod network;

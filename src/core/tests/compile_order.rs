@@ -338,6 +338,7 @@ fn what_uwsgis_protocol_cannot_carry_is_refused_in_words() {
         config.fresh.app.program = ProgramSpec::Uwsgi { binary: "uwsgi".into(), options: vec![("env".into(), value)] };
         compile(&config, around()).map(|_| ())
     };
+    assert_eq!(liege_spec::MOST_FOR_UWSGI, liege_plan::Uwsgi::MAX_CONFIG, "refused where it is read already");
     assert_eq!(with("x".repeat(65_520)), Ok(()));
     assert!(matches!(with("x".repeat(70_000)), Err(CompileError::ConfigTooLong { length: 70_015 })));
     assert!(matches!(with("a\nb".into()), Err(CompileError::ValueHasLineBreak { key }) if key == "env"));

@@ -1,12 +1,14 @@
 //! What a monitor sends threads for: one look, one walk. Each says when it is late, and comes back with an [`Answer`].
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use inotify::Watches;
+use liege_sys::memory;
 use tokio::sync::mpsc;
 
 use super::{
@@ -20,6 +22,9 @@ use super::{
     walk::{Listing, Whereabouts, walk},
 };
 use crate::workers::FILES;
+
+/// Bytes. What a larger file needs while it is read is needed once at a time, and given back.
+const LARGE: u64 = 128 << 10;
 
 /// What comes back from the threads that may block.
 pub(super) enum Answer {
@@ -63,53 +68,89 @@ pub(super) struct Before {
     pub(super) way: Option<Arc<Way>>,
 }
 
-/// One look, on a thread that may block.
-pub(super) async fn look(
-    shared: Shared,
-    reader: Arc<Reader>,
-    path: Arc<Path>,
-    question: Question,
-    Before { tracker, way_holds, base, way }: Before,
-    answers: mpsc::UnboundedSender<Answer>,
-    awaited: Arc<()>,
-) {
-    let (Ok(_thread), Ok(place)) = (shared.threads.acquire().await, shared.readings.acquire().await) else { return };
-    let (mut place, mut awaited) = (Some(place), Some(awaited));
-    let reading = FILES.finish({
-        let path = Arc::clone(&path);
-        move || {
-            if way_holds && let Some(known) = reader.is_same(&path, &question) {
-                return (Look::Same(known), Around { led: Led::AsBefore, directory: None, target: Target::AsBefore });
+/// One look.
+pub(super) struct Errand {
+    pub(super) reader: Arc<Reader>,
+    pub(super) path: Arc<Path>,
+    pub(super) question: Question,
+    pub(super) before: Before,
+    /// Where its links lead, when it had to wait for its turn: they are watched already.
+    pub(super) led: Option<Led>,
+}
+
+enum Found {
+    Look(Look, Around),
+    /// It is large and waits for its turn.
+    Large(Errand),
+}
+
+impl Errand {
+    /// Blocks. A large file is read only where it is its turn.
+    fn run(mut self) -> Found {
+        let is_its_turn = self.led.is_some();
+        let Before { tracker, way_holds, base, way } = &mut self.before;
+        let (reader, path) = (&self.reader, &*self.path);
+        if *way_holds && let Some(known) = reader.is_same(path, &self.question) {
+            return Found::Look(Look::Same(known), Around { led: Led::AsBefore, directory: None, target: Target::AsBefore });
+        }
+        // Watched first, then read: no change in between is missed.
+        let led = match self.led.take() {
+            Some(led) => led,
+            None if reader.is_followed(path) => Led::follow(path, tracker.take()),
+            None => Led::Straight,
+        };
+        if !is_its_turn && is_large(path) {
+            *way_holds = false; // whose trail would be lost
+            return Found::Large(Self { led: Some(led), ..self });
+        }
+        let look = reader.look(path, &self.question);
+        if is_its_turn {
+            memory::give_back();
+        }
+        let is_missing = matches!(look, Look::Missing | Look::NoFile(_));
+        let directory = path.parent().filter(|_| is_missing).and_then(|parent| Inode::at(parent).ok());
+        let target = match look {
+            Look::Missing | Look::NoFile(_) => {
+                way.take().and_then(|way| way.lost(path, base)).map_or(Target::AsBefore, Target::Lost)
             }
-            // Watched first, then read: no change in between is missed.
-            let led = if reader.is_followed(&path) { Led::follow(&path, tracker) } else { Led::Straight };
-            let look = reader.look(&path, &question);
-            let is_missing = matches!(look, Look::Missing | Look::NoFile(_));
-            let directory = path.parent().filter(|_| is_missing).and_then(|parent| Inode::at(parent).ok());
-            let target = match look {
-                Look::Missing | Look::NoFile(_) => {
-                    way.and_then(|way| way.lost(&path, &base)).map_or(Target::AsBefore, Target::Lost)
-                }
-                Look::Same(_) | Look::Read(..) if !reader.nofollow => Target::There(Way::of(&path, &base)),
-                Look::Same(_) | Look::Read(..) | Look::Kept | Look::Unfinished | Look::Fresh | Look::Unreadable(_) => {
-                    Target::AsBefore
-                }
-            };
-            (look, Around { led, directory, target })
+            Look::Same(_) | Look::Read(..) if !reader.nofollow => Target::There(Way::of(path, base)),
+            Look::Same(_) | Look::Read(..) | Look::Kept | Look::Unfinished | Look::Fresh | Look::Unreadable(_) => {
+                Target::AsBefore
+            }
+        };
+        Found::Look(look, Around { led, directory, target })
+    }
+}
+
+fn is_large(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.len() > LARGE)
+}
+
+/// One look, on a thread that may block.
+pub(super) async fn look(shared: Shared, mut errand: Errand, answers: mpsc::UnboundedSender<Answer>, awaited: Arc<()>) {
+    let path = Arc::clone(&errand.path);
+    let (mut places, mut awaited) = (&*shared.readings, Some(awaited));
+    let (look, around) = loop {
+        // A thread is held by nobody who waits for a place.
+        let Ok(place) = places.acquire().await else { return };
+        let Ok(_thread) = shared.threads.acquire().await else { return };
+        let mut place = Some(place);
+        let waited = patiently(FILES.finish(move || errand.run()), |since| {
+            place = None;
+            if awaited.take().is_some() {
+                answers.send(Answer::LateLook).ok();
+            }
+            tracing::warn!(
+                target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
+                path.display(), since.as_secs()
+            );
+        })
+        .await;
+        match waited.answer {
+            Found::Look(look, around) => break (look, around),
+            Found::Large(waiting) => (errand, places) = (waiting, &shared.large),
         }
-    });
-    let waited = patiently(reading, |since| {
-        place = None;
-        if awaited.take().is_some() {
-            answers.send(Answer::LateLook).ok();
-        }
-        tracing::warn!(
-            target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
-            path.display(), since.as_secs()
-        );
-    })
-    .await;
-    let (look, around) = waited.answer;
+    };
     answers.send(Answer::Look(path, look, around, awaited)).ok(); // an error: the runtime is ending
 }
 

@@ -75,6 +75,8 @@ struct Shared {
     /// Names in use, over all monitors.
     names: Arc<Names>,
     /// Readings at once. A reading that is late gives its place back and goes on without it.
+    /// Large files are read one after the other, and beside the small ones.
+    large: Arc<Semaphore>,
     readings: Arc<Semaphore>,
     /// Threads that readings may hold, late ones too: the rest of the pool is for the walks.
     threads: Arc<Semaphore>,
@@ -136,6 +138,7 @@ impl Monitors {
     /// No inotify instance left (`fs.inotify.max_user_instances`).
     pub(crate) fn start(spec: &EmperorSpec, post: &Post, children: &Arc<Children>, overflows: Counter) -> anyhow::Result<Self> {
         let shared = Shared {
+            large: Arc::new(Semaphore::new(1)),
             post: post.clone(),
             children: Arc::clone(children),
             names: Arc::default(),

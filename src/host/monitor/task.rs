@@ -27,7 +27,7 @@ use super::{
     Again, Milestones, Scan, Shared,
     complaints::{Complaint, Complaints},
     disks::Disks,
-    errands::{Answer, Around, Before, Target, hangs, list, look},
+    errands::{Answer, Around, Before, Errand, Target, hangs, list, look},
     file::Sign,
     follow::{Follow, Told},
     guard::{Guard, Inode, State},
@@ -414,7 +414,26 @@ impl Monitor {
                 way: self.disks.way(&path),
             };
             self.looks += 1;
-            tokio::spawn(look(self.shared.clone(), reader, path, question, before, self.answers.0.clone(), awaited));
+            let errand = Errand { reader, path, question, before, led: None };
+            tokio::spawn(look(self.shared.clone(), errand, self.answers.0.clone(), awaited));
+        }
+    }
+
+    /// Tries for an inotify instance where there is none.
+    fn open_watch(&mut self) {
+        let base = self.place.base.clone();
+        match self.watch.open() {
+            Ok(()) if self.complaints.forget(Complaint::NoInstance, &base) => {
+                tracing::info!(target: "emperor", "inotify watches {} from now on", base.display());
+            }
+            Ok(()) => {}
+            Err(error) if self.complaints.is_new(Complaint::NoInstance, &base) => tracing::warn!(
+                target: "emperor",
+                "inotify cannot watch {}: {} (is fs.inotify.max_user_instances used up?); changes are found by the rescans only, \
+                 every {} s",
+                base.display(), phrase(&error), self.shared.rules.freq.as_secs()
+            ),
+            Err(_) => {}
         }
     }
 

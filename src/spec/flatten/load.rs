@@ -25,6 +25,7 @@ impl Flattener<'_> {
         let map = lines::Map::new(text, path);
         self.report_eaten(text, &substituted.eaten, &map);
         let lines = lines::read(text, path, &substituted, self.budget);
+        drop(substituted);
         let going_on = self.tell_the_end(|code, why| match &lines.ended_at {
             Some(place) => place.at_key(Severity::Error, code, why),
             None => Diagnostic::of_file(Severity::Error, code, &*shown, why),
