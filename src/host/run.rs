@@ -121,7 +121,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     let sights =
         Sights { post: post.clone(), book: Arc::clone(&book), readiness: Arc::clone(&readiness), recent: Arc::clone(&recent) };
     let web = spec.metrics.as_ref().map(|at| Web::serve(at, &spec.metrics_hosts, sights)).transpose()?;
-    let mut monitors = Monitors::start(spec, &post, &children, book.inotify_overflows.clone())?;
+    let mut monitors = Monitors::start(spec, &post, &children, book.inotify_overflows.clone());
     tokio::spawn(tell_ready(monitors.watching(), spec.clone(), web.as_ref().map(Web::address)));
     let first_scan = monitors.first_scan();
     tokio::spawn(async move {

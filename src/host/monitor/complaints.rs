@@ -11,6 +11,8 @@ use std::{
 /// A kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Complaint {
+    /// There is no inotify instance left.
+    NoInstance,
     /// A directory that inotify refuses.
     Unwatched,
     /// What a link leads to, that inotify refuses.
@@ -33,9 +35,9 @@ impl Complaints {
         self.0.insert((complaint, path.to_owned()))
     }
 
-    /// The reason is gone.
-    pub(super) fn forget(&mut self, complaint: Complaint, path: &Path) {
-        self.0.remove(&(complaint, path.to_owned()));
+    /// The reason is gone; whether there was one.
+    pub(super) fn forget(&mut self, complaint: Complaint, path: &Path) -> bool {
+        self.0.remove(&(complaint, path.to_owned()))
     }
 
     /// Of this kind only those about these paths still have their reason.

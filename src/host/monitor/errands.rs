@@ -157,7 +157,7 @@ pub(super) async fn look(shared: Shared, mut errand: Errand, answers: mpsc::Unbo
 /// One walk, on a thread that may block.
 pub(super) async fn list(
     place: Arc<Place>,
-    mut watches: Watches,
+    mut watches: Option<Watches>,
     tracker: Option<Tracker>,
     nofollow: bool,
     answers: mpsc::UnboundedSender<Answer>,
@@ -165,7 +165,7 @@ pub(super) async fn list(
     let at = Whereabouts::default();
     let walking = FILES.finish({
         let at = at.clone();
-        move || walk(&place, &mut watches, tracker, nofollow, &at)
+        move || walk(&place, watches.as_mut(), tracker, nofollow, &at)
     });
     let mut hung = PathBuf::new();
     let waited = patiently(walking, |since| {

@@ -55,7 +55,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
 use futures::FutureExt;
 use liege_core::{FileId, Name};
 use liege_spec::EmperorSpec;
@@ -75,9 +74,9 @@ struct Shared {
     /// Names in use, over all monitors.
     names: Arc<Names>,
     /// Readings at once. A reading that is late gives its place back and goes on without it.
+    readings: Arc<Semaphore>,
     /// Large files are read one after the other, and beside the small ones.
     large: Arc<Semaphore>,
-    readings: Arc<Semaphore>,
     /// Threads that readings may hold, late ones too: the rest of the pool is for the walks.
     threads: Arc<Semaphore>,
     rules: Arc<Rules>,
@@ -133,16 +132,13 @@ const LATE_READINGS: usize = 512;
 
 impl Monitors {
     /// Starts one task for each monitor of the emperor's file.
-    ///
-    /// # Errors
-    /// No inotify instance left (`fs.inotify.max_user_instances`).
-    pub(crate) fn start(spec: &EmperorSpec, post: &Post, children: &Arc<Children>, overflows: Counter) -> anyhow::Result<Self> {
+    pub(crate) fn start(spec: &EmperorSpec, post: &Post, children: &Arc<Children>, overflows: Counter) -> Self {
         let shared = Shared {
-            large: Arc::new(Semaphore::new(1)),
             post: post.clone(),
             children: Arc::clone(children),
             names: Arc::default(),
             readings: Arc::new(Semaphore::new(READINGS_AT_ONCE)),
+            large: Arc::new(Semaphore::new(1)),
             threads: Arc::new(Semaphore::new(LATE_READINGS)),
             rules: Arc::new(Rules {
                 nofollow: spec.nofollow,
@@ -157,13 +153,12 @@ impl Monitors {
         let (mut scan, mut watching, mut first_scan) = (Vec::new(), Vec::new(), Vec::new());
         for monitor in &spec.monitors {
             let (now, what) = (Arc::<Scan>::default(), monitor.value.clone());
-            let milestones = task::start(what.clone(), spec.monitors.len() == 1, shared.clone(), Arc::clone(&now))
-                .with_context(|| format!("watch {what}: start inotify (is fs.inotify.max_user_instances used up?)"))?;
+            let milestones = task::start(what, spec.monitors.len() == 1, shared.clone(), Arc::clone(&now));
             scan.push(now);
             watching.push(milestones.watching);
             first_scan.push(milestones.first_scan);
         }
-        Ok(Self { scan, names: shared.names, watching, first_scan })
+        Self { scan, names: shared.names, watching, first_scan }
     }
 
     /// Done when everything is watched that is there; once.

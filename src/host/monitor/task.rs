@@ -96,11 +96,7 @@ struct FirstScan {
 }
 
 /// Starts the task of `emperor = WHAT`. What it returns is told when everything is watched that is there.
-///
-/// # Errors
-/// No inotify instance.
-pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<Scan>) -> io::Result<Milestones> {
-    let watch = Watch::new()?;
+pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<Scan>) -> Milestones {
     let (watching, is_watching) = oneshot::channel();
     let (over, first_scan) = oneshot::channel();
     tokio::spawn(async move {
@@ -113,20 +109,13 @@ pub(super) fn start(what: String, only_one: bool, shared: Shared, scan_now: Arc<
         });
         let place = place.await.answer;
         let first_scan = FirstScan { over: Some(over), listed: false, looks: Arc::default() };
-        Monitor::of(place, only_one, shared, watch, watching, first_scan).run(scan_now).await;
+        Monitor::of(place, only_one, shared, watching, first_scan).run(scan_now).await;
     });
-    Ok(Milestones { watching: is_watching, first_scan })
+    Milestones { watching: is_watching, first_scan }
 }
 
 impl Monitor {
-    fn of(
-        place: Place,
-        only_one: bool,
-        shared: Shared,
-        watch: Watch,
-        watching: Option<oneshot::Sender<()>>,
-        first_scan: FirstScan,
-    ) -> Self {
+    fn of(place: Place, only_one: bool, shared: Shared, watching: Option<oneshot::Sender<()>>, first_scan: FirstScan) -> Self {
         let reader = Reader {
             nofollow: shared.rules.nofollow,
             set: shared.rules.vassal_set.clone().into(),
@@ -143,7 +132,7 @@ impl Monitor {
             unread: BTreeMap::new(),
             shared,
             reader: Arc::new(reader),
-            watch,
+            watch: Watch::default(),
             pace: Pace::default(),
             follow: Follow::default(),
             follow_pace: Pace::default(),
@@ -165,7 +154,6 @@ impl Monitor {
     async fn run(mut self, scan_now: Arc<Scan>) {
         let mut rescan = interval(self.shared.rules.freq.max(Duration::from_millis(10)));
         rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut broken = false;
         loop {
             // Without the timer, whose ticks are a millisecond apart.
             self.begin_what_is_due();
@@ -185,15 +173,12 @@ impl Monitor {
             let due_at = due.unwrap_or(now);
             tokio::select! {
                 biased; // signs before answers: an answer may be older than a sign
-                seen = self.watch.next(), if !broken && pause.is_none() => match seen {
-                    Some(seen) => self.seen(seen),
-                    None => broken = true,
-                },
+                seen = self.watch.next(), if pause.is_none() => self.seen(seen),
                 told = self.follow.next(), if follow_pause.is_none() => self.followed(told),
                 Some(answer) = self.answers.1.recv() => {
                     // Lets the runtime ask the kernel for new signs: whatever was seen, its sign is waiting by now.
                     yield_now().await;
-                    self.take_waiting_signs(&mut broken);
+                    self.take_waiting_signs();
                     match answer {
                         Answer::Listing(listing) => self.scanned(listing).await,
                         Answer::Late => drop(self.watching.take()),
@@ -229,13 +214,10 @@ impl Monitor {
     }
 
     /// In a flood not all: then an answer may be older than a sign, and the look that follows the sign sets it right.
-    fn take_waiting_signs(&mut self, broken: &mut bool) {
+    fn take_waiting_signs(&mut self) {
         for _ in 0..MOST_AT_ONCE {
-            match self.watch.next().now_or_never().filter(|_| !*broken) {
-                Some(Some(seen)) => self.seen(seen),
-                Some(None) => *broken = true,
-                None => break,
-            }
+            let Some(seen) = self.watch.next().now_or_never() else { break };
+            self.seen(seen);
         }
         for _ in 0..MOST_AT_ONCE {
             let Some(told) = self.follow.next().now_or_never() else { break };
@@ -401,6 +383,7 @@ impl Monitor {
             self.scans.ask(now); // the looks that follow it believe it
         }
         if self.scans.begin(now) {
+            self.open_watch();
             let (place, nofollow) = (Arc::clone(&self.place), self.shared.rules.nofollow);
             let tracker = (!nofollow).then(|| self.follow.tracker()).flatten();
             tokio::spawn(list(place, self.watch.watches(), tracker, nofollow, self.answers.0.clone()));

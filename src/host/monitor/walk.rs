@@ -72,14 +72,21 @@ impl Whereabouts {
 /// One walk under way.
 struct Walk<'a> {
     place: &'a Place,
-    watches: &'a mut Watches,
+    /// None: there is no inotify instance.
+    watches: Option<&'a mut Watches>,
     nofollow: bool,
     at: &'a Whereabouts,
     listing: Listing,
 }
 
 /// Watches and lists everything. Blocks.
-pub(super) fn walk(place: &Place, watches: &mut Watches, tracker: Option<Tracker>, nofollow: bool, at: &Whereabouts) -> Listing {
+pub(super) fn walk(
+    place: &Place,
+    watches: Option<&mut Watches>,
+    tracker: Option<Tracker>,
+    nofollow: bool,
+    at: &Whereabouts,
+) -> Listing {
     let mut walk = Walk { place, watches, nofollow, at, listing: Listing::default() };
     at.set(&place.base);
     walk.listing.way = Led::follow(&place.base, tracker);
@@ -155,7 +162,8 @@ impl Walk<'_> {
             Role::Above => comings | own,
             Role::Files => comings | own | WatchMask::CLOSE_WRITE | WatchMask::MODIFY | WatchMask::ATTRIB,
         };
-        let descriptor = self.watches.add(dir, mask)?;
+        let Some(watches) = &mut self.watches else { return Ok(()) };
+        let descriptor = watches.add(dir, mask)?;
         self.listing.watched.push((descriptor, dir.to_owned(), role));
         Ok(())
     }
@@ -192,7 +200,7 @@ mod tests {
         }
         let place = Place::new(dir.path().join("*/*.ini").to_str().unwrap(), Path::new("/"));
         let inotify = inotify::Inotify::init().unwrap();
-        let listing = walk(&place, &mut inotify.watches(), None, false, &Whereabouts::default());
+        let listing = walk(&place, Some(&mut inotify.watches()), None, false, &Whereabouts::default());
         let names: Vec<_> = listing.files.keys().map(|p| p.strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["a/x.ini", "b/y.ini"]);
         assert_eq!(listing.watched.len(), 4);
@@ -203,7 +211,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::new(dir.path().join("x/y").to_str().unwrap(), Path::new("/"));
         let inotify = inotify::Inotify::init().unwrap();
-        let listing = walk(&place, &mut inotify.watches(), None, false, &Whereabouts::default());
+        let listing = walk(&place, Some(&mut inotify.watches()), None, false, &Whereabouts::default());
         assert!(listing.base_missing);
         assert_eq!(listing.watched.iter().map(|w| &*w.1).collect::<Vec<_>>(), [dir.path()]);
     }

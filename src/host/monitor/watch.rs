@@ -2,6 +2,8 @@
 //!
 //! A scan (re)makes the watches, so an event may belong to a directory the scan has not reported yet, or to one that is watched
 //! no more. Neither is known here: such an event only asks for another scan.
+//!
+//! Where no inotify instance is to be had there are no events, and the scans find what changes. One is tried for at each scan.
 
 use std::{collections::HashMap, io, path::PathBuf};
 
@@ -29,31 +31,38 @@ pub(super) enum Seen {
 }
 
 /// The stream and what its watches mean.
+#[derive(Default)]
 pub(super) struct Watch {
-    events: EventStream<Vec<u8>>,
+    /// None: there was no instance left, or its stream broke.
+    events: Option<EventStream<Vec<u8>>>,
     /// One inode may be reached by two paths.
     directories: HashMap<WatchDescriptor, Vec<(PathBuf, Role)>>,
 }
 
 impl Watch {
+    /// Gets an instance where there is none.
+    ///
     /// # Errors
     /// No inotify instance left, or no fd.
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { events: Inotify::init()?.into_event_stream(vec![0; BUFFER])?, directories: HashMap::new() })
+    pub(super) fn open(&mut self) -> io::Result<()> {
+        if self.events.is_none() {
+            self.events = Some(Inotify::init()?.into_event_stream(vec![0; BUFFER])?);
+        }
+        Ok(())
     }
 
-    /// For the walk, which makes the watches.
-    pub(super) fn watches(&self) -> Watches {
-        self.events.watches()
+    /// For the walk, which makes the watches; None without an instance.
+    pub(super) fn watches(&self) -> Option<Watches> {
+        self.events.as_ref().map(EventStream::watches)
     }
 
     /// The watches of the last walk; all others end.
     pub(super) fn set(&mut self, watched: Vec<(WatchDescriptor, PathBuf, Role)>) {
+        let Some(mut watches) = self.watches() else { return };
         let mut directories: HashMap<WatchDescriptor, Vec<(PathBuf, Role)>> = HashMap::new();
         for (descriptor, path, role) in watched {
             directories.entry(descriptor).or_default().push((path, role));
         }
-        let mut watches = self.events.watches();
         for (descriptor, _) in std::mem::replace(&mut self.directories, directories) {
             if !self.directories.contains_key(&descriptor) {
                 watches.remove(descriptor).ok(); // it may have ended by itself, with its directory
@@ -61,15 +70,16 @@ impl Watch {
         }
     }
 
-    /// The next event. None: the stream is broken.
-    pub(super) async fn next(&mut self) -> Option<Seen> {
-        match self.events.next().await? {
-            Ok(event) => Some(self.name(event)),
-            Err(error) => {
-                tracing::error!(target: "emperor", "inotify: {error}; the rescans go on");
-                None
-            }
+    /// The next event; for ever none without an instance.
+    pub(super) async fn next(&mut self) -> Seen {
+        let Some(events) = &mut self.events else { return std::future::pending().await };
+        match events.next().await {
+            Some(Ok(event)) => return self.name(event),
+            Some(Err(error)) => tracing::error!(target: "emperor", "inotify: {error}; the rescans go on"),
+            None => {}
         }
+        *self = Self::default();
+        Seen::Nothing
     }
 
     fn name(&mut self, event: EventOwned) -> Seen {
@@ -82,7 +92,9 @@ impl Watch {
             if self.directories.remove(&event.wd).is_none() {
                 return Seen::Nothing;
             }
-            self.events.watches().remove(event.wd).ok(); // the next walk watches what is at the path then
+            if let Some(mut watches) = self.watches() {
+                watches.remove(event.wd).ok(); // the next walk watches what is at the path then
+            }
             return Seen::Upheaval;
         }
         let (Some(directories), Some(name)) = (self.directories.get(&event.wd), event.name) else { return Seen::Unclear };

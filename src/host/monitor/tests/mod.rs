@@ -60,7 +60,7 @@ impl Scene {
         let reading = read_emperor(None, &flags, &World::alone());
         let spec = reading.value.unwrap_or_else(|| panic!("{:?}", reading.diagnostics));
         let (post, mail) = inbox(64);
-        let mut monitors = Monitors::start(&spec, &post, &Arc::<Children>::default(), Counter::default()).unwrap();
+        let mut monitors = Monitors::start(&spec, &post, &Arc::<Children>::default(), Counter::default());
         monitors.watching().await;
         Self { dir, mail, monitors, fences: 0 }
     }
