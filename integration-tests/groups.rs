@@ -88,7 +88,11 @@ impl PidsGroup {
         self.bound("max");
     }
 
-    fn bound(&self, most: &str) {
+    /// `pids.max`
+    ///
+    /// # Panics
+    /// When the kernel refuses the bound.
+    pub fn bound(&self, most: &str) {
         fs::write(self.0.join("pids.max"), most).unwrap_or_else(|e| panic!("pids.max = {most}: {e}"));
     }
 }

@@ -3,7 +3,7 @@
 use std::{future::Future, io, pin::pin, sync::mpsc, task::Poll, thread::JoinHandle};
 
 use futures::poll;
-use tokio::sync::oneshot;
+use tokio::{runtime::Runtime, sync::oneshot};
 
 /// The thread. Dropped, it is gone, and all it served with it.
 #[derive(Debug)]
@@ -25,7 +25,10 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let (tell, begun) = mpsc::channel();
+        // Handed over when there is a thread: a runtime must not be dropped here, in the context of another one.
+        let (hand_over, handed) = mpsc::channel::<Runtime>();
         let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
+            let Ok(runtime) = handed.recv() else { return };
             runtime.block_on(async {
                 let mut serving = pin!(serve());
                 let first = poll!(serving.as_mut());
@@ -42,7 +45,15 @@ impl Server {
                 }
             });
             runtime.shutdown_background(); // a thread stuck in a dead file system ends with the process
-        })?;
+        });
+        let thread = match thread {
+            Ok(thread) => thread,
+            Err(error) => {
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        hand_over.send(runtime).ok(); // the thread waits for it
         // What it opens lazily is open when the daemon says that it is ready. An error: it has ended, and has said so.
         begun.recv().ok();
         Ok(Self { stop: Some(stop), thread: Some(thread) })

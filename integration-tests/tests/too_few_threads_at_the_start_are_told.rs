@@ -1,0 +1,32 @@
+//! A daemon that is started where too few processes and threads are left (`pids.max`) says so and ends with 1, wherever on its way it
+//! meets the bound. It never panics.
+
+use liege_integration_tests::groups::PidsGroup;
+use liege_integration_tests::{LONG, story, wait_until};
+use nix::sys::signal::Signal;
+
+#[test]
+fn too_few_threads_at_the_start_are_told() {
+    let group = PidsGroup::new();
+    for bound in 2..16 {
+        group.bound(&bound.to_string());
+        story(|host| {
+            let words = group.wrapper();
+            let emperor = host.emperor().under(&words.each_ref().map(String::as_str)).start_unheard();
+            let is_ready = || emperor.log().iter().any(|line| line.contains("the emperor is ready"));
+            wait_until("its start, or its end", LONG, || is_ready() || emperor.ended().is_some());
+            let has_started = is_ready();
+            if has_started && emperor.ended().is_none() {
+                emperor.signal(Signal::SIGTERM);
+            }
+            let status = emperor.wait_exit(LONG);
+            if !has_started {
+                // Its last words may be on their way.
+                let is_told = |line: &str| line.contains("Resource temporarily unavailable") || line.contains("panicked");
+                let told = emperor.look_for(0, LONG, is_told).unwrap_or_default();
+                assert!(status.code() == Some(1) && !told.contains("panicked"), "{bound}: {status}: {told}");
+            }
+            assert!(emperor.log().iter().all(|line| !line.contains("panicked")), "{bound}");
+        });
+    }
+}
