@@ -245,6 +245,13 @@ impl Cause {
         matches!(self, Self::Shortage { .. })
     }
 
+    /// Whether a process was killed by SIGKILL, and nobody said why.
+    #[must_use]
+    pub(crate) fn is_sigkill(&self) -> bool {
+        let is_told_of = matches!(self, Self::Exit { .. } | Self::Signal { .. } | Self::InitKilled { .. });
+        is_told_of && self.may_be_of_oom()
+    }
+
     /// Whether a SIGKILL from nowhere may be behind it, so that the OOM killer explains it where it was at work.
     #[must_use]
     pub(crate) fn may_be_of_oom(&self) -> bool {

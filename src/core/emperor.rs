@@ -260,8 +260,8 @@ impl Emperor {
             }
             Event::Reported { vassal, birth, report } => self.report(now, &vassal, birth, report, actions),
             Event::Garbled { vassal, birth } => self.of_life(now, &vassal, birth, actions, Vassal::garbled),
-            Event::OomKilled { vassal, birth, kills } => {
-                self.of_life(now, &vassal, birth, actions, |v, cx| v.oom_killed(kills, cx));
+            Event::OomKilled { vassal, birth, kills, around } => {
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.oom_killed(kills, around, cx));
             }
             Event::Exited { vassal, birth, exit } => {
                 if self.lives(&vassal, birth) {

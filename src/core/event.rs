@@ -89,7 +89,7 @@ pub enum Event {
         /// Which birth.
         birth: u64,
     },
-    /// The kernel's OOM killer has taken processes of this life. Told before what it led to.
+    /// The kernel's OOM killer has taken processes of this life, or has been at work where it may have. Told before what it led to.
     OomKilled {
         /// Whose.
         vassal: Name,
@@ -104,6 +104,9 @@ pub enum Event {
         vassal: Name,
         /// Which birth.
         birth: u64,
+        /// Where memory ran out, where it was not in the life's own groups: then a SIGKILL is its work, and nothing else is.
+        #[serde(default)]
+        around: Option<String>,
         /// How.
         exit: Exit,
     },

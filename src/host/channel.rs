@@ -2,7 +2,7 @@
 //!
 //! Ends with the process, not with the socket: an init that closed its end is about to end, and its exit tells the cause.
 
-use std::{collections::VecDeque, io, os::fd::AsRawFd};
+use std::{collections::VecDeque, io, os::fd::AsRawFd, sync::Arc};
 
 use liege_core::{Event, Name};
 use liege_plan::{CodecError, Exit, FrameReader, FromInit, ToInit, encode};
@@ -12,7 +12,7 @@ use tokio::{io::Interest, net::UnixStream, sync::mpsc};
 use crate::{
     children::Ending,
     inbox::Post,
-    oom::{OomKills, is_kill, tells_of_a_kill},
+    oom::{Around, OomKills, is_kill, tells_of_a_kill},
 };
 
 /// Most bytes read at the end, of what an init that is dead already left behind: far more than a socket holds.
@@ -28,6 +28,7 @@ pub(crate) struct Channel {
     frames: FrameReader,
     unsent: VecDeque<u8>,
     oom: OomKills,
+    around: Arc<Around>,
     /// Init has neither closed its end nor sent nonsense.
     readable: bool,
 }
@@ -43,8 +44,9 @@ enum Got {
 }
 
 impl Channel {
-    pub(crate) fn new(stream: UnixStream, vassal: Name, birth: u64, oom: OomKills, post: Post) -> Self {
-        Self { stream, vassal, birth, post, frames: FrameReader::default(), unsent: VecDeque::new(), oom, readable: true }
+    pub(crate) fn new(stream: UnixStream, vassal: Name, birth: u64, (oom, around): (OomKills, Arc<Around>), post: Post) -> Self {
+        let (frames, unsent) = (FrameReader::default(), VecDeque::new());
+        Self { stream, vassal, birth, post, frames, unsent, oom, around, readable: true }
     }
 
     /// Carries messages both ways until init has ended and its last word was told. Answers how it ended.
@@ -144,8 +146,11 @@ impl Channel {
 
     /// Before what it led to is told.
     async fn tell_of_oom(&mut self) {
-        if let Some(kills) = self.oom.news() {
-            self.post.event(Event::OomKilled { vassal: self.vassal.clone(), birth: self.birth, kills }).await;
+        // What its own groups count is counted around it too.
+        let (own, around) = (self.oom.news(), self.around.news());
+        let news = own.map(|kills| (kills, None)).or_else(|| around.map(|(kills, place)| (kills, Some(place))));
+        if let Some((kills, around)) = news {
+            self.post.event(Event::OomKilled { vassal: self.vassal.clone(), birth: self.birth, kills, around }).await;
         }
     }
 

@@ -34,7 +34,7 @@ use crate::{
     inbox::{Mail, Post},
     inherited::Inherited,
     lives::Born,
-    oom::OomKills,
+    oom::{Around, OomKills},
     vassal_logs::{Place, VassalLogs, Wanted},
     workers::{LIVES, NoThread},
 };
@@ -47,6 +47,7 @@ pub(crate) struct Nursery {
     pub(crate) cgroups: Arc<Register>,
     pub(crate) logs: Arc<VassalLogs>,
     pub(crate) inherited: Arc<Inherited>,
+    pub(crate) oom: Arc<Around>,
     pub(crate) post: Post,
 }
 
@@ -128,7 +129,8 @@ impl Nursery {
             inherited,
             first_mounts,
         };
-        let (oom, groups) = (OomKills::of(membership.paths()), membership.reach());
+        let oom = (OomKills::of(membership.paths()), Arc::clone(&self.oom));
+        let groups = membership.reach();
         if let Some(reading) = reading {
             reading.await;
         }

@@ -4,13 +4,25 @@
 //! `memory.events` of version 2 (of the groups below it too), `memory.oom_control` of version 1. It is looked at when a SIGKILL is
 //! heard of, so an idle vassal costs nothing. A worker that was taken and replaced inside the vassal, unheard, is told with the
 //! next one.
+//!
+//! A vassal without a group of its own is in the daemon's. What the killer does there is counted for all in it together ([`Around`]): it
+//! explains a SIGKILL that is heard of just then. The counter is looked at every few seconds as well, so that an old kill, of a process
+//! that nobody told of, explains nothing.
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use liege_plan::{Exit, FromInit};
+use tokio::time::{Instant, interval};
+
+/// Between two looks at the counters around all vassals.
+const LOOKS_APART: Duration = Duration::from_secs(3);
+/// A kill there explains what is heard of so soon after it was seen.
+const JUST_NOW: Duration = Duration::from_secs(4);
 
 /// The counters of one life.
 #[derive(Debug, Default)]
@@ -38,6 +50,86 @@ impl OomKills {
     fn count(&self) -> u64 {
         self.files.iter().filter_map(|file| oom_kills(&fs::read_to_string(file).ok()?)).sum()
     }
+}
+
+/// Kills in the control group of the daemon, in which vassals without one of their own are.
+#[derive(Debug, Default)]
+pub(crate) struct Around(Mutex<Counter>);
+
+#[derive(Debug, Default)]
+struct Counter {
+    /// The files that count, and where memory ran out when they do.
+    files: Vec<(PathBuf, String)>,
+    seen: Vec<u64>,
+    /// The last kills, when they were seen, and where.
+    last: Option<(Instant, u64, String)>,
+}
+
+impl Around {
+    /// Of this process. On a runtime.
+    pub(crate) fn own() -> Arc<Self> {
+        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mut files = files_of(&groups, Path::new("/sys/fs/cgroup"));
+        if files.is_empty() {
+            files.push((PathBuf::from("/proc/vmstat"), "on this host".to_owned()));
+        }
+        let around = Arc::new(Self(Mutex::new(Counter::of(files))));
+        let watched = Arc::downgrade(&around);
+        tokio::spawn(async move {
+            let mut turns = interval(LOOKS_APART);
+            loop {
+                turns.tick().await;
+                let Some(around) = watched.upgrade() else { return };
+                around.news();
+            }
+        });
+        around
+    }
+
+    /// How many there were just now, if there were any, and where.
+    pub(crate) fn news(&self) -> Option<(u64, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).news(Instant::now())
+    }
+}
+
+impl Counter {
+    fn of(files: Vec<(PathBuf, String)>) -> Self {
+        let seen = files.iter().map(|(file, _)| count(file)).collect();
+        Self { files, seen, last: None }
+    }
+
+    fn news(&mut self, now: Instant) -> Option<(u64, String)> {
+        for ((file, place), seen) in self.files.iter().zip(&mut self.seen) {
+            let before = std::mem::replace(seen, count(file));
+            if let Some(kills) = seen.checked_sub(before).filter(|kills| *kills > 0) {
+                self.last = Some((now, kills, place.clone()));
+            }
+        }
+        let (_, kills, place) = self.last.as_ref().filter(|(at, ..)| now - *at < JUST_NOW)?;
+        Some((*kills, place.clone()))
+    }
+}
+
+/// The files that count the kills in the groups of a process (`/proc/PID/cgroup`), below the usual mounts of either version.
+fn files_of(groups: &str, mounts: &Path) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(group)) = (parts.next(), parts.next()) else { continue };
+        let (trees, file): (&[&str], _) = match controllers {
+            "" => (&["", "unified"], "memory.events"),
+            some if some.split(',').any(|controller| controller == "memory") => (&["memory"], "memory.oom_control"),
+            _ => continue,
+        };
+        let found =
+            trees.iter().map(|tree| mounts.join(tree).join(group.trim_start_matches('/')).join(file)).find(|f| f.exists());
+        files.extend(found.map(|file| (file, format!("on this host or in the daemon's control group {group}"))));
+    }
+    files
+}
+
+fn count(file: &Path) -> u64 {
+    fs::read_to_string(file).ok().and_then(|text| oom_kills(&text)).unwrap_or_default()
 }
 
 /// Whether somebody may have been killed.
@@ -75,6 +167,23 @@ mod tests {
     #[test]
     fn both_versions_are_read() {
         assert_eq!([TWO, ONE, "oom_kill_disable 0\nunder_oom 0\n"].map(oom_kills), [Some(2), Some(2), None]);
+    }
+
+    #[test]
+    fn a_kill_around_all_is_news_for_a_moment_to_whoever_asks() {
+        let dir = tempfile::tempdir().unwrap();
+        let group = dir.path().join("system.slice/liege.service");
+        fs::create_dir_all(&group).unwrap();
+        let file = group.join("memory.events");
+        fs::write(&file, TWO).unwrap();
+        let files = files_of("12:pids:/x\n0::/system.slice/liege.service\n", dir.path());
+        assert_eq!(files.iter().map(|(found, _)| found).collect::<Vec<_>>(), [&file]);
+        let (mut counter, now) = (Counter::of(files), Instant::now());
+        assert_eq!(counter.news(now), None, "it was there before");
+        fs::write(&file, TWO.replace("oom_kill 2", "oom_kill 3")).unwrap();
+        let place = "on this host or in the daemon's control group /system.slice/liege.service".to_owned();
+        assert_eq!([now, now].map(|now| counter.news(now)), [Some((1, place.clone())), Some((1, place))]);
+        assert_eq!(counter.news(now + JUST_NOW), None);
     }
 
     #[test]

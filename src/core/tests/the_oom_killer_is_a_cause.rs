@@ -18,7 +18,7 @@ fn cause(before: Option<Duration>, then: &[Event]) -> Cause {
     emperor.handle(now, Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
     emperor.handle(now, told(FromInit::Started { pid: 2 }));
     if before.is_some() {
-        emperor.handle(now, Event::OomKilled { vassal: specs::name(0), birth: 1, kills: 1 });
+        emperor.handle(now, Event::OomKilled { vassal: specs::name(0), birth: 1, kills: 1, around: None });
     }
     let then_at = now + before.unwrap_or_default();
     let ends = then.iter().chain([&exited()]).flat_map(|event| emperor.handle(then_at, event.clone())).collect::<Vec<_>>();
@@ -63,4 +63,16 @@ fn without_it_or_long_after_it_or_by_something_else_it_is_not() {
     );
     assert_eq!(cause(NOW, &[app(Exit::Code(1))]), Cause::Exit { code: 1, at_reload: false, said: None, about: None });
     assert_eq!(cause(NOW, &[app(Exit::Signal(11))]), Cause::Signal { signal: 11, at_reload: false, said: None });
+}
+
+/// Of a vassal without a group of its own it is known only that the OOM killer was at work around it.
+#[test]
+fn at_work_around_it_a_sigkill_is_its_work_and_says_where() {
+    let around = Event::OomKilled { vassal: specs::name(0), birth: 1, kills: 1, around: Some("in the group /x".into()) };
+    let oom = Cause::Oom { what: "in the group /x: the app was killed by SIGKILL".into() };
+    assert_eq!(cause(None, &[around.clone(), app(Exit::Signal(9))]), oom);
+    assert_eq!(cause(None, &[around.clone(), app(Exit::Signal(11))]).word(), "signal");
+    let dead = Probed::of(Health::Dead { errno: 107 });
+    let mount = Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: dead };
+    assert_eq!(cause(None, &[around, mount]).word(), "mountpoint_dead", "whose daemon it took is not known");
 }

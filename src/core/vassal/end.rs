@@ -38,13 +38,16 @@ impl Vassal {
     }
 
     /// The kernel's OOM killer was at work; what it led to comes next.
-    pub(crate) fn oom_killed(&mut self, kills: u64, cx: &mut Context<'_>) {
+    pub(crate) fn oom_killed(&mut self, kills: u64, around: Option<String>, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping | Phase::Killing => {
                 if let Some(life) = &mut self.life {
-                    life.oom = Some(cx.now);
+                    life.oom = Some((cx.now, around.clone()));
                 }
-                cx.note(Note::OomKilled { vassal: self.name.clone(), kills });
+                // Whose processes they were is known of its own groups only.
+                if around.is_none() {
+                    cx.note(Note::OomKilled { vassal: self.name.clone(), kills });
+                }
             }
             // Nothing of it has run yet, or nothing runs any more.
             Phase::Waiting | Phase::Suspended | Phase::Spawning | Phase::Gone => {}

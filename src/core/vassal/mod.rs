@@ -209,7 +209,7 @@ struct Life {
     /// Those of its processes that died lately.
     fallen: Fallen,
     /// When the kernel's OOM killer was last at work in it.
-    oom: Option<Time>,
+    oom: Option<(Time, Option<String>)>,
     /// Who holds up its end, while somebody does.
     leftovers: Vec<String>,
     /// What it waits for at its end, because it may not have written back yet.
@@ -510,10 +510,11 @@ impl Vassal {
 
     /// A death by SIGKILL, or of a mount, is the OOM killer's work where that was seen just before.
     fn explained(&self, cause: Cause, now: Time) -> Cause {
-        let oom = self.life.as_ref().and_then(|life| life.oom);
-        match oom.filter(|at| now - *at < OOM_EXPLAINS && cause.may_be_of_oom()) {
-            Some(_) => Cause::Oom { what: cause.to_string() },
-            None => self.explained_by_its_words(cause, now),
+        let oom = self.life.as_ref().and_then(|life| life.oom.as_ref());
+        match oom.filter(|(at, _)| now - *at < OOM_EXPLAINS) {
+            Some((_, None)) if cause.may_be_of_oom() => Cause::Oom { what: cause.to_string() },
+            Some((_, Some(around))) if cause.is_sigkill() => Cause::Oom { what: format!("{around}: {cause}") },
+            Some(_) | None => self.explained_by_its_words(cause, now),
         }
     }
 
