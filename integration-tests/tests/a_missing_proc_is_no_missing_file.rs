@@ -29,12 +29,15 @@ fn a_missing_proc_is_no_missing_file() {
         emperor.write("late.ini", &late.vassal(""));
         for name in ["runs.ini", "late.ini"] {
             let path = emperor.file(name);
-            emperor.wait_log_from(0, &[&format!("{}: error: cannot be read: /proc is not there", path.display())]);
+            emperor.wait_log_from(0, &["for now", &format!("{}: cannot be read: /proc is not there", path.display())]);
         }
         // What nothing has happened to is looked at as well.
         emperor.signal(Signal::SIGWINCH);
         emperor.signal(Signal::SIGHUP);
-        emperor.wait_log_from(0, &[&format!("{}: error: cannot be read", emperor.file("other.ini").display())]);
+        emperor.wait_log_from(0, &["for now", &format!("{}: cannot be read", emperor.file("other.ini").display())]);
+        assert!(emperor.log().iter().all(|line| !line.contains(" ERROR ")), "it is no mistake of a file");
+        let (status, said) = emperor.ask(&["status"]);
+        assert!(status != 0 && said.contains("/proc is not there"), "whoever asks is told why nobody is believed: {said}");
         assert_eq!(emperor.vassals().len(), before.len());
         assert!(before.iter().all(|vassal| vassal.init.lives()), "what runs goes on");
 

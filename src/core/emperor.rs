@@ -94,6 +94,8 @@ pub struct Emperor {
     vassals: BTreeMap<Name, Vassal>,
     /// Files without a vassal, because they never were usable: the first mistake of each, only to be shown.
     unusable: BTreeMap<Name, String>,
+    /// Those of them that could not be read for something that is lacking.
+    unread: BTreeSet<Name>,
     /// By its path.
     held: BTreeMap<String, HeldDirectory>,
     starts: Starts,
@@ -122,6 +124,7 @@ impl Emperor {
             reign: Reign::Rules,
             vassals: BTreeMap::new(),
             unusable: BTreeMap::new(),
+            unread: BTreeSet::new(),
             held: BTreeMap::new(),
             starts: Starts { free: spec.max_starts.unwrap_or(2 * processors).max(1), queue: VecDeque::new() },
             births: 0,
@@ -175,6 +178,7 @@ impl Emperor {
             ..View::default()
         };
         if user == ROOT {
+            view.unread = self.unread.iter().cloned().collect();
             view.unusable = self.unusable.iter().map(|(name, mistake)| (name.clone(), mistake.clone())).collect();
             view.held = self.held.values().cloned().collect();
         }
@@ -201,6 +205,7 @@ impl Emperor {
         match event {
             Event::Config { vassal, config, directory, touched, file } => {
                 self.unusable.remove(&vassal);
+                self.unread.remove(&vassal);
                 if self.reign != Reign::Rules {
                     return; // nothing is begun any more
                 }
@@ -214,6 +219,7 @@ impl Emperor {
                 }
             }
             Event::BadConfig { vassal, diagnostics } => {
+                self.unread.remove(&vassal);
                 if self.vassals.contains_key(&vassal) {
                     self.with(now, &vassal, actions, |v, cx| v.bad_config(diagnostics, cx));
                 } else {
@@ -221,8 +227,21 @@ impl Emperor {
                     actions.push(Action::Note(Note::BadConfig { vassal, runs_on: false, diagnostics }));
                 }
             }
+            Event::Unread { vassal, why } => {
+                let runs_on = self.vassals.get(&vassal).is_some_and(Vassal::runs_on);
+                if !self.vassals.contains_key(&vassal) {
+                    // A file that has mistakes keeps them.
+                    let is_new = !self.unusable.contains_key(&vassal) || self.unread.contains(&vassal);
+                    if is_new {
+                        self.unusable.insert(vassal.clone(), why.clone());
+                        self.unread.insert(vassal.clone());
+                    }
+                }
+                actions.push(Action::Note(Note::Unread { vassal, runs_on, why }));
+            }
             Event::Vanished { vassal } => {
                 self.unusable.remove(&vassal);
+                self.unread.remove(&vassal);
                 self.with(now, &vassal, actions, |v, cx| v.down(Cause::Vanished, cx));
             }
             Event::DirectoryHeld { directory, vassals, why, believed_in } => {
@@ -383,6 +402,9 @@ impl Emperor {
         match (self.vassals.get(name), self.unusable.get(name)) {
             (Some(vassal), _) if may(by, vassal.owner()) => {
                 self.with(now, name, actions, |v, cx| v.ordered(order, read, cx)).unwrap_or(Answer::Unknown)
+            }
+            (None, Some(why)) if may(by, None) && self.unread.contains(name) => {
+                Answer::Refused(format!("its file cannot be read for now: {why}"))
             }
             (None, Some(mistake)) if may(by, None) => {
                 Answer::Refused(format!("its file is bad: {}", mistake.lines().next().unwrap_or_default()))

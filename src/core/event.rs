@@ -36,6 +36,13 @@ pub enum Event {
         /// All its mistakes.
         diagnostics: Vec<Diagnostic>,
     },
+    /// A vassal's file could not be read because the host, or the daemon, lacks what is needed for it. It is read again soon.
+    Unread {
+        /// Whose.
+        vassal: Name,
+        /// What is missing, and for what.
+        why: String,
+    },
     /// A vassal's file is not there any more.
     Vanished {
         /// Whose.
@@ -97,6 +104,9 @@ pub enum Event {
         birth: u64,
         /// How many, since the last time.
         kills: u64,
+        /// Where memory ran out, where it was not in the life's own groups: then a SIGKILL is its work, and nothing else is.
+        #[serde(default)]
+        around: Option<String>,
     },
     /// Init was reaped, and with it everything in its namespace is gone.
     Exited {
@@ -104,9 +114,6 @@ pub enum Event {
         vassal: Name,
         /// Which birth.
         birth: u64,
-        /// Where memory ran out, where it was not in the life's own groups: then a SIGKILL is its work, and nothing else is.
-        #[serde(default)]
-        around: Option<String>,
         /// How.
         exit: Exit,
     },

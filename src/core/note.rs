@@ -117,6 +117,8 @@ pub enum Note {
     Mount { vassal: Name, path: String, state: String, detail: String },
     /// A file has mistakes; what runs goes on.
     BadConfig { vassal: Name, runs_on: bool, diagnostics: Vec<Diagnostic> },
+    /// A file could not be read for something that is lacking; it is read again.
+    Unread { vassal: Name, runs_on: bool, why: String },
     /// A vassals' directory is not what it was; its vassals are kept for now.
     DirectoryHeld { directory: String, vassals: usize, why: String, believed_in: Option<Duration> },
     /// It is what it was, or it is believed.
@@ -171,6 +173,7 @@ impl Note {
             | Self::OomKilled { .. }
             | Self::DaemonEnded { .. }
             | Self::Unsaved { .. }
+            | Self::Unread { .. }
             | Self::Flapping { .. } => Level::Warn,
             Self::LeftBehind { found, .. } if found.is_empty() => Level::Info,
             Self::LeftBehind { .. }
@@ -221,6 +224,7 @@ impl Note {
             | Self::DaemonEnded { .. }
             | Self::OrphanDied { .. }
             | Self::OrphansDied { .. }
+            | Self::Unread { .. }
             | Self::BadConfig { .. } => "vassal",
         }
     }
@@ -263,6 +267,7 @@ impl Note {
             Self::OrphansDied { .. } => "orphans_died",
             Self::Mount { .. } => "mount",
             Self::BadConfig { .. } => "bad_config",
+            Self::Unread { .. } => "unread",
             Self::DirectoryHeld { .. } => "directory_held",
             Self::DirectoryReleased { .. } => "directory_released",
             Self::ShuttingDown { .. } => "shutting_down",
@@ -310,6 +315,7 @@ impl Note {
             | Self::Storm { vassal, .. }
             | Self::StormOver { vassal, .. }
             | Self::Held { vassal, .. }
+            | Self::Unread { vassal, .. }
             | Self::BadConfig { vassal, .. } => Some(vassal),
         }
     }
@@ -350,6 +356,7 @@ impl Note {
             | Self::Steady { .. }
             | Self::GaveUp { .. }
             | Self::BadConfig { .. }
+            | Self::Unread { .. }
             | Self::DirectoryHeld { .. }
             | Self::DirectoryReleased { .. }
             | Self::ShuttingDown { .. }
@@ -454,6 +461,10 @@ impl std::fmt::Display for Note {
                 let goes_on = if *runs_on { "; what runs goes on" } else { "" };
                 write!(f, "its file cannot be used ({errors} mistake{}){goes_on}", if errors == 1 { "" } else { "s" })?;
                 diagnostics.iter().try_for_each(|d| write!(f, "\n{d}"))
+            }
+            Self::Unread { runs_on, why, .. } => {
+                let goes_on = if *runs_on { "; what runs goes on" } else { "" };
+                write!(f, "its file cannot be read for now: {why}{goes_on}; it is read again within a few seconds")
             }
             Self::DirectoryHeld { directory, vassals: 0, why, .. } => {
                 write!(f, "{directory} {why}: its vassals are not known; it is taken as soon as it can be read")

@@ -20,6 +20,9 @@ pub struct View {
     /// Files that never were usable, by name, each with its mistakes, a line each: they have no vassal.
     #[serde(default)]
     pub unusable: Vec<(Name, String)>,
+    /// Those of them that could not be read because the host, or the daemon, lacks what is needed for it: they may be right.
+    #[serde(default)]
+    pub unread: Vec<Name>,
     /// Directories that are not what they were, and whose vassals are kept for now.
     #[serde(default)]
     pub held: Vec<HeldDirectory>,

@@ -153,7 +153,7 @@ impl Deaths {
     /// Takes from a note what is of interest here.
     pub(crate) fn hear(&mut self, note: &Note) {
         let request = match note {
-            Note::Added { vassal } | Note::BadConfig { vassal, .. } => {
+            Note::Added { vassal } | Note::BadConfig { vassal, .. } | Note::Unread { vassal, .. } => {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(vassal.clone());
                 self.missed.lock().unwrap_or_else(PoisonError::into_inner).remove(vassal);
                 return;

@@ -77,7 +77,7 @@ impl<'a> Names<'a> {
     /// What getent(1) says of a key; None: it is not there, or this host has no getent.
     fn getent(&self, database: &str, key: &str) -> Result<Option<String>, NoAnswer> {
         let quoted = key.replace('\'', "'\\''");
-        match self.world.run(&format!("exec getent {database} -- '{quoted}' 2>/dev/null")).map_err(NoAnswer::Failed)? {
+        match self.world.run(&format!("exec getent {database} -- '{quoted}' 2>/dev/null"))? {
             (Exit::Code(0), said) => Ok(Some(String::from_utf8_lossy(&said).into_owned())),
             (Exit::Code(NOT_FOUND | NO_PROGRAM), _) => Ok(None),
             (exit, _) => Err(NoAnswer::Failed(failure(&format!("getent {database}"), exit))),

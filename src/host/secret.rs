@@ -14,7 +14,10 @@ use std::{
 use liege_spec::NoAnswer;
 use nix::fcntl::OFlag;
 
-use crate::{regular::read_at_most, world::phrase};
+use crate::{
+    regular::read_at_most,
+    world::{not_had, phrase},
+};
 
 /// As the kernel.
 const MOST_LINKS: usize = 40;
@@ -27,7 +30,7 @@ const STICKY: u32 = 0o1000;
 /// # Errors
 /// It cannot be read, is too long, or somebody else could have written it.
 pub(crate) fn read(path: &Path, most: usize) -> Result<Vec<u8>, NoAnswer> {
-    let failed = |e: std::io::Error| NoAnswer::Failed(phrase(&e));
+    let failed = |e: std::io::Error| not_had(&e);
     let end = walk(path).map_err(NoAnswer::Failed)?;
     let file = OpenOptions::new().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(&end);
     let file = file.map_err(failed)?;

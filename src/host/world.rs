@@ -17,7 +17,7 @@ use liege_plan::Exit;
 use liege_spec::{AccountRecord, Kind, Lookup, NoAnswer};
 use liege_sys::{
     Strings,
-    clone::{Birth, Child, Namespaces},
+    clone::{Birth, BirthError, Child, Namespaces},
 };
 use nix::{
     errno::Errno,
@@ -123,17 +123,17 @@ impl World {
     }
 
     /// Standard output of `/bin/sh -c COMMAND`; an exit status other than 0 is a failure, as in uWSGI.
-    fn output_of(&self, command: &str) -> Result<Vec<u8>, String> {
+    fn output_of(&self, command: &str) -> Result<Vec<u8>, NoAnswer> {
         match self.run(command)? {
             (Exit::Code(0), output) => Ok(output),
-            (exit, _) => Err(failure(command, exit)),
+            (exit, _) => Err(NoAnswer::Failed(failure(command, exit))),
         }
     }
 
     /// How `/bin/sh -c COMMAND` ended, and its standard output.
-    pub(crate) fn run(&self, command: &str) -> Result<(Exit, Vec<u8>), String> {
-        let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(in_words)?;
-        let (shell, ended) = self.shell(command, write).map_err(|why| format!("/bin/sh: {why}"))?;
+    pub(crate) fn run(&self, command: &str) -> Result<(Exit, Vec<u8>), NoAnswer> {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(unanswered)?;
+        let (shell, ended) = self.shell(command, write)?;
         let own = self.reaper.as_ref().map(|_| Instant::now() + READING);
         let deadline = own.into_iter().chain(self.ends.map(|(at, _)| at)).min();
         let output = read_until(File::from(read), deadline).and_then(|output| {
@@ -147,15 +147,17 @@ impl World {
             liege_sys::pidfd::signal(&shell.pidfd, nix::libc::SIGKILL).ok();
         }
         let exit = ended();
-        let output = output.map_err(|why| format!("`{command}`: {why}"))?;
-        Ok((exit.ok_or_else(|| format!("`{command}`: its end was not seen"))?, output))
+        let output = output.map_err(|why| NoAnswer::Failed(format!("`{command}`: {why}")))?;
+        Ok((exit.ok_or_else(|| NoAnswer::Failed(format!("`{command}`: its end was not seen")))?, output))
     }
 
     /// Starts a shell; gives it and the call that waits for its end.
-    fn shell(&self, command: &str, stdout: OwnedFd) -> Result<(Child, AwaitEnd), String> {
-        let text = |e: &dyn std::fmt::Display| e.to_string();
-        let shell = File::open("/bin/sh").map_err(|e| text(&e))?;
-        let null = File::open("/dev/null").map_err(|e| text(&e))?;
+    fn shell(&self, command: &str, stdout: OwnedFd) -> Result<(Child, AwaitEnd), NoAnswer> {
+        let text = |e: &dyn std::fmt::Display| NoAnswer::Failed(format!("/bin/sh: {e}"));
+        let born =
+            |e: BirthError| lack(e.errno).map_or_else(|| text(&e), |lack| NoAnswer::Lacking(format!("{lack}: /bin/sh: {e}")));
+        let shell = File::open("/bin/sh").map_err(|e| not_had(&e))?;
+        let null = File::open("/dev/null").map_err(|e| not_had(&e))?;
         let stderr = std::io::stderr();
         let argv = Strings::new(["sh", "-c", command]).map_err(|e| text(&e))?;
         // As bytes: an environment need not be UTF-8.
@@ -172,11 +174,11 @@ impl World {
         match &self.reaper {
             Some(children) => {
                 children.expect_orphans();
-                let (child, ending) = children.spawn(&birth).map_err(|e| text(&e))?;
+                let (child, ending) = children.spawn(&birth).map_err(born)?;
                 Ok((child, Box::new(move || ending.blocking_recv().ok())))
             }
             None => {
-                let child = liege_sys::clone::spawn(&birth).map_err(|e| text(&e))?;
+                let child = liege_sys::clone::spawn(&birth).map_err(born)?;
                 let pid = child.pid;
                 Ok((child, Box::new(move || liege_sys::wait::reap_blocking(pid).map(crate::children::exit_of))))
             }
@@ -234,7 +236,7 @@ pub(crate) fn phrase(error: &std::io::Error) -> String {
 impl Lookup for World {
     fn read(&self, source: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
         if let Some(command) = source.strip_prefix("exec://") {
-            let output = self.output_of(command).map_err(NoAnswer::Failed)?;
+            let output = self.output_of(command)?;
             return if output.len() > most { Err(NoAnswer::TooMuch) } else { Ok(output) };
         }
         let path = match source.split_once("://") {
@@ -245,7 +247,7 @@ impl Lookup for World {
             }
             None => source,
         };
-        let failed = |e: std::io::Error| NoAnswer::Failed(phrase(&e));
+        let failed = |e: std::io::Error| not_had(&e);
         let file = open_regular(&self.at(path)).map_err(failed)?;
         let file = file.ok_or_else(|| NoAnswer::Failed("not a regular file".to_owned()))?;
         read_at_most(&file, most as u64).map_err(failed)?.ok_or(NoAnswer::TooMuch)
@@ -389,7 +391,36 @@ pub(crate) fn asked<T>(answer: nix::Result<T>, is_none: fn(Errno) -> bool) -> Re
 }
 
 pub(crate) fn unanswered(errno: Errno) -> NoAnswer {
-    NoAnswer::Failed(in_words(errno))
+    match lack(errno) {
+        Some(lack) => NoAnswer::Lacking(format!("{lack}: {}", in_words(errno))),
+        None => NoAnswer::Failed(in_words(errno)),
+    }
+}
+
+/// Why a file could not be had.
+pub(crate) fn not_had(error: &std::io::Error) -> NoAnswer {
+    match lacking(error) {
+        Some(lack) => NoAnswer::Lacking(lack),
+        None => NoAnswer::Failed(phrase(error)),
+    }
+}
+
+/// What was lacking to read a file, if that was it: the way to a file leads through `/proc`.
+pub(crate) fn lacking(error: &std::io::Error) -> Option<String> {
+    let is_about_proc = || error.raw_os_error().is_none() && !is_proc_there();
+    match lack(errno(error)) {
+        Some(lack) => Some(format!("{lack}: {}", phrase(error))),
+        None => is_about_proc().then(|| phrase(error)),
+    }
+}
+
+pub(crate) fn is_proc_there() -> bool {
+    Path::new("/proc/self").symlink_metadata().is_ok()
+}
+
+/// What the host, or the daemon, has no more of, where this error tells of it.
+pub(crate) fn lack(errno: Errno) -> Option<&'static str> {
+    liege_core::missing(errno as i32)
 }
 
 fn in_words(errno: Errno) -> String {

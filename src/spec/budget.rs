@@ -145,6 +145,7 @@ impl Metered<'_> {
         ask(self.budget.world).inspect_err(|why| {
             let code = match why {
                 NoAnswer::Failed(_) => Code::Unreadable,
+                NoAnswer::Lacking(_) => Code::Lacking,
                 NoAnswer::TooMuch => Code::TooMuch,
                 NoAnswer::Cancelled(_) => Code::Cancelled,
             };
@@ -168,6 +169,7 @@ impl Lookup for Metered<'_> {
         match &answer {
             Ok(bytes) => _ = budget.take(bytes.len()),
             Err(NoAnswer::Failed(_)) => {}
+            Err(NoAnswer::Lacking(why)) => budget.end(Code::Lacking, format!("{source} cannot be read: {why}")),
             Err(NoAnswer::TooMuch) => budget.end(Code::TooMuch, format!("is more to read than {} MiB", BYTES >> 20)),
             Err(NoAnswer::Cancelled(why)) => budget.end(Code::Cancelled, why.as_str()),
         }
@@ -190,6 +192,7 @@ impl Lookup for Metered<'_> {
         match &answer {
             Ok(found) => _ = budget.make(found.iter().map(String::len).sum()),
             Err(NoAnswer::Failed(why)) => budget.end(Code::Unreadable, format!("{pattern} cannot be looked up: {why}")),
+            Err(NoAnswer::Lacking(why)) => budget.end(Code::Lacking, format!("{pattern} cannot be looked up: {why}")),
             Err(NoAnswer::TooMuch) => budget.end(Code::TooMuch, format!("matches more than {most} names")),
             Err(NoAnswer::Cancelled(why)) => budget.end(Code::Cancelled, why.as_str()),
         }
@@ -241,7 +244,14 @@ impl Lookup for Metered<'_> {
     }
 
     fn read_secret(&self, path: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
-        if self.budget.ask() { self.budget.world.read_secret(path, most) } else { Err(NoAnswer::Failed(SPENT.into())) }
+        if !self.budget.ask() {
+            return Err(NoAnswer::Failed(SPENT.into()));
+        }
+        let lacks = |why: &NoAnswer| match why {
+            NoAnswer::Lacking(why) => self.budget.end(Code::Lacking, format!("{path} cannot be read: {why}")),
+            NoAnswer::Failed(_) | NoAnswer::TooMuch | NoAnswer::Cancelled(_) => {}
+        };
+        self.budget.world.read_secret(path, most).inspect_err(lacks)
     }
 
     fn groups_of(&self, user: &str, gid: u32) -> Result<Vec<u32>, NoAnswer> {

@@ -28,6 +28,8 @@ pub enum Code {
     InlineRemark,
     /// A line without an equals sign.
     MissingEqual,
+    /// What is needed to read the file is used up on this host, or in the daemon: the file may be right.
+    Lacking,
     /// A layer of the root that ends with the old root.
     LayerTakenAway,
     /// A value is missing.

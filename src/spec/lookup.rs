@@ -18,6 +18,8 @@ pub enum Kind {
 pub enum NoAnswer {
     /// It cannot be had; a phrase says why: `No such file or directory`.
     Failed(String),
+    /// What is needed to ask is used up on this host, or in the asking process; a phrase says what. Later there may be an answer.
+    Lacking(String),
     /// It is more than was asked for.
     TooMuch,
     /// The reading is not wanted any more (its deadline has passed): it ends here. A phrase says why.
@@ -27,7 +29,7 @@ pub enum NoAnswer {
 impl std::fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Failed(why) | Self::Cancelled(why) => f.write_str(why),
+            Self::Failed(why) | Self::Lacking(why) | Self::Cancelled(why) => f.write_str(why),
             Self::TooMuch => f.write_str("it is more than a configuration may read"),
         }
     }

@@ -105,3 +105,22 @@ fn one_that_has_a_vassal_is_that_vassals_row() {
     let view = after([good(), bad()]);
     assert!(view.unusable.is_empty() && view.vassals[0].config_error.is_some());
 }
+
+fn unread() -> Event {
+    Event::Unread { vassal: specs::name(0), why: "no descriptor is left".into() }
+}
+
+/// What the host lacks is no mistake of a file.
+#[test]
+fn one_that_could_not_be_read_is_no_bad_one() {
+    let view = after([unread()]);
+    assert_eq!((view.unusable.len(), view.unread.len()), (1, 1));
+    assert!(after([unread(), bad()]).unread.is_empty());
+    assert!(after([unread(), Event::Vanished { vassal: specs::name(0) }]).unusable.is_empty());
+    let view = after([bad(), unread()]);
+    assert_eq!((view.unusable[0].1.as_str(), view.unread.len()), ("v.ini:2:1: there is no user", 0), "it keeps its mistakes");
+    let view = after([unread(), good()]);
+    assert!(view.unusable.is_empty() && view.unread.is_empty() && view.vassals.len() == 1);
+    let view = after([good(), unread()]);
+    assert!(view.unread.is_empty() && view.vassals[0].config_error.is_none());
+}

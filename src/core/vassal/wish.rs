@@ -71,8 +71,13 @@ impl Vassal {
     /// The file has mistakes: what runs goes on.
     pub(crate) fn bad_config(&mut self, diagnostics: Vec<Diagnostic>, cx: &mut Context<'_>) {
         self.config_error = mistakes(&diagnostics);
-        let runs_on = self.life.is_some() && self.wish.is_some();
+        let runs_on = self.runs_on();
         cx.note(Note::BadConfig { vassal: self.name.clone(), runs_on, diagnostics });
+    }
+
+    /// It has a life that nothing has asked to end.
+    pub(crate) fn runs_on(&self) -> bool {
+        self.life.is_some() && self.wish.is_some()
     }
 
     /// Down is wanted: its file is gone, or the daemon ends.

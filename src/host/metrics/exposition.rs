@@ -96,7 +96,8 @@ impl Everything {
         pen.gauges(&family::VASSAL_GAVE_UP, vassals.iter().map(|v| (of(v), i64::from(v.gave_up))))?;
         pen.gauges(&family::VASSAL_DOUBT, vassals.iter().map(|v| (of(v), i64::from(v.doubt.is_some()))))?;
         let with_vassal = vassals.iter().map(|v| (of(v), i64::from(v.config_error.is_some())));
-        let without = self.view.unusable.iter().map(|(name, _)| ([("vassal", &**name)], 1_i64));
+        let without =
+            self.view.unusable.iter().map(|(name, _)| ([("vassal", &**name)], i64::from(!self.view.unread.contains(name))));
         pen.gauges(&family::VASSAL_CONFIG_ERROR, with_vassal.chain(without))?;
         pen.restarts(&self.view)?;
         pen.mounts(&self.view)?;

@@ -15,7 +15,7 @@
 use std::{sync::Arc, time::Duration};
 
 use liege_core::FileId;
-use liege_spec::{Diagnostic, VassalConfig};
+use liege_spec::{Code, Diagnostic, VassalConfig};
 use tokio::time::Instant;
 
 use super::{
@@ -45,6 +45,8 @@ const FIRST_APART: Duration = Duration::from_millis(10);
 const MOST_APART: Duration = Duration::from_millis(640);
 /// Looks that are further apart than this do not follow each other.
 const FOLLOW: Duration = Duration::from_secs(1);
+/// What is lacking to read a file is tried for again.
+const LACKING: Duration = Duration::from_secs(2);
 /// A file with mistakes is read again at rescans, at most this many apart.
 const MOST_SCANS_APART: u32 = 16;
 
@@ -85,6 +87,8 @@ pub(super) struct File {
     good: Option<Known>,
     /// Its last reading could not be used.
     bad: Option<Bad>,
+    /// What was lacking at its last reading.
+    lacking: Option<String>,
     /// It is to be read again although nothing happened to it.
     again: bool,
     /// When it wants to be looked at.
@@ -141,6 +145,8 @@ pub(super) enum News {
     Good(Good),
     /// Mistakes.
     Bad(Vec<Diagnostic>),
+    /// It could not be read because this is lacking.
+    Lacking(String),
     /// It is gone.
     Gone,
     /// Nothing.
@@ -180,7 +186,7 @@ impl File {
 
     /// Somebody was told of it.
     pub(super) fn was_told(&self) -> bool {
-        self.good.is_some() || self.bad.is_some()
+        self.good.is_some() || self.bad.is_some() || self.lacking.is_some()
     }
 
     /// It was looked at again and again just now, so the next look waits.
@@ -337,12 +343,16 @@ impl File {
                 self.settle(known);
                 News::None
             }
+            Look::Unreadable(diagnostic) if diagnostic.code == Code::Lacking => self.lacks(now, &diagnostic),
             Look::Unreadable(diagnostic) => self.spoiled(vec![diagnostic]),
             Look::Read(known, reading) => {
+                if let Some(lacking) = reading.diagnostics.iter().find(|found| found.code == Code::Lacking) {
+                    return self.lacks(now, lacking);
+                }
                 self.settle(known);
                 match reading.value {
                     Some(config) => {
-                        self.bad = None;
+                        (self.bad, self.lacking) = (None, None);
                         let touched = self.good.replace(known).is_none_or(|good| known.touched_since(&good));
                         News::Good(Good { config, warnings: reading.diagnostics, touched })
                     }
@@ -372,8 +382,20 @@ impl File {
         self.complete = false;
     }
 
+    /// It may be right, and what is lacking may be there soon.
+    fn lacks(&mut self, now: Instant, what: &Diagnostic) -> News {
+        self.rest();
+        self.again = true;
+        self.due.get_or_insert(now + LACKING);
+        let what = format!("{}: {}", what.file, what.message);
+        let is_news = self.lacking.as_ref() != Some(&what);
+        self.lacking = Some(what.clone());
+        if is_news { News::Lacking(what) } else { News::None }
+    }
+
     fn spoiled(&mut self, diagnostics: Vec<Diagnostic>) -> News {
         self.rest();
+        self.lacking = None;
         let bad = self.bad.get_or_insert(Bad { diagnostics: Vec::new(), scans_left: 1, scans_apart: 1, quietly: false });
         let told_before = std::mem::replace(&mut bad.quietly, false) && bad.diagnostics == diagnostics;
         if told_before {
@@ -385,216 +407,4 @@ impl File {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use liege_spec::Reading;
-
-    use super::{super::stamp::file_at, *};
-
-    /// A file, a clock that is turned by hand, and a real file to take stamps from.
-    struct Scene {
-        file: File,
-        now: Instant,
-        _dir: tempfile::TempDir,
-        known: Known,
-    }
-
-    impl Scene {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("a.ini");
-            fs::write(&path, "x").unwrap();
-            let stamp = Stamp::of_path(&path, false).unwrap().unwrap();
-            let known = Known { stamp, file: file_at(&path).unwrap(), hash: 1, racy: false };
-            Self { file: File::default(), now: Instant::now(), _dir: dir, known }
-        }
-
-        fn after(&mut self, millis: u64) -> &mut Self {
-            self.now += Duration::from_millis(millis);
-            self
-        }
-
-        fn sign(&mut self, sign: Sign) -> &mut Self {
-            self.file.sign(self.now, sign);
-            self
-        }
-
-        /// Milliseconds until it wants to be looked at.
-        fn due(&self) -> Option<u128> {
-            self.file.due().map(|at| at.saturating_duration_since(self.now).as_millis())
-        }
-
-        fn good(&mut self) -> Option<bool> {
-            self.file.begin(self.now);
-            let config = Arc::new(VassalConfig { fresh: spec(), again: spec() });
-            let reading = Reading { value: Some(config), diagnostics: Vec::new() };
-            match self.file.finish(self.now, Look::Read(self.known, reading)) {
-                News::Good(good) => Some(good.touched),
-                _ => None,
-            }
-        }
-
-        fn unreadable(&mut self) -> News {
-            self.file.begin(self.now);
-            let why = super::super::look::unreadable("a.ini".as_ref(), &std::io::ErrorKind::Other.into());
-            self.file.finish(self.now, Look::Unreadable(why))
-        }
-
-        fn bad(&mut self) -> News {
-            self.file.begin(self.now);
-            let diagnostics = vec![super::super::look::unreadable("a.ini".as_ref(), &std::io::ErrorKind::Other.into())];
-            self.file.finish(self.now, Look::Read(self.known, Reading { value: None, diagnostics }))
-        }
-
-        fn scan(&mut self) -> &mut Self {
-            self.file.scanned(self.now, Found::File(self.known.stamp));
-            self
-        }
-    }
-
-    #[test]
-    fn a_new_file_is_read_when_its_writer_closes_it() {
-        let mut scene = Scene::new();
-        scene.sign(Sign::Created);
-        assert_eq!(scene.due(), Some(5));
-        scene.after(5);
-        assert!(scene.file.begin(scene.now).young);
-        assert!(matches!(scene.file.finish(scene.now, Look::Unfinished), News::None));
-        assert_eq!(scene.due(), Some(995));
-        scene.after(10).sign(Sign::Modified).sign(Sign::Complete);
-        assert_eq!(scene.due(), Some(0));
-        assert!(!scene.file.begin(scene.now).young);
-    }
-
-    #[test]
-    fn a_writer_that_never_closes_and_never_rests_is_read_after_two_seconds() {
-        let mut scene = Scene::new();
-        for _ in 0..4 {
-            scene.sign(Sign::Modified).after(500);
-        }
-        scene.sign(Sign::Modified);
-        assert_eq!(scene.due(), Some(0));
-    }
-
-    #[test]
-    fn a_file_moved_away_and_written_anew_never_left() {
-        let mut scene = Scene::new();
-        scene.sign(Sign::MovedAway).after(3).sign(Sign::Created).after(1).sign(Sign::Complete);
-        assert_eq!(scene.due(), Some(0));
-        scene.file.begin(scene.now);
-        assert!(matches!(scene.file.finish(scene.now, Look::Same(scene.known)), News::None));
-    }
-
-    #[test]
-    fn an_answer_older_than_the_last_sign_is_thrown_away_but_not_for_ever() {
-        let mut scene = Scene::new();
-        for _ in 0..3 {
-            scene.file.begin(scene.now);
-            scene.sign(Sign::Attributes);
-            assert!(matches!(scene.file.finish(scene.now, Look::Missing), News::None));
-            assert_eq!(scene.due(), Some(0));
-            scene.after(1000);
-        }
-        scene.file.begin(scene.now);
-        scene.sign(Sign::Attributes);
-        assert!(matches!(scene.file.finish(scene.now, Look::Missing), News::Gone));
-    }
-
-    #[test]
-    fn there_is_never_a_second_look_in_flight() {
-        let mut scene = Scene::new();
-        scene.file.begin(scene.now);
-        scene.sign(Sign::Complete);
-        assert_eq!(scene.due(), None);
-    }
-
-    #[test]
-    fn mistakes_are_told_once_and_tried_again_ever_more_rarely() {
-        let mut scene = Scene::new();
-        assert!(matches!(scene.bad(), News::Bad(_)));
-        let mut tries = Vec::new();
-        for scan in 1..=40 {
-            if scene.scan().due().is_some() {
-                tries.push(scan);
-                assert!(matches!(scene.bad(), News::None));
-            }
-        }
-        assert_eq!(tries, [1, 3, 7, 15, 31]);
-        scene.sign(Sign::Complete);
-        assert!(matches!(scene.bad(), News::Bad(_)), "who touches the file gets an answer");
-    }
-
-    #[test]
-    fn a_scan_leaves_a_file_alone_that_did_not_change_and_one_that_is_being_written() {
-        let mut scene = Scene::new();
-        scene.file.begin(scene.now);
-        scene.file.finish(scene.now, Look::Same(scene.known));
-        assert_eq!(scene.scan().due(), None);
-        scene.sign(Sign::Modified);
-        assert_eq!(scene.scan().due(), Some(1000));
-        scene.file.begin(scene.now);
-        scene.file.finish(scene.now, Look::Same(Known { racy: true, ..scene.known }));
-        assert_eq!(scene.scan().due(), Some(0));
-    }
-
-    #[test]
-    fn a_good_reading_after_a_bad_one_is_told() {
-        let mut scene = Scene::new();
-        scene.bad();
-        assert!(scene.file.begin(scene.now).again);
-        assert_eq!(scene.good(), Some(true));
-        assert!(!scene.file.begin(scene.now).again);
-    }
-
-    #[test]
-    fn a_file_that_could_not_be_read_for_a_moment_was_not_touched() {
-        let mut scene = Scene::new();
-        assert_eq!(scene.good(), Some(true), "a new file");
-        assert!(matches!(scene.unreadable(), News::Bad(_)));
-        assert_eq!(scene.good(), Some(false));
-    }
-
-    #[test]
-    fn a_mended_file_was_touched_though_it_says_what_it_said_before() {
-        let mut scene = Scene::new();
-        scene.good();
-        let before = scene.known;
-        scene.known.hash = 2;
-        scene.bad();
-        let mended = tempfile::NamedTempFile::new().unwrap();
-        mended.as_file().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        scene.known = Known { stamp: Stamp::of_path(mended.path(), false).unwrap().unwrap(), ..before };
-        assert_eq!(scene.good(), Some(true));
-        scene.known.hash = 2;
-        scene.bad();
-        scene.known.hash = before.hash;
-        assert_eq!(scene.good(), Some(false), "with its former time as well: a backup that was put back");
-    }
-
-    #[test]
-    fn a_file_whose_vassal_died_is_read_again_once() {
-        let mut scene = Scene::new();
-        scene.good();
-        scene.file.begin(scene.now);
-        scene.file.read_again(scene.now);
-        assert!(matches!(scene.file.finish(scene.now, Look::Same(scene.known)), News::None));
-        assert_eq!(scene.due(), Some(0), "the look in flight may be older than the death");
-        assert!(scene.file.begin(scene.now).again);
-        assert_eq!(scene.good(), Some(false));
-        assert!(!scene.file.begin(scene.now).again);
-    }
-
-    #[test]
-    fn mistakes_found_again_because_its_vassal_died_are_not_told_again() {
-        let mut scene = Scene::new();
-        scene.bad();
-        scene.file.read_again(scene.now);
-        assert!(matches!(scene.bad(), News::None));
-    }
-
-    fn spec() -> liege_spec::VassalSpec {
-        let source = liege_spec::Source::new("a.ini", b"[vassal]\ncommand = /bin/true\nuid = root\n");
-        liege_spec::read_vassal(&source, &crate::world::World::alone()).value.unwrap().fresh
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     regular::{MAX_FILE, is_lock, open_regular, read_at_most, too_long, why_no_file},
-    world::{World, phrase},
+    world::{World, lacking, phrase},
 };
 
 /// What is known of a file from its last reading.
@@ -173,9 +173,12 @@ fn hash(text: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// A mistake of the file as a whole.
+/// A mistake of the file as a whole. What is lacking to read it is none.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    of_file(path, format!("cannot be read: {}", phrase(error)))
+    match lacking(error) {
+        Some(lack) => Diagnostic { code: Code::Lacking, ..of_file(path, format!("cannot be read: {lack}")) },
+        None => of_file(path, format!("cannot be read: {}", phrase(error))),
+    }
 }
 
 fn of_file(path: &Path, message: String) -> Diagnostic {

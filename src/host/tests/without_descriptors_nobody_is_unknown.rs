@@ -13,7 +13,11 @@ fn without_descriptors_nobody_is_unknown() {
     setrlimit(Resource::RLIMIT_NOFILE, 64, 64).unwrap();
     let mut all: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     assert!(!all.is_empty());
-    let lack = || NoAnswer::Failed("EMFILE (Too many open files)".into());
+    let lack = || {
+        NoAnswer::Lacking(
+            "no descriptor is left in the daemon (LimitNOFILE of its unit, ulimit -n): EMFILE (Too many open files)".into(),
+        )
+    };
     assert_eq!(world.user("root"), Err(lack()));
     assert_eq!(world.user("no-such-user"), Err(lack()));
     assert_eq!(world.user("0"), Err(lack()));

@@ -95,7 +95,8 @@ fn status<'a>(view: &'a View, recent: &Recent, whole: bool) -> Status<'a> {
     view.vassals.iter().for_each(|vassal| *phases.entry(vassal.phase.word()).or_default() += 1);
     let mounts = || view.vassals.iter().flat_map(|vassal| &vassal.mounts);
     let with_vassal = view.vassals.iter().filter(|vassal| vassal.config_error.is_some()).map(|vassal| &*vassal.name);
-    let bad_files = with_vassal.chain(view.unusable.iter().map(|(name, _)| &**name)).take(ROWS).collect();
+    let without = view.unusable.iter().filter(|(name, _)| !view.unread.contains(name));
+    let bad_files = with_vassal.chain(without.map(|(name, _)| &**name)).take(ROWS).collect();
     let mut shown: Vec<&VassalView> = view.vassals.iter().collect();
     shown.sort_by_cached_key(|vassal| (order(vassal, recent), &vassal.name));
     let hidden = shown.len().saturating_sub(ROWS);

@@ -147,6 +147,7 @@ impl Books {
                 }
             }
             Event::BadConfig { .. }
+            | Event::Unread { .. }
             | Event::Spawned { .. }
             | Event::Mounted { .. }
             | Event::SpawnFailed { .. }

@@ -44,6 +44,13 @@ impl Monitor {
                 let (directory, file) = (self.place.directory.clone(), self.table.id(path));
                 Event::Config { vassal: vassal.clone(), config, directory, touched, file }
             }
+            // No reading: what was known of it stays so.
+            News::Lacking(why) => {
+                if self.told.contains(&vassal) || self.claim(&vassal, path) {
+                    self.shared.post.event(Event::Unread { vassal, why }).await;
+                }
+                return;
+            }
             News::Bad(diagnostics) => Event::BadConfig { vassal: vassal.clone(), diagnostics },
         };
         let Some(event) = self.renamed.newest(path, event) else { return };
