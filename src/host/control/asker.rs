@@ -26,6 +26,7 @@ use liege_sys::{
 use tokio::time::sleep;
 
 use super::{House, guest, routes::is_ending, routes::no};
+use crate::world::is_proc_there;
 
 /// How the daemon knows the processes of its vassals.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +81,8 @@ const ROOT_ELSEWHERE: &str = "root of another user or pid namespace is not root 
 const USER_ELSEWHERE: &str = "in a user namespace somebody may be any user: only who made the namespace may ask from it";
 const UNKNOWN: &str =
     "it cannot be found out whether this process is of a vassal or in which namespaces it is, so it is not believed";
+const NO_PROC: &str =
+    "/proc is not there, so it cannot be found out whether this process is of a vassal: mount it where the daemon runs";
 const GONE: &str = "the process that connected is gone, so it cannot be found out whether it was of a vassal";
 
 impl Family {
@@ -90,6 +93,13 @@ impl Family {
 
     /// What the uid of this one is worth.
     pub(super) fn belief(self, peer: &Arc<Peer>) -> Belief {
+        match self.judged(peer) {
+            Belief::No(UNKNOWN | GONE) if !is_proc_there() => Belief::No(NO_PROC),
+            judged => judged,
+        }
+    }
+
+    fn judged(self, peer: &Arc<Peer>) -> Belief {
         // One of ours is always visible from here.
         if peer.is_visible() {
             match peer.read(|pid| Some(self.kin(pid))) {
@@ -156,7 +166,8 @@ pub(super) async fn admitted(
         Some(why) => {
             tracing::debug!(target: "control", uid = peer.uid, "refused: {why}");
             // Without a descriptor, for one: it may be found out later.
-            let status = if why == UNKNOWN { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::FORBIDDEN };
+            let may_be_found_out = [UNKNOWN, NO_PROC].contains(&why);
+            let status = if may_be_found_out { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::FORBIDDEN };
             no(status, Verdict::Refused, why)
         }
     }
