@@ -258,6 +258,33 @@ fn an_app_that_fails_is_quoted() {
     });
 }
 
+/// Some programs fail with status 0. One that was asked to end has not failed, whatever it says.
+#[test]
+fn an_app_that_ends_with_status_0_is_quoted_unless_it_was_asked_to() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &vassal("command = sh -c 'echo cannot reach the database >&2; exit 0'"));
+        let said = "\"cannot reach the database\" (the app exited with status 0)";
+        emperor.wait_log_from(0, &["v.ini", "ended after", said]);
+        for view in [&["status"][..], &["status", "v.ini"], &["events"]] {
+            wait_until(&format!("{view:?} to quote it"), LONG, || emperor.ask(view).1.contains(said));
+        }
+        let uwsgi = format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nmaster = true\nhttp-socket = 127.0.0.1:{}\n", free_port());
+        emperor.write("hook.ini", &format!("{uwsgi}hook-post-fork = exec:./does-not-exist\n"));
+        let line = emperor.wait_log_from(0, &["hook.ini", "ended after"]);
+        let says = ["command \"./does-not-exist\" exited with non-zero code: 127; ", "FATAL hook failed, destroying instance\""];
+        assert!(says.iter().all(|says| line.contains(says)), "{line}");
+        let leaves = "command = sh -c 'trap \"echo bye; exit 0\" TERM; echo up; while :; do sleep 0.1; done'";
+        emperor.write("asked.ini", &vassal(leaves));
+        emperor.wait_said("asked.ini", "up");
+        let mark = emperor.mark();
+        emperor.ask_well(&["stop", "asked.ini"]);
+        let line = emperor.wait_log_from(mark, &["asked.ini", "ended after"]);
+        emperor.wait_said("asked.ini", "bye");
+        assert!(!line.contains("bye"), "{line}");
+    });
+}
+
 #[test]
 fn what_an_app_said_long_before_its_end_is_not_the_reason() {
     story(|host| {

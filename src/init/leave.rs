@@ -39,7 +39,7 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
     let status = match end {
         End::App(exit) => {
             let is_of_its_own = match exit {
-                Exit::Code(code) => code != 0,
+                Exit::Code(code) => code != 0 || !init.stop, // some fail with status 0
                 Exit::Signal(signal) => signals::tells_of_a_fault(signal),
             };
             if is_of_its_own {

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 /// So many lines may follow a line that names an error, and so long.
 const LINES_AFTER: usize = 32;
 const TIME_AFTER: Duration = Duration::from_secs(1);
+/// So long after a line another one belongs to it: a uwsgi looks once a second whether its workers have ended.
+const FOLLOWS: Duration = Duration::from_secs(3);
 
 /// The lines of one source, as far as they matter.
 #[derive(Debug, Default)]
@@ -17,14 +19,21 @@ pub(super) struct Last {
     newest: Option<(String, Instant)>,
     /// The newest that names an error, or that a uwsgi said about its app; and how many came after it.
     error: Option<(String, Instant, usize)>,
+    /// When the newest line that only follows a reason came: what it follows is said as late as that.
+    followed: Option<Instant>,
 }
 
 impl Last {
     /// A line that is not blank.
     pub(super) fn hear(&mut self, line: String, now: Instant) {
-        if follows_a_reason(&line) && self.newest.is_some() {
+        if follows_a_reason(&line)
+            && let Some((_, newest)) = &self.newest
+        {
+            let before = self.followed.unwrap_or(*newest);
+            self.followed = Some(now).filter(|now| now.saturating_duration_since(before) <= FOLLOWS).or(self.followed);
             return;
         }
+        self.followed = None;
         if names_an_error(&line) {
             self.error = Some((line.clone(), now, 0));
         } else if tells_of_an_app(&line) && self.error_close_to(now).is_none() {
@@ -48,7 +57,8 @@ impl Last {
     /// The line that tells most, and when it came.
     pub(super) fn telling(&self) -> Option<(&str, Instant)> {
         let (newest, last) = self.newest.as_ref()?;
-        Some(self.error_close_to(*last).unwrap_or((newest, *last)))
+        let (line, at) = self.error_close_to(*last).unwrap_or((newest, *last));
+        Some((line, self.followed.unwrap_or(at)))
     }
 
     fn error_close_to(&self, now: Instant) -> Option<(&str, Instant)> {
@@ -58,7 +68,7 @@ impl Last {
 }
 
 /// What programs say behind the reason: advice, a consequence, where to read more.
-const AFTERTHOUGHTS: [&str; 14] = [
+const AFTERTHOUGHTS: [&str; 17] = [
     "note: ", // Rust, after a panic
     // mount, umount
     "dmesg(1) may have more information",
@@ -75,6 +85,10 @@ const AFTERTHOUGHTS: [&str; 14] = [
     // perl
     "begin failed--compilation aborted",
     "compilation failed in require",
+    // uwsgi, at its end
+    "sigint/sigterm received...killing workers",
+    "goodbye to uwsgi.",
+    "vacuum: ",
     // npm
     "npm err! a complete log of this run",
     "npm error a complete log of this run",
@@ -84,12 +98,15 @@ const AFTERTHOUGHTS: [&str; 14] = [
 fn follows_a_reason(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
     let names_help = line.starts_with("try ") && line.contains("--help"); // GNU's programs
-    names_help || AFTERTHOUGHTS.iter().any(|front| line.starts_with(front))
+    let is_buried = line.starts_with("worker ") && line.contains(" buried after "); // uwsgi's
+    names_help || is_buried || AFTERTHOUGHTS.iter().any(|front| line.starts_with(front))
 }
 
-/// Whether a line of a uwsgi says that its app failed. The line before says why, unless it is any line of the app's.
+/// Whether a line of a uwsgi says that its app, or a hook, failed. The line before says why, unless it is any line of the app's.
 fn tells_of_an_app(line: &str) -> bool {
-    ["unable to load app ", "unable to find PSGI function entry point"].iter().any(|front| line.starts_with(front))
+    let is_of_a_hook = line.ends_with("FATAL hook failed, destroying instance"); // behind the time
+    is_of_a_hook
+        || ["unable to load app ", "unable to find PSGI function entry point"].iter().any(|front| line.starts_with(front))
 }
 
 /// `ModuleNotFoundError: ...`, `Error: ...`, `PHP Fatal error: ...`, `panic: ...`, `java.lang.IllegalStateException: ...`.
@@ -140,6 +157,14 @@ mod tests {
                 "Can't locate Shop.pm in @INC at /a.psgi line 1.; unable to find PSGI function entry point.",
             ),
             (
+                &[
+                    "command \"./x\" exited with non-zero code: 127",
+                    "Mon Nov 30 08:53:23 2026 - FATAL hook failed, destroying instance",
+                    "SIGINT/SIGTERM received...killing workers...",
+                ],
+                "command \"./x\" exited with non-zero code: 127; Mon Nov 30 08:53:23 2026 - FATAL hook failed, destroying instance",
+            ),
+            (
                 &["*** Operational MODE: single process ***", "*** no app loaded. GAME OVER ***"],
                 "*** no app loaded. GAME OVER ***",
             ),
@@ -172,11 +197,31 @@ mod tests {
                 "npm error Missing script: \"start\"",
                 "npm error A complete log of this run can be found in: /root/.npm/_logs/x.log",
             ],
+            &[
+                "hook failed",
+                "SIGINT/SIGTERM received...killing workers...",
+                "worker 1 buried after 1 seconds",
+                "goodbye to uWSGI.",
+            ],
             &["dmesg(1) may have more information after failed mount system call."], // nothing before it
         ] {
             let told = telling(&lines.iter().map(|line| (0, *line)).collect::<Vec<_>>());
             assert_eq!(told.as_deref(), lines.first().copied());
         }
+    }
+
+    #[test]
+    fn what_a_line_closely_follows_is_said_as_late_as_that() {
+        let (mut last, start) = (Last::default(), Instant::now());
+        let mut hear = |second: u64, line: &str| {
+            last.hear(line.to_owned(), start + Duration::from_secs(second));
+            last.telling().map(|(line, at)| (line.to_owned(), (at - start).as_secs()))
+        };
+        hear(0, "FATAL hook failed");
+        assert_eq!(hear(1, "worker 1 buried after 1 seconds"), Some(("FATAL hook failed".to_owned(), 1)));
+        assert_eq!(hear(4, "goodbye to uWSGI."), Some(("FATAL hook failed".to_owned(), 4)));
+        hear(5, "GET /");
+        assert_eq!(hear(60, "goodbye to uWSGI."), Some(("GET /".to_owned(), 5)));
     }
 
     #[test]

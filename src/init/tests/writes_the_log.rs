@@ -277,7 +277,7 @@ fn an_app_that_fails_has_said_why() {
         ),
         ("echo assertion failed >&2; kill -ABRT $$", Exit::Signal(6), Some("assertion failed")),
         ("echo GET /; kill -KILL $$", Exit::Signal(9), None),
-        ("echo bye; exit 0", Exit::Code(0), None),
+        ("echo cannot reach it >&2; exit 0", Exit::Code(0), Some("cannot reach it")),
         ("echo too early; sleep 3; exit 1", Exit::Code(1), None),
     ] {
         let dir = Dir::new("app-why");
