@@ -69,3 +69,28 @@ fn an_attached_daemon_that_always_fails() {
         assert_eq!(emperor.vassals().len(), 1);
     });
 }
+
+/// Each of them with its own words, although all say something at about the same time.
+#[test]
+fn an_attached_daemon_that_fails_is_quoted() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let daemons = [
+            ("echo 'FATAL: lock file' >&2; echo 'HINT: is another one running' >&2; exit 1", "\"FATAL: lock file\"", "1"),
+            ("echo no data directory >&2; exit 2", "\"no data directory\"", "2"),
+            ("exec postgresx", "postgresx: not found\"", "127"),
+        ];
+        let attach: String = daemons.iter().map(|(command, ..)| format!("attach-daemon = {command}\n")).collect();
+        emperor.write("v.ini", &format!("[vassal]\nuid = {USER}\ngid = {USER}\ncommand = /bin/sleep 100000\n{attach}"));
+        for (command, said, status) in daemons {
+            let told = format!("{said} (the daemon exited with status {status}: {command} (");
+            emperor.wait_log_from(0, &["v.ini: does not stay up: ", &told]);
+            shows(&emperor, &["status"], &told);
+            shows(&emperor, &["status", "v.ini"], &told);
+        }
+        let control = "attach-control-daemon = echo no data directory >&2; exit 2";
+        emperor.write("control.ini", &format!("[vassal]\nuid = root\ncommand = /bin/sleep 100001\n{control}\n"));
+        let line = emperor.wait_cause(0, "control.ini", "daemon_ended");
+        assert!(line.contains("\"no data directory\" (the daemon exited with status 2: "), "{line}");
+    });
+}

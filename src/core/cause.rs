@@ -70,6 +70,9 @@ pub enum Cause {
     DaemonEnded {
         /// The sentence: which, how, and its line.
         what: String,
+        /// The line it said just before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<String>,
     },
     /// The daemon of a watched mount is dead.
     MountpointDead {
@@ -297,6 +300,7 @@ impl Cause {
             (Self::Signal { signal, at_reload, .. }, Self::Signal { signal: other, at_reload: at, .. }) => {
                 signal == other && at_reload == at
             }
+            (Self::DaemonEnded { what, .. }, Self::DaemonEnded { what: of, .. }) => what == of,
             (one, other) => one == other,
         }
     }
@@ -400,12 +404,13 @@ impl Cause {
         }
     }
 
-    /// The same without the words of the app, which its log has.
+    /// The same without the words of the app, or of its daemon, which its log has.
     #[must_use]
     pub fn without_words(&self) -> Self {
         match self {
             Self::Exit { code, at_reload, .. } => Self::Exit { code: *code, at_reload: *at_reload, said: None, about: None },
             Self::Signal { signal, at_reload, said: _ } => Self::Signal { signal: *signal, at_reload: *at_reload, said: None },
+            Self::DaemonEnded { what, said: _ } => Self::DaemonEnded { what: what.clone(), said: None },
             other => other.clone(),
         }
     }
@@ -446,8 +451,8 @@ impl std::fmt::Display for Cause {
                 by.iter().try_for_each(|by| write!(f, " by {by}"))?;
                 write!(f, ": {what}")
             }
-            Self::DaemonEnded { what }
-            | Self::Background { what }
+            Self::DaemonEnded { what, said } => f.write_str(&quoting(what, said.as_deref())),
+            Self::Background { what }
             | Self::HookFailed { what }
             | Self::HookTimeout { what }
             | Self::ExecFailed { what }
@@ -463,6 +468,11 @@ impl std::fmt::Display for Cause {
             Self::Protocol => f.write_str("its init sent what is no message of this version"),
         }
     }
+}
+
+/// What happened, behind the words of the program it happened to: they are the reason, and the end of a sentence may be cut.
+pub(crate) fn quoting(what: &str, said: Option<&str>) -> String {
+    said.map_or_else(|| what.to_owned(), |said| format!("\"{said}\" ({what})"))
 }
 
 /// `ENOTCONN (Transport endpoint is not connected)` for 107: the names an operator searches for.

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn ended(again_in_ms: Option<u64>) -> FromInit {
-        FromInit::Daemon { index: 0, news: DaemonNews::Ended { exit: Some(Exit::Code(1)), again_in_ms } }
+        FromInit::Daemon { index: 0, news: DaemonNews::Ended { exit: Some(Exit::Code(1)), again_in_ms, said: None } }
     }
 
     fn mounts(own_fuse: bool) -> FromInit {

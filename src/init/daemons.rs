@@ -11,9 +11,9 @@
 //!
 //! Deliberately not here: what the end of a control daemon means for the vassal.
 
+mod pidfile;
+
 use std::{
-    fs::File,
-    io::Read as _,
     os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -21,31 +21,27 @@ use std::{
 use liege_plan::{App, Daemon, DaemonNews, DaemonPidfile, Exit, Fate, FromInit, Identity, Loss, Place, Program};
 use liege_sys::{
     Errno,
-    descendants::{kill, proc_is_ours, started},
-    fds, pidfd,
+    descendants::kill,
+    pidfd,
     poll::Interest,
-    process::{self, Report},
+    process::Report,
     signals::{SIGHUP, SIGKILL},
-    stream,
 };
 
 use crate::{
     app::RunningApp,
     init::{End, Init},
-    output::DAEMON,
-    reap::{has_ended, is_of_this_vassal},
-    spawn::{self, Recipe},
+    output::LAST_LINES,
+    reap::has_ended,
+    spawn::Recipe,
     walk::end_group,
 };
+use pidfile::{Birth, LOOK, LOOK_AGAIN, Look, birth_of};
 
 /// One that ends sooner waits before it is started again.
 const SOON: Duration = Duration::from_secs(3);
 /// How long a reload waits at most for the pidfile of one that is on its way: uWSGI's patience with it.
 const ON_ITS_WAY: Duration = Duration::from_secs(10);
-/// Between two looks at a pidfile that is not there yet.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// For one look.
-const LOOK: Duration = Duration::from_secs(1);
 /// Letters of a command by which its daemon is named.
 const NAMED: usize = 60;
 
@@ -65,6 +61,8 @@ struct Attached {
     plan: Daemon,
     recipe: Recipe,
     state: State,
+    /// The pipe it writes to. None: not decided yet.
+    pipe: Option<u8>,
     /// Ends soon after a start, in a row.
     quick: u64,
     began: Instant,
@@ -111,14 +109,16 @@ enum State {
         look: Look,
         until: Instant,
     },
+    /// It is over, and what it said last is awaited: how it was over, and until when.
+    Speaks(Gone, Instant),
     Over,
 }
 
-/// A look at a pidfile, made by a child.
+/// How one was over.
 #[derive(Debug)]
-struct Look {
-    child: Option<(i32, OwnedFd)>,
-    next: Instant,
+enum Gone {
+    Ended(Option<Exit>),
+    Failed(String),
 }
 
 impl Daemons {
@@ -136,7 +136,12 @@ impl Daemons {
                 | State::Lost { look: Look { child: Some((_, answer)), .. }, .. } => {
                     all.push(Interest::readable(answer.as_fd()));
                 }
-                State::Begins { .. } | State::Lost { .. } | State::Due(_) | State::Runs { .. } | State::Over => {}
+                State::Begins { .. }
+                | State::Lost { .. }
+                | State::Due(_)
+                | State::Runs { .. }
+                | State::Speaks(..)
+                | State::Over => {}
             }
         }
     }
@@ -176,7 +181,8 @@ impl Init {
             let now = Instant::now();
             let state = State::Due(now);
             let (plan, quick, began) = (plan.clone(), 0, now);
-            Ok(Attached { plan, recipe, state, quick, began, dismissed: false, asked: None, serves: false, lost: None })
+            let (dismissed, asked, serves, lost, pipe) = (false, None, false, None, None);
+            Ok(Attached { plan, recipe, state, pipe, quick, began, dismissed, asked, serves, lost })
         });
         attached.collect::<Result<_, &str>>().map(Daemons).map_err(|why| self.fail(Place::AppExec, 0, why))
     }
@@ -208,6 +214,9 @@ impl Init {
                 *daemon = self.daemons.0.swap_remove(old);
             }
         }
+        let taken: Vec<u8> = next.0.iter().filter_map(|daemon| daemon.pipe).collect();
+        let mut free = (0..u8::MAX).filter(|pipe| !taken.contains(pipe));
+        next.0.iter_mut().for_each(|daemon| daemon.pipe = daemon.pipe.or_else(|| free.next()));
         self.daemons = next;
         self.tend_daemons();
     }
@@ -278,41 +287,6 @@ impl Init {
         }
         self.daemons = daemons;
     }
-
-    /// The daemon a pidfile names, if it is of this vassal and lives: read by a child, within this time.
-    ///
-    /// # Errors
-    /// The host's end.
-    pub(crate) fn smart_daemon(&mut self, pidfile: &str, deadline: Instant) -> Result<Option<(i32, OwnedFd)>, End> {
-        let deadline = deadline.min(Instant::now() + LOOK);
-        let Some((child, answer)) = self.look(pidfile) else { return Ok(None) };
-        while self.lookers.contains(&child) {
-            if Instant::now() >= deadline {
-                let _ = kill(child, SIGKILL);
-                return Ok(None);
-            }
-            self.turn(Some(deadline))?;
-        }
-        Ok(named(&answer).flatten().and_then(|pid| living(pid, None)))
-    }
-
-    /// Has a pidfile read.
-    fn look(&mut self, path: &str) -> Option<(i32, OwnedFd)> {
-        let (ours, theirs) = fds::socketpair().ok()?;
-        let identity = self.later.identity.as_ref();
-        let work = || {
-            let Ok(mut file) = spawn::take(identity).map_err(|_| ()).and_then(|()| File::open(path).map_err(|_| ())) else {
-                return 1;
-            };
-            let mut text = [0; 32];
-            let length = file.read(&mut text).unwrap_or(0);
-            stream::write(&theirs, &text[..length]);
-            0
-        };
-        let child = process::fork_in_place(&self.one_thread, work).ok()?;
-        self.lookers.push(child);
-        Some((child, ours))
-    }
 }
 
 /// The daemon as an app of its own: with the app's bounds and environment, as the identity of the steps.
@@ -352,6 +326,7 @@ impl Attached {
             State::Begins { look, until, .. } | State::Lost { look, until, .. } => {
                 Some(if look.child.is_none() { look.next.min(*until) } else { *until })
             }
+            State::Speaks(_, until) => Some(*until),
             State::Runs { .. } | State::Followed { .. } | State::Over => None,
         }
     }
@@ -375,6 +350,7 @@ impl Attached {
             | State::Begins { .. }
             | State::Followed { .. }
             | State::Lost { .. }
+            | State::Speaks(..)
             | State::Over => false,
         }
     }
@@ -387,12 +363,12 @@ impl Attached {
             State::Due(_) => self.start(init, now),
             State::Runs { ended: Some(exit), report, .. } => match report.and_then(Report::read) {
                 Some((stage, errno)) => self.failed(self.recipe.explain(stage, errno).1, errno),
-                None => self.ended(Some(exit)),
+                None => self.over(Gone::Ended(Some(exit)), init),
             },
             State::Begins { ended: Some(exit), look, .. } if exit != Exit::Code(0) => {
                 look.end();
                 let code = exit.status();
-                self.failed(format!("did not go into the background: its command ended with status {code}"), Errno::UnknownErrno)
+                self.over(Gone::Failed(format!("did not go into the background: its command ended with status {code}")), init)
             }
             State::Begins { command, born, ended, mut look, until } => {
                 let pidfile = self.plan.pidfile.as_ref().map_or("", |file| &file.path);
@@ -403,7 +379,7 @@ impl Attached {
                         if ended.is_none() {
                             end_group(command);
                         }
-                        self.failed(format!("has no living pid in {pidfile}"), Errno::UnknownErrno)
+                        self.over(Gone::Failed(format!("has no living pid in {pidfile}")), init)
                     }
                     _ => self.stay(State::Begins { command, born, ended, look, until }),
                 }
@@ -413,7 +389,7 @@ impl Attached {
                 self.state = State::Lost { pid, exit: ended, born, look, until: now + LOOK };
                 self.tend(init)
             }
-            State::Lost { exit, .. } if self.dismissed => self.ended(exit),
+            State::Lost { exit, .. } if self.dismissed => self.over(Gone::Ended(exit), init),
             State::Lost { pid, exit, born, mut look, until } => {
                 let pidfile = self.plan.pidfile.as_ref().map_or("", |file| &file.path);
                 match look.answer(init, pidfile, born, now) {
@@ -421,10 +397,11 @@ impl Attached {
                     None if now < until => self.stay(State::Lost { pid, exit, born, look, until }),
                     _ => {
                         look.end();
-                        self.ended(exit)
+                        self.over(Gone::Ended(exit), init)
                     }
                 }
             }
+            State::Speaks(gone, until) => self.speaks(gone, until, init),
             state @ (State::Runs { .. } | State::Followed { .. } | State::Over) => self.stay(state),
         }
     }
@@ -436,7 +413,10 @@ impl Attached {
 
     fn start(&mut self, init: &mut Init, now: Instant) -> Option<DaemonNews> {
         self.began = now;
-        let (pid, report) = match self.recipe.launch(&[], init.output.writer(DAEMON, init.later.identity.as_ref())) {
+        let (pid, report) = match self
+            .recipe
+            .launch(&[], init.output.daemons_writer(self.pipe.unwrap_or_default(), init.later.identity.as_ref()))
+        {
             Ok(child) => child,
             Err(errno) => return self.failed("could not be started".into(), errno),
         };
@@ -463,20 +443,41 @@ impl Attached {
         Some(DaemonNews::Started { pid })
     }
 
-    fn ended(&mut self, exit: Option<Exit>) -> Option<DaemonNews> {
+    /// It is over by itself: what it said last is told with that. One that was asked to end has nothing to explain.
+    fn over(&mut self, gone: Gone, init: &mut Init) -> Option<DaemonNews> {
+        self.speaks(gone, Instant::now() + LAST_LINES, init)
+    }
+
+    fn speaks(&mut self, gone: Gone, until: Instant, init: &mut Init) -> Option<DaemonNews> {
+        let pipe = self.pipe.unwrap_or_default();
+        let is_awaited = !self.dismissed && Instant::now() < until;
+        if is_awaited && !init.output.daemons_words_are_written(pipe, &init.one_thread) {
+            return self.stay(State::Speaks(gone, until));
+        }
+        let said = init.output.last_of_daemon(pipe, self.began).filter(|_| !self.dismissed);
+        match gone {
+            Gone::Ended(exit) => self.ended(exit, said),
+            Gone::Failed(why) => {
+                let again_in_ms = self.again();
+                (!self.dismissed).then_some(DaemonNews::Failed { why, again_in_ms, said })
+            }
+        }
+    }
+
+    fn ended(&mut self, exit: Option<Exit>, said: Option<String>) -> Option<DaemonNews> {
         if let Some(Exit::Signal(signal)) = exit.filter(|_| self.dismissed && !self.serves)
             && self.asked.is_some_and(|asked| asked != signal)
         {
             self.lost = Some(Loss { what: self.name(), how: Fate::Died(signal) });
         }
         let again_in_ms = self.again();
-        (!self.dismissed).then_some(DaemonNews::Ended { exit, again_in_ms })
+        (!self.dismissed).then_some(DaemonNews::Ended { exit, again_in_ms, said })
     }
 
     fn failed(&mut self, why: String, errno: Errno) -> Option<DaemonNews> {
         let why = if errno == Errno::UnknownErrno { why } else { format!("{why}: {}", errno.desc()) };
         let again_in_ms = self.again();
-        (!self.dismissed).then_some(DaemonNews::Failed { why, again_in_ms })
+        (!self.dismissed).then_some(DaemonNews::Failed { why, again_in_ms, said: None })
     }
 
     /// It is not there. When it is started again; never, if it is a control daemon or was dismissed.
@@ -504,7 +505,9 @@ impl Attached {
             State::Runs { pid, ended: None, .. }
             | State::Begins { command: pid, ended: None, .. }
             | State::Followed { pid, .. } => Some(*pid),
-            State::Due(_) | State::Runs { .. } | State::Begins { .. } | State::Lost { .. } | State::Over => None,
+            State::Due(_) | State::Runs { .. } | State::Begins { .. } | State::Lost { .. } | State::Speaks(..) | State::Over => {
+                None
+            }
         }
     }
 
@@ -518,7 +521,7 @@ impl Attached {
         if self.asked.replace(signal) != Some(signal) {
             self.signal(signal);
         }
-        if let State::Due(_) = self.state {
+        if let State::Due(_) | State::Speaks(..) = self.state {
             self.state = State::Over;
         }
     }
@@ -537,6 +540,7 @@ impl Attached {
             | State::Begins { .. }
             | State::Followed { .. }
             | State::Lost { .. }
+            | State::Speaks(..)
             | State::Over => {}
         }
     }
@@ -544,55 +548,4 @@ impl Attached {
     fn kill(&self) {
         self.signal(SIGKILL);
     }
-}
-
-impl Look {
-    /// Whom the pidfile names, if he lives and was not born before. None: not known yet.
-    fn answer(&mut self, init: &mut Init, path: &str, born: Option<Birth>, now: Instant) -> Option<Option<(i32, OwnedFd)>> {
-        let Some((_, answer)) = &self.child else {
-            if now >= self.next {
-                self.child = init.look(path);
-                self.next = now + LOOK_AGAIN;
-            }
-            return None;
-        };
-        let pid = named(answer)?;
-        self.child = None;
-        Some(pid.and_then(|pid| living(pid, born)))
-    }
-
-    /// Nobody waits for it any more.
-    fn end(self) {
-        if let Some((child, _)) = self.child {
-            let _ = kill(child, SIGKILL);
-        }
-    }
-}
-
-/// The pid in what was read of a pidfile. None: nothing was read yet.
-fn named(answer: &OwnedFd) -> Option<Option<i32>> {
-    let mut text = [0; 32];
-    let length = match stream::read(answer, &mut text) {
-        stream::Read::Nothing => return None,
-        stream::Read::Bytes(length) => length,
-        stream::Read::Ended => 0,
-    };
-    let digits = text[..length].trim_ascii_start().split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
-    Some(std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<i32>().ok()).filter(|pid| *pid > 1))
-}
-
-/// A process of this vassal that lives and was not born before that moment.
-fn living(pid: i32, born: Option<Birth>) -> Option<(i32, OwnedFd)> {
-    let pidfd = pidfd::open(pid).ok()?;
-    // Without a /proc nobody can tell.
-    let is_old = birth_of(pid).zip(born).is_some_and(|(its, command)| its < command);
-    // In this order: that it lives yet means that all this was said of the process the pidfd holds.
-    (!is_old && is_of_this_vassal(pid) && !has_ended(&pidfd)).then_some((pid, pidfd))
-}
-
-/// The tick of its start, and its pid: of two that were born within one tick the younger has the higher number.
-type Birth = (u64, i32);
-
-fn birth_of(pid: i32) -> Option<Birth> {
-    Some((started(pid).filter(|_| proc_is_ours())?, pid))
 }

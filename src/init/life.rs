@@ -99,7 +99,7 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     if init.walk(&plan.steps, &Patience::until_stopped(Place::Step))? == Walked::Interrupted {
         return Err(End::Stopped);
     }
-    init.output.settle(init.later.identity.as_ref(), !plan.app.daemons.is_empty());
+    init.output.settle(init.later.identity.as_ref(), plan.app.daemons.len());
     if let Some(mounted) = init.mounts.settled() {
         init.tell_mounts(&mounted);
     }

@@ -34,17 +34,19 @@ use crate::{
 /// The source that outlives all others.
 pub(crate) const APP: &str = "app";
 
-/// That of all attached daemons together.
-pub(crate) const DAEMON: &str = "daemon";
+/// That of the attached daemons. Each has a pipe of its own, so that it is known which of them has said something.
+const DAEMON: &str = "daemon";
+/// Daemons beyond so many share the last pipe.
+const DAEMONS: u8 = 32;
 
 /// A child that could not be forked or was killed is not replaced sooner.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// For how long a line of the app is a reason for its end.
+/// For how long a line of the app, or of a daemon, is a reason for its end.
 const JUST_BEFORE: Duration = Duration::from_secs(2);
 
 /// How long the last lines may take.
-const LAST_LINES: Duration = Duration::from_secs(1);
+pub(crate) const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The output of a vassal.
 #[derive(Debug, Default)]
@@ -66,8 +68,8 @@ pub(crate) struct Output {
 /// What children have told.
 #[derive(Debug, Default)]
 struct Heard {
-    /// What the newest source of each name said last, as far as a child that has finished knew.
-    last: Vec<(&'static str, Said)>,
+    /// What the newest source of each name and number said last, as far as a child that has finished knew.
+    last: Vec<((&'static str, u8), Said)>,
     /// Lines of the app that the host has not been told of yet.
     noticed: Vec<(Notice, String)>,
     /// What could not be written, and was not told to the log.
@@ -84,6 +86,8 @@ struct Said {
 #[derive(Debug)]
 struct Source {
     name: &'static str,
+    /// Which of those of this name.
+    number: u8,
     reader: OwnedFd,
     /// None: no program will be started with it any more; those that were may still write.
     writer: Option<OwnedFd>,
@@ -127,25 +131,35 @@ impl Output {
 
     /// The first walk is over: nobody starts with the pipes of its phases any more, and those of the app and its daemons belong to
     /// their user. Later init may have no right to give.
-    pub(crate) fn settle(&mut self, identity: Option<&Identity>, has_daemons: bool) {
-        let lasting = if has_daemons { &[APP, DAEMON][..] } else { &[APP] };
-        for name in lasting {
-            self.writer(name, identity);
+    pub(crate) fn settle(&mut self, identity: Option<&Identity>, daemons: usize) {
+        self.writer(APP, identity);
+        for pipe in (0..DAEMONS).take(daemons) {
+            self.daemons_writer(pipe, identity);
         }
-        for source in self.sources.iter_mut().filter(|source| !lasting.contains(&source.name)) {
+        for source in self.sources.iter_mut().filter(|source| source.is_of_hooks()) {
             source.writer = None;
         }
     }
 
     /// What a program of this source writes to. None: where init itself would write.
     pub(crate) fn writer(&mut self, name: &'static str, user: Option<&Identity>) -> Option<BorrowedFd<'_>> {
+        self.numbered_writer(name, 0, user)
+    }
+
+    /// The same for the attached daemon of this pipe.
+    pub(crate) fn daemons_writer(&mut self, pipe: u8, user: Option<&Identity>) -> Option<BorrowedFd<'_>> {
+        self.numbered_writer(DAEMON, shared(pipe), user)
+    }
+
+    fn numbered_writer(&mut self, name: &'static str, number: u8, user: Option<&Identity>) -> Option<BorrowedFd<'_>> {
         self.log?;
-        let known = self.sources.iter().position(|source| source.name == name && source.writer.is_some());
+        let is_it = |source: &Source| (source.name, source.number) == (name, number) && source.writer.is_some();
+        let known = self.sources.iter().position(is_it);
         let index = match known {
             Some(index) => index,
             None => {
                 let (reader, writer) = pipe::pipe().ok()?;
-                self.sources.push(Source { name, reader, writer: Some(writer) });
+                self.sources.push(Source { name, number, reader, writer: Some(writer) });
                 self.relieve();
                 self.sources.len() - 1
             }
@@ -171,9 +185,35 @@ impl Output {
 
     /// What the app said just before now, once all of it was written down.
     pub(crate) fn last_of_app(&self) -> Option<String> {
-        let (_, said) = self.heard.last.iter().find(|(name, _)| *name == APP)?;
-        let at = said.at?;
-        (at.elapsed() <= JUST_BEFORE && self.app_since.is_none_or(|since| at >= since)).then(|| said.text.clone())
+        self.heard.just_before((APP, 0), self.app_since)
+    }
+
+    /// The same of the attached daemon of this pipe, which was started then.
+    pub(crate) fn last_of_daemon(&self, pipe: u8, since: Instant) -> Option<String> {
+        self.heard.just_before((DAEMON, shared(pipe)), Some(since))
+    }
+
+    /// Goes a step towards having all that this daemon has said written down: whether it is.
+    pub(crate) fn daemons_words_are_written(&mut self, pipe: u8, one_thread: &OneThread) -> bool {
+        let number = shared(pipe);
+        self.are_written(one_thread, |source| (source.name, source.number) == (DAEMON, number))
+    }
+
+    /// What these sources have said is read by a child, which tells it at its end. The end of one that was asked to finish is an event, so
+    /// nobody waits here.
+    fn are_written(&mut self, one_thread: &OneThread, which: impl Fn(&Source) -> bool) -> bool {
+        self.relieve();
+        if self.child.is_some() {
+            return false;
+        }
+        if !self.sources.iter().any(|source| which(source) && pipe::holds_something(&source.reader)) {
+            return true;
+        }
+        if self.due(Instant::now()).is_none() {
+            self.fork(one_thread);
+            self.relieve(); // else it would wait for more
+        }
+        false
     }
 
     /// Tells what the app has printed that says more than that it runs.
@@ -185,7 +225,7 @@ impl Output {
 
     /// A step of this source begins: what it says last is kept apart from what was said before it.
     pub(crate) fn begin_step(&mut self, name: &'static str) {
-        self.heard.last.retain(|(other, _)| *other != name);
+        self.heard.last.retain(|((other, _), _)| *other != name);
         let has_spoken = |source: &Source| pipe::holds_something(&source.reader);
         let may_have_spoken = self.child.is_some() || self.sources.iter().any(|source| source.name == name && has_spoken(source));
         for source in self.sources.iter_mut().filter(|source| source.name == name && may_have_spoken) {
@@ -195,7 +235,7 @@ impl Output {
 
     /// What a step of this source said last, once all of it was written down.
     pub(crate) fn last_of(&self, name: &str) -> Option<&str> {
-        self.heard.last.iter().find(|(other, _)| *other == name).map(|(_, said)| &*said.text)
+        self.heard.last.iter().find(|((other, _), _)| *other == name).map(|(_, said)| &*said.text)
     }
 
     /// What to wait for: the child's word, or, where there is no child, anybody's; and the place, where it was promised.
@@ -286,6 +326,35 @@ impl Output {
     }
 }
 
+impl Source {
+    fn is_of_hooks(&self) -> bool {
+        ![APP, DAEMON].contains(&self.name)
+    }
+}
+
+impl Heard {
+    fn hear(&mut self, source: &Source, said: Said) {
+        // One nothing is started with any more is of an earlier step.
+        if source.writer.is_some() {
+            let key = (source.name, source.number);
+            self.last.retain(|(other, _)| *other != key);
+            self.last.push((key, said));
+        }
+    }
+
+    /// What was said just before now, and not before that moment.
+    fn just_before(&self, key: (&str, u8), since: Option<Instant>) -> Option<String> {
+        let (_, said) = self.last.iter().find(|(other, _)| *other == key)?;
+        let at = said.at?;
+        (at.elapsed() <= JUST_BEFORE && since.is_none_or(|since| at >= since)).then(|| said.text.clone())
+    }
+}
+
+/// The number of a daemon's pipe.
+fn shared(pipe: u8) -> u8 {
+    pipe.min(DAEMONS - 1)
+}
+
 /// Readable without holding anything.
 fn is_over(source: &Source) -> bool {
     let interest = Interest::readable(source.reader.as_fd());
@@ -313,11 +382,9 @@ impl Child {
                 Word::Noticed(notice, text) => heard.noticed.push((notice, text)),
                 Word::Lost(lost) => heard.lost = lost,
                 Word::Last { source, ago, text } => {
-                    // Sources come and go in front of the child's only while there is none. One nothing is started with any more
-                    // is of an earlier step.
-                    if let Some(name) = sources.get(usize::from(source)).filter(|of| of.writer.is_some()).map(|of| of.name) {
-                        heard.last.retain(|(other, _)| *other != name);
-                        heard.last.push((name, Said { text, at: Instant::now().checked_sub(ago) }));
+                    // Sources come and go in front of the child's only while there is none.
+                    if let Some(source) = sources.get(usize::from(source)) {
+                        heard.hear(source, Said { text, at: Instant::now().checked_sub(ago) });
                     }
                 }
             }

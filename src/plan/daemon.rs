@@ -63,6 +63,9 @@ pub enum DaemonNews {
         exit: Option<Exit>,
         /// The pause.
         again_in_ms: Option<u64>,
+        /// What it said just before: one line, bounded and without controls.
+        #[serde(default)]
+        said: Option<String>,
     },
     /// It could not be started or followed.
     Failed {
@@ -70,5 +73,8 @@ pub enum DaemonNews {
         why: String,
         /// As for [`Self::Ended`].
         again_in_ms: Option<u64>,
+        /// As for [`Self::Ended`].
+        #[serde(default)]
+        said: Option<String>,
     },
 }

@@ -31,4 +31,4 @@ pub use stamp::stamp;
 pub use text::{describe_act, signal_name};
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.
-pub const VERSION: u16 = 9;
+pub const VERSION: u16 = 10;

@@ -201,7 +201,7 @@ fn what_was_seen_of_a_mount_before_it_died_is_kept() {
 #[test]
 fn an_attached_daemon_that_died_just_before_is_named() {
     let mut vassal = Running::new();
-    let news = DaemonNews::Ended { exit: Some(Exit::Signal(9)), again_in_ms: Some(1000) };
+    let news = DaemonNews::Ended { exit: Some(Exit::Signal(9)), again_in_ms: Some(1000), said: None };
     vassal.feed(Event::Reported { vassal: specs::name(0), birth: 1, report: FromInit::Daemon { index: 0, news } });
     let cause = destroyed(&vassal.probed(Probed::of(Health::Dead { errno: 107 }))).unwrap();
     assert!(cause.to_string().ends_with("; the daemon an attached daemon was killed by SIGKILL 0.001s before"), "{cause}");

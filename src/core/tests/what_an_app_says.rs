@@ -180,14 +180,17 @@ fn a_daemon_that_always_ends_is_a_doubt_until_it_stays_up() {
     let is_doubtful = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Note(Note::Doubtful { .. })));
     for death in 1..=12 {
         vassal.report(news(DaemonNews::Started { pid: 9 }));
-        let ended = DaemonNews::Ended { exit: Some(Exit::Code(3)), again_in_ms: Some(1000 * death) };
+        let ended =
+            DaemonNews::Ended { exit: Some(Exit::Code(3)), again_in_ms: Some(1000 * death), said: Some("no data".into()) };
         let told = vassal.report(news(ended));
         assert_eq!(is_doubtful(&told), death == 3, "told once");
         // Its pauses grow beyond every rest: while it is not there it does not rest.
         vassal.after(death * 10);
         assert_eq!(vassal.doubt().is_some(), death >= 3, "{death}");
     }
-    assert!(vassal.doubt().is_some_and(|doubt| doubt.starts_with("does not stay up: the daemon exited with status 3")));
+    assert!(
+        vassal.doubt().is_some_and(|doubt| doubt.starts_with("does not stay up: \"no data\" (the daemon exited with status 3: "))
+    );
     vassal.report(news(DaemonNews::Started { pid: 9 }));
     vassal.after(9);
     assert!(vassal.doubt().is_some());

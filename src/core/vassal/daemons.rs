@@ -7,7 +7,7 @@ use liege_plan::{DaemonNews, Exit, signal_name};
 use liege_spec::VassalSpec;
 
 use super::{Phase, Vassal};
-use crate::{Cause, Note, emperor::Context};
+use crate::{Cause, Note, cause::quoting, emperor::Context};
 
 /// `redis-server --port 0 (shop.ini:4: attach-daemon)` for each.
 pub(super) fn in_words(spec: &VassalSpec) -> Vec<String> {
@@ -18,28 +18,29 @@ impl Vassal {
     pub(super) fn daemon_news(&mut self, index: u32, news: DaemonNews, cx: &mut Context<'_>) {
         let words = self.life.as_ref().and_then(|life| life.daemons.get(index as usize));
         let daemon = words.cloned().unwrap_or_else(|| "an attached daemon".to_owned());
-        let (what, again_in_ms) = match news {
+        let (what, again_in_ms, said) = match news {
             DaemonNews::Started { pid } => {
                 self.daemon_lives(index, cx);
                 return cx.note(Note::DaemonStarted { vassal: self.name.clone(), pid, daemon });
             }
-            DaemonNews::Ended { exit, again_in_ms } => {
+            DaemonNews::Ended { exit, again_in_ms, said } => {
                 let how = exit.map_or_else(|| "ended".to_owned(), in_word);
                 // It may have been the daemon of a mount.
                 if let Some(life) = &mut self.life {
                     life.fallen.attached(cx.now, format!("the daemon {daemon} {how}"));
                 }
-                (format!("the daemon {how}: {daemon}"), again_in_ms)
+                (format!("the daemon {how}: {daemon}"), again_in_ms, said)
             }
-            DaemonNews::Failed { why, again_in_ms } => (format!("{why}: start the daemon {daemon}"), again_in_ms),
+            DaemonNews::Failed { why, again_in_ms, said } => (format!("{why}: start the daemon {daemon}"), again_in_ms, said),
         };
         match again_in_ms {
             Some(pause) => {
-                self.daemon_died(index, &what, cx);
+                self.daemon_died(index, &what, said.as_deref(), cx);
+                let what = quoting(&what, said.as_deref());
                 cx.note(Note::DaemonEnded { vassal: self.name.clone(), what, again_in: Duration::from_millis(pause) });
                 self.probe_now(cx);
             }
-            None => self.control_daemon_ended(Cause::DaemonEnded { what }, cx),
+            None => self.control_daemon_ended(Cause::DaemonEnded { what, said }, cx),
         }
     }
 

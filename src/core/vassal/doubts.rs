@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 use liege_plan::Notice;
 
 use super::Vassal;
-use crate::{Note, Time, advice, emperor::Context, timers::Timer};
+use crate::{Note, Time, advice, cause::quoting, emperor::Context, timers::Timer};
 
 /// So many deaths within this time are a doubt.
 const MANY: usize = 3;
@@ -27,8 +27,9 @@ const REST: Duration = Duration::from_secs(10);
 struct Deaths {
     /// The last [`MANY`] at most.
     at: Vec<Time>,
-    /// What was said of the last one.
+    /// What was said of the last one, and what of it is told when it is over.
     said: String,
+    of: String,
     /// Enough of them came within the window, and there was no rest since.
     is_many: bool,
     /// When the rest will have been long enough.
@@ -122,7 +123,7 @@ impl Doubts {
         }
         for deaths in self.daemons.values_mut().filter(|deaths| is_over(deaths)) {
             let deaths = std::mem::take(deaths);
-            sentences.extend(deaths.is_many.then(|| format!("stays up again: {}", deaths.said)));
+            sentences.extend(deaths.is_many.then(|| format!("stays up again: {}", deaths.of)));
         }
         sentences
     }
@@ -172,13 +173,15 @@ impl Vassal {
         self.doubted(news, cx);
     }
 
-    /// An attached daemon ended, and will be started again.
-    pub(super) fn daemon_died(&mut self, index: u32, what: &str, cx: &mut Context<'_>) {
+    /// An attached daemon ended, and will be started again. `said`: its own words.
+    pub(super) fn daemon_died(&mut self, index: u32, what: &str, said: Option<&str>, cx: &mut Context<'_>) {
         let Some(life) = &mut self.life else { return };
         let deaths = life.doubts.daemons.entry(index).or_default();
-        let is_news = deaths.add(cx.now, what.to_owned());
+        what.clone_into(&mut deaths.of);
+        let told = quoting(what, said);
+        let is_news = deaths.add(cx.now, told.clone());
         deaths.over = None; // there is no rest while it is not there
-        self.doubted(is_news.then(|| daemon_dies(what)), cx);
+        self.doubted(is_news.then(|| daemon_dies(&told)), cx);
     }
 
     /// It was started (again).

@@ -41,7 +41,7 @@ fn news(vassal: &mut Vassal) -> (u32, DaemonNews) {
 }
 
 fn ended(exit: Exit, again_in_ms: Option<u64>) -> DaemonNews {
-    DaemonNews::Ended { exit: Some(exit), again_in_ms }
+    DaemonNews::Ended { exit: Some(exit), again_in_ms, said: None }
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_pidfile_that_hangs_holds_up_nobody() {
     plan.steps.push(exec(&format!("mkfifo -m 666 {path}; chmod 755 {}", dir.0.display())));
     let mut vassal = Vassal::start(plan);
     vassal.started();
-    let (_, DaemonNews::Failed { why, again_in_ms }) = news(&mut vassal) else { panic!("no failure") };
+    let (_, DaemonNews::Failed { why, again_in_ms, .. }) = news(&mut vassal) else { panic!("no failure") };
     assert!(why.contains("no living pid") && again_in_ms == Some(1000), "{why}");
     vassal.tell(&ToInit::Stop);
     assert_eq!(vassal.app_exited(), Exit::Signal(15));
