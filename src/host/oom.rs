@@ -140,6 +140,7 @@ pub(crate) fn tells_of_a_kill(report: &FromInit) -> bool {
         FromInit::Entered { .. } | FromInit::Walked | FromInit::Kept | FromInit::Started { .. } => false,
         FromInit::Said(_)
         | FromInit::Noticed { .. }
+        | FromInit::HooksSaid { .. }
         | FromInit::MountsChanged { .. }
         | FromInit::Writable { .. }
         | FromInit::Saving { .. }

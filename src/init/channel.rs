@@ -129,7 +129,11 @@ impl Channel {
 /// Whether the host can do without it. That a daemon ended for good is the vassal's end.
 fn can_be_missed(message: &FromInit) -> bool {
     match message {
-        FromInit::OrphanDied { .. } | FromInit::OrphansDied { .. } | FromInit::Said(_) | FromInit::Noticed { .. } => true,
+        FromInit::OrphanDied { .. }
+        | FromInit::OrphansDied { .. }
+        | FromInit::Said(_)
+        | FromInit::Noticed { .. }
+        | FromInit::HooksSaid { .. } => true,
         FromInit::Daemon { news, .. } => match news {
             DaemonNews::Started { .. } => true,
             DaemonNews::Ended { again_in_ms, .. } | DaemonNews::Failed { again_in_ms, .. } => again_in_ms.is_some(),

@@ -23,7 +23,7 @@ use crate::{
     life::Later,
     mounts::Mounts,
     orphans::Orphans,
-    output::Output,
+    output::{LAST_LINES, Output},
     save::{Known, Saving},
 };
 
@@ -92,6 +92,8 @@ pub(crate) struct Init {
     pub(crate) mounts: Mounts,
     /// Where programs write to.
     pub(crate) output: Output,
+    /// The host has asked what the hooks said, and waits for it until then.
+    pub(crate) hooks_due: Option<Instant>,
     /// What the end waits for.
     pub(crate) saving: Saving,
     /// The FUSE daemons that may have to save.
@@ -135,6 +137,7 @@ impl Init {
             later: Later::default(),
             mounts: Mounts::watched(),
             output,
+            hooks_due: None,
             saving: Saving::default(),
             known: Known::default(),
         })
@@ -157,6 +160,7 @@ impl Init {
             self.output.due(now),
             self.daemons.due(self.stop),
             self.known.due(now),
+            self.hooks_due,
         ];
         let until = deadline.into_iter().chain(dues.into_iter().flatten()).min();
         let timeout = until.map(|until| until.saturating_duration_since(now));
@@ -189,6 +193,7 @@ impl Init {
             self.receive_signals();
         }
         self.tend_daemons();
+        self.tell_hooks();
         self.orphans.tell(Instant::now(), &mut self.channel);
         if ready[others..mounts].contains(&true) {
             self.output.attend(&self.one_thread, &mut self.channel);
@@ -219,11 +224,21 @@ impl Init {
                 News::Message(ToInit::Destroy) => (self.stop, self.destroy) = (true, true),
                 News::Message(ToInit::GiveUp { step }) => self.late_step = Some(step),
                 News::Message(ToInit::Hung { paths }) => self.give_up_on_paths(&paths),
+                News::Message(ToInit::Hooks) => self.hooks_due = Some(Instant::now() + LAST_LINES),
                 News::Message(ToInit::Secured { number }) => self.mounts.exits.secured(number),
                 News::Message(ToInit::Reload(reload)) => self.reload = Some(reload),
                 // A second plan is no message a host sends; the first one stands.
                 News::Message(ToInit::Walk(_)) => {}
             }
+        }
+    }
+
+    /// Answers what the hooks said last, once all they have said is written down.
+    fn tell_hooks(&mut self) {
+        let Some(until) = self.hooks_due else { return };
+        if self.output.hooks_words_are_written(&self.one_thread) || Instant::now() >= until {
+            self.hooks_due = None;
+            self.say(&FromInit::HooksSaid { line: self.output.last_of_hooks() });
         }
     }
 

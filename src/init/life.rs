@@ -53,7 +53,7 @@ fn green_light(init: &mut Init) -> Result<Box<Plan>, End> {
                 return Err(init.fail(Place::Init, 0, detail));
             }
             News::Message(ToInit::Stop | ToInit::Destroy) | News::HostGone => return Err(End::Stopped),
-            News::Message(ToInit::Hung { .. } | ToInit::Secured { .. } | ToInit::GiveUp { .. }) => {} // nothing is mounted yet
+            News::Message(ToInit::Hung { .. } | ToInit::Secured { .. } | ToInit::GiveUp { .. } | ToInit::Hooks) => {} // nothing is mounted yet
             News::Message(ToInit::Reload(_)) => {
                 return Err(init.fail(Place::Init, 0, "a reload came before the plan"));
             }

@@ -70,6 +70,8 @@ pub(crate) struct Output {
 struct Heard {
     /// What the newest source of each name and number said last, as far as a child that has finished knew.
     last: Vec<((&'static str, u8), Said)>,
+    /// What a hook said last, also one whose step has ended.
+    hooks: Option<Said>,
     /// Lines of the app that the host has not been told of yet.
     noticed: Vec<(Notice, String)>,
     /// What could not be written, and was not told to the log.
@@ -77,7 +79,7 @@ struct Heard {
 }
 
 /// A line, and when it was said.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Said {
     text: String,
     at: Option<Instant>,
@@ -193,10 +195,20 @@ impl Output {
         self.heard.just_before((DAEMON, shared(pipe)), Some(since))
     }
 
+    /// What a hook said last, also one whose step has ended, once all of it was written down.
+    pub(crate) fn last_of_hooks(&self) -> Option<String> {
+        self.heard.hooks.as_ref().map(|said| said.text.clone())
+    }
+
     /// Goes a step towards having all that this daemon has said written down: whether it is.
     pub(crate) fn daemons_words_are_written(&mut self, pipe: u8, one_thread: &OneThread) -> bool {
         let number = shared(pipe);
         self.are_written(one_thread, |source| (source.name, source.number) == (DAEMON, number))
+    }
+
+    /// The same of all hooks.
+    pub(crate) fn hooks_words_are_written(&mut self, one_thread: &OneThread) -> bool {
+        self.are_written(one_thread, Source::is_of_hooks)
     }
 
     /// What these sources have said is read by a child, which tells it at its end. The end of one that was asked to finish is an event, so
@@ -334,6 +346,9 @@ impl Source {
 
 impl Heard {
     fn hear(&mut self, source: &Source, said: Said) {
+        if source.is_of_hooks() && self.hooks.as_ref().is_none_or(|before| before.at <= said.at) {
+            self.hooks = Some(said.clone());
+        }
         // One nothing is started with any more is of an earlier step.
         if source.writer.is_some() {
             let key = (source.name, source.number);

@@ -77,6 +77,8 @@ pub enum ToInit {
         /// As seen from init's root.
         paths: Vec<String>,
     },
+    /// What have the hooks of the vassal said last? [`FromInit::HooksSaid`] is the answer.
+    Hooks,
     /// The emergency exits of the mounts told so far are held, or could not be opened: init may unmount them.
     Secured {
         /// [`FromInit::MountsChanged`]'s number, up to and with this one.
@@ -128,6 +130,11 @@ pub enum FromInit {
         /// What it said just before, where it failed: one line, bounded and without controls.
         #[serde(default)]
         said: Option<String>,
+    },
+    /// The answer to [`ToInit::Hooks`].
+    HooksSaid {
+        /// The line that the hooks of this life said last, also after their step: bounded and without controls. None: they said nothing.
+        line: Option<String>,
     },
     /// The vassal's mount table changed. Told with a pause in between when it changes all the time; the last change is always told.
     MountsChanged {

@@ -339,7 +339,7 @@ fn where_nothing_is_mounted_that_is_told_once_and_harms_nothing() {
         vassal.now = vassal.now + Duration::from_secs(1);
         let mut probed = Probed::of(Health::Healthy);
         probed.mount = Some(PLAIN);
-        told.extend(vassal.probed(probed));
+        told.extend(vassal.probed(probed).into_iter().filter(|action| !asks_hooks(action)));
     }
     assert!(
         matches!(&told[..], [Action::Note(Note::Mount { state, detail, .. })] if state == "not_mounted" && detail.contains("nothing is mounted")),
@@ -349,6 +349,42 @@ fn where_nothing_is_mounted_that_is_told_once_and_harms_nothing() {
     assert_eq!(vassal.healthy(FIRST), None, "one that comes late");
     assert_eq!(vassal.shown(), Some(Health::Healthy));
     assert_eq!(vassal.healthy(PLAIN).unwrap().to_string(), "the mount at /app is gone: it was unmounted");
+}
+
+fn asks_hooks(action: &Action) -> bool {
+    matches!(action, Action::Tell { message: ToInit::Hooks, .. })
+}
+
+/// They may have failed in silence, and some time after their step.
+#[test]
+fn where_nothing_is_mounted_what_the_hooks_said_is_told_with_it() {
+    let mut vassal = Running::new();
+    let look = |vassal: &mut Running| {
+        let mut probed = Probed::of(Health::Healthy);
+        probed.mount = Some(PLAIN);
+        let actions = vassal.probed(probed);
+        let told: Vec<String> =
+            actions.iter().filter(|action| matches!(action, Action::Note(_))).map(|told| format!("{told:?}")).collect();
+        (actions.iter().any(asks_hooks), told.concat())
+    };
+    let answer = |vassal: &mut Running, line: &str| {
+        let report = FromInit::HooksSaid { line: Some(line.to_owned()) };
+        let actions = vassal.feed(Event::Reported { vassal: specs::name(0), birth: 1, report });
+        actions.iter().any(|action| matches!(action, Action::ProbeNow { .. }))
+    };
+    assert_eq!(look(&mut vassal), (true, String::new()), "the first word waits for the answer");
+    assert!(answer(&mut vassal, "mounts it"), "it is looked at again at once");
+    let (asks, told) = look(&mut vassal);
+    assert!(!asks && told.contains("answers; its hooks said last: \\\"mounts it\\\""), "{told}");
+    assert_eq!(look(&mut vassal), (false, String::new()), "told once");
+    vassal.now = vassal.now + Duration::from_secs(1);
+    assert_eq!(look(&mut vassal), (true, String::new()));
+    assert!(!answer(&mut vassal, "mounts it"));
+    vassal.now = vassal.now + Duration::from_secs(1);
+    assert_eq!(look(&mut vassal), (true, String::new()));
+    assert!(answer(&mut vassal, "cannot mount it"));
+    let (_, told) = look(&mut vassal);
+    assert!(told.contains("cannot mount it"), "{told}");
 }
 
 #[test]

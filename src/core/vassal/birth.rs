@@ -60,6 +60,7 @@ impl Vassal {
                         if let Some(life) = &mut self.life {
                             life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();
                             life.at_exit_steps = compiled.work.at_exit.iter().map(|s| describe_act(&s.act)).collect();
+                            life.hooks.begin(&compiled.work.steps);
                             life.sources = compiled.origins;
                             life.at_exit_sources = compiled.at_exit_origins;
                             life.daemons = in_words(&config.fresh);

@@ -73,7 +73,8 @@ impl Vassal {
         let died = self.daemon_that_died(cx);
         let (was_mounted, was_root) = self.mounted.get(path).map_or((false, false), |was_root| (true, *was_root));
         let expects = self.life.as_ref().map_or(Expects::Nothing, |life| Expects::of(&life.points, path));
-        let failed = self.life.as_ref().and_then(|life| failed_to_mount(life, path));
+        let step = self.life.as_ref().and_then(|life| failed_to_mount(life, path));
+        let (is_step, failed) = (step.is_some(), step.or_else(|| self.life.as_ref()?.hooks.words()));
         let Some(mount) = self.life.as_mut().and_then(|l| l.mounts.iter_mut().find(|m| m.path == path)) else {
             return; // no longer watched
         };
@@ -115,7 +116,9 @@ impl Vassal {
             let told = |seen: Mounted| first.filter(|first| first.is_same(&seen)).map_or(seen, |first| seen.completed(&first));
             mount.mount = seen.map(told).or(first);
         }
-        mount.why = if health == Health::NotMounted { failed.clone() } else { None };
+        let why = if health == Health::NotMounted { failed.clone() } else { None };
+        let has_words = why.is_some() && why != mount.why;
+        mount.why = why;
         mount.hung = if health == Health::Hung { mount.hung + 1 } else { 0 };
         let hung = mount.hung;
         let is_news = mount.health.replace(health) != Some(health);
@@ -139,7 +142,9 @@ impl Vassal {
         if is_mounted {
             *self.mounted.entry(path.to_owned()).or_default() |= seen.is_some_and(|seen| seen.is_root);
         }
-        self.tell_mount(is_news, path, health, why.clone(), cx);
+        let waits = health == Health::NotMounted && !is_step;
+        let is_told = if waits { self.tells_missing(path, is_news, cx) || has_words } else { is_news };
+        self.tell_mount(is_told, path, health, why.clone(), cx);
         let seen = self.last_seen(path, health, late);
         let path = path.to_owned();
         let allowed = u64::try_from((check.timeout * SLOW_TIMEOUTS).as_micros()).unwrap_or(u64::MAX);
@@ -266,9 +271,10 @@ fn failed_to_mount(life: &Life, path: &str) -> Option<String> {
 /// Why a run ends in which nothing was mounted where a mount must be.
 fn missing(check: &MountpointCheck, lasts: Duration, failed: Option<&str>) -> Cause {
     let asked = if check.required { "mountpoint-check-required asks for a mount" } else { "a mount was there in an earlier run" };
-    let what =
+    let how =
         format!("{:.1}s after the app's start the directory still answers, and {asked} ({})", lasts.as_secs_f64(), check.path.at);
-    let what = what + &failed.map_or_else(String::new, |failed| format!("; {failed}"));
+    // The words are the reason: they come first, because the end of a sentence may be cut.
+    let what = failed.into_iter().chain([&*how]).collect::<Vec<_>>().join("; ");
     Cause::MountpointMissing { path: check.path.value.clone(), what }
 }
 

@@ -12,6 +12,7 @@
 //! | `report.rs` | init said something |
 //! | `daemons.rs` | an attached daemon started or ended |
 //! | `health.rs` | a probe answered |
+//! | `hooks.rs` | init has answered what the hooks said |
 //! | `listening.rs` | it was found out what listens where its app wanted to |
 //! | `doubts.rs` | something of a running app dies again and again, or serves nothing |
 //! | `clock.rs` | a timer is due |
@@ -34,6 +35,7 @@ mod end;
 mod fallen;
 mod file;
 mod health;
+mod hooks;
 mod listening;
 mod order;
 mod owner;
@@ -48,6 +50,7 @@ pub(crate) use saving::not_saved;
 
 use doubts::Doubts;
 use fallen::Fallen;
+use hooks::Hooks;
 use owner::{is_roots, owner_of};
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -195,6 +198,7 @@ struct Life {
     tolerated: Option<String>,
     /// What failed in this life and was no end, by its line.
     tolerated_of: Vec<(Origin, String)>,
+    hooks: Hooks,
     /// Where its file mounts something.
     points: Vec<Point>,
     /// Why the last reload was given up.
@@ -286,6 +290,7 @@ impl Life {
             before: None,
             tolerated: None,
             tolerated_of: Vec::new(),
+            hooks: Hooks::default(),
             points: Vec::new(),
             kept: None,
             mounts: Vec::new(),
@@ -594,12 +599,8 @@ impl Vassal {
             (Some(_), Some(Source { hidden: true, .. })) | (None, _) => "a hook".to_owned(),
         };
         match source.and_then(|s| s.origin.as_ref()) {
-            Some(origin) => format!("{what} ({})", place(origin)),
+            Some(origin) => format!("{what} ({origin})"),
             None => what,
         }
     }
-}
-
-fn place(origin: &Origin) -> String {
-    origin.to_string()
 }

@@ -23,6 +23,7 @@ impl Vassal {
             FromInit::Said(word) => self.said(word, cx),
             FromInit::Noticed { notice, line } => self.noticed(notice, line, cx),
             FromInit::AppExited { exit, said } => self.app_exited(exit, said, cx),
+            FromInit::HooksSaid { line } => self.hooks_said(line, cx),
             FromInit::MountsChanged { own_fuse, changes, number } => {
                 self.mounts_changed(own_fuse, changes.as_deref(), number, cx);
             }
@@ -329,6 +330,7 @@ impl Vassal {
         life.step = None;
         life.before = None;
         life.doubts.begin_run();
+        life.hooks.begin_run();
         let took = cx.now - life.began;
         if let Some(flapping) = self.backoff.flapping() {
             self.timers.arm(Timer::Steady, cx.now + flapping.steady_after);

@@ -167,6 +167,7 @@ impl Vassal {
             life.kept = None;
             life.step = None;
             life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();
+            life.hooks.begin(&compiled.work.steps);
             life.sources = compiled.origins;
             let at_exit_steps = compiled.work.at_exit.iter().map(|s| describe_act(&s.act)).collect();
             let daemons = in_words(&wish.again);

@@ -129,6 +129,7 @@ impl Books {
                     | FromInit::Failed { .. }
                     | FromInit::Said(_)
                     | FromInit::AppExited { .. }
+                    | FromInit::HooksSaid { .. }
                     | FromInit::MountsChanged { .. }
                     | FromInit::Writable { .. }
                     | FromInit::Daemon { .. }
