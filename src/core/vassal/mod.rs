@@ -32,6 +32,7 @@ mod daemons;
 mod difference;
 mod doubts;
 mod end;
+mod explained;
 mod fallen;
 mod file;
 mod health;
@@ -55,11 +56,11 @@ use owner::{is_roots, owner_of};
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use liege_plan::{Loss, Notice};
-use liege_spec::{Cgroups, Jail, LogTo, Origin, Point, ProgramSpec, VassalConfig};
+use liege_plan::Loss;
+use liege_spec::{Cgroups, Jail, LogTo, Origin, Point, VassalConfig};
 
 use crate::{
-    Action, Cause, Failure, FileId, Late, MountView, Name, Note, Roots, StepView, Time, VassalView, address, advice,
+    Action, Cause, Failure, FileId, Late, MountView, Name, Note, Roots, StepView, Time, VassalView, advice,
     backoff::Backoff,
     compile::{Source, Surroundings},
     emperor::Context,
@@ -511,47 +512,6 @@ impl Vassal {
         if let Some(life) = &mut self.life {
             life.cause.get_or_insert(cause);
         }
-    }
-
-    /// A death by SIGKILL, or of a mount, is the OOM killer's work where that was seen just before.
-    fn explained(&self, cause: Cause, now: Time) -> Cause {
-        let oom = self.life.as_ref().and_then(|life| life.oom.as_ref());
-        match oom.filter(|(at, _)| now - *at < OOM_EXPLAINS) {
-            Some((_, None)) if cause.may_be_of_oom() => Cause::Oom { what: cause.to_string() },
-            Some((_, Some(around))) if cause.is_sigkill() => Cause::Oom { what: format!("{around}: {cause}") },
-            Some(_) | None => self.explained_by_its_words(cause, now),
-        }
-    }
-
-    /// An app that failed and said just before that an address is taken has failed of that.
-    fn explained_by_its_words(&self, cause: Cause, now: Time) -> Cause {
-        let since = |at| now - at < WORDS_EXPLAIN;
-        let said = self.life.as_ref().and_then(|life| life.doubts.line_since(Notice::AddressInUse, since));
-        if let (Cause::Exit { code: 1.., .. }, Some(said)) = (&cause, said) {
-            let place = address::named_in(said).first().map(ToString::to_string);
-            let what = format!("{}, having said: {said}", cause.without_words());
-            return Cause::AddressInUse { what, place, by: None, roots_alone: false };
-        }
-        let left = self.life.as_ref().and_then(|life| life.doubts.line(Notice::LeftBehind));
-        if let (Cause::Exit { code: 0, .. }, Some(left)) = (&cause, left) {
-            let program = self.running().map(|config| match &config.fresh.app.program {
-                ProgramSpec::Command(words) => words.value.join(" "),
-                ProgramSpec::Shell(line) | ProgramSpec::PrivilegedShell(line) => line.value.clone(),
-                ProgramSpec::Uwsgi { .. } => "uwsgi".to_owned(),
-            });
-            let advice = advice::for_background(&format!("{} {left}", program.unwrap_or_default()));
-            let what = format!("the app went into the background: {}, and left {left} behind; {advice}", cause.without_words());
-            return Cause::Background { what };
-        }
-        self.with_option_meant(cause)
-    }
-
-    /// The app's own words may be about an option of its file that they do not name.
-    fn with_option_meant(&self, mut cause: Cause) -> Cause {
-        if let (Cause::Exit { code: 1.., said: Some(said), about, .. }, Some(config)) = (&mut cause, self.running()) {
-            *about = advice::option_meant(said, &config.fresh);
-        }
-        cause
     }
 
     fn tell(&self, message: liege_plan::ToInit, cx: &mut Context<'_>) {
