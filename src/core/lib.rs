@@ -46,4 +46,4 @@ pub use request::{Answer, Order, ROOT, Request, may};
 pub use shortage::missing;
 pub use time::Time;
 pub use vassal::Phase;
-pub use view::{Failure, Flapping, HeldDirectory, MountView, Roots, StepView, VassalView, View};
+pub use view::{Failure, Flapping, HeldDirectory, MountView, Roots, StepView, VassalView, View, file_word};

@@ -181,6 +181,9 @@ pub struct Detail {
     pub vassal: Option<VassalView>,
     /// The mistakes of a file that never was usable, a line each.
     pub unusable: Option<String>,
+    /// That file could not be read because the host, or the daemon, lacks what is needed for it: it may be right.
+    #[serde(default)]
+    pub unread: bool,
     /// Where its processes listen: addresses of TCP, paths of unix sockets (`@` before an abstract name); 256 at most.
     #[serde(default)]
     pub listens: Vec<String>,

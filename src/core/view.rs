@@ -28,6 +28,20 @@ pub struct View {
     pub held: Vec<HeldDirectory>,
 }
 
+impl View {
+    /// The state of a file that has no vassal.
+    #[must_use]
+    pub fn file_word(&self, name: &Name) -> &'static str {
+        file_word(self.unread.contains(name))
+    }
+}
+
+/// The state of a file that has no vassal; `unread`: it could not be read yet, and may be right.
+#[must_use]
+pub fn file_word(unread: bool) -> &'static str {
+    if unread { "not read yet" } else { "bad file" }
+}
+
 /// A vassals' directory that was unmounted, replaced by an empty one, or cannot be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldDirectory {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use liege_core::{Death, Detail, Flapping, Health, VassalView};
+use liege_core::{Death, Detail, Flapping, Health, VassalView, file_word};
 use liege_plan::stamp;
 
 use crate::{
@@ -28,7 +28,7 @@ pub fn detail(name: &str, of: &Detail, style: Style) -> String {
     match (&of.vassal, &of.unusable) {
         (Some(vassal), _) => page.vassal(vassal, of),
         (None, mistake) => {
-            page.line(&format!("{name}: bad file"), Some(RED));
+            page.line(&format!("{name}: {}", file_word(of.unread)), Some(RED));
             page.field("file", mistake.as_deref().unwrap_or_default());
         }
     }
@@ -78,14 +78,17 @@ impl Page {
             self.field("listens", &of.listens.join(", "));
         }
         for (n, watched) in vassal.mounts.iter().enumerate() {
+            let is_out = watched.unanswered_since.is_some();
             let took = watched
                 .health
+                .filter(|_| !is_out)
                 .map(|_| format!(", last probe {:.2}ms", Duration::from_micros(watched.micros).as_secs_f64() * 1e3));
             let what = match watched.health {
                 Some(Health::NotMounted) => {
                     let why = watched.why.as_ref().map_or_else(String::new, |why| format!("; {}", first_line(why)));
                     format!(": nothing is mounted there, the directory answers{why}")
                 }
+                Some(_) if is_out => watched.why.as_ref().map_or_else(String::new, |why| format!(": {}", first_line(why))),
                 Some(health) => health.why_unknown().map_or_else(String::new, |why| format!(": it cannot be looked at: {why}")),
                 None => String::new(),
             };
@@ -232,7 +235,32 @@ mod tests {
             ..vassal("shop.ini")
         };
         let listens = vec!["127.0.0.1:9090".into(), "/run/x.sock".into()];
-        Detail { now: Time(66_000_000), at: 4600.0, vassal: Some(vassal), unusable: None, listens, deaths: vec![death] }
+        Detail {
+            now: Time(66_000_000),
+            at: 4600.0,
+            vassal: Some(vassal),
+            unusable: None,
+            unread: false,
+            listens,
+            deaths: vec![death],
+        }
+    }
+
+    #[test]
+    fn a_question_that_is_out_is_told_with_its_time() {
+        let slow = MountView {
+            health: Some(Health::Slow),
+            micros: 12_000_000,
+            unanswered_since: Some(Time(54_000_000)),
+            why: Some("no answer for 12 s yet".into()),
+            ..MountView::new("/app")
+        };
+        let mut of = of();
+        of.vassal.as_mut().unwrap().mounts = vec![slow];
+        let text = detail("shop.ini", &of, Style::default());
+        assert!(text.contains("/app:slow: no answer for 12 s yet\n"), "{text}");
+        let of = Detail { vassal: None, unusable: Some("no memory".into()), unread: true, ..of };
+        assert!(detail("shop.ini", &of, Style::default()).starts_with("shop.ini: not read yet\n"));
     }
 
     #[test]

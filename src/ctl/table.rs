@@ -36,7 +36,7 @@ struct Row {
 pub fn table(view: &View, style: Style) -> String {
     let with_usage = view.vassals.iter().any(|vassal| vassal.usage.is_some());
     let mut rows: Vec<Row> = view.vassals.iter().map(|vassal| row(vassal, view, with_usage)).collect();
-    rows.extend(view.unusable.iter().map(|(name, mistake)| unusable(name, mistake, with_usage)));
+    rows.extend(view.unusable.iter().map(|(name, mistake)| unusable(name, (view.file_word(name), mistake), with_usage)));
     let mut head: Vec<String> = ["NAME", "STATE", "PID", "UP", "RESTARTS"].map(str::to_owned).into();
     if with_usage {
         head.extend(["MEMORY", "CPU"].map(str::to_owned));
@@ -126,9 +126,9 @@ fn row(vassal: &VassalView, view: &View, with_usage: bool) -> Row {
 }
 
 /// A file that never was usable has no vassal, but its owner looks for it here.
-fn unusable(name: &str, mistake: &str, with_usage: bool) -> Row {
+fn unusable(name: &str, (state, mistake): (&str, &str), with_usage: bool) -> Row {
     let mistake = shown(first_line(mistake));
-    let mut cells = vec![shown(name), "bad file".to_owned()];
+    let mut cells = vec![shown(name), state.to_owned()];
     cells.extend(std::iter::repeat_n(NONE.to_owned(), if with_usage { 6 } else { 4 }));
     cells.push(mistake.clone());
     Row { colour: Some(RED), cells, said: vec![mistake] }

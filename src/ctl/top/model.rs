@@ -130,7 +130,7 @@ impl Model {
     pub(crate) fn arrange(&mut self) {
         let Self { view, histories, now, .. } = self;
         let vassals = view.vassals.iter().map(|vassal| Row::of(vassal, view, *now, histories.get(&vassal.name)));
-        let unusable = view.unusable.iter().map(|(name, mistake)| Row::unusable(name, mistake));
+        let unusable = view.unusable.iter().map(|(name, mistake)| Row::unusable(name, view.file_word(name), mistake));
         self.rows = vassals.chain(unusable).filter(|row| row.matches(&self.filter)).collect();
         self.rows.sort_by(|a, b| self.column.compare(a, b));
         if self.is_reversed {

@@ -50,10 +50,10 @@ impl Row {
         }
     }
 
-    pub(crate) fn unusable(name: &Name, mistake: &str) -> Self {
+    pub(crate) fn unusable(name: &Name, state: &str, mistake: &str) -> Self {
         Self {
             name: name.clone(),
-            state: "bad file".to_owned(),
+            state: state.to_owned(),
             rank: "bad file",
             colour: Some(RED),
             up: None,

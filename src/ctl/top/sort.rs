@@ -67,7 +67,7 @@ mod tests {
     use crate::style::RED;
 
     fn row(name: &str) -> Row {
-        Row { colour: None, state: "running, ready".into(), ..Row::unusable(&name.into(), "") }
+        Row { colour: None, state: "running, ready".into(), ..Row::unusable(&name.into(), "bad file", "") }
     }
 
     #[test]

@@ -258,6 +258,7 @@ fn the_cause_is_told_as_status_does() {
         at: 0.0,
         vassal: view().vassals.get(1).cloned(),
         unusable: None,
+        unread: false,
         listens: Vec::new(),
         deaths: Vec::new(),
     };

@@ -53,6 +53,7 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
     let Some(view) = seen(&house, peer.uid).await else { return is_ending() };
     let mut vassal = view.vassals.iter().find(|vassal| *vassal.name == *name).cloned();
     let unusable = view.unusable.iter().find(|(file, _)| **file == *name).map(|(_, mistake)| mistake.clone());
+    let unread = view.unread.iter().any(|file| **file == *name);
     if vassal.is_none() && unusable.is_none() {
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");
     }
@@ -69,7 +70,7 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
     }
     let Ok(deaths) = QUESTIONS.run(move || records.of(&name, uid)).await else { return no_thread() };
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    Json(Detail { now: view.now, at, vassal, unusable, listens, deaths }).into_response()
+    Json(Detail { now: view.now, at, vassal, unusable, listens, deaths, unread }).into_response()
 }
 
 /// The snapshot as this user sees it, without what is used; None: the loop has ended.
