@@ -25,7 +25,9 @@ impl Unmounts {
 
     fn vassal(&self, more: &str) -> String {
         let (go, mount) = (self.go.display(), self.archive.mount.display());
-        let unmounts = format!("cd /; until test -e {go}; do sleep 0.02; done; fusermount -u {mount}; exec sleep 1001");
+        // A probe keeps the mount busy for a moment.
+        let unmount = format!("until fusermount -u {mount}; do sleep 0.02; done");
+        let unmounts = format!("cd /; until test -e {go}; do sleep 0.02; done; {unmount}; exec sleep 1001");
         let command = self.archive.command(&unmounts);
         format!("[vassal]\n{}{}{command}start-limit = 1\n{more}", self.archive.identity(), self.archive.hook())
     }

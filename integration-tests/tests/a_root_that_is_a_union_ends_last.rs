@@ -52,7 +52,7 @@ fn a_root_that_is_a_union_ends_last() {
 fn a_union_whose_old_root_stays_ends_without_a_loss() {
     story(|host| {
         let ns = Ns::new(host);
-        let _ = ns.rootfs("precise");
+        let _root = ns.rootfs("precise");
         let customer = ns.customer("precise", USERS[0]);
         let is_kept = |line: &&str| !["plugin", "psgi", "http-socket", "hook-as-root"].iter().any(|word| line.starts_with(word));
         let layer_first = customer.layer_first();

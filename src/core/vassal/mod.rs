@@ -53,6 +53,7 @@ use doubts::Doubts;
 use fallen::Fallen;
 use hooks::Hooks;
 use owner::{is_roots, owner_of};
+use saving::OwnFuse;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -221,12 +222,8 @@ struct Life {
     saving: Vec<String>,
     /// What has not written back, as far as is known.
     lost: Vec<Loss>,
-    /// Its own FUSE connections that can be written to.
-    writable: Vec<u32>,
-    /// One of them went, by an unmount: its daemon may save yet, which init alone knows.
-    was_unmounted: bool,
-    /// It has had FUSE mounts of its own.
-    had_fuse: bool,
+    /// Its own FUSE mounts, as far as its end has to know.
+    fuse: OwnFuse,
     /// The step that is out of time was told to end, so that a reload is given up.
     gives_up: bool,
 }
@@ -303,9 +300,7 @@ impl Life {
             leftovers: Vec::new(),
             saving: Vec::new(),
             lost: Vec::new(),
-            writable: Vec::new(),
-            was_unmounted: false,
-            had_fuse: false,
+            fuse: OwnFuse::default(),
             gives_up: false,
         }
     }

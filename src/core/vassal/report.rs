@@ -29,8 +29,8 @@ impl Vassal {
             }
             FromInit::Writable { connections } => {
                 if let Some(life) = &mut self.life {
-                    life.was_unmounted |= life.writable.iter().any(|minor| !connections.contains(minor));
-                    life.writable = connections;
+                    life.fuse.was_unmounted |= life.fuse.writable.iter().any(|minor| !connections.contains(minor));
+                    life.fuse.writable = connections;
                 }
             }
             FromInit::Saving { waits_for } => self.saving(waits_for, cx),
@@ -469,7 +469,7 @@ impl Vassal {
     /// change may be one of theirs.
     fn mounts_changed(&mut self, own_fuse: bool, changes: Option<&[MountChange]>, number: u32, cx: &mut Context<'_>) {
         if let Some(life) = &mut self.life {
-            life.had_fuse |= own_fuse;
+            life.fuse.had_any |= own_fuse;
         }
         match self.phase {
             Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping => {

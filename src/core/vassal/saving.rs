@@ -25,11 +25,22 @@ pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// Init's own word comes first: it can say it in the vassal's log as well.
 const INIT_FIRST: Duration = Duration::from_secs(1);
 
+/// What a life knows of its own FUSE mounts.
+#[derive(Debug, Default)]
+pub(super) struct OwnFuse {
+    /// The connections that can be written to.
+    pub(super) writable: Vec<u32>,
+    /// One of them went, by an unmount: its daemon may save yet, which init alone knows.
+    pub(super) was_unmounted: bool,
+    /// There were any.
+    pub(super) had_any: bool,
+}
+
 impl Vassal {
     /// A mount is dead or gone. Daemons of the vassal that live may have something to write back, also one whose mount was unmounted; where
     /// none has, nothing is waited for. A dead mount that would outlive the vassal, on the host, is unmounted by init.
     pub(super) fn destroy_beside(&mut self, cause: Cause, cx: &mut Context<'_>) {
-        let was_unmounted = self.life.as_ref().is_some_and(|life| life.was_unmounted);
+        let was_unmounted = self.life.as_ref().is_some_and(|life| life.fuse.was_unmounted);
         if self.others_to_save(&cause) > 0 || was_unmounted || self.leaves_mounts(cx) {
             self.destroy(cause, cx);
         } else {
@@ -40,7 +51,7 @@ impl Vassal {
     /// Whether FUSE mounts of its own outlive it, because its mount table is the host's.
     fn leaves_mounts(&self, cx: &Context<'_>) -> bool {
         let is_hosts = |config: &VassalConfig| !has_own_mounts(&config.fresh, cx.settings.namespaces);
-        self.life.as_ref().is_some_and(|life| life.had_fuse && life.running.as_deref().is_some_and(is_hosts))
+        self.life.as_ref().is_some_and(|life| life.fuse.had_any && life.running.as_deref().is_some_and(is_hosts))
     }
 
     /// A mount does not answer, so nothing in its vassal can be waited for: what others have not written back is lost, and told.
@@ -48,7 +59,7 @@ impl Vassal {
         let others = self.others_to_save(&cause);
         let Some(life) = &mut self.life else { return };
         let path = cause.mount().unwrap_or_default();
-        let is_writable = life.mount_at(path).is_some_and(|mount| life.writable.contains(&mount.device.1));
+        let is_writable = life.mount_at(path).is_some_and(|mount| life.fuse.writable.contains(&mount.device.1));
         let itself = is_writable.then(|| format!("the daemon of {path}"));
         let others = match others {
             0 => None,
@@ -64,7 +75,7 @@ impl Vassal {
     fn others_to_save(&self, cause: &Cause) -> usize {
         let Some(life) = &self.life else { return 0 };
         let ill = cause.mount().filter(|_| cause.is_of_connection()).and_then(|path| life.mount_at(path));
-        life.writable.iter().filter(|minor| ill.is_none_or(|ill| ill.device.1 != **minor)).count()
+        life.fuse.writable.iter().filter(|minor| ill.is_none_or(|ill| ill.device.1 != **minor)).count()
     }
 
     /// A mount that does not answer saves nothing, and must not hold up the end.

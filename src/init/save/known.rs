@@ -7,7 +7,8 @@
 //! Calls in their order: [`Known::look_soon`] after a change of own FUSE mounts, [`Init::learn_daemons`] in each turn. [`Known::due`] says when the
 //! next look may be made.
 //!
-//! Races: a daemon mounts before it goes into the background, so the process that was found may end at once: its end asks for another look.
+//! Races: a daemon mounts before it goes into the background, so the process that was found may end at once: its end asks for another look. A walk
+//! over the processes may find neither the one nor the other. So a mount without a daemon has a few more looks.
 //! One whose mount comes and goes between two looks is not known.
 //!
 //! Bounded: a tenant may start thousands, and mount all the time. No look is made where no own mount can be written to, except where the mounts
@@ -26,6 +27,8 @@ use crate::{init::Init, mounts::Table, reap::has_ended, rights::PARKED};
 
 /// So many daemons are held, and so many mounts remembered.
 const MOST: usize = 64;
+/// Looks at a mount whose daemon was not found: it may be none of the vassal's.
+const TRIES: u32 = 5;
 /// After a look nobody looks for so many times as long as it took.
 const REST: u32 = 10;
 
@@ -34,19 +37,20 @@ const REST: u32 = 10;
 pub(crate) struct Known {
     daemons: Vec<FuseDaemon>,
     mounts: Vec<Mount>,
-    is_wanted: bool,
+    /// How many looks are wanted.
+    wanted: u32,
     rests_until: Option<Instant>,
 }
 
 impl Known {
     /// Own FUSE mounts may have come.
     pub(crate) fn look_soon(&mut self) {
-        self.is_wanted = true;
+        self.wanted = TRIES;
     }
 
     /// When to look; None: there is nothing to look for.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        self.is_wanted.then(|| self.rests_until.map_or(now, |until| until.max(now)))
+        (self.wanted > 0).then(|| self.rests_until.map_or(now, |until| until.max(now)))
     }
 
     /// What tells of their ends.
@@ -57,7 +61,7 @@ impl Known {
     /// One has ended. The process it has gone into the background as may not be known yet.
     pub(crate) fn forget_the_ended(&mut self) {
         self.daemons.retain(|daemon| !has_ended(&daemon.pidfd));
-        self.is_wanted = true;
+        self.wanted = TRIES;
     }
 
     /// Whether no daemon is held.
@@ -98,6 +102,11 @@ impl Known {
             self.mounts.extend(come);
             self.mounts.truncate(MOST);
         }
+        let has_daemon = |minor: u32| served.contains(&minor) || self.daemons.iter().any(|daemon| daemon.serves(minor));
+        let needs_one = |mount: &&Mount| remembers_mounts || table.is_writable(mount.device.1) != Some(false);
+        if table.own().filter(needs_one).all(|mount| has_daemon(mount.device.1)) {
+            self.wanted = 0;
+        }
     }
 }
 
@@ -108,8 +117,9 @@ impl Init {
         if self.known.due(start).is_none_or(|due| due > start) {
             return;
         }
-        self.known.is_wanted = false;
+        self.known.wanted -= 1;
         if self.later.own_mounts && !self.mounts.can_be_written() {
+            self.known.wanted = 0;
             return;
         }
         // Only for this look: while the app runs these rights have no effect.
