@@ -413,6 +413,7 @@ impl Attached {
 
     fn start(&mut self, init: &mut Init, now: Instant) -> Option<DaemonNews> {
         self.began = now;
+        init.output.begin_daemon(self.pipe.unwrap_or_default());
         let (pid, report) = match self
             .recipe
             .launch(&[], init.output.daemons_writer(self.pipe.unwrap_or_default(), init.later.identity.as_ref()))

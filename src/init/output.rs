@@ -182,6 +182,7 @@ impl Output {
     /// Another app begins: what the one before it said is not told of it.
     pub(crate) fn begin_app(&mut self) {
         self.heard.noticed.clear();
+        self.heard.last.retain(|((name, _), _)| *name != APP);
         self.app_since = Some(Instant::now());
     }
 
@@ -233,6 +234,12 @@ impl Output {
         for (notice, line) in self.heard.noticed.drain(..) {
             channel.say(&FromInit::Noticed { notice, line });
         }
+    }
+
+    /// The daemon of this pipe is started: what the one before it said is not told of it.
+    pub(crate) fn begin_daemon(&mut self, pipe: u8) {
+        let key = (DAEMON, shared(pipe));
+        self.heard.last.retain(|(other, _)| *other != key);
     }
 
     /// A step of this source begins: what it says last is kept apart from what was said before it.
@@ -344,16 +351,26 @@ impl Source {
     }
 }
 
+impl Said {
+    /// The one of the two that tells more.
+    fn behind(self, before: Option<Self>) -> Self {
+        let apart = |before: &Self| self.at.zip(before.at).map(|(at, earlier)| at.saturating_duration_since(earlier));
+        let tells_more = |before: &Self| apart(before).is_some_and(|apart| logger::tells_more(&before.text, &self.text, apart));
+        // It is said as late as what follows it.
+        before.filter(tells_more).map_or_else(|| self.clone(), |before| Self { at: self.at, ..before })
+    }
+}
+
 impl Heard {
     fn hear(&mut self, source: &Source, said: Said) {
         if source.is_of_hooks() && self.hooks.as_ref().is_none_or(|before| before.at <= said.at) {
-            self.hooks = Some(said.clone());
+            self.hooks = Some(said.clone().behind(self.hooks.take()));
         }
         // One nothing is started with any more is of an earlier step.
         if source.writer.is_some() {
             let key = (source.name, source.number);
-            self.last.retain(|(other, _)| *other != key);
-            self.last.push((key, said));
+            let before = self.last.iter().position(|(other, _)| *other == key).map(|at| self.last.swap_remove(at).1);
+            self.last.push((key, said.behind(before)));
         }
     }
 

@@ -67,6 +67,12 @@ impl Last {
     }
 }
 
+/// Whether a line tells more than the one that comes so long after it. The child that hears the second one may not have heard the first.
+pub(crate) fn tells_more(before: &str, after: &str, apart: Duration) -> bool {
+    let is_error = |line: &str| names_an_error(line) || tells_of_an_app(line);
+    follows_a_reason(after) && apart <= FOLLOWS || is_error(before) && !is_error(after) && apart <= TIME_AFTER
+}
+
 /// What programs say behind the reason: advice, a consequence, where to read more.
 const AFTERTHOUGHTS: [&str; 17] = [
     "note: ", // Rust, after a panic
@@ -222,6 +228,19 @@ mod tests {
         assert_eq!(hear(4, "goodbye to uWSGI."), Some(("FATAL hook failed".to_owned(), 4)));
         hear(5, "GET /");
         assert_eq!(hear(60, "goodbye to uWSGI."), Some(("GET /".to_owned(), 5)));
+    }
+
+    #[test]
+    fn a_line_that_another_child_has_heard_may_tell_more() {
+        for (before, after, apart, tells) in [
+            ("FATAL: lock file", "HINT: is another one running", 1, true),
+            ("FATAL: lock file", "HINT: is another one running", 2, false),
+            ("FATAL: lock file", "panic: no database", 1, false),
+            ("listening", "cannot open database", 1, false),
+            ("hook failed", "goodbye to uWSGI.", 3, true),
+        ] {
+            assert_eq!(tells_more(before, after, Duration::from_secs(apart)), tells, "{before}, {after}");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ use liege_sys::{
 };
 
 use last::Last;
+pub(crate) use last::tells_more;
 use lines::Lines;
 pub(crate) use pen::Missing;
 use pen::Pen;
