@@ -64,8 +64,8 @@ pub struct EmperorSpec {
 
 impl EmperorSpec {
     /// What it means when `emperor-use-clone` has no `fs`: legal, as in uWSGI, and rarely meant.
-    pub const SHARES_MOUNTS: &'static str = "vassals share the host's mount table: what they mount shows on the host and stays when \
-         they end; add emperor-use-clone = fs,pid";
+    pub const SHARES_MOUNTS: &'static str = "vassals share the host's mount table: what they mount shows on the host, and what is no \
+         FUSE mount stays when they end; add emperor-use-clone = fs,pid";
 }
 
 /// What init does when it loses the emperor without a shutdown.
