@@ -52,6 +52,7 @@ impl Vassal {
             }
             Phase::Preparing => {
                 if !same {
+                    self.tell_rebuilding(cx);
                     self.stop(Cause::ConfigChanged, cx);
                 }
             }
@@ -107,6 +108,13 @@ impl Vassal {
         jail_difference(&running.fresh.jail, &wish.fresh.jail)
     }
 
+    /// Whether a rebuild is necessary.
+    fn tell_rebuilding(&self, cx: &mut Context<'_>) -> bool {
+        let Some(why) = self.jail_change() else { return false };
+        cx.note(Note::Rebuilding { vassal: self.name.clone(), why });
+        true
+    }
+
     /// The wish is taken over: now, or as soon as an app that is on its way up can hear of it. One that never gets there is born again
     /// of the newest wish anyway.
     pub(super) fn reload(&mut self, why: &str, cx: &mut Context<'_>) -> Answer {
@@ -140,8 +148,7 @@ impl Vassal {
     /// The running instance takes the wish over: in place where the jail is the same, else by a rebuild.
     fn take_over(&mut self, why: &str, cx: &mut Context<'_>) -> Answer {
         let Some(wish) = self.wish.clone() else { return Answer::refused("its file is gone") };
-        if let Some(line) = self.jail_change() {
-            cx.note(Note::Rebuilding { vassal: self.name.clone(), why: line });
+        if self.tell_rebuilding(cx) {
             self.stop(Cause::ConfigChanged, cx);
             return Answer::Done;
         }
