@@ -32,7 +32,7 @@ const KEPT: usize = 16;
 /// What may wait for the disk: of a thousand that end at once, beginning and end, and who holds them up.
 const QUEUE: usize = 4096;
 /// How long the end of the daemon waits for the disk.
-const LAST: Duration = Duration::from_secs(1);
+const LAST: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 enum Request {
