@@ -3,7 +3,7 @@
 use std::{future::Future, io, pin::pin, sync::mpsc, task::Poll, thread::JoinHandle};
 
 use futures::poll;
-use tokio::{runtime::Runtime, sync::oneshot};
+use tokio::sync::oneshot;
 
 /// The thread. Dropped, it is gone, and all it served with it.
 #[derive(Debug)]
@@ -22,17 +22,21 @@ impl Server {
         name: &'static str,
         serve: impl FnOnce() -> F + Send + 'static,
     ) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let (tell, begun) = mpsc::channel();
-        // Handed over when there is a thread: a runtime must not be dropped here, in the context of another one.
-        let (hand_over, handed) = mpsc::channel::<Runtime>();
         let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
-            let Ok(runtime) = handed.recv() else { return };
+            // Made here: one that had to be dropped for want of this thread, in the context of another one, would be a panic.
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    tell.send(Err(error)).ok();
+                    return;
+                }
+            };
             runtime.block_on(async {
                 let mut serving = pin!(serve());
                 let first = poll!(serving.as_mut());
-                tell.send(()).ok();
+                tell.send(Ok(())).ok();
                 let serving = async {
                     match first {
                         Poll::Ready(served) => served,
@@ -45,17 +49,9 @@ impl Server {
                 }
             });
             runtime.shutdown_background(); // a thread stuck in a dead file system ends with the process
-        });
-        let thread = match thread {
-            Ok(thread) => thread,
-            Err(error) => {
-                runtime.shutdown_background();
-                return Err(error);
-            }
-        };
-        hand_over.send(runtime).ok(); // the thread waits for it
-        // What it opens lazily is open when the daemon says that it is ready. An error: it has ended, and has said so.
-        begun.recv().ok();
+        })?;
+        // What it opens lazily is open when the daemon says that it is ready. Without an answer it has ended, and has said so.
+        begun.recv().unwrap_or(Ok(()))?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
