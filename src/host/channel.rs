@@ -12,7 +12,7 @@ use tokio::{io::Interest, net::UnixStream, sync::mpsc};
 use crate::{
     children::Ending,
     inbox::Post,
-    oom::{Around, OomKills, is_kill, tells_of_a_kill},
+    oom::{KillsAround, OomKills, is_kill, tells_of_a_kill},
 };
 
 /// Most bytes read at the end, of what an init that is dead already left behind: far more than a socket holds.
@@ -28,7 +28,7 @@ pub(crate) struct Channel {
     frames: FrameReader,
     unsent: VecDeque<u8>,
     oom: OomKills,
-    around: Arc<Around>,
+    around: Arc<KillsAround>,
     /// Init has neither closed its end nor sent nonsense.
     readable: bool,
 }
@@ -44,7 +44,13 @@ enum Got {
 }
 
 impl Channel {
-    pub(crate) fn new(stream: UnixStream, vassal: Name, birth: u64, (oom, around): (OomKills, Arc<Around>), post: Post) -> Self {
+    pub(crate) fn new(
+        stream: UnixStream,
+        vassal: Name,
+        birth: u64,
+        (oom, around): (OomKills, Arc<KillsAround>),
+        post: Post,
+    ) -> Self {
         let (frames, unsent) = (FrameReader::default(), VecDeque::new());
         Self { stream, vassal, birth, post, frames, unsent, oom, around, readable: true }
     }

@@ -34,7 +34,7 @@ use crate::{
     inbox::{Mail, Post},
     inherited::Inherited,
     lives::Born,
-    oom::{Around, OomKills},
+    oom::{KillsAround, OomKills},
     vassal_logs::{Place, VassalLogs, Wanted},
     workers::{LIVES, NoThread},
 };
@@ -47,7 +47,7 @@ pub(crate) struct Nursery {
     pub(crate) cgroups: Arc<Register>,
     pub(crate) logs: Arc<VassalLogs>,
     pub(crate) inherited: Arc<Inherited>,
-    pub(crate) oom: Arc<Around>,
+    pub(crate) oom: Arc<KillsAround>,
     pub(crate) post: Post,
 }
 

@@ -5,7 +5,7 @@
 //! heard of, so an idle vassal costs nothing. A worker that was taken and replaced inside the vassal, unheard, is told with the
 //! next one.
 //!
-//! A vassal without a group of its own is in the daemon's. What the killer does there is counted for all in it together ([`Around`]): it
+//! A vassal without a group of its own is in the daemon's. What the killer does there is counted for all in it together ([`KillsAround`]): it
 //! explains a SIGKILL that is heard of just then. The counter is looked at every few seconds as well, so that an old kill, of a process
 //! that nobody told of, explains nothing.
 
@@ -17,6 +17,10 @@ use std::{
 };
 
 use liege_plan::{Exit, FromInit};
+use liege_sys::{
+    join::group_directory,
+    mountinfo::{self, Mount},
+};
 use tokio::time::{Instant, interval};
 
 /// Between two looks at the counters around all vassals.
@@ -34,8 +38,11 @@ pub(crate) struct OomKills {
 impl OomKills {
     /// Counted from now on, in these groups.
     pub(crate) fn of<'a>(groups: impl Iterator<Item = &'a Path>) -> Self {
-        let files = groups.flat_map(|group| ["memory.events", "memory.oom_control"].map(|name| group.join(name)));
-        let mut kills = Self { files: files.filter(|file| file.exists()).collect(), seen: 0 };
+        Self::in_files(groups.flat_map(files_in).collect())
+    }
+
+    fn in_files(files: Vec<PathBuf>) -> Self {
+        let mut kills = Self { files, seen: 0 };
         kills.seen = kills.count();
         kills
     }
@@ -54,22 +61,21 @@ impl OomKills {
 
 /// Kills in the control group of the daemon, in which vassals without one of their own are.
 #[derive(Debug, Default)]
-pub(crate) struct Around(Mutex<Counter>);
+pub(crate) struct KillsAround(Mutex<Counter>);
 
 #[derive(Debug, Default)]
 struct Counter {
-    /// The files that count, and where memory ran out when they do.
-    files: Vec<(PathBuf, String)>,
-    seen: Vec<u64>,
+    /// What counts, and where memory ran out when it does.
+    places: Vec<(OomKills, String)>,
     /// The last kills, when they were seen, and where.
     last: Option<(Instant, u64, String)>,
 }
 
-impl Around {
+impl KillsAround {
     /// Of this process. On a runtime.
     pub(crate) fn own() -> Arc<Self> {
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let mut files = files_of(&groups, Path::new("/sys/fs/cgroup"));
+        let mut files = files_of(&groups, &mountinfo::own().unwrap_or_default());
         if files.is_empty() {
             files.push((PathBuf::from("/proc/vmstat"), "on this host".to_owned()));
         }
@@ -94,14 +100,13 @@ impl Around {
 
 impl Counter {
     fn of(files: Vec<(PathBuf, String)>) -> Self {
-        let seen = files.iter().map(|(file, _)| count(file)).collect();
-        Self { files, seen, last: None }
+        let places = files.into_iter().map(|(file, place)| (OomKills::in_files(vec![file]), place));
+        Self { places: places.collect(), last: None }
     }
 
     fn news(&mut self, now: Instant) -> Option<(u64, String)> {
-        for ((file, place), seen) in self.files.iter().zip(&mut self.seen) {
-            let before = std::mem::replace(seen, count(file));
-            if let Some(kills) = seen.checked_sub(before).filter(|kills| *kills > 0) {
+        for (kills, place) in &mut self.places {
+            if let Some(kills) = kills.news() {
                 self.last = Some((now, kills, place.clone()));
             }
         }
@@ -110,26 +115,20 @@ impl Counter {
     }
 }
 
-/// The files that count the kills in the groups of a process (`/proc/PID/cgroup`), below the usual mounts of either version.
-fn files_of(groups: &str, mounts: &Path) -> Vec<(PathBuf, String)> {
-    let mut files = Vec::new();
-    for line in groups.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(group)) = (parts.next(), parts.next()) else { continue };
-        let (trees, file): (&[&str], _) = match controllers {
-            "" => (&["", "unified"], "memory.events"),
-            some if some.split(',').any(|controller| controller == "memory") => (&["memory"], "memory.oom_control"),
-            _ => continue,
-        };
-        let found =
-            trees.iter().map(|tree| mounts.join(tree).join(group.trim_start_matches('/')).join(file)).find(|f| f.exists());
-        files.extend(found.map(|file| (file, format!("on this host or in the daemon's control group {group}"))));
-    }
-    files
+/// The files that count the kills in the groups of a process (`/proc/PID/cgroup`), and where memory ran out when they do.
+fn files_of(groups: &str, mounts: &[Mount]) -> Vec<(PathBuf, String)> {
+    let found = groups.lines().flat_map(|line| {
+        let directory = group_directory(line, mounts);
+        let group = line.splitn(3, ':').nth(2).unwrap_or_default();
+        let place = format!("on this host or in the daemon's control group {group}");
+        directory.into_iter().flat_map(|directory| files_in(&directory)).map(move |file| (file, place.clone()))
+    });
+    found.collect()
 }
 
-fn count(file: &Path) -> u64 {
-    fs::read_to_string(file).ok().and_then(|text| oom_kills(&text)).unwrap_or_default()
+/// The files of a group that count, whichever version it is of.
+fn files_in(group: &Path) -> Vec<PathBuf> {
+    ["memory.events", "memory.oom_control"].map(|name| group.join(name)).into_iter().filter(|file| file.exists()).collect()
 }
 
 /// Whether somebody may have been killed.
@@ -177,7 +176,8 @@ mod tests {
         fs::create_dir_all(&group).unwrap();
         let file = group.join("memory.events");
         fs::write(&file, TWO).unwrap();
-        let files = files_of("12:pids:/x\n0::/system.slice/liege.service\n", dir.path());
+        let mounts = mountinfo::parse(format!("1 0 0:9 / {} rw - cgroup2 cgroup2 rw\n", dir.path().display()).as_bytes());
+        let files = files_of("12:pids:/x\n0::/system.slice/liege.service\n", &mounts);
         assert_eq!(files.iter().map(|(found, _)| found).collect::<Vec<_>>(), [&file]);
         let (mut counter, now) = (Counter::of(files), Instant::now());
         assert_eq!(counter.news(now), None, "it was there before");

@@ -411,8 +411,9 @@ fn foreign_groups(pid: i32) -> io::Result<Vec<File>> {
         .collect()
 }
 
-/// The directory of `ID:CONTROLLERS:PATH`, where its hierarchy is mounted. None: it is mounted nowhere.
-fn group_directory(line: &str, mounts: &[mountinfo::Mount]) -> Option<PathBuf> {
+/// The directory of `ID:CONTROLLERS:PATH` (a line of `/proc/PID/cgroup`), where its hierarchy is mounted. None: it is mounted nowhere.
+#[must_use]
+pub fn group_directory(line: &str, mounts: &[mountinfo::Mount]) -> Option<PathBuf> {
     let mut parts = line.splitn(3, ':').skip(1);
     let (controllers, path) = (parts.next()?, parts.next()?);
     let mount = mounts.iter().find(|mount| match controllers {
