@@ -31,13 +31,13 @@ use tokio::{
 };
 
 use super::{
-    complaint::Complaint,
     conversation::{Conversation, Served},
     patience::SILENCE,
     protocol::{Instance, Look},
     relief::Relief,
     server::SOCKET,
     standing::Standing,
+    start_trouble::StartTrouble,
 };
 use crate::{
     children::{Children, Ending},
@@ -163,7 +163,7 @@ enum End {
 /// Starts probers, one after the other.
 async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc::UnboundedReceiver<Request>, restarts: Counter) {
     let (mut standing, mut relief, mut delay) = (Standing::default(), Relief::default(), Duration::ZERO);
-    let (mut next, mut complaint): (Option<Box<Started>>, _) = (None, Complaint::default());
+    let (mut next, mut trouble): (Option<Box<Started>>, _) = (None, StartTrouble::default());
     loop {
         // Where something stands, a prober is needed though nobody asks just now.
         let mut first = None;
@@ -180,7 +180,7 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
         };
         match made {
             Ok((mut conversation, ending)) => {
-                complaint.is_over();
+                trouble.is_over();
                 conversation.begin(first, &mut standing);
                 let end = loop {
                     let need = match conversation.run(&mut requests, &mut standing).await {
@@ -229,7 +229,7 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
             }
             Err(error) => {
                 let errno = error.chain().find_map(errno_of).unwrap_or(Errno::EAGAIN);
-                if let Some(said) = complaint.of(&error, errno, Instant::now()) {
+                if let Some(said) = trouble.of(&error, errno, Instant::now()) {
                     tracing::error!(target: "mountpoint", "{said}");
                 }
                 first.into_iter().for_each(|request| refuse(request, &mut standing, errno));

@@ -15,11 +15,10 @@
 //! * `late.rs`: what the kernel tells about a mount that does not answer
 //! * `exits.rs`: the emergency exits of the FUSE connections of each life
 //! * `instance.rs`: the processes of one life, never confused with a stranger's
-//! * `complaint.rs`: how often it is said that none can be started
+//! * `start_trouble.rs`: how often it is said that none can be started
 //! * `examine.rs`: who holds up the end of a life
 
 mod client;
-mod complaint;
 mod conversation;
 mod examine;
 mod exits;
@@ -31,6 +30,7 @@ mod protocol;
 mod relief;
 mod server;
 mod standing;
+mod start_trouble;
 mod threads;
 
 pub(crate) use client::{Asker, Prober};

@@ -12,12 +12,12 @@ const FIRST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
-pub(super) struct Complaint {
+pub(super) struct StartTrouble {
     /// What was said last, when it may be said again, and the pause after that.
     said: Option<(String, Instant, Duration)>,
 }
 
-impl Complaint {
+impl StartTrouble {
     /// What to say of this failure now, if anything.
     pub(super) fn of(&mut self, error: &anyhow::Error, errno: Errno, now: Instant) -> Option<String> {
         let why = missing(errno as i32).map_or_else(String::new, |why| format!(": {why}"));
@@ -49,10 +49,10 @@ mod tests {
 
     #[test]
     fn it_names_what_is_missing_and_is_repeated_less_and_less() {
-        let (mut complaint, begin) = (Complaint::default(), Instant::now());
+        let (mut trouble, begin) = (StartTrouble::default(), Instant::now());
         let mut said = Vec::new();
         for second in 0..100 {
-            if let Some(line) = complaint.of(&no_process(), Errno::EAGAIN, begin + second * SECOND) {
+            if let Some(line) = trouble.of(&no_process(), Errno::EAGAIN, begin + second * SECOND) {
                 assert!(line.contains("EAGAIN") && line.contains("pids.max of the daemon's control group"), "{line}");
                 said.push(second);
             }
@@ -62,10 +62,10 @@ mod tests {
 
     #[test]
     fn another_reason_and_another_time_are_told_at_once() {
-        let (mut complaint, now) = (Complaint::default(), Instant::now());
-        assert!(complaint.of(&no_process(), Errno::EAGAIN, now).is_some());
-        assert!(complaint.of(&anyhow::anyhow!("ENOMEM"), Errno::ENOMEM, now).is_some());
-        complaint.is_over();
-        assert!(complaint.of(&anyhow::anyhow!("ENOMEM"), Errno::ENOMEM, now).is_some());
+        let (mut trouble, now) = (StartTrouble::default(), Instant::now());
+        assert!(trouble.of(&no_process(), Errno::EAGAIN, now).is_some());
+        assert!(trouble.of(&anyhow::anyhow!("ENOMEM"), Errno::ENOMEM, now).is_some());
+        trouble.is_over();
+        assert!(trouble.of(&anyhow::anyhow!("ENOMEM"), Errno::ENOMEM, now).is_some());
     }
 }
