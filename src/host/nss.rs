@@ -14,7 +14,7 @@ use nix::{
     unistd::{Gid, Group, Uid, User, getgrouplist},
 };
 
-use crate::world::{World, asked, failure, is_lack, unanswered};
+use crate::world::{World, asked, failure, is_lack, quoted, unanswered};
 
 /// No look needs so many descriptors. While that many are left to the daemon, no look has lacked one.
 const ENOUGH: u64 = 64;
@@ -26,11 +26,11 @@ const NOT_FOUND: i32 = 2;
 const NO_PROGRAM: i32 = 127;
 
 /// The names of the host, asked for a reading.
-pub(crate) struct Names<'a> {
+pub(crate) struct Nss<'a> {
     world: &'a World,
 }
 
-impl<'a> Names<'a> {
+impl<'a> Nss<'a> {
     pub(crate) fn of(world: &'a World) -> Self {
         Self { world }
     }
@@ -76,8 +76,7 @@ impl<'a> Names<'a> {
 
     /// What getent(1) says of a key; None: it is not there, or this host has no getent.
     fn getent(&self, database: &str, key: &str) -> Result<Option<String>, NoAnswer> {
-        let quoted = key.replace('\'', "'\\''");
-        match self.world.run(&format!("exec getent {database} -- '{quoted}' 2>/dev/null"))? {
+        match self.world.run(&format!("exec getent {database} -- {} 2>/dev/null", quoted(key)))? {
             (Exit::Code(0), said) => Ok(Some(String::from_utf8_lossy(&said).into_owned())),
             (Exit::Code(NOT_FOUND | NO_PROGRAM), _) => Ok(None),
             (exit, _) => Err(NoAnswer::Failed(failure(&format!("getent {database}"), exit))),
@@ -115,7 +114,7 @@ mod tests {
     #[test]
     fn no_name_is_unknown_while_descriptors_come_and_go() {
         let world = World::alone();
-        let names = Names::of(&world);
+        let nss = Nss::of(&world);
         set_nofile(256, 256).unwrap();
         let mut held = fill();
         held.truncate(held.len() - 8);
@@ -127,8 +126,8 @@ mod tests {
                 }
             });
             let unknown = (0..3000).filter(|_| {
-                let users = [names.user("daemon"), names.user_of(1)];
-                users.iter().any(|answer| matches!(answer, Ok(None))) || matches!(names.group("daemon"), Ok(None))
+                let users = [nss.user("daemon"), nss.user_of(1)];
+                users.iter().any(|answer| matches!(answer, Ok(None))) || matches!(nss.group("daemon"), Ok(None))
             });
             let unknown = unknown.count();
             is_over.store(true, Relaxed);
@@ -140,17 +139,17 @@ mod tests {
     #[test]
     fn with_few_descriptors_the_answers_are_those_with_many() {
         let world = World::alone();
-        let names = Names::of(&world);
+        let nss = Nss::of(&world);
         let all = || {
             let gid = |user: Option<User>| user.map(|user| user.gid.as_raw());
-            let mut groups = names.groups_of("daemon", 77).unwrap();
+            let mut groups = nss.groups_of("daemon", 77).unwrap();
             groups.sort_unstable();
-            let users = ["daemon", "no-such-user", "a'b", "--help"].map(|name| gid(names.user(name).unwrap()));
+            let users = ["daemon", "no-such-user", "a'b", "--help"].map(|name| gid(nss.user(name).unwrap()));
             (
                 users,
-                gid(names.user_of(3_999_999).unwrap()),
-                names.group("daemon").unwrap(),
-                names.group("no-such-group").unwrap(),
+                gid(nss.user_of(3_999_999).unwrap()),
+                nss.group("daemon").unwrap(),
+                nss.group("no-such-group").unwrap(),
                 groups,
             )
         };

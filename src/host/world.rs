@@ -28,7 +28,7 @@ use nix::{
 
 use crate::{
     children::Children,
-    names::Names,
+    nss::Nss,
     regular::{open_regular, read_at_most},
     search::Search,
 };
@@ -215,6 +215,11 @@ fn until_ready(fd: &impl AsFd, deadline: Option<Instant>) -> Result<(), String> 
     }
 }
 
+/// One word of a shell's line.
+pub(crate) fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 /// Says how a command ended that should have ended with status 0.
 pub(crate) fn failure(command: &str, exit: Exit) -> String {
     match exit {
@@ -344,27 +349,27 @@ impl Lookup for World {
         if let Some(version) = self.uwsgi_version.get() {
             return version.clone();
         }
-        let quoted = self.uwsgi_binary().replace('\'', "'\\''");
+        let binary = quoted(&self.uwsgi_binary());
         // One that could not be asked is asked again the next time.
-        let Ok(said) = self.output_of(&format!("'{quoted}' --version 2>/dev/null")) else { return String::new() };
+        let Ok(said) = self.output_of(&format!("{binary} --version 2>/dev/null")) else { return String::new() };
         self.uwsgi_version.get_or_init(|| String::from_utf8_lossy(&said).trim().to_owned()).clone()
     }
 
     fn user(&self, name_or_number: &str) -> Result<Option<(u32, u32, String)>, NoAnswer> {
-        let names = Names::of(self);
+        let nss = Nss::of(self);
         if let Ok(uid) = name_or_number.parse::<u32>() {
-            let known = names.user_of(uid)?;
+            let known = nss.user_of(uid)?;
             return Ok(Some(known.map_or_else(|| (uid, uid, uid.to_string()), |u| (uid, u.gid.as_raw(), u.name))));
         }
-        Ok(names.user(name_or_number)?.map(|user| (user.uid.as_raw(), user.gid.as_raw(), user.name)))
+        Ok(nss.user(name_or_number)?.map(|user| (user.uid.as_raw(), user.gid.as_raw(), user.name)))
     }
 
     fn group(&self, name_or_number: &str) -> Result<Option<u32>, NoAnswer> {
-        name_or_number.parse::<u32>().map_or_else(|_| Names::of(self).group(name_or_number), |gid| Ok(Some(gid)))
+        name_or_number.parse::<u32>().map_or_else(|_| Nss::of(self).group(name_or_number), |gid| Ok(Some(gid)))
     }
 
     fn account(&self, uid: u32) -> Result<Option<AccountRecord>, NoAnswer> {
-        let Some(user) = Names::of(self).user_of(uid)? else { return Ok(None) };
+        let Some(user) = Nss::of(self).user_of(uid)? else { return Ok(None) };
         let text = |path: PathBuf, otherwise: &str| match path.to_string_lossy() {
             path if path.is_empty() => otherwise.to_owned(),
             path => path.into_owned(),
@@ -377,7 +382,7 @@ impl Lookup for World {
     }
 
     fn groups_of(&self, user: &str, gid: u32) -> Result<Vec<u32>, NoAnswer> {
-        Names::of(self).groups_of(user, gid)
+        Nss::of(self).groups_of(user, gid)
     }
 }
 
