@@ -362,7 +362,7 @@ impl Attached {
             State::Due(at) if now < at || init.stop => self.stay(State::Due(at)),
             State::Due(_) => self.start(init, now),
             State::Runs { ended: Some(exit), report, .. } => match report.and_then(Report::read) {
-                Some((stage, errno)) => self.failed(self.recipe.explain(stage, errno).1, errno),
+                Some((stage, errno)) => self.not_started(&self.recipe.explain(stage, errno).1, errno),
                 None => self.over(Gone::Ended(Some(exit)), init),
             },
             State::Begins { ended: Some(exit), look, .. } if exit != Exit::Code(0) => {
@@ -413,13 +413,11 @@ impl Attached {
 
     fn start(&mut self, init: &mut Init, now: Instant) -> Option<DaemonNews> {
         self.began = now;
-        init.output.begin_daemon(self.pipe.unwrap_or_default());
-        let (pid, report) = match self
-            .recipe
-            .launch(&[], init.output.daemons_writer(self.pipe.unwrap_or_default(), init.later.identity.as_ref()))
-        {
+        let pipe = self.pipe.unwrap_or_default();
+        init.output.begin_daemon(pipe);
+        let (pid, report) = match self.recipe.launch(&[], init.output.daemons_writer(pipe, init.later.identity.as_ref())) {
             Ok(child) => child,
-            Err(errno) => return self.failed("could not be started".into(), errno),
+            Err(errno) => return self.not_started("could not be started", errno),
         };
         match &self.plan.pidfile {
             Some(DaemonPidfile { patience_s, written_for_it: false, .. }) => {
@@ -458,10 +456,7 @@ impl Attached {
         let said = init.output.last_of_daemon(pipe, self.began).filter(|_| !self.dismissed);
         match gone {
             Gone::Ended(exit) => self.ended(exit, said),
-            Gone::Failed(why) => {
-                let again_in_ms = self.again();
-                (!self.dismissed).then_some(DaemonNews::Failed { why, again_in_ms, said })
-            }
+            Gone::Failed(why) => self.failed(why, said),
         }
     }
 
@@ -475,10 +470,13 @@ impl Attached {
         (!self.dismissed).then_some(DaemonNews::Ended { exit, again_in_ms, said })
     }
 
-    fn failed(&mut self, why: String, errno: Errno) -> Option<DaemonNews> {
-        let why = if errno == Errno::UnknownErrno { why } else { format!("{why}: {}", errno.desc()) };
+    fn not_started(&mut self, why: &str, errno: Errno) -> Option<DaemonNews> {
+        self.failed(format!("{why}: {}", errno.desc()), None)
+    }
+
+    fn failed(&mut self, why: String, said: Option<String>) -> Option<DaemonNews> {
         let again_in_ms = self.again();
-        (!self.dismissed).then_some(DaemonNews::Failed { why, again_in_ms, said: None })
+        (!self.dismissed).then_some(DaemonNews::Failed { why, again_in_ms, said })
     }
 
     /// It is not there. When it is started again; never, if it is a control daemon or was dismissed.
