@@ -269,6 +269,12 @@ impl VassalView {
         self
     }
 
+    /// Something of it is not as it should be, though it may run: its file, its last reload or its app.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.config_error.is_some() || self.reload_given_up.is_some() || self.doubt.is_some()
+    }
+
     /// The word people see: how it does where that matters more than its phase.
     #[must_use]
     pub fn state(&self) -> &'static str {

@@ -119,11 +119,6 @@ pub(crate) fn is_ill(mount: &MountView) -> bool {
     mount.health.is_some_and(Health::is_ill)
 }
 
-/// It runs, and not all is as it should be.
-fn is_in_doubt(vassal: &VassalView) -> bool {
-    vassal.config_error.is_some() || vassal.reload_given_up.is_some() || vassal.doubt.is_some()
-}
-
 /// Red for what is down against its wish, yellow for what is on its way.
 pub(crate) fn colour(vassal: &VassalView) -> Option<&'static str> {
     if vassal.gave_up || vassal.flapping.is_some() {
@@ -131,7 +126,7 @@ pub(crate) fn colour(vassal: &VassalView) -> Option<&'static str> {
     }
     match vassal.phase {
         Phase::Running if vassal.mounts.iter().any(is_ill) => Some(RED),
-        Phase::Running if is_in_doubt(vassal) => Some(YELLOW),
+        Phase::Running if vassal.is_in_doubt() => Some(YELLOW),
         Phase::Running => None,
         Phase::Suspended => Some(FAINT),
         Phase::Waiting if vassal.failures > 0 => Some(RED),

@@ -159,8 +159,7 @@ enum Order {
 
 fn order(vassal: &VassalView, recent: &Recent) -> Order {
     let fails = vassal.failures > 0 || vassal.flapping.is_some() || vassal.gave_up || !vassal.leftovers.is_empty();
-    let in_doubt = vassal.config_error.is_some() || vassal.reload_given_up.is_some() || vassal.doubt.is_some();
-    let ill = in_doubt || has_ended_with_a_loss(vassal, recent) || vassal.mounts.iter().any(is_ill);
+    let ill = vassal.is_in_doubt() || has_ended_with_a_loss(vassal, recent) || vassal.mounts.iter().any(is_ill);
     match (fails, ill) {
         (true, _) => Order::Failing,
         (false, true) => Order::Ill,
