@@ -21,6 +21,21 @@ use crate::{
     view::mistakes,
 };
 
+/// A file without a vassal.
+#[derive(Debug)]
+struct Unusable {
+    /// Its mistakes, a line each, or what is lacking to read it.
+    why: String,
+    /// It could not be read for something that is lacking.
+    is_unread: bool,
+}
+
+impl Unusable {
+    fn with(mistakes: String) -> Self {
+        Self { why: mistakes, is_unread: false }
+    }
+}
+
 /// What the emperor's file decides for all vassals.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -93,9 +108,7 @@ pub struct Emperor {
     reign: Reign,
     vassals: BTreeMap<Name, Vassal>,
     /// Files without a vassal, because they never were usable: the first mistake of each, only to be shown.
-    unusable: BTreeMap<Name, String>,
-    /// Those of them that could not be read for something that is lacking.
-    unread: BTreeSet<Name>,
+    unusable: BTreeMap<Name, Unusable>,
     /// By its path.
     held: BTreeMap<String, HeldDirectory>,
     starts: Starts,
@@ -124,7 +137,6 @@ impl Emperor {
             reign: Reign::Rules,
             vassals: BTreeMap::new(),
             unusable: BTreeMap::new(),
-            unread: BTreeSet::new(),
             held: BTreeMap::new(),
             starts: Starts { free: spec.max_starts.unwrap_or(2 * processors).max(1), queue: VecDeque::new() },
             births: 0,
@@ -178,8 +190,8 @@ impl Emperor {
             ..View::default()
         };
         if user == ROOT {
-            view.unread = self.unread.iter().cloned().collect();
-            view.unusable = self.unusable.iter().map(|(name, mistake)| (name.clone(), mistake.clone())).collect();
+            view.unread = self.unusable.iter().filter(|(_, file)| file.is_unread).map(|(name, _)| name.clone()).collect();
+            view.unusable = self.unusable.iter().map(|(name, file)| (name.clone(), file.why.clone())).collect();
             view.held = self.held.values().cloned().collect();
         }
         view
@@ -205,7 +217,6 @@ impl Emperor {
         match event {
             Event::Config { vassal, config, directory, touched, file } => {
                 self.unusable.remove(&vassal);
-                self.unread.remove(&vassal);
                 if self.reign != Reign::Rules {
                     return; // nothing is begun any more
                 }
@@ -219,29 +230,24 @@ impl Emperor {
                 }
             }
             Event::BadConfig { vassal, diagnostics } => {
-                self.unread.remove(&vassal);
                 if self.vassals.contains_key(&vassal) {
                     self.with(now, &vassal, actions, |v, cx| v.bad_config(diagnostics, cx));
                 } else {
-                    self.unusable.insert(vassal.clone(), mistakes(&diagnostics).unwrap_or_default());
+                    self.unusable.insert(vassal.clone(), Unusable::with(mistakes(&diagnostics).unwrap_or_default()));
                     actions.push(Action::Note(Note::BadConfig { vassal, runs_on: false, diagnostics }));
                 }
             }
             Event::Unread { vassal, why } => {
                 let runs_on = self.vassals.get(&vassal).is_some_and(Vassal::runs_on);
-                if !self.vassals.contains_key(&vassal) {
-                    // A file that has mistakes keeps them.
-                    let is_new = !self.unusable.contains_key(&vassal) || self.unread.contains(&vassal);
-                    if is_new {
-                        self.unusable.insert(vassal.clone(), why.clone());
-                        self.unread.insert(vassal.clone());
-                    }
+                // A file that has mistakes keeps them.
+                let has_mistakes = self.unusable.get(&vassal).is_some_and(|file| !file.is_unread);
+                if !has_mistakes && !self.vassals.contains_key(&vassal) {
+                    self.unusable.insert(vassal.clone(), Unusable { why: why.clone(), is_unread: true });
                 }
                 actions.push(Action::Note(Note::Unread { vassal, runs_on, why }));
             }
             Event::Vanished { vassal } => {
                 self.unusable.remove(&vassal);
-                self.unread.remove(&vassal);
                 self.with(now, &vassal, actions, |v, cx| v.down(Cause::Vanished, cx));
             }
             Event::DirectoryHeld { directory, vassals, why, believed_in } => {
@@ -403,11 +409,11 @@ impl Emperor {
             (Some(vassal), _) if may(by, vassal.owner()) => {
                 self.with(now, name, actions, |v, cx| v.ordered(order, read, cx)).unwrap_or(Answer::Unknown)
             }
-            (None, Some(why)) if may(by, None) && self.unread.contains(name) => {
+            (None, Some(Unusable { why, is_unread: true })) if may(by, None) => {
                 Answer::Refused(format!("its file cannot be read for now: {why}"))
             }
-            (None, Some(mistake)) if may(by, None) => {
-                Answer::Refused(format!("its file is bad: {}", mistake.lines().next().unwrap_or_default()))
+            (None, Some(Unusable { why, is_unread: false })) if may(by, None) => {
+                Answer::Refused(format!("its file is bad: {}", why.lines().next().unwrap_or_default()))
             }
             (Some(_), _) | (None, _) => Answer::Unknown,
         }
@@ -540,7 +546,7 @@ impl Emperor {
         if vassal.phase() == Phase::Gone
             && let Some(mistake) = self.vassals.remove(name).and_then(Vassal::into_mistake)
         {
-            self.unusable.insert(name.clone(), mistake); // of a file that came after the one that is gone
+            self.unusable.insert(name.clone(), Unusable::with(mistake)); // of a file that came after the one that is gone
         }
         self.succession.update(name, self.vassals.get(name));
         if let Some(birth) = is_over {
