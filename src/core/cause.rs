@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Late;
 
 const SIGKILL: i32 = 9;
-const ENOENT: i32 = 2;
+pub(crate) const ENOENT: i32 = 2;
 
 /// Why a life ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -248,7 +248,7 @@ impl Cause {
         matches!(self, Self::Shortage { .. })
     }
 
-    /// Whether a process was killed by SIGKILL, and nobody said why.
+    /// Whether a process was killed by SIGKILL, for a reason that is not known.
     #[must_use]
     pub(crate) fn is_sigkill(&self) -> bool {
         let is_told_of = matches!(self, Self::Exit { .. } | Self::Signal { .. } | Self::InitKilled { .. });
@@ -420,11 +420,12 @@ impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             // Its own words are the reason: they come first, because the end of a sentence may be cut.
-            Self::Exit { said: Some(said), about: Some(about), .. } => {
-                write!(f, "{about}: \"{said}\" ({})", self.without_words())
+            Self::Exit { said: said @ Some(_), about, .. } => {
+                about.iter().try_for_each(|about| write!(f, "{about}: "))?;
+                f.write_str(&quoting(&self.without_words().to_string(), said.as_deref()))
             }
-            Self::Exit { said: Some(said), .. } | Self::Signal { said: Some(said), .. } => {
-                write!(f, "\"{said}\" ({})", self.without_words())
+            Self::Signal { said: said @ Some(_), .. } => {
+                f.write_str(&quoting(&self.without_words().to_string(), said.as_deref()))
             }
             Self::Exit { code, at_reload, said: None, .. } => {
                 write!(f, "the app exited with status {code}{}", if *at_reload { " at a reload" } else { "" })

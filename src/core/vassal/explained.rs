@@ -1,10 +1,18 @@
 //! The cause of an end, with what was seen or said just before it.
 
+use std::time::Duration;
+
 use liege_plan::Notice;
 use liege_spec::ProgramSpec;
 
-use super::{OOM_EXPLAINS, Vassal, WORDS_EXPLAIN};
+use super::Vassal;
 use crate::{Cause, Time, address, advice};
+
+/// For how long what an app said explains its end. What tries an address again and again waits a second or two in between.
+const WORDS_EXPLAIN: Duration = Duration::from_secs(3);
+
+/// For how long the OOM killer's work explains what dies.
+const OOM_EXPLAINS: Duration = Duration::from_secs(5);
 
 impl Vassal {
     /// A death by SIGKILL, or of a mount, is the OOM killer's work where that was seen just before.

@@ -25,11 +25,11 @@ use liege_spec::{MountpointCheck, Point, called_inside};
 
 use super::{Life, Phase, Vassal};
 use crate::{
-    Came, Cause, Health, Late, MountView, Mounted, Note, Probed, Rule, Time, cause::errno_name, emperor::Context,
+    Came, Cause, Health, Late, MountView, Mounted, Note, Probed, Rule, Time,
+    cause::{ENOENT, errno_name},
+    emperor::Context,
     view::no_answer_yet,
 };
-
-const ENOENT: i32 = 2;
 
 /// How many timeouts a daemon that works may take for one answer.
 const SLOW_TIMEOUTS: u32 = 10;

@@ -78,12 +78,6 @@ const SLOT: Duration = Duration::from_secs(1);
 /// word, and then uwsgi's own mercy (60 s) is what replaces it.
 const CALM: Duration = Duration::from_secs(1);
 
-/// For how long what an app said explains its end. What tries an address again and again waits a second or two in between.
-const WORDS_EXPLAIN: Duration = Duration::from_secs(3);
-
-/// For how long the OOM killer's work explains what dies.
-const OOM_EXPLAINS: Duration = Duration::from_secs(5);
-
 /// One vassal: what is wanted, where it stands, and the life it is in.
 #[derive(Debug)]
 pub(crate) struct Vassal {

@@ -7,10 +7,12 @@ use liege_spec::{ProgramSpec, VassalSpec, Verb, capability_names, instead_of_she
 
 use super::{CALM, Phase, Run, Vassal, wish::time_to_replace};
 use crate::{
-    Action, Cause, Check, MountView, Note, Time, advice, cause::errno_name, emperor::Context, shortage::missing, timers::Timer,
+    Action, Cause, Check, MountView, Note, Time, advice,
+    cause::{ENOENT, errno_name},
+    emperor::Context,
+    shortage::missing,
+    timers::Timer,
 };
-
-const ENOENT: i32 = 2;
 
 impl Vassal {
     pub(crate) fn reported(&mut self, report: FromInit, cx: &mut Context<'_>) {
