@@ -1,8 +1,9 @@
-//! The app, or somebody in its place, unmounts an archive while the vassal runs. The daemon has closed its device by then and writes for a
+//! The app, or an operator in its place, unmounts an archive while the vassal runs. The daemon has closed its device by then and writes for a
 //! while. An end that comes meanwhile waits for it: one that is asked for, and one because the check has found the mount gone.
 
 use std::fs;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use liege_integration_tests::archive::Archive;
 use liege_integration_tests::tools::need;
@@ -41,6 +42,29 @@ impl Unmounts {
     }
 }
 
+/// A vassal of this text has its archive unmounted inside, and its daemon still saves.
+fn unmounted(host: &Host, namespaces: Option<&str>, text: impl Fn(&Unmounts) -> String) -> (Unmounts, Rc<Emperor>) {
+    let told = Unmounts::new(host);
+    let emperor = host.emperor().namespaces(namespaces).start();
+    emperor.write("v.ini", &text(&told));
+    told.archive.written(1);
+    told.unmounts();
+    wait_until("the daemon to save", LONG, || saves(&emperor));
+    (told, emperor)
+}
+
+/// An end that is asked for then waits for it.
+fn is_waited_for(text: impl Fn(&Unmounts) -> String + Send + Sync) {
+    for namespaces in NAMESPACES {
+        story(|host| {
+            let (told, emperor) = unmounted(host, namespaces, &text);
+            emperor.ask_well(&["stop", "v"]);
+            wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
+            told.archive.assert_saved(&emperor, namespaces);
+        });
+    }
+}
+
 /// Whether the daemon has closed its device and lives.
 fn saves(emperor: &Emperor) -> bool {
     let processes = emperor.vassals().into_iter().flat_map(|vassal| vassal.processes());
@@ -53,19 +77,7 @@ fn saves(emperor: &Emperor) -> bool {
 
 #[test]
 fn an_end_that_is_asked_for_waits_for_it() {
-    for namespaces in NAMESPACES {
-        story(|host| {
-            let told = Unmounts::new(host);
-            let emperor = host.emperor().namespaces(namespaces).start();
-            emperor.write("v.ini", &told.vassal(""));
-            told.archive.written(1);
-            told.unmounts();
-            wait_until("the daemon to save", LONG, || saves(&emperor));
-            emperor.ask_well(&["stop", "v"]);
-            wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
-            told.archive.assert_saved(&emperor, namespaces);
-        });
-    }
+    is_waited_for(|told| told.vassal(""));
 }
 
 #[test]
@@ -91,22 +103,11 @@ fn so_does_an_end_because_it_is_gone() {
 /// The app has mounted it itself, after its start.
 #[test]
 fn one_that_the_app_has_mounted_is_waited_for() {
-    for namespaces in NAMESPACES {
-        story(|host| {
-            let told = Unmounts::new(host);
-            let emperor = host.emperor().namespaces(namespaces).start();
-            let hook = told.archive.hook();
-            let mounts = hook.strip_prefix("exec-as-user = ").expect("it is a line").trim_end();
-            let text = told.vassal("").replace(&hook, "").replace("sh -c '", &format!("sh -c '{mounts}; "));
-            emperor.write("v.ini", &text);
-            told.archive.written(1);
-            told.unmounts();
-            wait_until("the daemon to save", LONG, || saves(&emperor));
-            emperor.ask_well(&["stop", "v"]);
-            wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
-            told.archive.assert_saved(&emperor, namespaces);
-        });
-    }
+    is_waited_for(|told| {
+        let hook = told.archive.hook();
+        let mounts = hook.strip_prefix("exec-as-user = ").expect("it is a line").trim_end();
+        told.vassal("").replace(&hook, "").replace("sh -c '", &format!("sh -c '{mounts}; "))
+    });
 }
 
 /// One that stays costs stop-timeout, and is told by its name.
@@ -114,12 +115,7 @@ fn one_that_the_app_has_mounted_is_waited_for() {
 fn one_that_never_leaves_costs_stop_timeout_and_is_told() {
     for namespaces in NAMESPACES {
         story(|host| {
-            let told = Unmounts::new(host);
-            let emperor = host.emperor().namespaces(namespaces).start();
-            emperor.write("v.ini", &told.vassal("stop-timeout = 2\n"));
-            told.archive.written(1);
-            told.unmounts();
-            wait_until("the daemon to save", LONG, || saves(&emperor));
+            let (told, emperor) = unmounted(host, namespaces, |told| told.vassal("stop-timeout = 2\n"));
             let daemon = emperor.vassal("sleep 1001").process("fuse-zip");
             daemon.kill(Signal::SIGSTOP);
             let mark = emperor.mark();
