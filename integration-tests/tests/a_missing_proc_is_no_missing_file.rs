@@ -37,7 +37,7 @@ fn a_missing_proc_is_no_missing_file() {
         emperor.wait_log_from(0, &["for now", &format!("{}: cannot be read", emperor.file("other.ini").display())]);
         assert!(emperor.log().iter().all(|line| !line.contains(" ERROR ")), "it is no mistake of a file");
         let (status, said) = emperor.ask(&["status"]);
-        assert!(status != 0 && said.contains("/proc is not there"), "whoever asks is told why nobody is believed: {said}");
+        assert!(status != 0 && said.contains("/proc is not there"), "the refusal says why: {said}");
         assert_eq!(emperor.vassals().len(), before.len());
         assert!(before.iter().all(|vassal| vassal.init.lives()), "what runs goes on");
 

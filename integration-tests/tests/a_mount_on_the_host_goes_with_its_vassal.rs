@@ -94,7 +94,7 @@ fn one_that_a_stranger_is_in_goes_too() {
     });
 }
 
-/// Its daemon dies, so the vassal is destroyed. What is left of the mount answers nobody, and the next life mounts again.
+/// Its daemon dies, so the vassal is destroyed. What is left of the mount gives no answer, and the next life mounts again.
 #[test]
 fn a_dead_one_is_in_nobodys_way() {
     for is_read_only in [true, false] {

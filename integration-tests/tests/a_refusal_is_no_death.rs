@@ -1,5 +1,5 @@
-//! A FUSE server that answers the look with an error: one that knows no statfs, or whose numbers do not fit, has answered, one that lets nobody ask is unknown after a while,
-//! and only one that fails is dead.
+//! A FUSE server that answers the look with an error: one that knows no statfs, or whose numbers do not fit, has answered. One
+//! that lets no look in is unknown after a while. Only one that fails is dead.
 
 use std::time::{Duration, Instant};
 

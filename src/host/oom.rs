@@ -7,7 +7,7 @@
 //!
 //! A vassal without a group of its own is in the daemon's. What the killer does there is counted for all in it together ([`KillsAround`]): it
 //! explains a SIGKILL that is heard of just then. The counter is looked at every few seconds as well, so that an old kill, of a process
-//! that nobody told of, explains nothing.
+//! that was not told, explains nothing.
 
 use std::{
     fs,

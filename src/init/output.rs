@@ -213,7 +213,7 @@ impl Output {
     }
 
     /// What these sources have said is read by a child, which tells it at its end. The end of one that was asked to finish is an event, so
-    /// nobody waits here.
+    /// nothing waits here.
     fn are_written(&mut self, one_thread: &OneThread, which: impl Fn(&Source) -> bool) -> bool {
         self.relieve();
         if self.child.is_some() {

@@ -132,7 +132,7 @@ fn a_hung_mount_is_looked_at_once_more_and_then_destroyed() {
     );
 }
 
-/// `mkdir` would help nobody there.
+/// `mkdir` would not help there.
 #[test]
 fn a_check_that_is_written_as_before_the_change_of_root_is_told_its_name_in_there() {
     let mut config = specs::config(0, 0);

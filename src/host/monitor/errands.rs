@@ -131,7 +131,7 @@ pub(super) async fn look(shared: Shared, mut errand: Errand, answers: mpsc::Unbo
     let path = Arc::clone(&errand.path);
     let (mut places, mut awaited) = (&*shared.readings, Some(awaited));
     let (look, around) = loop {
-        // A thread is held by nobody who waits for a place.
+        // A look that waits for a place holds no thread.
         let Ok(place) = places.acquire().await else { return };
         let Ok(_thread) = shared.threads.acquire().await else { return };
         let mut place = Some(place);

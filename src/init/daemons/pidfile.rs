@@ -70,7 +70,7 @@ impl Init {
 }
 
 impl Look {
-    /// Whom the pidfile names, if he lives and was not born before. None: not known yet.
+    /// The process that the pidfile names, if it lives and was not born before. None: not known yet.
     pub(super) fn answer(
         &mut self,
         init: &mut Init,

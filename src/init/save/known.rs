@@ -29,7 +29,7 @@ use crate::{init::Init, mounts::Table, reap::has_ended, rights::PARKED};
 const MOST: usize = 64;
 /// Looks at a mount whose daemon was not found: it may be none of the vassal's.
 const TRIES: u32 = 5;
-/// After a look nobody looks for so many times as long as it took.
+/// After a look there is none for so many times as long as it took.
 const REST: u32 = 10;
 
 /// What is known.
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_looks_again_before_the_rest_is_over() {
+    fn no_look_is_made_before_the_rest_is_over() {
         let (mut known, now) = (Known::default(), Instant::now());
         assert_eq!(known.due(now), None);
         known.look_soon();
