@@ -1,6 +1,7 @@
 //! Without a mount namespace of its own a vassal mounts on the host. Each end takes its FUSE mounts away, those that save nothing too:
 //! a dead mount that stayed would be in the way of the next life.
 
+use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -91,6 +92,37 @@ fn one_that_a_stranger_is_in_goes_too() {
         stranger.kill().unwrap();
         stranger.wait().unwrap();
         assert!(!stays);
+    });
+}
+
+/// Mounts, and takes the descriptor only later, in the background: for a while no process has it.
+const LATE: &str = "\
+import os, socket, subprocess, sys, time
+ours, theirs = socket.socketpair()
+os.set_inheritable(theirs.fileno(), True)
+env = dict(os.environ, _FUSE_COMMFD=str(theirs.fileno()))
+subprocess.run(['fusermount', '-o', 'subtype=late', '--', sys.argv[1]], env=env, pass_fds=[theirs.fileno()], check=True)
+time.sleep(0.5)
+_, fds, _, _ = socket.recv_fds(ours, 1, 1)
+if os.fork() == 0:
+    time.sleep(1003)
+";
+
+#[test]
+fn one_whose_daemon_nobody_could_see_at_first() {
+    story(|host| {
+        let archive = Archive::new(host, "app");
+        let script = host.path("late.py");
+        fs::write(&script, LATE).unwrap();
+        let emperor = host.emperor().namespaces(None).start();
+        let hook = format!("exec-as-user = python3 {} {}\n", script.display(), archive.mount.display());
+        emperor.write("v.ini", &format!("[vassal]\n{}{hook}command = sleep 1001\n", archive.identity()));
+        emperor.wait_log("started");
+        assert!(is_mounted(&archive.mount, &host.mountinfo()));
+        emperor.vassal("sleep 1001").process("python3").kill(Signal::SIGKILL);
+        emperor.ask_well(&["stop", "v"]);
+        wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
+        assert!(!is_mounted(&archive.mount, &host.mountinfo()));
     });
 }
 

@@ -103,6 +103,7 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     if let Some(mounted) = init.mounts.settled() {
         init.tell_mounts(&mounted);
     }
+    init.learn_all_daemons();
     drop(plan.steps);
     // Before the first start and not after it, so that a later start finds nothing other than the first one did.
     rights::trim(needed);
@@ -183,7 +184,10 @@ fn reload_app(init: &mut Init, reload: Reload) -> Result<(), End> {
     let env = init.env.clone();
     init.env.begin(base);
     match init.walk(&steps, &Patience::until_stopped(Place::Step))? {
-        Walked::Done => init.say(&FromInit::Walked),
+        Walked::Done => {
+            init.learn_all_daemons();
+            init.say(&FromInit::Walked);
+        }
         Walked::Interrupted => return Ok(()), // the stop, or the app's own end, is what comes next
         Walked::Failed => {
             init.env = env;

@@ -82,6 +82,8 @@ pub(crate) struct Mounts {
     inherited: BTreeSet<(u32, u32)>,
     /// What stood there when it was last read, in order. None: the root has changed since.
     entries: Option<Vec<Entry>>,
+    /// Whether own FUSE mounts stood there when it was last read.
+    has_own: bool,
     /// The table could not be opened again: own connections are taken for granted.
     is_blind: bool,
     /// The own connections that can be written to, and whether that has not been told yet.
@@ -141,6 +143,7 @@ impl Mounts {
             table,
             inherited: BTreeSet::new(),
             entries: None,
+            has_own: false,
             is_blind: false,
             writable: Vec::new(),
             is_writable_news: false,
@@ -263,6 +266,11 @@ impl Mounts {
         }
     }
 
+    /// Whether there were own FUSE mounts when the table was last read.
+    pub(crate) fn has_own(&self) -> bool {
+        self.has_own
+    }
+
     /// Whether an own connection can be written to.
     pub(crate) fn can_be_written(&self) -> bool {
         !self.writable.is_empty()
@@ -278,7 +286,8 @@ impl Mounts {
         let standing: BTreeSet<_> = fuse(text).collect();
         self.inherited.retain(|mount| standing.contains(mount));
         let inherited: BTreeSet<u32> = self.inherited.iter().map(|mount| mount.1).collect();
-        self.is_blind || standing.iter().any(|(_, minor)| !inherited.contains(minor))
+        self.has_own = self.is_blind || standing.iter().any(|(_, minor)| !inherited.contains(minor));
+        self.has_own
     }
 
     fn news(&mut self, text: &[u8]) -> News {

@@ -4,11 +4,12 @@
 //! is held from before. Where the mounts are the host's, the mounts that a process of the vassal serves are remembered as well: one that is
 //! dead at the end has no process any more that would tell whose it was.
 //!
-//! Calls in their order: [`Known::look_soon`] after a change of own FUSE mounts, [`Init::learn_daemons`] in each turn. [`Known::due`] says when the
-//! next look may be made.
+//! Calls in their order: [`Known::look_soon`] after a change of own FUSE mounts, [`Init::learn_daemons`] in each turn, [`Init::learn_all_daemons`]
+//! after the hooks. [`Known::due`] says when the next look may be made.
 //!
 //! Races: a daemon mounts before it goes into the background, so the process that was found may end at once: its end asks for another look. A walk
-//! over the processes may find neither the one nor the other. So a mount without a daemon has a few more looks.
+//! over the processes may find neither the one nor the other, nor a descriptor that one sends to the other. So a mount without a daemon has a few
+//! more looks, and one without a rest when the program of the last hook has ended: its daemon is in the background then.
 //! One whose mount comes and goes between two looks is not known.
 //!
 //! Bounded: a tenant may start thousands, and mount all the time. No look is made where no own mount can be written to, except where the mounts
@@ -111,6 +112,15 @@ impl Known {
 }
 
 impl Init {
+    /// Looks at once, because the hooks are over: what they have mounted is not the app's to kill before it is known.
+    pub(crate) fn learn_all_daemons(&mut self) {
+        if self.mounts.has_own() {
+            self.known.look_soon();
+            self.known.rests_until = None;
+            self.learn_daemons();
+        }
+    }
+
     /// Looks for the daemons of own mounts, where it is time to.
     pub(crate) fn learn_daemons(&mut self) {
         let start = Instant::now();
