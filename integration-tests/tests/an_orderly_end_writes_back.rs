@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use liege_integration_tests::archive::Archive;
 use liege_integration_tests::tools::need;
+use liege_integration_tests::wait::slowness;
 use liege_integration_tests::{Emperor, Host, LONG, story, wait_until};
 use nix::sys::signal::Signal;
 
@@ -184,7 +185,9 @@ fn a_process_of_the_app_that_stays_holds_it_open() {
             let emperor = host.emperor().namespaces(namespaces).start();
             let busy =
                 format!("setsid sh -c \"trap : TERM; exec 3<{}/precious; while :; do sleep 1; done\" &", archive.mount.display());
-            let text = archive.vassal("stop-timeout = 4\n").replace("exec sleep 1001", &format!("{busy} exec sleep 1001"));
+            let text = archive
+                .vassal(&format!("stop-timeout = {}\n", 4 * slowness()))
+                .replace("exec sleep 1001", &format!("{busy} exec sleep 1001"));
             emperor.write("v.ini", &text);
             archive.written(1);
             // It has set its trap when it has the file open.

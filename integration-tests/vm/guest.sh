@@ -139,7 +139,9 @@ try "the daemon's log has no panic" healthy_log
 # --- the stories ---------------------------------------------------------------------------------------------------------------------------
 export LIEGE=/usr/local/bin/liege ROOTFS_CACHE=/rootfs NO_COLOR=1 STORY_SLOWNESS=10 RUST_BACKTRACE=0
 [ ! -e /programs/stories ] || while read -r name; do
-  try "$name" timeout -k 10 300 "/programs/deps/$name" --test-threads=1
+  file=${name%%::*} one=()
+  [ "$file" = "$name" ] || one=(--exact "${name#*::}")
+  try "$name" timeout -k 10 300 "/programs/deps/$file" --test-threads=1 "${one[@]}"
 done < /programs/stories
 try "cgroup2 has kept its options" group_options
 dmesg --level=err,crit,alert,emerg > /out/dmesg

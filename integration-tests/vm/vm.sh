@@ -10,7 +10,7 @@
 #
 #   VM_CACHE     where kernels and user land are kept   (target/vm)
 #   VM_SECONDS   how long one guest may take            (3000; short: 900)
-#   VM_STORIES   stories instead of those of the list   (names, separated by blanks)
+#   VM_STORIES   stories instead of those of the list   (names of files, or FILE::STORY, separated by blanks)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -50,7 +50,7 @@ programs=$cache/programs
 rm -rf "$programs"; mkdir -p "$programs/deps"
 if [ -n "$(stories)" ]; then
   # The binaries of today, by cargo's own word: deps/ also has those of yesterday.
-  cargo test --no-run --quiet --message-format json -p liege-integration-tests $(stories | sed 's/^/--test /') \
+  cargo test --no-run --quiet --message-format json -p liege-integration-tests $(stories | sed 's/::.*//; s/^/--test /' | sort -u) \
     | python3 -c '
 import json, sys
 for line in sys.stdin:
