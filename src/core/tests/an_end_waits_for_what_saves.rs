@@ -27,12 +27,17 @@ impl Daemon {
     }
 
     fn with(emperor: &EmperorSpec) -> Self {
+        let mut daemon = Self::preparing(emperor);
+        daemon.told(FromInit::Started { pid: 2 });
+        daemon
+    }
+
+    fn preparing(emperor: &EmperorSpec) -> Self {
         let emperor = Emperor::new(emperor, 2, specs::LIMITS);
         let mut daemon = Self { emperor, now: Time(1_000_000), actions: Vec::new() };
         let config = specs::config(0, 1).into();
         daemon.hears(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true, file: None });
         daemon.hears(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
-        daemon.told(FromInit::Started { pid: 2 });
         daemon
     }
 
@@ -167,6 +172,16 @@ fn an_app_that_takes_too_long_is_killed_and_told() {
     assert_eq!(daemon.ends(), [["the app (pid 2)"]]);
     let last = daemon.emperor.view(daemon.now).vassals[0].last_cause.clone().unwrap();
     assert!(last.contains("raise stop-timeout ("), "{last}");
+}
+
+/// The stop and the news of the start have crossed.
+#[test]
+fn an_app_that_was_started_when_the_stop_came_is_told_as_well() {
+    let mut daemon = Daemon::preparing(&specs::emperor());
+    daemon.stops();
+    daemon.told(FromInit::Started { pid: 2 });
+    daemon.passes(stop_timeout());
+    assert_eq!(daemon.ends(), [["the app (pid 2)"]]);
 }
 
 /// Its steps of the end may take as long.

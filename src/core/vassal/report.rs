@@ -308,7 +308,13 @@ impl Vassal {
                 let took = self.begin_run(pid, cx);
                 cx.note(Note::Reloaded { vassal: self.name.clone(), took });
             }
-            Phase::Waiting | Phase::Spawning | Phase::Stopping | Phase::Killing | Phase::Suspended | Phase::Gone => {}
+            // The stop came first: an app that does not heed it is told.
+            Phase::Stopping => {
+                if let Some(life) = &mut self.life {
+                    life.app_pid = Some(pid);
+                }
+            }
+            Phase::Waiting | Phase::Spawning | Phase::Killing | Phase::Suspended | Phase::Gone => {}
         }
     }
 
