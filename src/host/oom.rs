@@ -142,6 +142,7 @@ pub(crate) fn tells_of_a_kill(report: &FromInit) -> bool {
         | FromInit::HooksSaid { .. }
         | FromInit::MountsChanged { .. }
         | FromInit::Writable { .. }
+        | FromInit::OnHost { .. }
         | FromInit::Saving { .. }
         | FromInit::Unsaved { .. } => false,
     }

@@ -147,7 +147,8 @@ fn can_be_missed(message: &FromInit) -> bool {
         | FromInit::Saving { .. }
         | FromInit::Unsaved { .. }
         | FromInit::MountsChanged { .. }
-        | FromInit::Writable { .. } => false,
+        | FromInit::Writable { .. }
+        | FromInit::OnHost { .. } => false,
     }
 }
 

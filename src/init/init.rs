@@ -199,6 +199,10 @@ impl Init {
             self.output.attend(&self.one_thread, &mut self.channel);
             self.output.tell_noticed(&mut self.channel);
         }
+        if ready[mounts..saving].contains(&true) && !self.later.own_mounts {
+            self.known.look_soon(); // what changed may be another's, which only a look tells
+            self.learn_daemons();
+        }
         if ready[mounts..saving].contains(&true)
             && let Some(changed) = self.mounts.changed(Instant::now())
         {
@@ -252,12 +256,17 @@ impl Init {
     /// Tells a change of the mount table, and which connections can be written to by now.
     pub(crate) fn tell_mounts(&mut self, change: &FromInit) {
         self.say(change);
-        if let Some(connections) = self.mounts.writable_news() {
-            self.say(&FromInit::Writable { connections });
-        }
+        self.tell_writable();
         if matches!(change, FromInit::MountsChanged { own_fuse: true, .. }) {
             self.known.look_soon();
             self.learn_daemons();
+        }
+    }
+
+    /// Tells which connections can be written to, where that has changed.
+    pub(crate) fn tell_writable(&mut self) {
+        if let Some(connections) = self.mounts.writable_news() {
+            self.say(&FromInit::Writable { connections });
         }
     }
 

@@ -92,6 +92,10 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
         own_mounts: plan.own_mounts,
         stop_timeout: Duration::from_millis(plan.app.stop_timeout_ms),
     };
+    if !init.later.own_mounts {
+        init.mounts.is_the_hosts();
+        init.known.hear_commands(&plan.steps, &plan.app);
+    }
     init.env.begin(plan.base);
     init.umask = plan.limits.umask;
     init.take_umask();
@@ -181,6 +185,9 @@ fn reign(init: &mut Init) -> End {
 fn reload_app(init: &mut Init, reload: Reload) -> Result<(), End> {
     let Reload { steps, base, app, at_exit, at_exit_timeout_ms, log } = reload;
     init.output.change(log);
+    if !init.later.own_mounts {
+        init.known.hear_commands(&steps, &app);
+    }
     let env = init.env.clone();
     init.env.begin(base);
     match init.walk(&steps, &Patience::until_stopped(Place::Step))? {

@@ -16,7 +16,8 @@
 //! A user of the host who mounts and unmounts in a loop changes the table of every vassal that follows the host's root. While only such
 //! foreign mounts change the table is read less and less often, down to [`LONGEST_PAUSE`]. They are known by what they follow
 //! (`master:` in the table), which a new mount of the vassal's own does not. A change of its own sets the pause back, and so does the end
-//! of any child, which may be the FUSE daemon of one.
+//! of any child, which may be the FUSE daemon of one. Where the table is the host's own nothing follows anything: foreign is then all
+//! that no process of the vassal is known to serve (`save/known.rs`).
 //!
 //! Deliberately not here: which mounts are watched, and what a change means.
 
@@ -80,6 +81,9 @@ pub(crate) struct Mounts {
     /// FUSE mounts that came with the namespace, the host's, by id and connection. Those that have gone from the table are forgotten:
     /// the number of a connection may be the vassal's own then.
     inherited: BTreeSet<(u32, u32)>,
+    /// Where the table is the host's: the mounts that a process of the vassal is known to serve. Nothing else in it is the vassal's. None: the
+    /// table is the vassal's own.
+    proven: Option<BTreeSet<u32>>,
     /// What stood there when it was last read, in order. None: the root has changed since.
     entries: Option<Vec<Entry>>,
     /// Whether own FUSE mounts stood there when it was last read.
@@ -102,6 +106,8 @@ pub(crate) struct Table {
     pub(crate) mounts: Vec<Mount>,
     /// The connections that came with the namespace.
     inherited: BTreeSet<u32>,
+    /// As in [`Mounts`].
+    proven: Option<BTreeSet<u32>>,
     /// The connections that the app may have written to before.
     written: Vec<u32>,
 }
@@ -110,6 +116,11 @@ impl Table {
     /// The FUSE mounts that may be the vassal's own.
     pub(crate) fn own(&self) -> impl Iterator<Item = &Mount> {
         self.mounts.iter().filter(|mount| mount.is_fuse() && !self.inherited.contains(&mount.device.1))
+    }
+
+    /// Whether it is the host's.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.proven.is_some()
     }
 
     /// The mount a path lies on, by the names in the table alone: the deepest, and of several at one place the uppermost.
@@ -142,6 +153,7 @@ impl Mounts {
             exits: Exits::default(),
             table,
             inherited: BTreeSet::new(),
+            proven: None,
             entries: None,
             has_own: false,
             is_blind: false,
@@ -151,6 +163,25 @@ impl Mounts {
             changed: None,
             pause: PAUSE,
         }
+    }
+
+    /// From now on it is known to be the host's.
+    pub(crate) fn is_the_hosts(&mut self) {
+        self.proven = Some(BTreeSet::new());
+    }
+
+    /// Which mounts of the host's table the vassal serves. None: those that it is known to serve. Else also what to tell, where there are new
+    /// ones.
+    pub(crate) fn prove(&mut self, ids: BTreeSet<u32>) -> Option<Option<FromInit>> {
+        let before = self.proven.replace(ids).unwrap_or_default();
+        if self.proven.as_ref() == Some(&before) {
+            return None;
+        }
+        let text = self.read();
+        self.find_writable(&text, true);
+        let has_come = self.proven.iter().flatten().any(|id| !before.contains(id));
+        let number = || FromInit::MountsChanged { own_fuse: true, changes: Some(Vec::new()), number: self.exits.tell() };
+        Some(has_come.then(number))
     }
 
     /// What to wait for.
@@ -250,7 +281,7 @@ impl Mounts {
     fn table_of(&self, text: &[u8]) -> Table {
         let inherited = self.inherited.iter().map(|mount| mount.1).collect();
         let written = if self.app_has_run { self.writable.clone() } else { Vec::new() };
-        Table { mounts: mountinfo::parse(text), inherited, written }
+        Table { mounts: mountinfo::parse(text), inherited, proven: self.proven.clone(), written }
     }
 
     /// Which own connections can be written to by this table; the first of very many.
@@ -258,7 +289,8 @@ impl Mounts {
         let mut now = BTreeSet::new();
         if has_own_fuse {
             let table = self.table_of(text);
-            let all = table.own().map(|mount| mount.device.1);
+            let is_ours = |mount: &&Mount| self.proven.as_ref().is_none_or(|proven| proven.contains(&mount.id));
+            let all = table.own().filter(is_ours).map(|mount| mount.device.1);
             now.extend(all.filter(|minor| table.is_writable(*minor) == Some(true)).take(MOST_TOLD));
         }
         if !now.iter().eq(&self.writable) {
@@ -295,7 +327,7 @@ impl Mounts {
         now.sort_unstable();
         let before = self.entries.replace(now);
         let (Some(before), Some(now)) = (before, &self.entries) else { return News { changes: None, is_foreign: false } };
-        differences(&before, now, text)
+        differences(&before, now, text, self.proven.as_ref())
     }
 
     /// What cannot be read is a table without mounts, and the next change is another chance.
@@ -318,10 +350,12 @@ fn entry(mount: &mountinfo::Brief<'_>) -> Entry {
 }
 
 /// Both in order; `text` is the table of `now`.
-fn differences(before: &[Entry], now: &[Entry], text: &[u8]) -> News {
+fn differences(before: &[Entry], now: &[Entry], text: &[u8], proven: Option<&BTreeSet<u32>>) -> News {
+    let is_foreign = |id: u32, follows: bool| proven.map_or(follows, |proven| !proven.contains(&id));
     let went = before.iter().filter(|entry| now.binary_search(entry).is_err());
     let came = mountinfo::brief(text).filter(|mount| before.binary_search(&entry(mount)).is_err());
-    let is_foreign = went.clone().all(|entry| entry.follows) && came.clone().all(|mount| mount.follows);
+    let is_foreign = went.clone().all(|entry| is_foreign(entry.id, entry.follows))
+        && came.clone().all(|mount| is_foreign(mount.id, mount.follows));
     let went = went.map(|entry| MountChange::Went { device: entry.device });
     let came = came.map(|mount| MountChange::Came { point: mount.mount_point().to_string_lossy().into_owned() });
     let changes: Vec<_> = went.chain(came).collect();
@@ -363,6 +397,30 @@ mod tests {
         told(&mut mounts, &foreign, start);
         mounts.child_ended();
         assert_eq!(mounts.silent_until(start), Some(start + PAUSE));
+    }
+
+    /// Nothing follows anything there: only what a process of the vassal serves is its own.
+    #[test]
+    fn in_the_hosts_table_what_others_mount_is_as_foreign() {
+        let (mut mounts, start) = (nothing(), Instant::now());
+        mounts.is_the_hosts();
+        let other = [BEFORE, "9 1 0:50 / /user rw - fuse.sshfs s rw,user_id=7,group_id=7\n"].concat();
+        mounts.judge(BEFORE.as_bytes(), start);
+        let own_fuse = |said: Option<FromInit>| matches!(said, Some(FromInit::MountsChanged { own_fuse: true, .. }));
+        for text in [&other, BEFORE, &other, BEFORE, &other] {
+            assert!(!own_fuse(mounts.judge(text.as_bytes(), start)), "no exit is to be opened for it");
+        }
+        assert_eq!(mounts.silent_until(start), Some(start + LONGEST_PAUSE));
+        mounts.find_writable(other.as_bytes(), true);
+        assert_eq!(mounts.writable, [0; 0]);
+
+        assert!(own_fuse(mounts.prove([9].into()).unwrap()), "its exit is to be opened");
+        assert!(mounts.prove([9].into()).is_none(), "nothing new");
+        mounts.find_writable(other.as_bytes(), true);
+        assert_eq!(mounts.writable, [50]);
+        assert!(own_fuse(mounts.judge(BEFORE.as_bytes(), start)));
+        assert_eq!(mounts.silent_until(start), Some(start + PAUSE));
+        assert!(mounts.prove([].into()).unwrap().is_none(), "it went, which was told");
     }
 
     #[test]

@@ -24,11 +24,11 @@ pub use app::{App, AppLimits, Exit, Identity, Lasting, Limits, Program, Uwsgi};
 pub use base::{AccountRecord, Base, Secrets};
 pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
 pub use daemon::{Daemon, DaemonNews, DaemonPidfile, SmartDaemon};
-pub use message::{AppWord, Fate, FromInit, LOST, Limit, Loss, MountChange, Notice, Place, Plan, Reload, ToInit};
+pub use message::{AppWord, Fate, FromInit, HostMount, LOST, Limit, Loss, MountChange, Notice, Place, Plan, Reload, ToInit};
 pub use names::{Account, Names};
 pub use output::{Log, Sink};
 pub use stamp::stamp;
 pub use text::{describe_act, signal_name};
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.
-pub const VERSION: u16 = 10;
+pub const VERSION: u16 = 11;

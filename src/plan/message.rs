@@ -151,6 +151,12 @@ pub enum FromInit {
         /// Their numbers.
         connections: Vec<u32>,
     },
+    /// Where the mount table is the host's: the FUSE mounts in it that the vassal serves, where these have changed. Those that stand when init has
+    /// ended are left behind, and dead.
+    OnHost {
+        /// At most 64.
+        mounts: Vec<HostMount>,
+    },
     /// Something happened to an attached daemon.
     Daemon {
         /// Its place in the list of the plan, or of the last reload.
@@ -205,6 +211,17 @@ pub enum Fate {
     Hung,
     /// The daemon is gone, and its vassals end with it.
     HostGone,
+}
+
+/// A FUSE mount in the host's table, as its line has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostMount {
+    /// The number of the mount.
+    pub id: u32,
+    /// The number of its connection.
+    pub minor: u32,
+    /// Where it stands.
+    pub point: String,
 }
 
 impl Loss {

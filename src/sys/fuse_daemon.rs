@@ -5,10 +5,13 @@
 //! of them serves the connection, because the mount is the host's, is everybody looked at, once for all mounts (`Outside`). Kernels that do
 //! not tell which connection an fd belongs to (before 6.16) show nobody there, and then nothing is known about its work.
 //!
+//! An fd goes on telling the number of its connection when that has ended, and the next mount of anybody gets this number. So a process of the
+//! host counts only where it runs as the user that has mounted: no other user can then be taken for the daemon of a mount.
+//!
 //! Races: what was read is history. A daemon that was found is found again at each look.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     ffi::OsStr,
     fmt, fs,
     os::unix::ffi::OsStrExt,
@@ -16,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{descendants, stat::Stat};
+use crate::{descendants, stat::Stat, status};
 
 /// What is known of everybody holds so long at least.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
@@ -61,6 +64,13 @@ pub fn serving(root: i32, minor: u32) -> Vec<i32> {
     descendants::tree(&[root]).into_iter().filter(|&pid| served(pid).any(|of| of.is_none_or(|of| of == minor))).collect()
 }
 
+/// The connections of which a process below `root` holds an open fd, each with the process's real user.
+#[must_use]
+pub fn served_below(root: i32) -> BTreeSet<(u32, u32)> {
+    let of = |pid| served(pid).flatten().filter_map(move |minor| Some((minor, user_of(pid)?)));
+    descendants::tree(&[root]).into_iter().flat_map(of).collect()
+}
+
 /// Who serves what on this machine, as far as it is known.
 #[derive(Debug, Default)]
 pub struct Outside(Mutex<Known>);
@@ -73,14 +83,15 @@ struct Known {
 }
 
 impl Outside {
-    /// The processes of this machine that hold an open fd of this connection. At the price of a walk over all of them, which is made where
-    /// they are not known yet, and takes no more than a tenth of the time however often this is asked.
+    /// The processes of this machine that hold an open fd of this connection and run as the user that has mounted it. At the price of a
+    /// walk over all of them, which is made where they are not known yet, and takes no more than a tenth of the time however often this
+    /// is asked.
     #[must_use]
-    pub fn serving(&self, minor: u32) -> Vec<i32> {
+    pub fn serving(&self, minor: u32, owner: u32) -> Vec<i32> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let still = |known: &Known| -> Vec<i32> {
             let found = known.serving.get(&minor).into_iter().flatten().copied();
-            found.filter(|&pid| served(pid).any(|of| of == Some(minor))).collect()
+            found.filter(|&pid| served(pid).any(|of| of == Some(minor)) && user_of(pid) == Some(owner)).collect()
         };
         let serving = still(&known);
         let start = Instant::now();
@@ -96,6 +107,11 @@ impl Outside {
         known.holds_until = Some(Instant::now() + SHORTEST_HOLD.max(start.elapsed() * 10));
         still(&known)
     }
+}
+
+/// A process's real user. Its other ids say nothing: anybody may run a setuid program that inherits an fd.
+fn user_of(pid: i32) -> Option<u32> {
+    status::user(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
 /// The connections whose fd a process holds. None: this kernel does not say which.
@@ -166,6 +182,6 @@ mod tests {
     #[test]
     fn who_has_no_fuse_serves_nothing() {
         assert_eq!(serving(i32::try_from(std::process::id()).unwrap(), 0), []);
-        assert_eq!(Outside::default().serving(u32::MAX), []);
+        assert_eq!(Outside::default().serving(u32::MAX, 0), []);
     }
 }

@@ -29,7 +29,7 @@ use nix::{
     sys::stat::Mode,
 };
 
-use crate::{descendants, detached, escape, process::own_pid, signals::SIGTERM, stat::Stat};
+use crate::{descendants, detached, escape, process::own_pid, signals::SIGTERM, stat::Stat, status};
 
 /// Open files of one process that are looked at, the lowest numbers first: a FUSE daemon opens its device early.
 const MOST_FDS: usize = 1024;
@@ -59,6 +59,8 @@ pub struct Process {
     pub is_stopped: bool,
     /// The processor time it has taken, in ticks.
     pub worked: u64,
+    /// Its real user.
+    pub user: u32,
     /// It has a handler for SIGTERM. A program of libfuse has one while it serves, and none once it saves.
     pub catches_term: bool,
 }
@@ -115,6 +117,7 @@ impl Processes {
             name,
             is_stopped: state == 'T',
             worked: stat.field::<u64>(14)? + stat.field::<u64>(15)?,
+            user: status::user(&status)?,
             catches_term: caught >> (SIGTERM - 1) & 1 == 1,
         })
         .filter(|_| !matches!(state, 'Z' | 'X'))

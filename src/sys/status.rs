@@ -10,6 +10,12 @@ pub fn field(pid: i32, name: &str) -> Option<String> {
     status.lines().find_map(value)
 }
 
+/// The real user, of the text of a status.
+#[must_use]
+pub fn user(status: &str) -> Option<u32> {
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -20,5 +26,7 @@ mod tests {
         assert_eq!(field(me, "Tgid"), Some(me.to_string()));
         assert_eq!(field(me, "Tg"), None);
         assert_eq!(field(i32::MAX, "Tgid"), None);
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        assert_eq!(user(&status), Some(nix::unistd::getuid().as_raw()));
     }
 }

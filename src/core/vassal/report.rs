@@ -35,6 +35,7 @@ impl Vassal {
                     life.fuse.writable = connections;
                 }
             }
+            FromInit::OnHost { .. } => {} // the shell's: it takes them away
             FromInit::Saving { waits_for } => self.saving(waits_for, cx),
             FromInit::Unsaved { lost } => self.unsaved(lost, cx),
             FromInit::Daemon { index, news } => self.daemon_news(index, news, cx),

@@ -8,7 +8,11 @@ use liege_sys::{
     mountinfo::{self, Mount},
 };
 
-use super::{exits::own, instance::PidNamespace, protocol::Instance};
+use super::{
+    exits::{own, served_by},
+    instance::PidNamespace,
+    protocol::Instance,
+};
 
 /// Processes named in one answer.
 const MOST_NAMED: usize = 16;
@@ -27,7 +31,7 @@ pub(super) fn examine(of: &Instance, namespace: Option<&PidNamespace>, connectio
 
 fn mounts(of: &Instance, table: Vec<Mount>, connections: &Connections) -> Vec<String> {
     let Ok(hosts) = mountinfo::own() else { return Vec::new() };
-    own(table, &hosts, |minor| of.was_born_with(minor, connections.identity(minor)))
+    own(table, &hosts, |minor| of.was_born_with(minor, connections.identity(minor)), served_by(of))
         .into_iter()
         .filter_map(|mount| Some((connections.waiting(mount.device.1)?, mount)))
         .map(|(waiting, mount)| {

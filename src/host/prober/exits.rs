@@ -6,6 +6,8 @@
 //! * a connection is the vassal's own when it was not born with it, and its table has it and the host's has not, read in this order:
 //!   what the host mounts reaches the vassal after it reached the host. One it was born with is known by more than its number, which a mount
 //!   of the vassal's may get when it has ended;
+//! * one that the host's table has, because the vassal has no table of its own, is its own where a process of the vassal serves it, and runs as
+//!   the user that has mounted: a descriptor tells the number of a connection that has ended, too, which may be a stranger's by then;
 //! * the exit is opened, and then the same mount must still stand in the table: so what was opened is the connection that was meant;
 //! * nothing is read by a number that may be a stranger's by then (`instance.rs`);
 //! * it is kept open until the life is over. By then its number may be anybody's, and writing to it harms nobody.
@@ -13,6 +15,7 @@
 //! Deliberately not here: mounts of a neighbour (never in this table), and any look at a path.
 
 use std::{
+    cell::LazyCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -22,6 +25,7 @@ use std::{
 
 use liege_sys::{
     descendants::threads_of,
+    fuse_daemon::served_below,
     fusectl::{Abort, Connections},
     mountinfo::{self, Mount},
 };
@@ -158,7 +162,7 @@ impl Held {
     /// same mount, and still nobody else's.
     fn open(&mut self, of: &Instance, connections: &Connections, table: impl Fn() -> Option<Vec<Mount>>) {
         let is_inherited = |minor| of.was_born_with(minor, connections.identity(minor));
-        let own_now = || Some(own(table()?, &mountinfo::own().ok()?, is_inherited));
+        let own_now = || Some(own(table()?, &mountinfo::own().ok()?, is_inherited, served_by(of)));
         let Some(before) = own_now() else { return };
         let room = MOST_HELD.saturating_sub(self.exits.len());
         let opened: Vec<((u32, u32), Abort)> = before
@@ -178,17 +182,29 @@ impl Held {
     }
 }
 
+/// Whether a process of the life serves a mount. They are looked at once, and only where that is asked.
+pub(super) fn served_by(of: &Instance) -> impl Fn(&Mount) -> bool {
+    let served = LazyCell::new(|| of.read(|pid| Some(served_below(pid))).unwrap_or_default());
+    move |mount| mount.fuse_owner().is_some_and(|(user, _)| served.contains(&(mount.device.1, user)))
+}
+
 /// What a mount is called as long as it stands.
 fn name(mount: &Mount) -> (u32, u32) {
     (mount.id, mount.device.1)
 }
 
-/// The FUSE mounts of a table that are neither the host's nor were there before the life, one for each connection.
-pub(super) fn own(table: Vec<Mount>, hosts: &[Mount], is_inherited: impl Fn(u32) -> bool) -> Vec<Mount> {
+/// The FUSE mounts of a table that were not there before the life, and that it serves where they are the host's; one for each connection.
+pub(super) fn own(
+    table: Vec<Mount>,
+    hosts: &[Mount],
+    is_inherited: impl Fn(u32) -> bool,
+    is_served: impl Fn(&Mount) -> bool,
+) -> Vec<Mount> {
     let hosts: BTreeSet<_> = hosts.iter().map(|mount| mount.device).collect();
     let mut seen = BTreeSet::new();
-    let is_own = |mount: &Mount| mount.is_fuse() && !hosts.contains(&mount.device) && !is_inherited(mount.device.1);
-    table.into_iter().filter(|mount| is_own(mount) && seen.insert(mount.device)).collect()
+    let is_own =
+        |mount: &Mount| mount.is_fuse() && !is_inherited(mount.device.1) && (!hosts.contains(&mount.device) || is_served(mount));
+    table.into_iter().filter(|mount| seen.insert(mount.device) && is_own(mount)).collect()
 }
 
 #[cfg(test)]
@@ -200,13 +216,13 @@ mod tests {
         let line = |id: u32, minor: u32| format!("{id} 1 0:{minor} / /m{id} rw - fuse.x x rw,user_id=0,group_id=0\n");
         let hosts = mountinfo::parse(line(1, 50).as_bytes());
         let table = mountinfo::parse([line(7, 50), line(8, 51), line(9, 51)].concat().as_bytes());
-        assert_eq!(own(table, &hosts, |_| false).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
+        assert_eq!(own(table, &hosts, |_| false, |_| false).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
     }
 
     #[test]
     fn what_it_was_born_with_is_not_its_own_though_the_host_has_let_go_of_it() {
         let line = |id: u32, minor: u32| format!("{id} 1 0:{minor} / /m{id} rw - fuse.x x rw,user_id=0,group_id=0\n");
         let table = mountinfo::parse([line(7, 50), line(8, 51), line(9, 50)].concat().as_bytes());
-        assert_eq!(own(table, &[], |minor| minor == 50).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
+        assert_eq!(own(table, &[], |minor| minor == 50, |_| false).iter().map(|mount| mount.id).collect::<Vec<_>>(), [8]);
     }
 }

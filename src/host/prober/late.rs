@@ -36,6 +36,9 @@ const BUSY_DISK: f64 = 65_536.0;
 /// The process that asks is stopped: the mount's owner can do that, and nothing is known of the mount.
 pub(super) const STOPPED: Health = Health::Unknown { errno: Errno::EOWNERDEAD as i32 };
 
+/// The user that has mounted where the table does not say.
+const ROOT: u32 = 0;
+
 /// Names in one sentence.
 const MOST_NAMED: usize = 8;
 
@@ -74,9 +77,10 @@ impl Suspicion {
             |mount| (mount.mount_point.to_string_lossy().into_owned(), mount.is_fuse().then_some(mount.device.1)),
         );
         let device = charged.and_then(|mount| Some((mount.device, block::completed(mount.device)?)));
+        let owner = charged.and_then(Mount::fuse_owner).map_or(ROOT, |(user, _)| user);
         let daemons = minor.map(|minor| {
             let own = fuse_daemon::serving(look.pid, minor);
-            if own.is_empty() { signs.outside.serving(minor) } else { own }
+            if own.is_empty() { signs.outside.serving(minor, owner) } else { own }
         });
         let daemons = daemons.unwrap_or_default();
         Self { pid: look.pid, at, minor, device, tid, work: fuse_daemon::work(&daemons), daemons, when: Instant::now() }

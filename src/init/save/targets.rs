@@ -22,11 +22,11 @@ impl Init {
     /// The mounts that shall go, the newest first.
     pub(super) fn targets(&self, table: &Table) -> Vec<Target> {
         let own: BTreeSet<u32> = table.own().map(|mount| mount.device.1).collect();
-        let is_ours = |mount: &Mount| {
-            let minor = mount.device.1;
-            let is_served = || self.saving.is_ours(minor).unwrap_or(self.later.own_mounts);
-            own.contains(&minor) && (is_served() || self.known.is_ours(mount))
+        let is_served = |mount: &Mount| match self.later.own_mounts {
+            true => self.saving.is_ours(mount.device.1).unwrap_or(true),
+            false => self.saving.fuse.iter().any(|daemon| self.known.is_served(daemon, mount)),
         };
+        let is_ours = |mount: &Mount| own.contains(&mount.device.1) && (is_served(mount) || self.known.is_ours(mount));
         let mut targets = targets(&table.mounts, is_ours, self.later.own_mounts);
         // An unmount writes back, and of one that hangs it would not come back.
         targets.retain(|target| target.minor.is_none_or(|minor| !self.saving.hung.contains(&minor)));

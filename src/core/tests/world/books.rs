@@ -132,6 +132,7 @@ impl Books {
                     | FromInit::HooksSaid { .. }
                     | FromInit::MountsChanged { .. }
                     | FromInit::Writable { .. }
+                    | FromInit::OnHost { .. }
                     | FromInit::Daemon { .. }
                     | FromInit::Saving { .. }
                     | FromInit::Unsaved { .. }
