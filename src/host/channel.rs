@@ -5,7 +5,7 @@
 use std::{collections::VecDeque, io, os::fd::AsRawFd, sync::Arc};
 
 use liege_core::{Event, Name};
-use liege_plan::{CodecError, Exit, FrameReader, FromInit, ToInit, encode};
+use liege_plan::{CodecError, Exit, FrameReader, FromInit, HostMount, ToInit, encode};
 use nix::sys::socket::{MsgFlags, recv};
 use tokio::{io::Interest, net::UnixStream, sync::mpsc};
 
@@ -29,6 +29,8 @@ pub(crate) struct Channel {
     unsent: VecDeque<u8>,
     oom: OomKills,
     around: Arc<KillsAround>,
+    /// What init has told last.
+    on_host: Vec<HostMount>,
     /// Init has neither closed its end nor sent nonsense.
     readable: bool,
 }
@@ -52,11 +54,12 @@ impl Channel {
         post: Post,
     ) -> Self {
         let (frames, unsent) = (FrameReader::default(), VecDeque::new());
-        Self { stream, vassal, birth, post, frames, unsent, oom, around, readable: true }
+        Self { stream, vassal, birth, post, frames, unsent, oom, around, on_host: Vec::new(), readable: true }
     }
 
-    /// Carries messages both ways until init has ended and its last word was told. Answers how it ended.
-    pub(crate) async fn talk(mut self, mut queue: mpsc::UnboundedReceiver<ToInit>, mut ending: Ending) -> Exit {
+    /// Carries messages both ways until init has ended and its last word was told. Answers how it ended, and what it may have left mounted on
+    /// the host.
+    pub(crate) async fn talk(mut self, mut queue: mpsc::UnboundedReceiver<ToInit>, mut ending: Ending) -> (Exit, Vec<HostMount>) {
         loop {
             let interest = match (self.readable, self.unsent.is_empty()) {
                 (true, true) => Some(Interest::READABLE),
@@ -72,7 +75,7 @@ impl Channel {
                     if is_kill(exit) {
                         self.tell_of_oom().await;
                     }
-                    return exit;
+                    return (exit, self.on_host);
                 }
                 Some(message) = queue.recv() => self.queue(&message),
                 _ = self.stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {}
@@ -109,6 +112,7 @@ impl Channel {
         let got = take(self);
         loop {
             match self.frames.next::<FromInit>() {
+                Ok(Some(FromInit::OnHost { mounts })) => self.on_host = mounts,
                 Ok(Some(report)) => {
                     if tells_of_a_kill(&report) {
                         self.tell_of_oom().await;

@@ -23,6 +23,7 @@ mod health;
 mod inbox;
 mod inherited;
 mod journal;
+mod left_mounts;
 mod life;
 mod lines;
 mod listeners;

@@ -33,6 +33,7 @@ use crate::{
     first_mounts::FirstMounts,
     inbox::{Mail, Post},
     inherited::Inherited,
+    left_mounts,
     lives::Born,
     oom::{KillsAround, OomKills},
     vassal_logs::{Place, VassalLogs, Wanted},
@@ -144,8 +145,8 @@ impl Nursery {
             }
             std::future::pending::<Infallible>().await
         };
-        let exit = tokio::select! {
-            exit = Channel::new(ours, vassal.clone(), birth, oom, post.clone()).talk(queue, ending) => exit,
+        let (exit, on_host) = tokio::select! {
+            ended = Channel::new(ours, vassal.clone(), birth, oom, post.clone()).talk(queue, ending) => ended,
             never = kept => match never {},
         };
         if !namespaces.pid {
@@ -162,6 +163,10 @@ impl Nursery {
             if !refusing.is_empty() {
                 tokio::spawn(children.insist(vassal.clone(), refusing, post.clone()));
             }
+        }
+        if !on_host.is_empty() {
+            // After the sweep: a daemon that lives writes back at its unmount.
+            LIVES.finish(move || left_mounts::take_away(&on_host)).await;
         }
         if !membership.is_empty() {
             LIVES.finish(move || drop(membership)).await;

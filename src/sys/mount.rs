@@ -3,7 +3,7 @@
 use std::{
     ffi::CString,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
@@ -11,8 +11,9 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2},
+    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2},
     mount::{MntFlags, MsFlags, umount2},
+    sys::stat::Mode,
     unistd,
 };
 
@@ -69,6 +70,27 @@ pub fn umount(target: &str, detach: bool, force: bool) -> nix::Result<()> {
 /// ESTALE: another mount is there now. EBUSY while it is used and not detached. EACCES below a FUSE mount that lets only its owner
 /// in. Else the kernel's.
 pub fn umount_exactly(point: &Path, id: u32, detach: bool) -> nix::Result<()> {
+    let (directory, name) = place_of(point, id)?;
+    unistd::fchdir(&directory)?;
+    umount2(name.as_c_str(), flags(detach, false) | MntFlags::UMOUNT_NOFOLLOW)
+}
+
+/// Detaches this mount and no other, as [`umount_exactly`] does, without a change of the working directory: threads share it.
+///
+/// # Errors
+/// The same; ENOENT also without `/proc`.
+pub fn detach_exactly(point: &Path, id: u32) -> nix::Result<()> {
+    let (directory, name) = place_of(point, id)?;
+    let mount = openat(&directory, name.as_c_str(), OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    // What was opened may be another one than what was looked at.
+    if statx::of_fd(mount.as_fd(), 0)?.stx_mnt_id != u64::from(id) {
+        return Err(Errno::ESTALE);
+    }
+    umount2(format!("/proc/self/fd/{}", mount.as_raw_fd()).as_str(), MntFlags::MNT_DETACH)
+}
+
+/// The directory a mount stands in, and its name there.
+fn place_of(point: &Path, id: u32) -> nix::Result<(OwnedFd, CString)> {
     let (Some(parent), Some(name)) = (point.parent(), point.file_name()) else { return Err(Errno::EINVAL) };
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
@@ -78,8 +100,7 @@ pub fn umount_exactly(point: &Path, id: u32, detach: bool) -> nix::Result<()> {
     if statx::of_name(directory.as_fd(), &name)?.stx_mnt_id != u64::from(id) {
         return Err(Errno::ESTALE);
     }
-    unistd::fchdir(&directory)?;
-    umount2(name.as_c_str(), flags(detach, false) | MntFlags::UMOUNT_NOFOLLOW)
+    Ok((directory, name))
 }
 
 /// Gives a mount these attributes (`MS_*` bits) beside those it has, and every mount below it too if that is wanted. A
