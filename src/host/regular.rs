@@ -3,6 +3,14 @@
 //! A path may mean a device, a fifo or a socket by the time it is opened, and opening one of those can wait for ever or do
 //! something (rewind a tape, arm a watchdog). So the inode is taken hold of first (`O_PATH` does nothing to it), looked at, and
 //! only a regular file is then opened, through that hold and not by its name.
+//!
+//! A file of the kernel's own (procfs, sysfs and the like) is regular for stat(2), and yet reading it may wait for ever
+//! (`/proc/kmsg`), wait for a process of a tenant's (`/proc/PID/cmdline`), do something to a device (`config` of a PCI one), or
+//! tell root what it tells nobody else (`/proc/kallsyms`, whose mode lets everybody read it). Such a file is refused, with one
+//! exception: the settings below `/proc/sys` that everybody may read, which are no secret and answer at once.
+//!
+//! A list of what is refused, and none of what is allowed: a file system that is new, or foreign (FUSE, NFS, 9p, an overlay), holds
+//! files that were written. A hang of one of those is the business of [`crate::monitor`].
 
 use std::{
     fs::{self, File},
@@ -11,13 +19,44 @@ use std::{
         fd::AsRawFd,
         unix::{
             ffi::OsStrExt,
-            fs::{FileTypeExt, OpenOptionsExt},
+            fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
         },
     },
     path::Path,
 };
 
-use nix::fcntl::OFlag;
+use nix::{errno::Errno, fcntl::OFlag, sys::statfs::fstatfs};
+
+/// File systems whose files nobody wrote: the kernel makes up what they hold when they are read.
+const KERNELS_OWN: [(i64, &str); 26] = [
+    (0x9fa0, "procfs"),
+    (0x6265_6572, "sysfs"),
+    (0x7472_6163, "tracefs"),
+    (0x6462_6720, "debugfs"),
+    (0x0027_e0eb, "cgroupfs"),
+    (0x6367_7270, "cgroupfs"),
+    (0x7363_6673, "securityfs"),
+    (0xf97c_ff8c, "selinuxfs"),
+    (0x4341_5d53, "smackfs"),
+    (0x5a3c_69f0, "apparmorfs"),
+    (0x6265_6570, "configfs"),
+    (0x6573_5543, "fusectl"),
+    (0xcafe_4a11, "bpffs"),
+    (0x6165_676c, "pstore"),
+    (0xde5e_81e4, "efivarfs"),
+    (0x4249_4e4d, "binfmt_misc"),
+    (0x0765_5821, "resctrl"),
+    (0x1980_0202, "mqueue"),
+    (0x6e73_6673, "nsfs"),
+    (0x6e66_7364, "nfsd"),
+    (0x6759_6969, "rpc_pipefs"),
+    (0xabba_1974, "xenfs"),
+    (0x0a64_7361, "functionfs"),
+    (0xaee7_1ee7, "gadgetfs"),
+    (0x76a9_f425, "dlmfs"),
+    (0x0187, "autofs"),
+];
+const READABLE_BY_ALL: u32 = 0o004;
 
 /// Bytes of a configuration at most: a longer one is a mistake, `/dev/zero` a worse one.
 pub(crate) const MAX_FILE: u64 = 1 << 20;
@@ -90,19 +129,52 @@ pub(crate) fn too_long() -> io::Error {
 /// Opens a regular file for reading, links followed; None where something else is there.
 ///
 /// # Errors
-/// Nothing is there (`NotFound`, `NotADirectory`: never of `/proc`, which is told in words), or it cannot be had.
+/// Nothing is there (`NotFound`, `NotADirectory`: never of `/proc`, which is told in words), it is the kernel's own, or it cannot be had.
+/// `WouldBlock`: another process holds a lease on it, which the kernel takes away within a minute.
 pub(crate) fn open_regular(path: &Path) -> io::Result<Option<File>> {
     let hold = File::options().read(true).custom_flags(OFlag::O_PATH.bits()).open(path)?;
     if !hold.metadata()?.is_file() {
         return Ok(None);
     }
+    refuse_the_kernels_own(&hold)?;
     open_by_hold(&hold, Path::new("/proc")).map(Some)
+}
+
+/// Refuses a file of a file system in [`KERNELS_OWN`], and tells which one it is. Takes a hold as well as an open file.
+///
+/// # Errors
+/// It is such a file.
+pub(crate) fn refuse_the_kernels_own(file: &File) -> io::Result<()> {
+    // The kernel answers of its own file systems. One that does not answer is another's.
+    let Ok(found) = fstatfs(file) else { return Ok(()) };
+    let magic = found.filesystem_type().0;
+    match KERNELS_OWN.iter().find(|(own, _)| *own == magic) {
+        Some((_, name)) if !is_open_setting(file) => Err(io::Error::other(format!(
+            "it is a file of {name}, which the kernel makes up and which may block; of these only what all may read in /proc/sys is read"
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether it is a setting in `/proc/sys` that everybody may read.
+fn is_open_setting(file: &File) -> bool {
+    let Ok(path) = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) else { return false };
+    // By the path as we see it: in another mount namespace another file may stand there.
+    let is_what_stands_there = || {
+        let (held, there) = (file.metadata().ok()?, fs::symlink_metadata(&path).ok()?);
+        Some(held.mode() & READABLE_BY_ALL != 0 && (held.dev(), held.ino()) == (there.dev(), there.ino()))
+    };
+    path.starts_with("/proc/sys") && is_what_stands_there().unwrap_or(false)
 }
 
 /// Opens for reading what is held, by way of `proc`.
 fn open_by_hold(hold: &File, proc: &Path) -> io::Result<File> {
     let way = proc.join(format!("self/fd/{}", hold.as_raw_fd()));
-    File::open(&way).map_err(|error| {
+    // Not to wait for the end of a lease, which a tenant may hold on its own file.
+    File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&way).map_err(|error| {
+        if error.raw_os_error() == Some(Errno::EWOULDBLOCK as i32) {
+            return io::Error::new(io::ErrorKind::WouldBlock, "another process holds a lease on it");
+        }
         // The link is there as long as the hold is. Without it the error is about `proc`, and says nothing about the file.
         let is_no_way = way.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         if is_no_way { io::Error::other(format!("{} is not there", proc.display())) } else { error }
@@ -182,6 +254,23 @@ mod tests {
         }
         assert_eq!(open_regular(&at("e")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(open_regular(&at("f")).unwrap_err().raw_os_error(), Some(nix::libc::ELOOP));
+    }
+
+    #[test]
+    fn what_the_kernel_makes_up_is_refused_but_for_settings_that_all_may_read() {
+        let refused = |path: &str| open_regular(Path::new(path)).unwrap_err().to_string();
+        for (path, file_system) in [
+            ("/proc/kmsg", "procfs"),
+            ("/proc/self/environ", "procfs"),
+            ("/proc/kallsyms", "procfs"),
+            ("/proc/sys/net/ipv4/tcp_fastopen_key", "procfs"),
+            ("/sys/kernel/uevent_seqnum", "sysfs"),
+        ] {
+            assert!(refused(path).contains(&format!("a file of {file_system},")), "{path}");
+        }
+        for path in ["/proc/sys/kernel/ostype", "/etc/passwd", "/dev/shm/../../proc/sys/kernel/hostname"] {
+            assert!(open_regular(Path::new(path)).unwrap().is_some(), "{path}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use liege_spec::NoAnswer;
 use nix::fcntl::OFlag;
 
 use crate::{
-    regular::read_at_most,
+    regular::{read_at_most, refuse_the_kernels_own},
     world::{not_had, phrase},
 };
 
@@ -35,6 +35,7 @@ pub(crate) fn read(path: &Path, most: usize) -> Result<Vec<u8>, NoAnswer> {
     let file = OpenOptions::new().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(&end);
     let file = file.map_err(failed)?;
     judge(&file.metadata().map_err(failed)?).map_err(NoAnswer::Failed)?;
+    refuse_the_kernels_own(&file).map_err(failed)?;
     read_at_most(&file, most as u64).map_err(failed)?.ok_or(NoAnswer::TooMuch)
 }
 
@@ -140,6 +141,7 @@ mod tests {
         assert!(refused(&file).contains("uid 4242"));
         assert!(refused(dir.path()).contains("regular file"));
         assert!(refused(&dir.path().join("no")).contains("No such file"));
+        assert!(refused(Path::new("/proc/kmsg")).contains("a file of procfs"));
     }
 
     #[test]

@@ -414,6 +414,8 @@ pub(crate) fn not_had(error: &std::io::Error) -> NoAnswer {
 pub(crate) fn lacking(error: &std::io::Error) -> Option<String> {
     let is_about_proc = || error.raw_os_error().is_none() && !is_proc_there();
     match lack(errno(error)) {
+        // A lease, which the kernel takes away.
+        None if error.kind() == std::io::ErrorKind::WouldBlock => Some(phrase(error)),
         Some(lack) => Some(format!("{lack}: {}", phrase(error))),
         None => is_about_proc().then(|| phrase(error)),
     }
