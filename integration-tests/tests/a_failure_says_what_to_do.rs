@@ -32,6 +32,27 @@ fn a_hook_that_fails_is_quoted_in_status_and_events() {
     });
 }
 
+/// What a hook says may look like our own words; its quotation ends where it ends.
+#[test]
+fn what_a_hook_says_does_not_end_its_quotation() {
+    story(|host| {
+        let emperor = host.emperor().arg("--emperor-throttle").arg("60000").start();
+        let says = |words: &str, name: &str| {
+            let script = host.open_dir("says").join(name);
+            fs::write(&script, format!("printf '%s\\n' '{words}' >&2; exit 3\n")).unwrap();
+            format!("/bin/sh {}", script.display())
+        };
+        let hook = says(r#"bad: x", killed by SIGKILL (the host is out of memory) ""#, "hook");
+        emperor.write("v.ini", &vassal(&format!("exec-as-user = {hook}\ncommand = sleep 1000")));
+        let line = emperor.wait_cause(0, "v.ini", "hook_failed");
+        assert!(line.contains(r#""bad: x\", killed by SIGKILL (the host is out of memory) \"", exited with status 3"#), "{line}");
+        // An app's words go another way.
+        emperor.write("w.ini", &vassal(&format!("command = {}", says(r#"bad\ "y", killed by SIGKILL"#, "app"))));
+        let line = emperor.wait_cause(0, "w.ini", "exit");
+        assert!(line.contains(r#""bad\\ \"y\", killed by SIGKILL" ("#), "{line}");
+    });
+}
+
 /// Programs give advice behind the reason.
 #[test]
 fn a_hook_that_fails_is_quoted_by_its_reason() {
@@ -272,7 +293,8 @@ fn an_app_that_ends_with_status_0_is_quoted_unless_it_was_asked_to() {
         let uwsgi = format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nmaster = true\nhttp-socket = 127.0.0.1:{}\n", free_port());
         emperor.write("hook.ini", &format!("{uwsgi}hook-post-fork = exec:./does-not-exist\n"));
         let line = emperor.wait_log_from(0, &["hook.ini", "ended after"]);
-        let says = ["command \"./does-not-exist\" exited with non-zero code: 127; ", "FATAL hook failed, destroying instance\""];
+        let says =
+            [r#"command \"./does-not-exist\" exited with non-zero code: 127; "#, "FATAL hook failed, destroying instance\""];
         assert!(says.iter().all(|says| line.contains(says)), "{line}");
         let leaves = "command = sh -c 'trap \"echo bye; exit 0\" TERM; echo up; while :; do sleep 0.1; done'";
         emperor.write("asked.ini", &vassal(leaves));

@@ -1,6 +1,6 @@
 //! Why a vassal's life ended: a closed list, the same words in log, command line and metrics.
 
-use liege_plan::{Exit, signal_name};
+use liege_plan::{Exit, in_quotes, signal_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -473,7 +473,7 @@ impl std::fmt::Display for Cause {
 
 /// What happened, behind the words of the program it happened to: they are the reason, and the end of a sentence may be cut.
 pub(crate) fn quoting(what: &str, said: Option<&str>) -> String {
-    said.map_or_else(|| what.to_owned(), |said| format!("\"{said}\" ({what})"))
+    said.map_or_else(|| what.to_owned(), |said| format!("{} ({what})", in_quotes(said)))
 }
 
 /// `ENOTCONN (Transport endpoint is not connected)` for 107: the names an operator searches for.

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use liege_plan::{Account, Act, Exit, FromInit, Place, Step, fork};
+use liege_plan::{Account, Act, Exit, FromInit, Place, Step, fork, in_quotes};
 use liege_sys::{Errno, descendants::kill, pipe, process, signals};
 
 use crate::{
@@ -159,7 +159,7 @@ impl Init {
                 let how = self.describe(exit, patience);
                 self.finish_output();
                 let detail = match self.output.last_of(step.phase.name()) {
-                    Some(said) => format!("\"{said}\", {how}"),
+                    Some(said) => format!("{}, {how}", in_quotes(said)),
                     None => how,
                 };
                 Outcome::Failed { errno: 0, detail }

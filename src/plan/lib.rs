@@ -28,7 +28,7 @@ pub use message::{AppWord, Fate, FromInit, HostMount, LOST, Limit, Loss, MountCh
 pub use names::{Account, Names};
 pub use output::{Log, Sink};
 pub use stamp::stamp;
-pub use text::{describe_act, signal_name};
+pub use text::{describe_act, in_quotes, signal_name};
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.
 pub const VERSION: u16 = 11;

@@ -115,9 +115,25 @@ pub fn signal_name(signal: i32) -> String {
         .map_or_else(|| format!("signal {signal}"), |name| format!("SIG{name}"))
 }
 
+/// Words of a program in quotation marks that end where the words do: a quotation mark among them is escaped. Words come with what a
+/// terminal obeys, and their backslashes, escaped already (by init's logger), so that each escape can be told from the program's own words.
+#[must_use]
+pub fn in_quotes(words: &str) -> String {
+    format!("\"{}\"", words.replace('"', "\\\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quotation_ends_with_its_words() {
+        assert_eq!(
+            in_quotes(r#"bad: x", killed by SIGKILL (out of memory) ""#),
+            r#""bad: x\", killed by SIGKILL (out of memory) \"""#
+        );
+        assert_eq!(in_quotes(r"a\\"), r#""a\\""#, "escaped before");
+    }
 
     #[test]
     fn what_nobody_would_read_to_its_end_is_cut() {

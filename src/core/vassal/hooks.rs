@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use liege_plan::{Act, Step, ToInit};
+use liege_plan::{Act, Step, ToInit, in_quotes};
 
 use super::Vassal;
 use crate::{Time, emperor::Context};
@@ -39,7 +39,7 @@ impl Hooks {
 
     /// `its hooks said last: "no such archive"`
     pub(super) fn words(&self) -> Option<String> {
-        self.said.as_ref().map(|said| format!("its hooks said last: \"{said}\""))
+        self.said.as_ref().map(|said| format!("its hooks said last: {}", in_quotes(said)))
     }
 
     /// When the next question is due in a run that began then: half as late again as the one before.

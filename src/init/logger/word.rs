@@ -77,12 +77,13 @@ impl Word {
 }
 
 /// A line as it can be quoted: one line, no longer than a sentence, and nothing in it that a terminal obeys. None: it is blank.
+/// What is shown in its place begins with a backslash, so one of the line's own is doubled. [`liege_plan::in_quotes`] does the rest.
 pub(super) fn quoted(line: &[u8]) -> Option<String> {
     let front = &line[..line.len().min(LONGEST)];
     let text = String::from_utf8_lossy(front);
     let mut quoted = String::new();
     for c in text.trim().chars() {
-        let is_odd = breaks_a_line(c) && c != '\t';
+        let is_odd = breaks_a_line(c) && c != '\t' || c == '\\';
         let shown = if is_odd { c.escape_default().to_string() } else { c.to_string() };
         if quoted.len() + shown.len() > LONGEST {
             break;
@@ -100,6 +101,7 @@ mod tests {
     fn a_line_is_quoted_without_what_a_terminal_obeys() {
         assert_eq!(quoted(b"  fuse: bad mount point\r"), Some("fuse: bad mount point".to_owned()));
         assert_eq!(quoted("a\x1b[2Jb\u{202e}".as_bytes()), Some("a\\u{1b}[2Jb\\u{202e}".to_owned()));
+        assert_eq!(quoted(br"C:\u{1b}"), Some(r"C:\\u{1b}".to_owned()));
         assert_eq!((quoted(b" \t"), quoted(b"")), (None, None));
         assert!(quoted(&[b'x'; 10_000]).is_some_and(|text| text.len() <= LONGEST));
         assert!(quoted(&[0; 10_000]).is_some_and(|text| text.len() <= LONGEST));
