@@ -25,6 +25,8 @@ const ODD: &[&str] = &[
     "umask 077; exec 7</etc/passwd; exec \"$0\" \"$@\"",
 ];
 
+const OF_THE_UNIT: [&str; 4] = ["CREDENTIALS_DIRECTORY", "INVOCATION_ID", "MEMORY_PRESSURE_WATCH", "SYSTEMD_EXEC_PID"];
+
 #[test]
 fn the_app_starts_clean() {
     story(|host| {
@@ -38,8 +40,8 @@ fn the_app_starts_clean() {
             .under(ODD)
             .env("UWSGI_VASSAL_COLOUR", "green")
             .env("UWSGI_RELOADS", "3")
-            .env("NOTIFY_SOCKET", "/nowhere")
-            .start();
+            .env("NOTIFY_SOCKET", "/nowhere");
+        let emperor = OF_THE_UNIT.iter().fold(emperor, |emperor, name| emperor.env(name, "of the unit")).start();
         emperor.write(
             "v.ini",
             &format!("[vassal]\nuid = {USER}\ngid = {USER}\ninherit-env = true\ncommand = /bin/sh {}\n", script.display()),
@@ -69,6 +71,7 @@ fn the_app_starts_clean() {
         assert!(strays.iter().all(|l| l.contains(" 0 -> ") || l.contains(" 1 -> ") || l.contains(" 2 -> ")), "{fds:#?}");
         assert!(seen.contains("\nUWSGI_COLOUR=green\n"), "UWSGI_VASSAL_X becomes UWSGI_X:\n{seen}");
         assert!(!seen.contains("UWSGI_RELOADS=") && !seen.contains("NOTIFY_SOCKET="), "{seen}");
+        assert!(!seen.contains("of the unit"), "what systemd means for the daemon alone:\n{seen}");
         assert!(seen.contains(&format!("\n{}\n", emperor.watched.display())), "it starts in the directory of its file:\n{seen}");
     });
 }

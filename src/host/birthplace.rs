@@ -94,9 +94,28 @@ fn empty() -> Strings {
     Strings::new::<Vec<u8>>([]).unwrap_or_else(|_| unreachable!("no string has a zero byte in it"))
 }
 
-/// What systemd and uWSGI tell the daemon alone. (uWSGI takes LISTEN_FDS out when it takes the sockets.)
-const OF_THE_DAEMON: [&str; 7] =
-    ["LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "UWSGI_RELOADS", "WATCHDOG_PID", "WATCHDOG_USEC"];
+/// What systemd and uWSGI tell the daemon alone: its sockets, its credentials, where its own output goes, what it shall watch.
+/// (uWSGI takes LISTEN_FDS out when it takes the sockets.)
+const OF_THE_DAEMON: [&str; 18] = [
+    "CREDENTIALS_DIRECTORY",
+    "FDSTORE",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "MAINPID",
+    "MANAGERPID",
+    "MANAGERPIDFDID",
+    "MEMORY_PRESSURE_WATCH",
+    "MEMORY_PRESSURE_WRITE",
+    "NOTIFY_SOCKET",
+    "SYSTEMD_EXEC_PID",
+    "UWSGI_RELOADS",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
 
 /// uWSGI's rules for what a vassal sees: `UWSGI_VASSAL_X=V` becomes `UWSGI_X=V`; what belongs to the daemon alone is left out.
 fn passed_on(env: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
@@ -157,7 +176,8 @@ mod tests {
 
     #[test]
     fn what_belongs_to_the_daemon_alone_is_not_passed_on() {
-        assert_eq!(rewritten(&[("UWSGI_RELOADS", "1"), ("NOTIFY_SOCKET", "/x"), ("PATH", "/bin")]), ["PATH=/bin"]);
+        let env: Vec<_> = OF_THE_DAEMON.iter().map(|name| (*name, "x")).chain([("PATH", "/bin")]).collect();
+        assert_eq!(rewritten(&env), ["PATH=/bin"]);
     }
 
     #[test]
