@@ -4,7 +4,7 @@
 //! |---|---|
 //! | is the one it was | are gone |
 //! | is another one (device or inode), with files in it | are gone |
-//! | is another one and empty: unmounted, or replaced | run on for `emperor-shrink-guard`, unless it comes back |
+//! | is another one and empty, or was empty at first: unmounted, or replaced | run on for `emperor-shrink-guard`, unless it comes back |
 //! | is gone | the same |
 //! | cannot be listed | run on |
 //!
@@ -70,7 +70,8 @@ struct Held {
 pub(super) struct Guard {
     /// Zero: everything is believed.
     lasts: Duration,
-    believed: HashMap<PathBuf, Inode>,
+    /// None: that it is gone, while some of its vassals are yet to be told of.
+    believed: HashMap<PathBuf, Option<Inode>>,
     held: HashMap<PathBuf, Held>,
 }
 
@@ -86,7 +87,7 @@ impl Guard {
 
     /// Whether this is another directory than the one that was believed: what is missing in it may come back.
     pub(super) fn doubts(&self, directory: &Path, found: Option<Inode>) -> bool {
-        !self.lasts.is_zero() && self.believed.get(directory).is_some_and(|believed| Some(*believed) != found)
+        !self.lasts.is_zero() && self.believed.get(directory).is_some_and(|believed| *believed != found)
     }
 
     /// Whether vassals without a file run on in this directory.
@@ -110,12 +111,15 @@ impl Guard {
             _ if missing == 0 => None,
             State::Unreadable(why) => Some(format!("cannot be listed ({why})")),
             _ if self.lasts.is_zero() => None,
+            State::Gone if self.believed.get(directory) == Some(&None) => None,
             State::Gone => Some("is gone".to_owned()),
             State::There { inode, files } => {
-                let is_other = self.believed.get(directory).is_some_and(|believed| believed != inode);
+                let is_other =
+                    self.believed.get(directory).is_some_and(|believed| believed.is_some_and(|believed| believed != *inode));
                 let was_empty = self.held.get(directory).is_some_and(|held| held.was_empty);
                 let is_suspect = is_other && (*files == 0 || was_empty);
-                is_suspect.then(|| "was unmounted or replaced, and is empty now".to_owned())
+                let now = if *files == 0 { "is empty now" } else { "was empty at first, before other files came" };
+                is_suspect.then(|| format!("was unmounted or replaced, and {now}"))
             }
         };
         let until = match (self.held.get(directory), state) {
@@ -135,13 +139,14 @@ impl Guard {
             }
             None => {
                 match state {
-                    State::There { inode, .. } => drop(self.believed.insert(directory.to_owned(), *inode)),
+                    State::There { inode, .. } => drop(self.believed.insert(directory.to_owned(), Some(*inode))),
+                    State::Gone if missing > 0 => drop(self.believed.insert(directory.to_owned(), None)),
                     State::Gone => drop(self.believed.remove(directory)),
                     State::Unreadable(_) => {}
                 }
                 self.held.remove(directory)?;
                 let directory = directory.to_string_lossy().into_owned();
-                Some(Event::DirectoryReleased { directory, believed: missing > 0 })
+                Some(Event::DirectoryReleased { directory, believed: missing > 0 || *state == State::Gone })
             }
         }
     }
@@ -197,7 +202,8 @@ mod tests {
         assert_eq!(scene.scan(&there(2, 0), 3), "3 held for Some(60)");
         assert!(scene.0.holds(DIR.as_ref()));
         assert_eq!(scene.after(3).scan(&there(2, 0), 3), "", "told once");
-        assert_eq!(scene.scan(&there(2, 1), 3), "", "a new file is no reason to end the others");
+        assert_eq!(scene.scan(&there(2, 1), 3), "3 held for Some(57)", "a new file is no reason to end the others, and is told");
+        assert_eq!(scene.scan(&there(2, 2), 3), "", "once");
         assert_eq!(scene.scan(&there(1, 3), 0), "released, believed: false");
         assert_eq!(scene.scan(&State::Gone, 3), "3 held for Some(60)");
         assert_eq!(scene.scan(&there(2, 1), 2), "released, believed: true", "two renames: the next one comes as a whole");
@@ -205,6 +211,19 @@ mod tests {
         assert_eq!(scene.after(30).scan(&there(3, 0), 3), "3 held for Some(30)", "another sight, the same time");
         assert_eq!(scene.after(30).scan(&there(3, 0), 3), "released, believed: true");
         assert_eq!(scene.scan(&there(3, 0), 3), "");
+    }
+
+    /// Its vassals are looked at one by one, and meanwhile another scan comes.
+    #[test]
+    fn one_that_is_believed_to_be_gone_is_not_held_again_and_not_what_it_was() {
+        let mut scene = Scene::new(60);
+        assert_eq!(scene.scan(&State::Gone, 3), "3 held for Some(60)");
+        assert_eq!(scene.after(60).scan(&State::Gone, 3), "released, believed: true");
+        assert_eq!((scene.scan(&State::Gone, 3), scene.scan(&State::Gone, 1), scene.scan(&State::Gone, 0)), Default::default());
+        assert!(!scene.0.doubts(DIR.as_ref(), None) && scene.0.directories().is_empty());
+        assert_eq!(scene.scan(&there(4, 1), 0), "");
+        assert_eq!(scene.scan(&State::Gone, 1), "1 held for Some(60)");
+        assert_eq!(scene.scan(&State::Gone, 0), "released, believed: true", "all of them were removed, and it is missing");
     }
 
     #[test]
