@@ -314,8 +314,8 @@ impl Emperor {
                 self.with(now, &vassal, actions, |v, _| v.left_behind(found));
             }
             Event::Deadline => self.deadline(now, actions),
-            Event::Asked(request) => self.asked(now, request, None, actions),
-            Event::ReadAndAsked { request, received } => self.asked(now, request, Some(received), actions),
+            Event::Asked(request) => self.asked(now, request, None, &[], actions),
+            Event::ReadAndAsked { request, received, unread } => self.asked(now, request, Some(received), &unread, actions),
         }
     }
 
@@ -336,8 +336,8 @@ impl Emperor {
         }
     }
 
-    /// `read`: the files it is about were read since then.
-    fn asked(&mut self, now: Time, request: Request, read: Option<Time>, actions: &mut Vec<Action>) {
+    /// `read`: the files it is about were read since then, but for those that are `unread`, which do not answer.
+    fn asked(&mut self, now: Time, request: Request, read: Option<Time>, unread: &[(Name, String)], actions: &mut Vec<Action>) {
         let answer = match request {
             Request::Shutdown => self.shut_down(now, actions),
             _ if self.reign != Reign::Rules => Answer::refused("the daemon is ending"),
@@ -349,8 +349,11 @@ impl Emperor {
                 actions.push(Action::Believe);
                 Answer::Done
             }
-            Request::Each { order, by } => self.order_each(now, order, read, by, actions),
-            Request::One { vassal, order, by } => self.order_one(now, &vassal, (order, read), by, actions),
+            Request::Each { order, by } => self.order_each(now, (order, read), by, unread, actions),
+            Request::One { vassal, order, by } => match unread.first().filter(|_| self.is_known_to(&vassal, by)) {
+                Some((_, why)) => Answer::Refused(not_read_yet(why)),
+                None => self.order_one(now, &vassal, (order, read), by, actions),
+            },
         };
         actions.push(Action::Answer(answer));
     }
@@ -389,12 +392,38 @@ impl Emperor {
     }
 
     /// A restart of all is for all that are wanted: who was stopped, or is about to be, stays so.
-    fn order_each(&mut self, now: Time, order: Order, read: Option<Time>, by: u32, actions: &mut Vec<Action>) -> Answer {
+    fn order_each(
+        &mut self,
+        now: Time,
+        (order, read): (Order, Option<Time>),
+        by: u32,
+        unread: &[(Name, String)],
+        actions: &mut Vec<Action>,
+    ) -> Answer {
         let is_meant = |v: &Vassal| may(by, v.owner()) && !(order == Order::Restart && v.is_stopped());
-        let names: Vec<Name> = self.vassals.iter().filter(|(_, v)| is_meant(v)).map(|(name, _)| name.clone()).collect();
+        let meant = self.vassals.iter().filter(|(_, v)| is_meant(v)).map(|(name, _)| name);
+        let (left, names): (Vec<Name>, Vec<Name>) =
+            meant.cloned().partition(|name| unread.iter().any(|(unread, _)| unread == name));
         let answers: Vec<(Name, Answer)> =
             names.into_iter().map(|name| (name.clone(), self.order_one(now, &name, (order, read), by, actions))).collect();
-        Answer::of_all(answers)
+        let why = |name: &Name| {
+            unread.iter().find(|(unread, _)| unread == name).map(|(_, why)| format!("{name}: {}", not_read_yet(why)))
+        };
+        match left.iter().find_map(why) {
+            Some(why) if left.len() == 1 => Answer::Refused(format!("{why}; the other vassals were asked to")),
+            Some(why) => {
+                Answer::Refused(format!("{why}; {} more files neither; the other vassals were asked to", left.len() - 1))
+            }
+            None => Answer::of_all(answers),
+        }
+    }
+
+    /// Whether this user may give orders to this vassal, or may know of its file.
+    fn is_known_to(&self, name: &Name, by: u32) -> bool {
+        match self.vassals.get(name) {
+            Some(vassal) => may(by, vassal.owner()),
+            None => self.unusable.contains_key(name) && may(by, None),
+        }
     }
 
     fn order_one(
@@ -554,4 +583,8 @@ impl Emperor {
         }
         Some(decided)
     }
+}
+
+fn not_read_yet(why: &str) -> String {
+    format!("its file is not read yet: {why}")
 }

@@ -193,5 +193,8 @@ pub enum Event {
         request: Request,
         /// When it was; the files were read after that.
         received: Time,
+        /// Those that could not be read in time, each with the reason: what does not answer.
+        #[serde(default)]
+        unread: Vec<(Name, String)>,
     },
 }

@@ -3,7 +3,7 @@
 //! Bounded, so that a task that talks too much waits and the loop's memory does not grow; fair, because waiting senders are
 //! served in the order they came. The loop itself never writes to it, so it cannot wait for itself.
 
-use liege_core::{Answer, Event, Request, Time, View};
+use liege_core::{Answer, Event, Name, Request, Time, View};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::lives::Born;
@@ -18,7 +18,7 @@ pub(crate) enum Mail {
     /// Somebody asks for something, and waits for the answer.
     Asked(Request, oneshot::Sender<Answer>),
     /// The same, and the files it is about were read for it, since it was received.
-    ReadAndAsked { request: Request, received: Time, asker: Option<oneshot::Sender<Answer>> },
+    ReadAndAsked { request: Request, received: Time, unread: Vec<(Name, String)>, asker: Option<oneshot::Sender<Answer>> },
     /// Somebody wants to see everything.
     View(oneshot::Sender<View>),
     /// The same, what this user may see of it.

@@ -53,6 +53,7 @@ mod trace;
 mod turn;
 mod vassal_logs;
 mod web;
+mod whereabouts;
 mod workers;
 mod world;
 

@@ -124,9 +124,9 @@ impl Loop {
             },
             Woken::Mail(Mail::Event(event)) => self.decide(event),
             Woken::Mail(Mail::Asked(request, asker)) => self.asked(request, Some(asker)),
-            Woken::Mail(Mail::ReadAndAsked { request, received, asker }) => {
+            Woken::Mail(Mail::ReadAndAsked { request, received, unread, asker }) => {
                 self.asker = asker;
-                self.decide(Event::ReadAndAsked { request, received })
+                self.decide(Event::ReadAndAsked { request, received, unread })
             }
             Woken::Mail(Mail::Born(born)) => {
                 let event = Event::Spawned { vassal: born.vassal.clone(), birth: born.birth, pid: born.pid };
@@ -161,8 +161,8 @@ impl Loop {
         }
         let (reading, post, received) = (self.monitors.read_now(&about), self.nursery.post.clone(), self.clock.now());
         tokio::spawn(async move {
-            reading.await;
-            post.send(Mail::ReadAndAsked { request, received, asker }).await;
+            let unread = reading.await;
+            post.send(Mail::ReadAndAsked { request, received, unread, asker }).await;
         });
         ControlFlow::Continue(())
     }

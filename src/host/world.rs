@@ -31,6 +31,7 @@ use crate::{
     nss::Nss,
     regular::{open_regular, read_at_most},
     search::Search,
+    whereabouts::Whereabouts,
 };
 
 /// No configuration is longer; `/dev/zero` would be.
@@ -53,6 +54,8 @@ pub struct World {
     constant: Arc<OnceLock<Constant>>,
     /// When the reading under way is not wanted any more, and how long it may last.
     ends: Option<(Instant, Duration)>,
+    /// What of the world is asked just now.
+    whereabouts: Whereabouts,
     /// The version of the uwsgi that was found; asked for once, because it has to be run for it.
     uwsgi_version: Arc<OnceLock<String>>,
 }
@@ -86,6 +89,7 @@ impl World {
             directory: directory.to_string_lossy().into_owned(),
             reaper: None,
             ends: None,
+            whereabouts: Whereabouts::default(),
             constant: Arc::default(),
             uwsgi_version: Arc::default(),
         }
@@ -93,8 +97,7 @@ impl World {
 
     /// For the daemon, whose loop reaps. Relative paths start in `directory`.
     pub(crate) fn of_daemon(directory: String, children: Arc<Children>) -> Self {
-        let world =
-            Self { directory, reaper: Some(children), ends: None, constant: Arc::default(), uwsgi_version: Arc::default() };
+        let world = Self { reaper: Some(children), directory, ..Self::alone() };
         // Now, while there are descriptors for it: what is found is kept.
         world.constant();
         world
@@ -103,7 +106,12 @@ impl World {
     /// The same world for one reading, which ends after 9 s wherever it stands (but for what the kernel does not give back).
     #[must_use]
     pub fn for_reading(&self) -> Self {
-        Self { ends: Some((Instant::now() + READING, READING)), ..self.clone() }
+        self.for_reading_at(&Whereabouts::default())
+    }
+
+    /// As [`Self::for_reading`], where somebody waits who wants to know what does not answer.
+    pub(crate) fn for_reading_at(&self, at: &Whereabouts) -> Self {
+        Self { ends: Some((Instant::now() + READING, READING)), whereabouts: at.clone(), ..self.clone() }
     }
 
     fn constant(&self) -> &Constant {
@@ -241,6 +249,7 @@ pub(crate) fn phrase(error: &std::io::Error) -> String {
 impl Lookup for World {
     fn read(&self, source: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
         if let Some(command) = source.strip_prefix("exec://") {
+            self.whereabouts.set(Path::new(source));
             let output = self.output_of(command)?;
             return if output.len() > most { Err(NoAnswer::TooMuch) } else { Ok(output) };
         }
@@ -253,13 +262,17 @@ impl Lookup for World {
             None => source,
         };
         let failed = |e: std::io::Error| not_had(&e);
-        let file = open_regular(&self.at(path)).map_err(failed)?;
+        let path = self.at(path);
+        self.whereabouts.set(&path);
+        let file = open_regular(&path).map_err(failed)?;
         let file = file.ok_or_else(|| NoAnswer::Failed("not a regular file".to_owned()))?;
         read_at_most(&file, most as u64).map_err(failed)?.ok_or(NoAnswer::TooMuch)
     }
 
     fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer> {
-        let Some(kind) = asked(fs::metadata(self.at(path)).map_err(|error| errno(&error)), is_lack)? else { return Ok(None) };
+        let path = self.at(path);
+        self.whereabouts.set(&path);
+        let Some(kind) = asked(fs::metadata(path).map_err(|error| errno(&error)), is_lack)? else { return Ok(None) };
         let kind = kind.file_type();
         Ok(Some(if kind.is_file() {
             Kind::File
@@ -272,6 +285,7 @@ impl Lookup for World {
 
     fn glob(&self, pattern: &str, most: usize) -> Result<Vec<String>, NoAnswer> {
         let relative = !pattern.starts_with('/');
+        self.whereabouts.set(&self.at(pattern));
         let entries = Cell::new(0);
         let step = || {
             entries.set(entries.get() + 1);
@@ -378,6 +392,7 @@ impl Lookup for World {
     }
 
     fn read_secret(&self, path: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
+        self.whereabouts.set(Path::new(path));
         crate::secret::read(Path::new(path), most)
     }
 

@@ -58,7 +58,7 @@ impl Lord {
         let received = self.now;
         self.write(config, true);
         let request = Request::One { vassal: specs::name(0), order, by: ROOT };
-        self.feed(Event::ReadAndAsked { request, received }).unwrap()
+        self.feed(Event::ReadAndAsked { request, received, unread: Vec::new() }).unwrap()
     }
 
     /// Its file was read for the order, and cannot be used.
@@ -67,7 +67,7 @@ impl Lord {
         let received = self.now;
         self.feed(Event::BadConfig { vassal: specs::name(0), diagnostics: vec![mistake()] });
         let request = Request::One { vassal: specs::name(0), order, by: ROOT };
-        self.feed(Event::ReadAndAsked { request, received }).unwrap()
+        self.feed(Event::ReadAndAsked { request, received, unread: Vec::new() }).unwrap()
     }
 
     fn born(&mut self) {
@@ -435,4 +435,22 @@ fn a_foreign_vassal_is_unknown() {
     assert_eq!(lord.phase(), Phase::Running);
     let each = Request::Each { order: Order::Stop, by: 1001 };
     assert_eq!((lord.feed(Event::Asked(each)), lord.phase()), (Some(Answer::Done), Phase::Stopping));
+}
+
+#[test]
+fn an_order_whose_file_does_not_answer_is_refused_with_the_reason() {
+    let mut lord = Lord::running();
+    let unread = vec![(specs::name(0), "/srv/nfs/word has not answered for 5 s".to_owned())];
+    let received = lord.now;
+    let mut ask = |request| lord.feed(Event::ReadAndAsked { request, received, unread: unread.clone() }).unwrap();
+    let why = "its file is not read yet: /srv/nfs/word has not answered for 5 s";
+    let vassal = specs::name(0);
+    for order in [Order::Reload, Order::Restart, Order::Start] {
+        assert_eq!(ask(Request::One { vassal: vassal.clone(), order, by: ROOT }), Answer::Refused(why.to_owned()));
+        let all = ask(Request::Each { order, by: ROOT });
+        assert_eq!(all, Answer::Refused(format!("{vassal}: {why}; the other vassals were asked to")));
+    }
+    // Who may not give it orders hears nothing of its file.
+    assert_eq!(ask(Request::One { vassal, order: Order::Reload, by: 4242 }), Answer::Unknown);
+    assert!(matches!(ask(Request::Each { order: Order::Reload, by: 4242 }), Answer::Nothing(_)));
 }

@@ -3,25 +3,28 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use inotify::Watches;
 use liege_sys::memory;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    Shared,
+    READING_LASTS, Shared,
     disks::Way,
     guard::Inode,
     late::patiently,
-    look::{Look, Question, Reader},
+    look::{Look, Question, Reader, lacks},
     place::Place,
+    progress::{Owners, Progress},
+    stamp::Stamp,
     trail::{Led, Tracker},
-    walk::{Listing, Whereabouts, walk},
+    walk::{Listing, is_gone, walk},
 };
-use crate::workers::FILES;
+use crate::{whereabouts::Whereabouts, workers::FILES};
 
 /// Bytes. What a larger file needs while it is read is needed once at a time, and given back.
 const LARGE: u64 = 128 << 10;
@@ -33,10 +36,23 @@ pub(super) enum Answer {
     Settled(Arc<Path>),
     /// Some directory hangs; its listing will come.
     Late,
-    /// Some file hangs; its look will come.
-    LateLook,
-    /// Holds its copy until it was heard; none where it was late.
-    Look(Arc<Path>, Look, Around, Option<Arc<()>>),
+    /// The look of this number has lasted [`READING_LASTS`]; the name stood so when it began.
+    LateLook(Arc<Path>, u64, Option<Stamp>),
+    /// Some file hangs, and the first scan does not wait for it.
+    HungLook,
+    /// Holds its copy until it was heard; none where it hung.
+    Look(Arc<Path>, u64, Look, Around, Option<Arc<()>>),
+    /// The name of a file whose look is late was looked at.
+    Name(Arc<Path>, AtName),
+}
+
+/// What was found of a name.
+pub(super) enum AtName {
+    There(Stamp),
+    /// With its directory.
+    Gone(Option<Inode>),
+    /// It could not be looked at.
+    Unclear,
 }
 
 /// What was seen beside the file.
@@ -72,6 +88,9 @@ pub(super) struct Before {
 pub(super) struct Errand {
     pub(super) reader: Arc<Reader>,
     pub(super) path: Arc<Path>,
+    pub(super) number: u64,
+    pub(super) progress: Arc<Progress>,
+    pub(super) owners: Arc<Owners>,
     pub(super) question: Question,
     pub(super) before: Before,
     /// Where its links lead, when it had to wait for its turn: they are watched already.
@@ -90,8 +109,12 @@ impl Errand {
         let is_its_turn = self.led.is_some();
         let Before { tracker, way_holds, base, way } = &mut self.before;
         let (reader, path) = (&self.reader, &*self.path);
+        let as_before = |look| Found::Look(look, Around { led: Led::AsBefore, directory: None, target: Target::AsBefore });
+        if let Some(why) = self.progress.begin(path).and_then(|owner| self.owners.refusal(owner)) {
+            return as_before(lacks(path, &why));
+        }
         if *way_holds && let Some(known) = reader.is_same(path, &self.question) {
-            return Found::Look(Look::Same(known), Around { led: Led::AsBefore, directory: None, target: Target::AsBefore });
+            return as_before(Look::Same(known));
         }
         // Watched first, then read: no change in between is missed.
         let led = match self.led.take() {
@@ -103,7 +126,8 @@ impl Errand {
             *way_holds = false; // whose trail would be lost
             return Found::Large(Self { led: Some(led), ..self });
         }
-        let look = reader.look(path, &self.question);
+        let look = reader.look(path, &self.question, &self.progress.at);
+        self.progress.at.set(path);
         if is_its_turn {
             memory::give_back();
         }
@@ -128,30 +152,50 @@ fn is_large(path: &Path) -> bool {
 
 /// One look, on a thread that may block.
 pub(super) async fn look(shared: Shared, mut errand: Errand, answers: mpsc::UnboundedSender<Answer>, awaited: Arc<()>) {
-    let path = Arc::clone(&errand.path);
+    let (path, number, progress) = (Arc::clone(&errand.path), errand.number, Arc::clone(&errand.progress));
     let (mut places, mut awaited) = (&*shared.readings, Some(awaited));
     let (look, around) = loop {
         // A look that waits for a place holds no thread.
         let Ok(place) = places.acquire().await else { return };
         let Ok(_thread) = shared.threads.acquire().await else { return };
-        let mut place = Some(place);
-        let waited = patiently(FILES.finish(move || errand.run()), |since| {
-            place = None;
-            if awaited.take().is_some() {
-                answers.send(Answer::LateLook).ok();
+        let mut work = pin!(FILES.finish(move || errand.run()));
+        let found = match timeout(READING_LASTS, &mut work).await {
+            Ok(found) => found,
+            Err(_) => {
+                let _hang = progress.owner().map(|owner| shared.owners.hangs(owner));
+                answers.send(Answer::LateLook(Arc::clone(&path), number, progress.entry())).ok();
+                let mut place = Some(place);
+                let waited = patiently(work, |since| {
+                    place = None;
+                    if awaited.take().is_some() {
+                        answers.send(Answer::HungLook).ok();
+                    }
+                    tracing::warn!(
+                        target: "emperor", "{} cannot be read for {} s, because {} does not answer: a dead file system, or an \
+                        `exec://` that hangs? What runs goes on",
+                        path.display(), (READING_LASTS + since).as_secs(), progress.at.path().display()
+                    );
+                });
+                waited.await.answer
             }
-            tracing::warn!(
-                target: "emperor", "{} cannot be read for {} s: a dead file system, or an `exec://` that hangs? What runs goes on",
-                path.display(), since.as_secs()
-            );
-        })
-        .await;
-        match waited.answer {
+        };
+        match found {
             Found::Look(look, around) => break (look, around),
             Found::Large(waiting) => (errand, places) = (waiting, &shared.large),
         }
     };
-    answers.send(Answer::Look(path, look, around, awaited)).ok(); // an error: the runtime is ending
+    answers.send(Answer::Look(path, number, look, around, awaited)).ok(); // an error: the runtime is ending
+}
+
+/// A look at the name of a file whose look is late, on a thread that may block. It asks nothing of what the name leads to.
+pub(super) async fn look_at_name(path: Arc<Path>, answers: mpsc::UnboundedSender<Answer>) {
+    let name = Arc::clone(&path);
+    let found = FILES.finish(move || match fs::symlink_metadata(&name) {
+        Ok(found) => AtName::There(Stamp::of(&found)),
+        Err(error) if is_gone(&error) => AtName::Gone(name.parent().and_then(|parent| Inode::at(parent).ok())),
+        Err(_) => AtName::Unclear,
+    });
+    answers.send(Answer::Name(path, found.await)).ok(); // an error: the daemon is ending
 }
 
 /// One walk, on a thread that may block.

@@ -7,6 +7,11 @@
 //! | fresh | modified just now, under a name that no signs come for (a link's target) | a look [`FRESH`] later, until it is not |
 //! | leaving | DELETE, MOVED_FROM | a look after a grace: editors move the old file away before the new one is there |
 //! | in reading | its time has come | one look in flight, never two; signs meanwhile make its answer worthless |
+//! | late | a look in flight has lasted [`super::READING_LASTS`] | signs and scans have its name looked at, which needs no reading |
+//!
+//! What a look at the name of a late file finds: it is gone (told, and the late look is given up); it is another one, or there were
+//! signs since the late look began (that look is given up, and another one begins, as often as the table lets it); nothing new (the
+//! late look is waited for). The answer of a look that was given up is thrown away by the table, which knows looks by their numbers.
 //!
 //! Race: a look may read what is half written while the sign of it still waits in inotify's queue. The writer's sign is there
 //! before the bytes are, so the task takes all waiting signs before it takes an answer, and an answer older than the last sign
@@ -103,8 +108,9 @@ pub(super) struct File {
     fresh_since: Option<Instant>,
     /// How many signs there were.
     signs: u64,
-    /// The number of signs when the look in flight began.
-    in_flight: Option<u64>,
+    in_flight: Option<Flight>,
+    /// The number of signs when the look at its name began, if one is under way.
+    naming: Option<u64>,
     /// Since when all answers came too late.
     late_since: Option<Instant>,
     /// The next look is a rescan's: mistakes are not read again where nothing has changed.
@@ -112,6 +118,30 @@ pub(super) struct File {
     /// How many looks followed each other, and when the last one began.
     looks: u32,
     looked: Option<Instant>,
+}
+
+/// A look under way.
+#[derive(Debug)]
+struct Flight {
+    number: u64,
+    /// How many signs there were when it began.
+    signs: u64,
+    late: Option<Late>,
+}
+
+/// A look that is late.
+#[derive(Debug)]
+struct Late {
+    /// The name as it stood when the look began; None: not even that is known.
+    entry: Option<Stamp>,
+}
+
+/// What begins when a file is due.
+#[derive(Debug)]
+pub(super) enum Begun {
+    Look(Question),
+    /// Only its name is looked at, because a look is late.
+    Name,
 }
 
 #[derive(Debug)]
@@ -163,9 +193,10 @@ pub(super) struct Good {
 }
 
 impl File {
-    /// When it wants to be looked at; None while a look is in flight.
+    /// When it wants to be looked at; None while a look is in flight that is not late.
     pub(super) fn due(&self) -> Option<Instant> {
-        let due = self.due.filter(|_| self.in_flight.is_none())?;
+        let may = self.in_flight.as_ref().is_none_or(|flight| flight.late.is_some() && self.naming.is_none());
+        let due = self.due.filter(|_| may)?;
         Some(self.not_before().map_or(due, |earliest| due.max(earliest)))
     }
 
@@ -257,7 +288,16 @@ impl File {
 
     /// A full scan is done.
     pub(super) fn scanned(&mut self, now: Instant, found: Found) {
-        if self.due.is_some() || self.in_flight.is_some() {
+        if let Some(flight) = &self.in_flight {
+            // The name of one that hangs, if there may be something new about it.
+            let is_same = |late: &Late| matches!(found, Found::File(stamp) if late.entry == Some(stamp));
+            if flight.late.as_ref().is_some_and(|late| !is_same(late)) {
+                let at = if found == Found::Nothing { now + NOT_FOUND } else { now };
+                self.due.get_or_insert(at);
+            }
+            return;
+        }
+        if self.due.is_some() {
             return; // a look is coming anyway, at the right time
         }
         let changed = match found {
@@ -283,28 +323,76 @@ impl File {
         }
     }
 
-    /// Begins a look.
-    pub(super) fn begin(&mut self, now: Instant) -> Question {
+    /// Begins a look, under this number.
+    pub(super) fn begin(&mut self, now: Instant, number: u64) -> Begun {
         self.due = None;
-        self.in_flight = Some(self.signs);
         let follows = self.looked.is_some_and(|last| now < last + FOLLOW);
         self.looks = if follows { self.looks + 1 } else { 0 };
         self.looked = Some(now);
+        if self.in_flight.is_some() {
+            self.naming = Some(self.signs);
+            return Begun::Name;
+        }
+        self.in_flight = Some(Flight { number, signs: self.signs, late: None });
         let glance = std::mem::take(&mut self.glance);
         let young = self.open_since.is_some_and(|since| now < since + SILENT_WRITE);
         let patient = self.fresh_since.is_none_or(|since| now < since + LONGEST_WRITE);
-        Question {
+        Begun::Look(Question {
             known: self.known,
             again: self.again || (self.bad.is_some() && !glance),
             young,
             complete: self.complete,
             patient,
+        })
+    }
+
+    /// Whether the look in flight is this one.
+    pub(super) fn awaits(&self, number: u64) -> bool {
+        self.in_flight.as_ref().is_some_and(|flight| flight.number == number)
+    }
+
+    /// The look in flight is late; its name was this when it began.
+    pub(super) fn late(&mut self, entry: Option<Stamp>) {
+        if let Some(flight) = &mut self.in_flight {
+            flight.late = Some(Late { entry });
+        }
+    }
+
+    /// A look at its name has found that it is there. The look in flight that is given up for another one, if it may be.
+    pub(super) fn there(&mut self, now: Instant, entry: Stamp, may: bool) -> Option<u64> {
+        let naming = self.naming.take()?;
+        let flight = self.in_flight.take_if(|flight| {
+            let is_other = flight.late.as_ref().is_some_and(|late| late.entry.is_some_and(|before| before != entry));
+            may && (is_other || naming != flight.signs)
+        })?;
+        self.due.get_or_insert(now);
+        Some(flight.number)
+    }
+
+    /// A look at its name was worth nothing.
+    pub(super) fn unclear(&mut self) {
+        self.naming = None;
+    }
+
+    /// A look at its name has found that it is gone. The look in flight that is given up for it.
+    pub(super) fn lost(&mut self) -> Option<u64> {
+        let naming = self.naming.take()?;
+        let flight = self.in_flight.as_mut()?;
+        // [`Self::finish`] comes next, and takes it for the look that has found it.
+        flight.signs = naming;
+        Some(flight.number)
+    }
+
+    /// A look that was given up has come back: another one may begin, if that is what this file waits for.
+    pub(super) fn may_try_again(&mut self, now: Instant) {
+        if self.in_flight.as_ref().is_some_and(|flight| flight.late.is_some() && flight.signs != self.signs) {
+            self.due.get_or_insert(now);
         }
     }
 
     /// A look is done.
     pub(super) fn finish(&mut self, now: Instant, look: Look) -> News {
-        let stale = self.in_flight.take() != Some(self.signs);
+        let stale = self.in_flight.take().is_none_or(|flight| flight.signs != self.signs);
         if stale && now < *self.late_since.get_or_insert(now) + NEVER_QUIET {
             self.due.get_or_insert(now);
             return News::None;

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     regular::{MAX_FILE, is_lock, open_regular, read_at_most, too_long, why_no_file},
+    whereabouts::Whereabouts,
     world::{World, lacking, phrase},
 };
 
@@ -86,8 +87,8 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Looks. Blocks as long as the file system (or what the file includes) does.
-    pub(super) fn look(&self, path: &Path, question: &Question) -> Look {
-        match self.try_look(path, question) {
+    pub(super) fn look(&self, path: &Path, question: &Question, whereabouts: &Whereabouts) -> Look {
+        match self.try_look(path, question, whereabouts) {
             Ok(Look::Missing) => Self::no_file(path),
             Ok(look) => look,
             Err(error) if is_gone(&error) && fs::symlink_metadata(path).is_err_and(|e| is_gone(&e)) => Look::Missing,
@@ -111,7 +112,7 @@ impl Reader {
         (Stamp::of_path(path, self.nofollow).ok()?? == known.stamp).then_some(known)
     }
 
-    fn try_look(&self, path: &Path, question: &Question) -> io::Result<Look> {
+    fn try_look(&self, path: &Path, question: &Question, whereabouts: &Whereabouts) -> io::Result<Look> {
         let at = fs::symlink_metadata(path)?;
         if question.young && at.is_file() && at.nlink() == 1 {
             return Ok(Look::Unfinished); // a link, hard or symbolic, is finished when it is there
@@ -156,13 +157,13 @@ impl Reader {
         {
             return Ok(Look::Same(known));
         }
-        Ok(Look::Read(known, self.understand(path, &text)))
+        Ok(Look::Read(known, self.understand(path, &text, whereabouts)))
     }
 
-    fn understand(&self, path: &Path, text: &[u8]) -> Reading<Arc<VassalConfig>> {
+    fn understand(&self, path: &Path, text: &[u8], whereabouts: &Whereabouts) -> Reading<Arc<VassalConfig>> {
         let path = path.to_string_lossy();
         let source = Source { path: &path, text, set: &self.set, stop_timeout: self.stop_timeout };
-        let Reading { value, diagnostics } = read_vassal(&source, &self.world.for_reading());
+        let Reading { value, diagnostics } = read_vassal(&source, &self.world.for_reading_at(whereabouts));
         Reading { value: value.map(Arc::new), diagnostics }
     }
 }
@@ -171,6 +172,11 @@ fn hash(text: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(text);
     hasher.finish()
+}
+
+/// It is not read for now, because of this.
+pub(super) fn lacks(path: &Path, what: &str) -> Look {
+    Look::Unreadable(Diagnostic { code: Code::Lacking, ..of_file(path, format!("cannot be read: {what}")) })
 }
 
 /// A mistake of the file as a whole. What is lacking to read it is none.
@@ -195,6 +201,10 @@ mod tests {
         Reader { nofollow, set: Arc::new([]), stop_timeout: None, world: World::alone() }
     }
 
+    fn look(reader: &Reader, path: &Path, question: &Question) -> Look {
+        reader.look(path, question, &Whereabouts::default())
+    }
+
     fn question(known: Option<Known>) -> Question {
         Question { known, again: false, young: false, complete: true, patient: false }
     }
@@ -214,11 +224,11 @@ mod tests {
         let path = dir.path().join("a.ini");
         fs::write(&path, TEXT).unwrap();
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
-        let first = known(reader(false).look(&path, &question(None)));
+        let first = known(look(&reader(false), &path, &question(None)));
         assert!(first.racy);
         fs::write(&path, TEXT.replace("true", "echo")).unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
-        assert!(matches!(reader(false).look(&path, &question(Some(first))), Look::Read(..)));
+        assert!(matches!(look(&reader(false), &path, &question(Some(first))), Look::Read(..)));
     }
 
     /// A vassal that dies just after its file was written does not wait for a writer who is done.
@@ -229,10 +239,10 @@ mod tests {
         std::os::unix::fs::symlink(&path, &link).unwrap();
         fs::write(&path, TEXT).unwrap();
         let patient = |known, again| Question { known, again, young: false, complete: false, patient: true };
-        let begun = reader(false).look(&link, &patient(None, false));
+        let begun = look(&reader(false), &link, &patient(None, false));
         assert!(matches!(begun, Look::Fresh), "its writer may be in the middle of it: {begun:?}");
-        let first = known(reader(false).look(&link, &question(None)));
-        let again = reader(false).look(&link, &patient(Some(first), true));
+        let first = known(look(&reader(false), &link, &question(None)));
+        let again = look(&reader(false), &link, &patient(Some(first), true));
         assert!(matches!(again, Look::Read(..)), "{again:?}");
     }
 
@@ -242,11 +252,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.ini");
         fs::write(&path, TEXT).unwrap();
-        let first = known(reader(false).look(&path, &question(None)));
+        let first = known(look(&reader(false), &path, &question(None)));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let Look::Same(second) = reader(false).look(&path, &question(Some(first))) else { panic!("a chmod was told") };
+        let Look::Same(second) = look(&reader(false), &path, &question(Some(first))) else { panic!("a chmod was told") };
         File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        assert!(matches!(reader(false).look(&path, &question(Some(second))), Look::Read(..)));
+        assert!(matches!(look(&reader(false), &path, &question(Some(second))), Look::Read(..)));
     }
 
     #[test]
@@ -255,11 +265,11 @@ mod tests {
         let (file, hard, soft) = (dir.path().join("a.ini"), dir.path().join("b.ini"), dir.path().join("c.ini"));
         fs::write(&file, TEXT).unwrap();
         let young = Question { young: true, ..question(None) };
-        assert!(matches!(reader(false).look(&file, &young), Look::Unfinished));
+        assert!(matches!(look(&reader(false), &file, &young), Look::Unfinished));
         fs::hard_link(&file, &hard).unwrap();
-        assert!(matches!(reader(false).look(&hard, &young), Look::Read(..)));
+        assert!(matches!(look(&reader(false), &hard, &young), Look::Read(..)));
         std::os::unix::fs::symlink(&file, &soft).unwrap();
-        assert!(matches!(reader(false).look(&soft, &young), Look::Read(..)));
+        assert!(matches!(look(&reader(false), &soft, &young), Look::Read(..)));
     }
 
     #[test]
@@ -269,11 +279,11 @@ mod tests {
         fs::write(&file, TEXT).unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         let patient = Question { patient: true, ..question(None) };
-        assert!(matches!(reader(false).look(&link, &patient), Look::Fresh));
-        assert!(matches!(reader(false).look(&file, &patient), Look::Read(..)));
-        assert!(matches!(reader(false).look(&file, &Question { complete: false, ..patient.clone() }), Look::Fresh));
+        assert!(matches!(look(&reader(false), &link, &patient), Look::Fresh));
+        assert!(matches!(look(&reader(false), &file, &patient), Look::Read(..)));
+        assert!(matches!(look(&reader(false), &file, &Question { complete: false, ..patient.clone() }), Look::Fresh));
         File::options().write(true).open(&file).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        assert!(matches!(reader(false).look(&link, &patient), Look::Read(..)));
+        assert!(matches!(look(&reader(false), &link, &patient), Look::Read(..)));
     }
 
     #[test]
@@ -282,12 +292,12 @@ mod tests {
         fs::create_dir(dir.path().join("d.ini")).unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join("l.ini")).unwrap();
         std::os::unix::fs::symlink("user@host.1", dir.path().join(".#l.ini")).unwrap();
-        assert!(matches!(reader(false).look(&dir.path().join("d.ini"), &question(None)), Look::NoFile(_)));
-        assert!(matches!(reader(false).look(&dir.path().join("l.ini"), &question(None)), Look::NoFile(_)));
-        assert!(matches!(reader(false).look(&dir.path().join(".#l.ini"), &question(None)), Look::Missing));
-        assert!(matches!(reader(true).look(&dir.path().join(".#l.ini"), &question(None)), Look::Missing));
-        assert!(matches!(reader(false).look(&dir.path().join("no.ini"), &question(None)), Look::Missing));
-        assert!(matches!(reader(true).look(&dir.path().join("l.ini"), &question(None)), Look::Unreadable(_)));
+        assert!(matches!(look(&reader(false), &dir.path().join("d.ini"), &question(None)), Look::NoFile(_)));
+        assert!(matches!(look(&reader(false), &dir.path().join("l.ini"), &question(None)), Look::NoFile(_)));
+        assert!(matches!(look(&reader(false), &dir.path().join(".#l.ini"), &question(None)), Look::Missing));
+        assert!(matches!(look(&reader(true), &dir.path().join(".#l.ini"), &question(None)), Look::Missing));
+        assert!(matches!(look(&reader(false), &dir.path().join("no.ini"), &question(None)), Look::Missing));
+        assert!(matches!(look(&reader(true), &dir.path().join("l.ini"), &question(None)), Look::Unreadable(_)));
     }
 
     #[test]
@@ -296,11 +306,11 @@ mod tests {
         let (target, link) = (dir.path().join("target"), dir.path().join("a.ini"));
         fs::write(&target, TEXT).unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        let first = Known { racy: false, ..known(reader(true).look(&link, &question(None))) };
+        let first = Known { racy: false, ..known(look(&reader(true), &link, &question(None))) };
         File::options().write(true).open(&target).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        assert!(matches!(reader(true).look(&link, &question(Some(first))), Look::Same(_)));
-        let followed = Known { racy: false, ..known(reader(false).look(&link, &question(None))) };
+        assert!(matches!(look(&reader(true), &link, &question(Some(first))), Look::Same(_)));
+        let followed = Known { racy: false, ..known(look(&reader(false), &link, &question(None))) };
         fs::write(&target, TEXT).unwrap();
-        assert!(matches!(reader(false).look(&link, &question(Some(followed))), Look::Read(..)));
+        assert!(matches!(look(&reader(false), &link, &question(Some(followed))), Look::Read(..)));
     }
 }

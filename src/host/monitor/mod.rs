@@ -19,6 +19,7 @@
 //! * `late.rs`: waiting for what hangs
 //! * `renamed.rs`: a file that another name had is told after that name's loss
 //! * `errands.rs`: one look, one walk, sent to a thread
+//! * `progress.rs`: how far a look has come, and how many of one owner hang
 //! * `task.rs`: the task that turns all this
 //!
 //! Deliberately not here: what a changed file means for a running vassal.
@@ -34,6 +35,7 @@ mod look;
 mod naming;
 mod pace;
 mod place;
+mod progress;
 mod renamed;
 mod scans;
 mod stamp;
@@ -61,9 +63,10 @@ use liege_spec::EmperorSpec;
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::{Notify, Semaphore, mpsc, oneshot},
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
+use self::progress::{Owners, Progress};
 use crate::{children::Children, inbox::Post};
 
 /// What all monitors of one daemon share.
@@ -79,6 +82,7 @@ struct Shared {
     large: Arc<Semaphore>,
     /// Threads that readings may hold, late ones too: the rest of the pool is for the walks.
     threads: Arc<Semaphore>,
+    owners: Arc<Owners>,
     rules: Arc<Rules>,
     /// Counts the times inotify's queue overflowed.
     overflows: Counter,
@@ -122,7 +126,7 @@ struct Milestones {
 
 /// More than the processors, because a reading mostly waits for a disk.
 const READINGS_AT_ONCE: usize = 8;
-/// How long an order waits for a file that is read for it, and a birth.
+/// How long an order waits for a file that is read for it, and a birth. After so long a look at a file is late.
 const READING_LASTS: Duration = Duration::from_secs(2);
 const BIRTH_WAITS: Duration = Duration::from_millis(500);
 /// A file that was read so short a time ago is not read again for a birth.
@@ -140,6 +144,7 @@ impl Monitors {
             readings: Arc::new(Semaphore::new(READINGS_AT_ONCE)),
             large: Arc::new(Semaphore::new(1)),
             threads: Arc::new(Semaphore::new(LATE_READINGS)),
+            owners: Arc::default(),
             rules: Arc::new(Rules {
                 nofollow: spec.nofollow,
                 extra_extensions: spec.extra_extensions.clone(),
@@ -189,15 +194,25 @@ impl Monitors {
         drop(self.read_now(std::slice::from_ref(vassal)));
     }
 
-    /// Reads these files as they are now. Done when the core was told what they say, or when that takes [`READING_LASTS`].
-    pub(crate) fn read_now(&self, vassals: &[Name]) -> impl Future<Output = ()> + use<> {
+    /// Reads these files as they are now. Done when the core was told what they say, or when that takes [`READING_LASTS`]: then it
+    /// returns those that were not read, each with the reason.
+    pub(crate) fn read_now(&self, vassals: &[Name]) -> impl Future<Output = Vec<(Name, String)>> + use<> {
         let mut names = self.names.lock();
-        let reading: Vec<_> = vassals.iter().filter_map(|vassal| names.get_mut(vassal).map(Home::read)).collect();
+        let read = |vassal: &Name| Some((vassal.clone(), names.get_mut(vassal)?.read()));
+        let reading: Vec<_> = vassals.iter().filter_map(read).collect();
         drop(names);
+        let names = Arc::clone(&self.names);
         async move {
-            if timeout(READING_LASTS, futures::future::join_all(reading)).await.is_err() {
-                tracing::warn!(target: "emperor", "a file was not read within {} s: what was known of it is used", READING_LASTS.as_secs());
+            let until = Instant::now() + READING_LASTS;
+            let mut unread = Vec::new();
+            for (vassal, is_done) in reading {
+                if timeout_at(until, is_done).await.is_err() {
+                    let why = names.why_unread(&vassal);
+                    tracing::warn!(target: "emperor", vassal = &*vassal, "its file is not read yet: {why}");
+                    unread.push((vassal, why));
+                }
             }
+            unread
         }
     }
 
@@ -223,12 +238,18 @@ struct Home {
     read: Option<Instant>,
     /// Which file that was.
     file: Option<FileId>,
+    /// The last look that has begun at it.
+    look: Arc<Progress>,
 }
 
 /// A file to be read again; dropped when the core was told what it says.
 type Again = (Arc<Path>, oneshot::Sender<()>);
 
 impl Home {
+    fn new(path: &Path, again: &mpsc::UnboundedSender<Again>) -> Self {
+        Self { path: path.into(), again: again.clone(), read: None, file: None, look: Arc::default() }
+    }
+
     fn read(&mut self) -> oneshot::Receiver<()> {
         self.read = None; // a birth meanwhile waits for this reading
         let (done, is_done) = oneshot::channel();
@@ -254,6 +275,19 @@ impl Names {
         if let Some(home) = self.lock().get_mut(name) {
             (home.read, home.file) = (Some(Instant::now()), file);
         }
+    }
+
+    /// A look at a file begins.
+    fn reads(&self, name: &Name, look: &Arc<Progress>) {
+        if let Some(home) = self.lock().get_mut(name) {
+            home.look = Arc::clone(look);
+        }
+    }
+
+    /// Why a look at a file has not come to its end.
+    fn why_unread(&self, name: &Name) -> String {
+        let look = self.lock().get(name).map(|home| Arc::clone(&home.look));
+        look.unwrap_or_default().why()
     }
 
     /// The other names that had this file when they were read. Where several links lead to one target, it is a template and nobody's own:

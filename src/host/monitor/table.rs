@@ -10,16 +10,24 @@ use liege_core::FileId;
 use tokio::time::Instant;
 
 use super::{
-    file::{File, Found, News, Sign},
-    look::{Look, Question},
+    file::{Begun, File, Found, News, Sign},
+    look::Look,
+    stamp::Stamp,
     walk::Listing,
 };
+
+/// Looks at one path that were given up because they hang, and whose threads hang still: at most so many.
+const MOST_GIVEN_UP: usize = 8;
 
 /// By path.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     files: HashMap<Arc<Path>, File>,
     agenda: BTreeSet<(Instant, Arc<Path>)>,
+    /// The number of the last look.
+    number: u64,
+    /// Looks that were given up and have not come back, by number.
+    given_up: HashMap<u64, Arc<Path>>,
 }
 
 impl Table {
@@ -98,14 +106,59 @@ impl Table {
         self.agenda.first().map(|(at, _)| *at)
     }
 
-    /// Begins a look at a file that is due.
-    pub(super) fn begin(&mut self, now: Instant) -> Option<(Arc<Path>, Question)> {
+    /// Begins a look at a file that is due: its number, and what is to be done.
+    pub(super) fn begin(&mut self, now: Instant) -> Option<(Arc<Path>, u64, Begun)> {
         let (at, path) = self.agenda.first()?.clone();
         if at > now {
             return None;
         }
-        let question = self.with(&path, |file| file.begin(now));
-        Some((path, question))
+        self.number += 1;
+        let number = self.number;
+        let begun = self.with(&path, |file| file.begin(now, number));
+        Some((path, number, begun))
+    }
+
+    /// Whether the answer of this look is awaited: it was not given up.
+    pub(super) fn awaits(&self, path: &Path, number: u64) -> bool {
+        self.files.get(path).is_some_and(|file| file.awaits(number))
+    }
+
+    /// This look is late. The name stood so when it began.
+    pub(super) fn late(&mut self, path: &Path, number: u64, entry: Option<Stamp>) {
+        if self.awaits(path, number) {
+            self.with(path, |file| file.late(entry));
+        }
+    }
+
+    /// A look at the name of a late file has found it there.
+    pub(super) fn there(&mut self, now: Instant, path: &Arc<Path>, entry: Stamp) {
+        let may = self.given_up.values().filter(|of| *of == path).count() < MOST_GIVEN_UP;
+        if self.knows(path)
+            && let Some(number) = self.with(path, |file| file.there(now, entry, may))
+        {
+            self.given_up.insert(number, Arc::clone(path));
+        }
+    }
+
+    /// A look at the name of a late file was worth nothing.
+    pub(super) fn unclear(&mut self, path: &Path) {
+        if self.knows(path) {
+            self.with(path, File::unclear);
+        }
+    }
+
+    /// A look at the name of a late file has found that it is gone. Whether its look was given up for it: then [`Self::finish`] is called.
+    pub(super) fn lost(&mut self, path: &Arc<Path>) -> bool {
+        let number = if self.knows(path) { self.with(path, File::lost) } else { None };
+        number.map(|number| self.given_up.insert(number, Arc::clone(path))).is_some()
+    }
+
+    /// A look that was given up has come back. Its answer is worth nothing.
+    pub(super) fn came_back(&mut self, now: Instant, path: &Path, number: u64) {
+        self.given_up.remove(&number);
+        if self.knows(path) {
+            self.with(path, |file| file.may_try_again(now));
+        }
     }
 
     /// A look is done.
@@ -169,5 +222,69 @@ mod tests {
         assert!(table.begin(at(3000)).is_some());
         assert!(matches!(table.finish(at(3000), path, Look::Missing), News::Gone));
         assert!(table.next_due().is_none() && table.files.is_empty());
+    }
+    /// Another look than one that hangs begins when there is something new: an edit, as often as may be; and a removal always.
+    #[test]
+    fn a_look_that_hangs_hides_no_news_and_has_no_more_than_so_many_beside_it() {
+        let (mut table, path, begin) = (Table::default(), Arc::<Path>::from(Path::new("/v/a.ini")), Instant::now());
+        let dir = tempfile::tempdir().unwrap();
+        let stamp = |name: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, name).unwrap();
+            Stamp::of_path(&path, false).unwrap().unwrap()
+        };
+        let (entry, other) = (stamp("entry"), stamp("other"));
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let look = |table: &mut Table, now| match table.begin(now) {
+            Some((_, number, Begun::Look(_))) => number,
+            _ => panic!("no look begins"),
+        };
+        let name = |table: &mut Table, now| matches!(table.begin(now), Some((_, _, Begun::Name)));
+        table.sign(at(0), &path, Sign::Complete);
+        let first = look(&mut table, at(0));
+        table.sign(at(1), &path, Sign::Complete);
+        assert!(table.begin(at(1)).is_none(), "it may answer yet");
+        table.late(&path, first, Some(entry));
+        assert!(name(&mut table, at(2)), "there was a sign since it began");
+        assert!(table.begin(at(2)).is_none(), "one at a time");
+        table.there(at(2), &path, entry);
+        let mut hanging = vec![first];
+        // A scan that finds nothing new begins nothing, another file under the name does.
+        let mut listing = Listing::default();
+        listing.files.insert(path.to_path_buf(), entry);
+        for seconds in (4..).step_by(2).take(MOST_GIVEN_UP) {
+            let number = look(&mut table, at(seconds));
+            table.late(&path, number, Some(entry));
+            table.scanned(at(seconds), &listing, true, |_| false);
+            assert!(table.begin(at(seconds)).is_none());
+            listing.files.insert(path.to_path_buf(), other);
+            table.scanned(at(seconds), &listing, true, |_| false);
+            assert!(name(&mut table, at(seconds)));
+            table.there(at(seconds), &path, other);
+            listing.files.insert(path.to_path_buf(), entry);
+            hanging.push(number);
+        }
+        assert!(table.begin(at(30)).is_none(), "enough of them hang");
+        let last = hanging.pop().unwrap();
+        assert!(table.awaits(&path, last) && !table.awaits(&path, first));
+        table.sign(at(30), &path, Sign::Complete);
+        assert!(name(&mut table, at(30)));
+        table.there(at(30), &path, entry);
+        table.came_back(at(31), &path, first);
+        assert!(name(&mut table, at(31)), "one came back, so the sign is answered");
+        table.sign(at(31), &path, Sign::Deleted);
+        table.there(at(31), &path, entry);
+        hanging.push(look(&mut table, at(32)));
+        table.late(&path, hanging[MOST_GIVEN_UP], Some(entry));
+        table.sign(at(34), &path, Sign::Deleted);
+        assert!(name(&mut table, at(35)));
+        assert!(table.lost(&path), "the bound is none for what is gone");
+        assert!(matches!(table.finish(at(35), &path, Look::Missing), News::Gone));
+        assert!(!table.knows(&path) && table.is_settled(&path));
+        // A file of that name that comes later has nothing to do with them.
+        table.sign(at(36), &path, Sign::Complete);
+        let next = look(&mut table, at(36));
+        hanging.iter().for_each(|number| table.came_back(at(36), &path, *number));
+        assert!(table.awaits(&path, next) && !table.lost(&path));
     }
 }

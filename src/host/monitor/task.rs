@@ -21,14 +21,15 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
+mod late;
 mod news;
 
 use super::{
     Again, Milestones, Scan, Shared,
     complaints::{Complaint, Complaints},
     disks::Disks,
-    errands::{Answer, Around, Before, Errand, Target, hangs, list, look},
-    file::Sign,
+    errands::{Answer, Around, Before, Errand, Target, hangs, list, look, look_at_name},
+    file::{Begun, Sign},
     follow::{Follow, Told},
     guard::{Guard, Inode, State},
     late::patiently,
@@ -36,6 +37,7 @@ use super::{
     naming::{Naming, Verdict},
     pace::Pace,
     place::Place,
+    progress::Progress,
     renamed::Renamed,
     scans::{SCANS_APART, Scans},
     table::Table,
@@ -182,14 +184,19 @@ impl Monitor {
                     match answer {
                         Answer::Listing(listing) => self.scanned(listing).await,
                         Answer::Late => drop(self.watching.take()),
-                        Answer::LateLook => {}
+                        Answer::HungLook => {}
+                        Answer::LateLook(path, number, entry) => self.table.late(&path, number, entry),
+                        Answer::Name(path, found) => self.at_name(&path, found).await,
                         Answer::Settled(path) => {
                             if let (Some(event), Verdict::Vassal(vassal)) = (self.renamed.take(&path), self.naming.judge(&path)) {
                                 self.tell(&vassal, &path, event).await;
                             }
                             self.answer(&path);
                         }
-                        Answer::Look(path, look, Around { led, directory, target }, _awaited) => {
+                        Answer::Look(path, number, _, Around { led, .. }, _awaited) if !self.table.awaits(&path, number) => {
+                            self.came_back(&path, number, led);
+                        }
+                        Answer::Look(path, _, look, Around { led, directory, target }, _awaited) => {
                             self.looks -= 1;
                             self.led(&path, led);
                             let look = self.doubted(&path, look, directory);
@@ -388,7 +395,15 @@ impl Monitor {
             let tracker = (!nofollow).then(|| self.follow.tracker()).flatten();
             tokio::spawn(list(place, self.watch.watches(), tracker, nofollow, self.answers.0.clone()));
         }
-        while let Some((path, question)) = self.table.begin(now) {
+        while let Some((path, number, begun)) = self.table.begin(now) {
+            let Begun::Look(question) = begun else {
+                tokio::spawn(look_at_name(path, self.answers.0.clone()));
+                continue;
+            };
+            let progress = Arc::<Progress>::default();
+            if let Verdict::Vassal(vassal) = self.naming.judge(&path) {
+                self.shared.names.reads(&vassal, &progress);
+            }
             let (reader, awaited) = (Arc::clone(&self.reader), Arc::clone(&self.first_scan.looks));
             let before = Before {
                 tracker: self.follow.tracker(),
@@ -397,7 +412,8 @@ impl Monitor {
                 way: self.disks.way(&path),
             };
             self.looks += 1;
-            let errand = Errand { reader, path, question, before, led: None };
+            let owners = Arc::clone(&self.shared.owners);
+            let errand = Errand { reader, path, number, progress, owners, question, before, led: None };
             tokio::spawn(look(self.shared.clone(), errand, self.answers.0.clone(), awaited));
         }
     }

@@ -9,7 +9,6 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
 };
 
 use glob::Pattern;
@@ -22,6 +21,7 @@ use super::{
     stamp::Stamp,
     trail::{Led, Tracker},
 };
+use crate::whereabouts::Whereabouts;
 
 /// What a watched directory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,20 +53,6 @@ pub(super) struct Listing {
     pub(super) directories: Vec<(PathBuf, Inode)>,
     /// The watches on the way to the base.
     pub(super) way: Led,
-}
-
-/// Where a walk is, for whoever waits for it: the directory that hangs, when one does.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Whereabouts(Arc<Mutex<PathBuf>>);
-
-impl Whereabouts {
-    pub(super) fn path(&self) -> PathBuf {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, path: &Path) {
-        path.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
 }
 
 /// One walk under way.

@@ -244,7 +244,11 @@ impl<M: Machine> World<M> {
                 let request = Request::One { vassal: specs::name(vassal), order, by: ROOT };
                 // Its file was read for it during the last second.
                 let received = Time(self.now.0.saturating_sub(1_000_000));
-                self.feed(if order == Order::Reload { Event::ReadAndAsked { request, received } } else { Event::Asked(request) })
+                // Or it does not answer.
+                let hangs = self.now.0.is_multiple_of(3);
+                let unread = if hangs { vec![(specs::name(vassal), "it hangs".to_owned())] } else { Vec::new() };
+                let is_read = order == Order::Reload;
+                self.feed(if is_read { Event::ReadAndAsked { request, received, unread } } else { Event::Asked(request) })
             }
             Op::OrderedAll { order } => self.feed(Event::Asked(Request::Each { order, by: ROOT })),
             Op::Flaps { vassal, long } => self.flaps(&specs::name(vassal), long),

@@ -37,8 +37,17 @@ impl Scene {
         self.file.due().map(|at| at.saturating_duration_since(self.now).as_millis())
     }
 
+    /// The look in flight, if there is one, is this one.
+    fn begin(&mut self) -> Question {
+        self.file.in_flight = None;
+        match self.file.begin(self.now, 1) {
+            Begun::Look(question) => question,
+            Begun::Name => panic!("a look is late"),
+        }
+    }
+
     fn good(&mut self) -> Option<bool> {
-        self.file.begin(self.now);
+        self.begin();
         let config = Arc::new(VassalConfig { fresh: spec(), again: spec() });
         let reading = Reading { value: Some(config), diagnostics: Vec::new() };
         match self.file.finish(self.now, Look::Read(self.known, reading)) {
@@ -48,13 +57,13 @@ impl Scene {
     }
 
     fn unreadable(&mut self) -> News {
-        self.file.begin(self.now);
+        self.begin();
         let why = super::super::look::unreadable("a.ini".as_ref(), &std::io::ErrorKind::Other.into());
         self.file.finish(self.now, Look::Unreadable(why))
     }
 
     fn bad(&mut self) -> News {
-        self.file.begin(self.now);
+        self.begin();
         let diagnostics = vec![super::super::look::unreadable("a.ini".as_ref(), &std::io::ErrorKind::Other.into())];
         self.file.finish(self.now, Look::Read(self.known, Reading { value: None, diagnostics }))
     }
@@ -71,12 +80,12 @@ fn a_new_file_is_read_when_its_writer_closes_it() {
     scene.sign(Sign::Created);
     assert_eq!(scene.due(), Some(5));
     scene.after(5);
-    assert!(scene.file.begin(scene.now).young);
+    assert!(scene.begin().young);
     assert!(matches!(scene.file.finish(scene.now, Look::Unfinished), News::None));
     assert_eq!(scene.due(), Some(995));
     scene.after(10).sign(Sign::Modified).sign(Sign::Complete);
     assert_eq!(scene.due(), Some(0));
-    assert!(!scene.file.begin(scene.now).young);
+    assert!(!scene.begin().young);
 }
 
 #[test]
@@ -94,7 +103,7 @@ fn a_file_moved_away_and_written_anew_never_left() {
     let mut scene = Scene::new();
     scene.sign(Sign::MovedAway).after(3).sign(Sign::Created).after(1).sign(Sign::Complete);
     assert_eq!(scene.due(), Some(0));
-    scene.file.begin(scene.now);
+    scene.begin();
     assert!(matches!(scene.file.finish(scene.now, Look::Same(scene.known)), News::None));
 }
 
@@ -102,13 +111,13 @@ fn a_file_moved_away_and_written_anew_never_left() {
 fn an_answer_older_than_the_last_sign_is_thrown_away_but_not_for_ever() {
     let mut scene = Scene::new();
     for _ in 0..3 {
-        scene.file.begin(scene.now);
+        scene.begin();
         scene.sign(Sign::Attributes);
         assert!(matches!(scene.file.finish(scene.now, Look::Missing), News::None));
         assert_eq!(scene.due(), Some(0));
         scene.after(1000);
     }
-    scene.file.begin(scene.now);
+    scene.begin();
     scene.sign(Sign::Attributes);
     assert!(matches!(scene.file.finish(scene.now, Look::Missing), News::Gone));
 }
@@ -116,7 +125,7 @@ fn an_answer_older_than_the_last_sign_is_thrown_away_but_not_for_ever() {
 #[test]
 fn there_is_never_a_second_look_in_flight() {
     let mut scene = Scene::new();
-    scene.file.begin(scene.now);
+    scene.begin();
     scene.sign(Sign::Complete);
     assert_eq!(scene.due(), None);
 }
@@ -140,12 +149,12 @@ fn mistakes_are_told_once_and_tried_again_ever_more_rarely() {
 #[test]
 fn a_scan_leaves_a_file_alone_that_did_not_change_and_one_that_is_being_written() {
     let mut scene = Scene::new();
-    scene.file.begin(scene.now);
+    scene.begin();
     scene.file.finish(scene.now, Look::Same(scene.known));
     assert_eq!(scene.scan().due(), None);
     scene.sign(Sign::Modified);
     assert_eq!(scene.scan().due(), Some(1000));
-    scene.file.begin(scene.now);
+    scene.begin();
     scene.file.finish(scene.now, Look::Same(Known { racy: true, ..scene.known }));
     assert_eq!(scene.scan().due(), Some(0));
 }
@@ -156,7 +165,7 @@ fn what_is_lacking_to_read_it_is_tried_for_again_soon() {
     let mut scene = Scene::new();
     assert_eq!(scene.good(), Some(true));
     let lacks = |scene: &mut Scene| {
-        scene.file.begin(scene.now);
+        scene.begin();
         let why = super::super::look::unreadable("a.ini".as_ref(), &std::io::Error::from_raw_os_error(24));
         scene.file.finish(scene.now, Look::Unreadable(why))
     };
@@ -167,12 +176,12 @@ fn what_is_lacking_to_read_it_is_tried_for_again_soon() {
         assert!(matches!(lacks(&mut scene), News::None), "told once");
     }
     scene.after(5000);
-    assert!(scene.file.begin(scene.now).again);
+    assert!(scene.begin().again);
     assert_eq!(scene.good(), Some(false), "nobody has touched it");
     assert_eq!(scene.scan().due(), None);
     let why =
         Diagnostic { code: Code::Lacking, ..super::super::look::unreadable("a.ini".as_ref(), &std::io::ErrorKind::Other.into()) };
-    scene.file.begin(scene.now);
+    scene.begin();
     let reading = Reading { value: None, diagnostics: vec![why] };
     assert!(matches!(scene.file.finish(scene.now, Look::Read(scene.known, reading)), News::Lacking(_)));
 }
@@ -181,9 +190,9 @@ fn what_is_lacking_to_read_it_is_tried_for_again_soon() {
 fn a_good_reading_after_a_bad_one_is_told() {
     let mut scene = Scene::new();
     scene.bad();
-    assert!(scene.file.begin(scene.now).again);
+    assert!(scene.begin().again);
     assert_eq!(scene.good(), Some(true));
-    assert!(!scene.file.begin(scene.now).again);
+    assert!(!scene.begin().again);
 }
 
 #[test]
@@ -215,13 +224,13 @@ fn a_mended_file_was_touched_though_it_says_what_it_said_before() {
 fn a_file_whose_vassal_died_is_read_again_once() {
     let mut scene = Scene::new();
     scene.good();
-    scene.file.begin(scene.now);
+    scene.begin();
     scene.file.read_again(scene.now);
     assert!(matches!(scene.file.finish(scene.now, Look::Same(scene.known)), News::None));
     assert_eq!(scene.due(), Some(0), "the look in flight may be older than the death");
-    assert!(scene.file.begin(scene.now).again);
+    assert!(scene.begin().again);
     assert_eq!(scene.good(), Some(false));
-    assert!(!scene.file.begin(scene.now).again);
+    assert!(!scene.begin().again);
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Monitor {
     }
 
     fn claim(&mut self, vassal: &Name, path: &Path) -> bool {
-        if self.shared.names.claim(vassal, Home { path: path.into(), again: self.again.0.clone(), read: None, file: None }) {
+        if self.shared.names.claim(vassal, Home::new(path, &self.again.0)) {
             self.told.insert(vassal.clone());
             return true;
         }

@@ -1,0 +1,39 @@
+//! Looks that are late: what their names tell meanwhile, and what becomes of those that were given up.
+
+use std::{path::Path, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::{
+    super::{errands::AtName, file::Sign, look::Look, trail::Led},
+    Monitor,
+};
+
+impl Monitor {
+    /// The name of a file whose look is late was looked at.
+    pub(super) async fn at_name(&mut self, path: &Arc<Path>, found: AtName) {
+        match found {
+            AtName::There(entry) => self.table.there(Instant::now(), path, entry),
+            AtName::Unclear => self.table.unclear(path),
+            AtName::Gone(directory) => match self.doubted(path, Look::Missing, directory) {
+                Look::Missing if self.table.lost(path) => {
+                    self.finish(path, Look::Missing).await;
+                    self.answer(path);
+                }
+                _ => self.table.unclear(path),
+            },
+        }
+    }
+
+    /// A look that was given up has come back. It may have changed what is watched for its file.
+    pub(super) fn came_back(&mut self, path: &Arc<Path>, number: u64, led: Led) {
+        self.looks -= 1;
+        self.table.came_back(Instant::now(), path, number);
+        self.led(path, led);
+        if self.table.knows(path) {
+            self.table.sign(Instant::now(), path, Sign::Attributes);
+        } else {
+            self.follow.forget(path);
+        }
+    }
+}
