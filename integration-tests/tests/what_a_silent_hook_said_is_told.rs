@@ -4,6 +4,7 @@
 use std::fs;
 
 use liege_integration_tests::apps::{USER, own};
+use liege_integration_tests::scrape::{ANY_PORT, Listener};
 use liege_integration_tests::{Emperor, Host, LONG, story, wait_until};
 
 const TIMES: &str = "mountpoint-check-interval = 0.2\nmountpoint-check-timeout = 2\n";
@@ -66,6 +67,25 @@ fn a_mount_that_must_be_there_ends_the_run_with_the_words_of_the_hooks() {
         assert!(line.contains(told), "{line}");
         for view in [&["status"][..], &["status", "v.ini"], &["events"]] {
             wait_until(&format!("{view:?} to quote the hook"), LONG, || emperor.ask(view).1.contains(told));
+        }
+    });
+}
+
+/// Nobody is asked who reads the page.
+#[test]
+fn what_a_hook_said_is_not_on_the_page() {
+    story(|host| {
+        let emperor = host.emperor().arg("--emperor-metrics").arg(ANY_PORT).start();
+        let daemon = Listener::of(&emperor);
+        let hook = "sshfs -o password=S3cret nosuch.invalid: POINT || true";
+        emperor.write("v.ini", &vassal(host, "secret", hook, "mountpoint-check-required = true"));
+        let line = emperor.wait_cause(0, "v.ini", "mountpoint_missing");
+        assert!(line.contains("S3cret"), "the log tells it: {line}");
+        let shown = || daemon.look().to_string();
+        wait_until("the page to tell of the end", LONG, || shown().matches("nothing is mounted at ").count() >= 2);
+        let told = [shown(), daemon.text()].concat();
+        for hidden in ["S3cret", "password", "v.ini:", "mountpoint-check"] {
+            assert!(!told.contains(hidden), "{hidden}: {told}");
         }
     });
 }

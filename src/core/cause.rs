@@ -39,8 +39,11 @@ pub enum Cause {
     },
     /// The app ended because an address it wants is taken.
     AddressInUse {
-        /// How it ended, and what it said.
+        /// How it ended.
         what: String,
+        /// The line it said just before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<String>,
         /// Which address; null: it is not known.
         #[serde(default)]
         place: Option<String>,
@@ -115,6 +118,9 @@ pub enum Cause {
         path: String,
         /// For how long, and why one must be there.
         what: String,
+        /// The step that was to mount it and what it said, or what the hooks said last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<String>,
     },
     /// A step failed: a hook, a mount, the pivot.
     HookFailed {
@@ -291,7 +297,8 @@ impl Cause {
                 path == of && errno == with
             }
             (Self::MountpointHung { path, .. }, Self::MountpointHung { path: of, .. })
-            | (Self::MountpointGone { path, .. }, Self::MountpointGone { path: of, .. }) => path == of,
+            | (Self::MountpointGone { path, .. }, Self::MountpointGone { path: of, .. })
+            | (Self::MountpointMissing { path, .. }, Self::MountpointMissing { path: of, .. }) => path == of,
             (Self::AddressInUse { what, place, .. }, Self::AddressInUse { what: of, place: at, .. }) => what == of && place == at,
             // What it says has a time in it, mostly.
             (Self::Exit { code, at_reload, .. }, Self::Exit { code: other, at_reload: at, .. }) => {
@@ -309,8 +316,9 @@ impl Cause {
     #[must_use]
     pub fn for_owner(&self) -> Option<Self> {
         match self {
-            Self::AddressInUse { what, place, by: Some(_), roots_alone: true } => {
-                Some(Self::AddressInUse { what: what.clone(), place: place.clone(), by: None, roots_alone: true })
+            Self::AddressInUse { what, said, place, by: Some(_), roots_alone: true } => {
+                let (what, said, place) = (what.clone(), said.clone(), place.clone());
+                Some(Self::AddressInUse { what, said, place, by: None, roots_alone: true })
             }
             Self::AddressInUse { .. }
             | Self::Background { .. }
@@ -404,13 +412,20 @@ impl Cause {
         }
     }
 
-    /// The same without the words of the app, or of its daemon, which its log has.
+    /// The same without the words of the app, its daemon or its hooks, which its log has.
     #[must_use]
     pub fn without_words(&self) -> Self {
         match self {
             Self::Exit { code, at_reload, .. } => Self::Exit { code: *code, at_reload: *at_reload, said: None, about: None },
             Self::Signal { signal, at_reload, said: _ } => Self::Signal { signal: *signal, at_reload: *at_reload, said: None },
             Self::DaemonEnded { what, said: _ } => Self::DaemonEnded { what: what.clone(), said: None },
+            Self::MountpointMissing { path, what, said: _ } => {
+                Self::MountpointMissing { path: path.clone(), what: what.clone(), said: None }
+            }
+            Self::AddressInUse { what, said: _, place, by, roots_alone } => {
+                let (what, place, by) = (what.clone(), place.clone(), by.clone());
+                Self::AddressInUse { what, said: None, place, by, roots_alone: *roots_alone }
+            }
             other => other.clone(),
         }
     }
@@ -446,11 +461,15 @@ impl std::fmt::Display for Cause {
             }
             Self::MountpointHung { path, what, .. } => write!(f, "the mount at {path} hangs: {what}"),
             Self::MountpointGone { path, what } => write!(f, "the mount at {path} is gone: {what}"),
-            Self::MountpointMissing { path, what } => write!(f, "nothing is mounted at {path}: {what}"),
-            Self::AddressInUse { what, place, by, .. } => {
+            Self::MountpointMissing { path, what, said } => {
+                write!(f, "nothing is mounted at {path}: ")?;
+                said.iter().try_for_each(|said| write!(f, "{said}; "))?;
+                f.write_str(what)
+            }
+            Self::AddressInUse { what, said, place, by, .. } => {
                 write!(f, "{} is taken", place.as_deref().unwrap_or("an address it wants"))?;
                 by.iter().try_for_each(|by| write!(f, " by {by}"))?;
-                write!(f, ": {what}")
+                write!(f, ": {}", quoting(what, said.as_deref()))
             }
             Self::DaemonEnded { what, said } => f.write_str(&quoting(what, said.as_deref())),
             Self::Background { what }

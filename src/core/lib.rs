@@ -16,6 +16,7 @@ mod compile;
 mod emperor;
 mod event;
 mod file_id;
+mod for_everybody;
 mod holder;
 mod layers;
 mod mounts;

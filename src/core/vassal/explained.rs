@@ -31,8 +31,8 @@ impl Vassal {
         let said = self.life.as_ref().and_then(|life| life.doubts.line_since(Notice::AddressInUse, since));
         if let (Cause::Exit { code: 1.., .. }, Some(said)) = (&cause, said) {
             let place = address::named_in(said).first().map(ToString::to_string);
-            let what = format!("{}, having said: {said}", cause.without_words());
-            return Cause::AddressInUse { what, place, by: None, roots_alone: false };
+            let (what, said) = (cause.without_words().to_string(), Some(said.to_owned()));
+            return Cause::AddressInUse { what, said, place, by: None, roots_alone: false };
         }
         let left = self.life.as_ref().and_then(|life| life.doubts.line(Notice::LeftBehind));
         if let (Cause::Exit { code: 0, .. }, Some(left)) = (&cause, left) {

@@ -153,7 +153,7 @@ impl Vassal {
             Health::NotMounted => {
                 let lasts = cx.now - runs_since;
                 if (check.required || was_there) && !may_remount && lasts >= check.timeout {
-                    self.destroy_beside(missing(&check, lasts, failed.as_deref()), cx);
+                    self.destroy_beside(missing(&check, lasts, failed), cx);
                 } else {
                     self.settle(cx);
                 }
@@ -269,13 +269,11 @@ fn failed_to_mount(life: &Life, path: &str) -> Option<String> {
 }
 
 /// Why a run ends in which nothing was mounted where a mount must be.
-fn missing(check: &MountpointCheck, lasts: Duration, failed: Option<&str>) -> Cause {
+fn missing(check: &MountpointCheck, lasts: Duration, said: Option<String>) -> Cause {
     let asked = if check.required { "mountpoint-check-required asks for a mount" } else { "a mount was there in an earlier run" };
-    let how =
+    let what =
         format!("{:.1}s after the app's start the directory still answers, and {asked} ({})", lasts.as_secs_f64(), check.path.at);
-    // The words are the reason: they come first, because the end of a sentence may be cut.
-    let what = failed.into_iter().chain([&*how]).collect::<Vec<_>>().join("; ");
-    Cause::MountpointMissing { path: check.path.value.clone(), what }
+    Cause::MountpointMissing { path: check.path.value.clone(), what, said }
 }
 
 /// What became of the mount first seen, if it is not the one that answers now. Where nothing was mounted nothing is lost, nor where an

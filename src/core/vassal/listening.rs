@@ -63,7 +63,7 @@ impl Vassal {
         match self.phase {
             Phase::Stopping | Phase::Killing => {
                 let Some(life) = &mut self.life else { return };
-                let Some(Cause::AddressInUse { what, place, by, roots_alone }) = &mut life.cause else { return };
+                let Some(Cause::AddressInUse { what, place, by, roots_alone, .. }) = &mut life.cause else { return };
                 let mut found = found.into_iter();
                 let Some((whose, listener)) = found.find(|(whose, listener)| means_the_same(whose.as_ref(), listener)) else {
                     // To a path that is there nothing can be bound, whether something listens on it or not.

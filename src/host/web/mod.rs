@@ -1,5 +1,6 @@
 //! `emperor-metrics = ADDR`: metrics, health and the status page over HTTP, for whoever reaches the address. Nobody can change
-//! anything here, and nothing is told here that a vassal's file might want hidden: no command lines, no texts of mistakes.
+//! anything here, and nothing is told here that a vassal's file might want hidden: no command lines, no texts of mistakes, no words of
+//! programs, no files and lines. `for_everybody.rs` tries every text that there is.
 //!
 //! A thread and a runtime of its own, as the control socket has, so that nobody who floods it takes time from the loop. What reaches
 //! the loop is at most two snapshots a second (`snapshot.rs`), and one small question for each `/healthz`.
@@ -10,6 +11,8 @@
 //! * `ready.rs`: what `/readyz` answers
 //! * `page/`: the status page; `status.rs`: what it shows; `recent.rs`: what happened lately; `live.rs`: a look each second
 
+#[cfg(test)]
+mod for_everybody;
 mod hosts;
 mod live;
 mod negotiate;

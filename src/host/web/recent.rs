@@ -26,7 +26,7 @@ pub(super) struct End {
     pub(super) vassal: Name,
     /// The word of the closed list.
     pub(super) cause: &'static str,
-    /// A sentence that everybody may read.
+    /// A sentence that everybody may read: `Cause::for_everybody`.
     pub(super) what: String,
     /// The vassal failed, or its end has lost something; else it was asked to end.
     pub(super) failed: bool,
@@ -176,37 +176,7 @@ impl Recent {
 /// What an end is told as. The names of what was lost are the words of commands.
 fn what(cause: &Cause, lost: bool) -> String {
     let loss = if lost { format!("; {LOST}the log says what") } else { String::new() };
-    format!("{}{loss}", for_everybody(cause))
-}
-
-/// The sentence of a cause without what a vassal's file may want hidden: the words of its commands and of their errors.
-fn for_everybody(cause: &Cause) -> String {
-    match cause {
-        Cause::Exit { .. }
-        | Cause::Signal { .. }
-        | Cause::InitKilled { .. }
-        | Cause::MountpointDead { .. }
-        | Cause::MountpointHung { .. }
-        | Cause::MountpointGone { .. }
-        | Cause::MountpointMissing { .. }
-        | Cause::ReadyTimeout
-        | Cause::HeartbeatLost
-        | Cause::ConfigChanged
-        | Cause::Vanished
-        | Cause::Idle
-        | Cause::Reload { .. }
-        | Cause::Requested
-        | Cause::Protocol => cause.without_words().to_string(),
-        Cause::Oom { .. } => "the kernel killed it, or a part of it, for want of memory; the log says what it led to".to_owned(),
-        Cause::Background { .. } => "the app went into the background; it has to stay in the foreground".to_owned(),
-        Cause::AddressInUse { .. } => "an address it wants is taken; the log says which".to_owned(),
-        Cause::DaemonEnded { .. } => "a daemon it cannot do without ended; the log says which".to_owned(),
-        Cause::HookFailed { .. } => "a step of its start or end failed; the log says which".to_owned(),
-        Cause::HookTimeout { .. } => "a step of its start or end did not end in time; the log says which".to_owned(),
-        Cause::ExecFailed { .. } => "its program could not be started; the log says why".to_owned(),
-        Cause::SpawnFailed { .. } => "it could not be cloned; the log says why".to_owned(),
-        Cause::Shortage { .. } => "the host has no room for it now; the log says what is missing".to_owned(),
-    }
+    format!("{}{loss}", cause.for_everybody())
 }
 
 #[cfg(test)]
