@@ -373,6 +373,44 @@ fn a_layer_that_ends_with_the_old_root_is_named() {
     });
 }
 
+/// bindfs holds the directory it shows, and its target stays with the new root.
+#[test]
+fn what_bindfs_shows_does_not_end_with_the_old_root() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let (root, source) = (host.open_dir("root"), host.open_dir("source"));
+        let tmpfs = |at: &std::path::Path| {
+            let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "none"]).arg(at).status();
+            assert!(mounted.expect("mount is there").success());
+        };
+        [&root, &source].into_iter().for_each(|at| tmpfs(at));
+        for dir in [".old_root", "bnd"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        fs::create_dir_all(source.join("shown")).unwrap();
+        let (at, shown) = (root.display(), source.display());
+        // Its app is nowhere, so what is missing is looked for. The directory that it starts in is behind bindfs.
+        emperor.write(
+            "v.ini",
+            &format!(
+                "[vassal]\nuid = root\ngid = root\nhook-pre-jail = exec:bindfs -o allow_other {shown} {at}/bnd\n\
+                 pivot_root = {at} {at}/.old_root\nhook-as-root = umount:/.old_root rec,detach\nchdir = /bnd/shown\n\
+                 mountpoint-check = /bnd\ncommand = /nosuch\n"
+            ),
+        );
+        let (_, said) = run_liege(&["check".as_ref(), emperor.file("v.ini").as_os_str()]);
+        assert!(!said.contains("layer"), "{said}");
+        let line = emperor.wait_cause(0, "v.ini", "exec_failed");
+        assert!(line.contains("/nosuch") && !line.contains("took away"), "{line}");
+        emperor.remove("v.ini");
+        wait_until("it to be gone", LONG, || emperor.vassals().is_empty());
+        for at in [root, source] {
+            let unmounted = || std::process::Command::new("umount").arg(&at).status().is_ok_and(|status| status.success());
+            wait_until("the mounts to be unmounted", LONG, unmounted);
+        }
+    });
+}
+
 #[test]
 fn a_uwsgi_that_serves_nothing_is_doubtful_in_every_view() {
     story(|host| {

@@ -2,14 +2,16 @@
 //!
 //! A union's daemon opens its layers by path, in the vassal's mount namespace. A layer that is a mount of its own stands there as
 //! long as the old root does: `umount:/.old_root rec,detach` takes it away, and the union answers as if it were empty. An overlay of
-//! the kernel's holds its layers, and is safe.
+//! the kernel's holds its layers, and bindfs the directory it shows: both are safe.
+//!
+//! A layer is a source of the command. Its target, the last word, is none, and what lies below the new root stays with it.
 
 use std::path::Path;
 
 use crate::{Asked, Hook, Origin, VassalSpec, Verb};
 
 /// Programs that serve directories they open by path.
-const UNIONS: [&str; 5] = ["bindfs", "mergerfs", "unionfs", "unionfs-fuse", "unionfs-fuse2"];
+const UNIONS: [&str; 4] = ["mergerfs", "unionfs", "unionfs-fuse", "unionfs-fuse2"];
 
 /// What unmounts the old root, and the layers that may go with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub struct TakenAway {
 pub struct Layer {
     /// Its path on the host, and the line of the command.
     pub path: Asked<String>,
-    /// The directory the union is rooted in (`chroot=`), or nothing: what it stands on itself it keeps.
+    /// The directory the union is rooted in (`chroot=`), or nothing: its daemon keeps the mount that this lies on.
     root: String,
 }
 
@@ -35,7 +37,8 @@ impl Layer {
     /// The directories that take it with them where they are mounts: itself first, then those it lies in.
     fn points(&self) -> impl Iterator<Item = &str> {
         let above = Path::new(&self.path.value).ancestors().filter_map(Path::to_str);
-        above.take_while(|point| point.len() > 1 && Path::new(point).starts_with(&self.root))
+        let root = Path::new(&self.root);
+        above.take_while(move |point| point.len() > 1 && Path::new(point) != root && Path::new(point).starts_with(root))
     }
 }
 
@@ -65,17 +68,43 @@ pub fn taken_away(spec: &VassalSpec) -> Option<TakenAway> {
     let mut layers = Vec::new();
     for hook in &spec.jail.hooks {
         let (Verb::Exec(line) | Verb::SafeExec(line)) = &hook.verb.value else { continue };
-        let mut words = line.split([' ', '\t', ';', '&', '|', '(']);
-        if words.any(|word| UNIONS.contains(&word.rsplit('/').next().unwrap_or_default())) {
-            let base = line.split("chroot=").nth(1).and_then(|rest| rest.split([',', ' ', '\t']).next()).unwrap_or_default();
-            let base = base.trim_end_matches('/');
-            let named = paths(line).filter(|path| path != new && path != base);
-            let named = named.map(|path| format!("{base}{path}")).chain((!base.is_empty()).then(|| base.to_owned()));
-            layers.extend(named.map(|path| Layer { path: Asked::new(path, hook.verb.at.clone()), root: base.to_owned() }));
+        for Union { root, sources } in line.split([';', '&', '|', '(', ')']).filter_map(Union::of) {
+            let paths = sources.into_iter().map(|source| format!("{root}{source}"));
+            let leaves = paths.filter(|path| !Path::new(path).starts_with(new));
+            layers.extend(leaves.map(|path| Layer { path: Asked::new(path, hook.verb.at.clone()), root: root.clone() }));
         }
     }
     let words = format!("umount:{old}");
     (!layers.is_empty()).then(|| TakenAway { by: by.verb.at.clone(), words, layers })
+}
+
+/// One command that mounts a union.
+struct Union {
+    /// `chroot=`: its sources are named from there. Empty: from the root.
+    root: String,
+    sources: Vec<String>,
+}
+
+impl Union {
+    /// `unionfs-fuse -o OPTIONS SOURCE=RW:SOURCE=RO TARGET`. None: another command.
+    fn of(command: &str) -> Option<Self> {
+        let mut words = command.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+        words.find(|word| UNIONS.contains(&word.rsplit('/').next().unwrap_or_default()))?;
+        let (mut options, mut operands) = (Vec::new(), Vec::new());
+        while let Some(word) = words.next().filter(|word| !word.contains(['<', '>'])) {
+            match word.strip_prefix("-o") {
+                Some("") => options.extend(words.next()),
+                Some(joined) => options.push(joined),
+                None if word.starts_with('-') => {}
+                None => operands.push(word),
+            }
+        }
+        operands.pop(); // its target
+        let root = options.iter().flat_map(|options| options.split(',')).find_map(|option| option.strip_prefix("chroot="));
+        let source = |branch: &str| branch.split('=').next().unwrap_or_default().trim_end_matches('/').to_owned();
+        let sources = operands.iter().flat_map(|operand| operand.split(':')).map(source).filter(|path| path.starts_with('/'));
+        Some(Self { root: root.unwrap_or_default().trim_end_matches('/').to_owned(), sources: sources.collect() })
+    }
 }
 
 /// The paths behind the first word of a command line.

@@ -385,7 +385,20 @@ shop.ini:6:1: warning: the layer /ns/precise is a mount of its own: umount:/.old
         found(&deeper, "/ns/disk")
     );
     assert_eq!(found(&gone.replace("chroot=/ns", "chroot=/a/ns"), "/a"), "", "what the union stands on it keeps");
+    assert_eq!(found(&gone, "/ns"), "", "the root of its daemon too");
     assert_eq!(found(union, "/ns/precise"), "", "the old root stays");
+    // The target of a command is no layer, nor is what lies below the new root.
+    let target = gone.replace(" /ufs\n", " /mnt/target 2>/dev/null && mount --bind /mnt/target /ufs\n");
+    assert_eq!(found(&target, "/ns/mnt/target"), "");
+    assert!(found(&target, "/ns/precise").contains("the layer /ns/precise is a mount"), "{}", found(&target, "/ns/precise"));
+    let inside = gone.replace("/precise=RO:", "/ufs/below=RO:").replace("chroot=/ns,", "");
+    assert_eq!(found(&inside, "/ufs/below"), "");
+    // bindfs holds the directory it shows.
+    let bindfs = "hook-pre-jail = exec:bindfs -o allow_other /srv/a /ufs/bnd\nhook-as-root = umount:/.old_root rec,detach";
+    for mounted in ["/srv/a", "/srv", "/ufs/bnd", "/ufs"] {
+        assert_eq!(found(bindfs, mounted), "", "{mounted}");
+    }
+    assert_eq!(found(&bindfs.replace("bindfs", "unionfs-fuse"), "/ufs/bnd"), "");
     let overlay = "hook-pre-jail = exec:mount -t overlay none /ufs -o lowerdir=/ns/precise,upperdir=/u,workdir=/w";
     assert_eq!(found(&format!("{overlay}\nhook-as-root = umount:/.old_root rec,detach"), "/ns/precise"), "");
 }
