@@ -129,3 +129,22 @@ fn a_real_uwsgi_drops_to_the_same_one() {
         });
     });
 }
+
+/// The line means root: the root's files are not asked who that is.
+#[test]
+fn root_is_root_in_every_root() {
+    story(|host| {
+        let root = root(host, "shop:x:0:0::/:/bin/sh\nroot:x:7:7::/:/bin/sh\n", "root:x:7:\nwheel:x:0:root\n");
+        let file = host.path("file");
+        fs::write(&file, "").unwrap();
+        std::os::unix::fs::chown(&file, Some(1), Some(1)).unwrap();
+        let reporter = Reporter::new(host, "app");
+        let emperor = host.emperor().start();
+        let lines = format!("{root}uid = root\ngid = root\nhook-as-root = chown:{} root root\n", file.display());
+        emperor.write("v.ini", &reporter.vassal(&lines));
+        let status = &reporter.started(1)["status"];
+        assert_eq!((&status["Uid"], &status["Gid"]), (&"0\t0\t0\t0".into(), &"0\t0\t0\t0".into()));
+        let owner = fs::metadata(&file).unwrap();
+        assert_eq!((owner.uid(), owner.gid()), (0, 0));
+    });
+}

@@ -1,8 +1,8 @@
 //! Names to numbers, by the passwd and group files of the root init is in.
 //!
 //! A few lines of a parser instead of the name service: that would load libraries of a customer's root into pid 1. What is read
-//! is a customer's text, so it is bounded, a line that is none is passed over, and no name in it makes anybody root: a number
-//! 0 in the configuration does, which the operator wrote.
+//! is a customer's text, so it is bounded, a line that is none is passed over, and no name in it makes anybody root: `root` or 0 in
+//! the configuration does, which the operator wrote, and which comes here as the number.
 
 use liege_plan::{Account, AccountRecord, Identity, Names};
 
@@ -34,7 +34,9 @@ pub(crate) fn find(names: &Names, files: &Files) -> Result<Identity, String> {
     if names.initgroups {
         groups.push(gid);
         for group in files.groups().filter(|group| user.is_some_and(|user| group.has(user))) {
-            not_root("group", &String::from_utf8_lossy(group.name), "/etc/group", group.gid)?;
+            if uid != 0 {
+                not_root("group", &String::from_utf8_lossy(group.name), "/etc/group", group.gid)?; // root gains nothing by it
+            }
             groups.push(group.gid);
         }
     }
@@ -48,7 +50,9 @@ pub(crate) fn find(names: &Names, files: &Files) -> Result<Identity, String> {
 
 fn not_root(kind: &str, name: &str, file: &str, number: u32) -> Result<u32, String> {
     if number == 0 {
-        return Err(format!("{kind} {name} has the number 0 in {file} of this root: a name from there makes nobody root"));
+        return Err(format!(
+            "{kind} {name} has the number 0 in {file} of this root: a name from there makes nobody root; write root, or 0, where root is meant"
+        ));
     }
     Ok(number)
 }
@@ -197,7 +201,13 @@ mod tests {
         let mut files = files();
         files.passwd = Some(b"boss:x:8:8::/:".into());
         assert!(find(&named("boss", "7"), &files).unwrap_err().contains("group wheel"), "nor does a membership");
-        assert_eq!(find(&named("0", "0"), &files).unwrap().uid, 0, "the operator's own number does");
+        files.group = Some(b"root:x:0:root\n".into());
+        let root = find(&named("0", "0"), &Files { passwd: Some(b"root:x:0:0::/:\n".into()), ..files });
+        assert_eq!(
+            root,
+            Ok(Identity { uid: 0, gid: 0, groups: vec![0] }),
+            "the operator's own number does, and is a member of its group"
+        );
     }
 
     #[test]

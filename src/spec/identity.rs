@@ -4,12 +4,15 @@
 //! of `add-gid` where there are any, or none where there is no user or `no-initgroups`.
 //!
 //! Names are the host's where the vassal keeps the host's root. Where it gets another one they are that root's, as in uWSGI, and
-//! nobody but the vassal's init can look there, when it is inside; so the names themselves are handed on.
+//! nobody but the vassal's init can look there, when it is inside; so the names themselves are handed on. Only `root` is 0 in every root.
 
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::Report;
 use crate::{Account, Asked, Code, Identity, Lookup, Names};
+
+/// The user and the group with the number 0.
+pub(crate) const ROOT: &str = "root";
 
 /// What the lines say of the vassal's identity.
 pub(crate) enum Who {
@@ -72,7 +75,7 @@ fn names(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Nam
         if line.value.is_empty() {
             report.push(line.error(Code::MissingValue, "needs a name or a number"));
         }
-        line.value.parse().map_or_else(|_| Account::Name(line.value.clone()), Account::Number)
+        account_of(&line.value)
     };
     let user = options.last("uid").map(&mut account);
     let group = options.last("gid").map_or(Account::Number(own_gid), &mut account);
@@ -81,7 +84,15 @@ fn names(options: &Options<'_>, lookup: &dyn Lookup, report: &mut Report) -> Nam
     Names { user: user.unwrap_or(Account::Number(own_uid)), group, more, initgroups }
 }
 
+/// A user or group as written. `root` is 0 wherever it stands: the line means root, and no file of a root is asked who that is.
+pub(crate) fn account_of(text: &str) -> Account {
+    if text == ROOT { Account::Number(0) } else { text.parse().map_or_else(|_| Account::Name(text.to_owned()), Account::Number) }
+}
+
 fn user(line: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<(u32, String)> {
+    if line.value == ROOT {
+        return Some((0, ROOT.to_owned()));
+    }
     let found = if line.value.is_empty() { None } else { lookup.user(&line.value).ok()? };
     if found.is_none() {
         let unknown = line.error(Code::UnknownUser, format!("there is no user \"{}\"", line.value));
@@ -100,6 +111,9 @@ fn mend(line: &Pair, program: &str) -> String {
 }
 
 fn group(line: &Pair, lookup: &dyn Lookup, report: &mut Report) -> Option<u32> {
+    if line.value == ROOT {
+        return Some(0);
+    }
     let found = if line.value.is_empty() { None } else { lookup.group(&line.value).ok()? };
     if found.is_none() {
         let unknown = line.error(Code::UnknownGroup, format!("there is no group \"{}\"", line.value));

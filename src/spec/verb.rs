@@ -5,7 +5,11 @@
 
 use crate::known::nearest;
 use crate::mount::{self, Wrong};
-use crate::{Account, Code, Lookup, NoAnswer, Verb, values};
+use crate::{
+    Account, Code, Lookup, NoAnswer, Verb,
+    identity::{ROOT, account_of},
+    values,
+};
 
 /// Whose accounts the names in a hook are.
 #[derive(Clone, Copy)]
@@ -206,20 +210,24 @@ fn chown(name: &str, argument: &str, names: NamesOf<'_>) -> Result<Verb, Wrong> 
         return Ok(Verb::Chown(path.to_owned(), number(user)?, number(group)?));
     }
     let (user, group) = match names {
-        NamesOf::NewRoot => (account(user), account(group)),
+        NamesOf::NewRoot => (account_of(user), account_of(group)),
         NamesOf::Host(lookup) => {
             let nobody = |kind: &str, name: &str, code| Wrong::new(name, format!("there is no {kind} \"{name}\"")).of(code);
             let unasked = |name| move |why: NoAnswer| Wrong::new(name, why.to_string()).of(Code::Unreadable);
-            let (uid, _, _) = lookup.user(user).map_err(unasked(user))?.ok_or_else(|| nobody("user", user, Code::UnknownUser))?;
-            let gid = lookup.group(group).map_err(unasked(group))?.ok_or_else(|| nobody("group", group, Code::UnknownGroup))?;
+            let uid = match user {
+                ROOT => 0,
+                user => lookup.user(user).map_err(unasked(user))?.ok_or_else(|| nobody("user", user, Code::UnknownUser))?.0,
+            };
+            let gid = match group {
+                ROOT => 0,
+                group => {
+                    lookup.group(group).map_err(unasked(group))?.ok_or_else(|| nobody("group", group, Code::UnknownGroup))?
+                }
+            };
             (Account::Number(uid), Account::Number(gid))
         }
     };
     Ok(Verb::Chown(path.to_owned(), user, group))
-}
-
-fn account(text: &str) -> Account {
-    text.parse().map_or_else(|_| Account::Name(text.to_owned()), Account::Number)
 }
 
 fn refused(name: &str, why: &str) -> Wrong {
@@ -269,6 +277,7 @@ mod tests {
         for (line, user, group) in [
             ("chown:/x only-there web", named("only-there"), named("web")),
             ("chown:/x 1001 web", Account::Number(1001), named("web")),
+            ("chown:/x root root", Account::Number(0), Account::Number(0)),
             ("chown2:/x 5 6", Account::Number(5), Account::Number(6)),
         ] {
             assert_eq!(parse(line, NamesOf::NewRoot), Ok((Verb::Chown("/x".into(), user, group), false)), "{line}");

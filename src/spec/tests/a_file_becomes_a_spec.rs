@@ -89,6 +89,10 @@ fn where_the_root_changes_names_wait_for_it() {
             assert!(spec.jail.identity.is_none() && spec.jail.drops());
         }
     }
+    // `root` is 0 in every root: there is nothing to ask for.
+    let names =
+        spec("chroot = /r\nuid = root\ngid = root\nadd-gid = root\n").jail.names.expect("they have groups there too").value;
+    assert_eq!((names.user, names.group, names.more), (Account::Number(0), Account::Number(0), vec![Account::Number(0)]));
     let names = spec("chroot = /r\nuid = 1001\ngid = 1002\n").jail.names.expect("a number has groups there too").value;
     assert_eq!((names.user, names.group, names.initgroups), (Account::Number(1001), Account::Number(1002), true));
 }
