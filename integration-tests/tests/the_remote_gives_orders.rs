@@ -38,7 +38,7 @@ fn a_stopped_vassal_stays_down_until_it_is_started() {
         assert_eq!(phase(&emperor, "app"), "suspended");
         assert_eq!(emperor.ask(&["stop", "app"]).1, "app.ini: nothing to do: it is stopped\n");
         let (status, said) = emperor.ask(&["reload", "app"]);
-        assert!(status == 1 && said.contains("refused: app.ini: it is stopped"), "{said}");
+        assert!(status == 1 && said.contains("app.ini: refused: it is stopped"), "{said}");
         assert!(emperor.ask(&["status"]).1.contains("stopped"));
 
         let (status, said) = emperor.ask(&["start", "app"]);

@@ -72,7 +72,7 @@ fn roll(client: &Client, names: Vec<Name>, arguments: &Restart) -> Result<bool, 
             began.push((name.clone(), Instant::now()));
             match client.order(&name, Order::Restart) {
                 Ok(_) => {}
-                Err(Failure::Refused { why }) => {
+                Err(Failure::Refused { why, .. }) => {
                     rolling.refused(&name);
                     bar.tell(&name, Err(format!("refused: {why}")), Duration::ZERO);
                 }

@@ -26,6 +26,8 @@ pub enum Failure {
     },
     /// The daemon said no.
     Refused {
+        /// The vassal it was asked of, where it was one of several.
+        whom: Option<String>,
         /// In its words.
         why: String,
     },
@@ -46,7 +48,10 @@ impl fmt::Display for Failure {
             }
             Self::NoSuchVassal { name } => write!(f, "no vassal is called {name}"),
             Self::Ambiguous { name, meant } => write!(f, "several could be meant by {name}: {}", meant.join(", ")),
-            Self::Refused { why } => write!(f, "refused: {why}"),
+            Self::Refused { whom, why } => {
+                whom.iter().try_for_each(|whom| write!(f, "{whom}: "))?;
+                write!(f, "refused: {why}")
+            }
             Self::Ended => f.write_str("the daemon has ended"),
             Self::Broken { why } => write!(f, "the daemon's answer: {why}"),
         }

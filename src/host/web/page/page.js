@@ -58,7 +58,7 @@ function line(checks) {
 }
 
 const PHASES = { running: "well", reloading: "care", spawning: "care", preparing: "care", doubtful: "care", suspended: "" };
-const WORDS = { gave_up: "given up" };
+const WORDS = { gave_up: "given up", suspended: "stopped" };
 const STATES = { healthy: "well", slow: "care", unknown: "care" };
 const grade = (words, word) => (word in words ? words[word] : "ill");
 
@@ -79,7 +79,7 @@ function row(r) {
   if (r.runs_as_root) name.append(make("div", "sub ill", "runs as root"));
   if (r.bad_file) name.append(make("div", "sub care", "its file has mistakes"));
   if (r.reload_given_up) name.append(make("div", "sub care", "its reload was given up; liege status says why"));
-  const phase = r.state === r.phase || r.state === "gave_up" ? "" : `${r.phase} `;
+  const phase = r.state === r.phase || r.state === "gave_up" ? "" : `${WORDS[r.phase] || r.phase} `;
   const state = make("div", "state",
     make("span", `word ${grade(PHASES, r.state)}`, WORDS[r.state] || r.state), make("div", "sub", `${phase}for ${span(r.since)}`));
   if (r.phase === "running" && !r.ready) state.append(make("div", "sub care", "not ready yet"));
