@@ -254,7 +254,8 @@ fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
     };
     for pair in pairs.iter().filter(|pair| !pair.placeholder && !OWN.contains(&pair.key.as_str()) && !read(pair)) {
         let key = pair.key.as_str();
-        if hooks::is_of_the_emperor(key) {
+        // With strict an unknown option was told while the file was read.
+        if hooks::is_of_the_emperor(key) || report.has(Code::UnknownOption, &pair.origin) {
             continue;
         }
         if of_vassals(key) {

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use crate::budget::Budget;
-use crate::{Code, Diagnostic, Severity, known};
+use crate::{Code, Diagnostic, Origin, Severity, known};
 
 /// The result of a reading. `value` is None if and only if at least one diagnostic is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +93,11 @@ impl Report {
         if count.keeps(&diagnostic) {
             self.found.push(diagnostic);
         }
+    }
+
+    /// Whether this is said of a line already.
+    pub(crate) fn has(&self, code: Code, at: &Origin) -> bool {
+        self.found.iter().any(|found| found.code == code && found.line == at.line && found.file == at.file)
     }
 
     /// A mistake of the file as a whole.

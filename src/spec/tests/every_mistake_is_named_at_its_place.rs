@@ -248,6 +248,13 @@ fn an_at_exit_unmount_is_pointed_out() {
 }
 
 #[test]
+fn an_option_that_strict_does_not_know_is_told_once() {
+    let text = "[uwsgi]\nstrict = true\nemperor = /v\nemperor-nosuch = 1\n";
+    let found = read_emperor(Some(&Source::new("emperor.ini", text.as_bytes())), &[], &world()).diagnostics;
+    assert_eq!(found.iter().filter(|found| found.line == 4).count(), 1, "{found:#?}");
+}
+
+#[test]
 fn the_emperor() {
     let whole = ["emperor = /etc/vassals"];
     for (lines, place, message, hint) in [
