@@ -7,7 +7,7 @@
 //!
 //! A vassal without a group of its own is in the daemon's. What the killer does there is counted for all in it together ([`KillsAround`]): it
 //! explains a SIGKILL that is heard of just then. The counter is looked at every few seconds as well, so that an old kill, of a process
-//! that was not told, explains nothing.
+//! that was not told, explains nothing. A counter that cannot be read (no fd left) has no news: what was seen of it stays.
 
 use std::{
     fs,
@@ -30,33 +30,43 @@ const JUST_NOW: Duration = Duration::from_secs(4);
 
 /// The counters of one life.
 #[derive(Debug, Default)]
-pub(crate) struct OomKills {
-    files: Vec<PathBuf>,
-    seen: u64,
+pub(crate) struct OomKills(Vec<Count>);
+
+/// One counter.
+#[derive(Debug)]
+struct Count {
+    file: PathBuf,
+    /// What it showed when it was last read. None: it could not be read yet, so what it shows first is from before.
+    seen: Option<u64>,
 }
 
 impl OomKills {
     /// Counted from now on, in these groups.
     pub(crate) fn of<'a>(groups: impl Iterator<Item = &'a Path>) -> Self {
-        Self::in_files(groups.flat_map(files_in).collect())
-    }
-
-    fn in_files(files: Vec<PathBuf>) -> Self {
-        let mut kills = Self { files, seen: 0 };
-        kills.seen = kills.count();
-        kills
+        Self(groups.flat_map(files_in).map(Count::of).collect())
     }
 
     /// How many there were since the last look, if there were any.
     pub(crate) fn news(&mut self) -> Option<u64> {
-        let now = self.count();
-        let before = std::mem::replace(&mut self.seen, now);
-        now.checked_sub(before).filter(|kills| *kills > 0)
+        let kills: u64 = self.0.iter_mut().filter_map(Count::news).sum();
+        (kills > 0).then_some(kills)
+    }
+}
+
+impl Count {
+    fn of(file: PathBuf) -> Self {
+        Self { seen: kills_in(&file), file }
     }
 
-    fn count(&self) -> u64 {
-        self.files.iter().filter_map(|file| oom_kills(&fs::read_to_string(file).ok()?)).sum()
+    /// How many came since it was last read. None: it cannot be read now (no fd left, its group is gone); what was seen of it stays.
+    fn news(&mut self) -> Option<u64> {
+        let now = kills_in(&self.file)?;
+        Some(now.saturating_sub(self.seen.replace(now).unwrap_or(now)))
     }
+}
+
+fn kills_in(file: &Path) -> Option<u64> {
+    oom_kills(&fs::read_to_string(file).ok()?)
 }
 
 /// Kills in the control group of the daemon, in which vassals without one of their own are.
@@ -65,10 +75,19 @@ pub(crate) struct KillsAround(Mutex<Counter>);
 
 #[derive(Debug, Default)]
 struct Counter {
-    /// What counts, and where memory ran out when it does.
-    places: Vec<(OomKills, String)>,
+    places: Vec<Place>,
     /// The last kills, when they were seen, and where.
     last: Option<(Instant, u64, String)>,
+}
+
+/// A counter around all vassals.
+#[derive(Debug)]
+struct Place {
+    count: Count,
+    /// It could not be read the last time. When those came that it shows next nobody knows.
+    is_behind: bool,
+    /// Where memory ran out when it counts.
+    is: String,
 }
 
 impl KillsAround {
@@ -100,14 +119,18 @@ impl KillsAround {
 
 impl Counter {
     fn of(files: Vec<(PathBuf, String)>) -> Self {
-        let places = files.into_iter().map(|(file, place)| (OomKills::in_files(vec![file]), place));
+        let places = files.into_iter().map(|(file, is)| Place { count: Count::of(file), is_behind: false, is });
         Self { places: places.collect(), last: None }
     }
 
     fn news(&mut self, now: Instant) -> Option<(u64, String)> {
-        for (kills, place) in &mut self.places {
-            if let Some(kills) = kills.news() {
-                self.last = Some((now, kills, place.clone()));
+        for place in &mut self.places {
+            let news = place.count.news();
+            let was_behind = std::mem::replace(&mut place.is_behind, news.is_none());
+            if let Some(kills @ 1..) = news
+                && !was_behind
+            {
+                self.last = Some((now, kills, place.is.clone()));
             }
         }
         let (_, kills, place) = self.last.as_ref().filter(|(at, ..)| now - *at < JUST_NOW)?;
@@ -186,6 +209,15 @@ mod tests {
         let place = "on this host or in the daemon's control group /system.slice/liege.service".to_owned();
         assert_eq!([now, now].map(|now| counter.news(now)), [Some((1, place.clone())), Some((1, place))]);
         assert_eq!(counter.news(now + JUST_NOW), None);
+
+        let later = now + 2 * JUST_NOW;
+        let shows = |text: &str| fs::write(&file, text).unwrap();
+        shows(""); // as good as a read that fails
+        assert_eq!(counter.news(later), None);
+        shows(&TWO.replace("oom_kill 2", "oom_kill 4"));
+        assert_eq!(counter.news(later), None, "nobody knows when that was");
+        shows(&TWO.replace("oom_kill 2", "oom_kill 5"));
+        assert!(counter.news(later).is_some());
     }
 
     #[test]
@@ -199,5 +231,29 @@ mod tests {
         assert_eq!((kills.news(), kills.news()), (Some(3), None));
         fs::remove_file(&file).unwrap();
         assert_eq!(kills.news(), None, "gone with its group");
+    }
+
+    #[test]
+    fn a_counter_that_could_not_be_read_for_a_while_tells_no_old_kill_as_news() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("memory.events");
+        let shows = |kills: &str| fs::write(&file, TWO.replace("oom_kill 2", kills)).unwrap();
+        shows("oom_kill 2");
+        let mut kills = OomKills::of([dir.path()].into_iter());
+        shows(""); // as good as a read that fails
+        assert_eq!(kills.news(), None);
+        shows("oom_kill 2");
+        assert_eq!(kills.news(), None, "seen before");
+        shows("");
+        assert_eq!(kills.news(), None);
+        shows("oom_kill 3");
+        assert_eq!(kills.news(), Some(1), "what came meanwhile is news");
+
+        shows("");
+        let mut from_birth = OomKills::of([dir.path()].into_iter());
+        shows("oom_kill 3");
+        assert_eq!(from_birth.news(), None, "from before, as far as anybody knows");
+        shows("oom_kill 4");
+        assert_eq!(from_birth.news(), Some(1));
     }
 }
