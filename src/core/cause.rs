@@ -254,11 +254,15 @@ impl Cause {
         matches!(self, Self::Shortage { .. })
     }
 
-    /// Whether a process was killed by SIGKILL, for a reason that is not known.
+    /// Whether it is that a process was killed by SIGKILL, for a reason that is not known: the app or its init; the daemon of a mount just
+    /// before that died; an attached daemon; a hook.
     #[must_use]
     pub(crate) fn is_sigkill(&self) -> bool {
-        let is_told_of = matches!(self, Self::Exit { .. } | Self::Signal { .. } | Self::InitKilled { .. });
-        is_told_of && self.may_be_of_oom()
+        match self {
+            Self::MountpointDead { daemon, .. } => daemon.as_deref().is_some_and(tells_of_sigkill),
+            Self::DaemonEnded { what, .. } | Self::HookFailed { what } => tells_of_sigkill(what),
+            other => other.may_be_of_oom(),
+        }
     }
 
     /// Whether a SIGKILL from nowhere may be behind it, so that the OOM killer explains it where it was at work.
@@ -488,6 +492,13 @@ impl std::fmt::Display for Cause {
             Self::Protocol => f.write_str("its init sent what is no message of this version"),
         }
     }
+}
+
+/// How an end is told of in the sentences of a cause.
+fn tells_of_sigkill(sentence: &str) -> bool {
+    let by_signal = format!("killed by {}", signal_name(SIGKILL));
+    let by_status = format!("exited with status {}", 128 + SIGKILL); // a shell that tells of its child
+    sentence.contains(&by_signal) || sentence.contains(&by_status)
 }
 
 /// What happened, behind the words of the program it happened to: they are the reason, and the end of a sentence may be cut.

@@ -7,7 +7,7 @@ mod specs;
 use std::time::Duration;
 
 use liege_core::{Action, Cause, Emperor, Event, Health, Note, Probed, Time};
-use liege_plan::{Exit, FromInit};
+use liege_plan::{DaemonNews, Exit, FromInit, Place};
 
 /// A running vassal whose OOM kills were told so long before `then`; the cause of its end.
 fn cause(before: Option<Duration>, then: &[Event]) -> Cause {
@@ -74,5 +74,27 @@ fn at_work_around_it_a_sigkill_is_its_work_and_says_where() {
     assert_eq!(cause(None, &[around.clone(), app(Exit::Signal(11))]).word(), "signal");
     let dead = Probed::of(Health::Dead { errno: 107 });
     let mount = Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: dead };
-    assert_eq!(cause(None, &[around, mount]).word(), "mountpoint_dead", "whose daemon it took is not known");
+    assert_eq!(cause(None, &[around.clone(), mount.clone()]).word(), "mountpoint_dead", "whose daemon it took is not known");
+
+    let orphan = |exit| told(FromInit::OrphanDied { pid: 5, exit, name: Some("fuse-zip".into()) });
+    let died = cause(None, &[around.clone(), orphan(Exit::Signal(9)), mount.clone()]);
+    let Cause::Oom { what } = died else { panic!("{died}") };
+    assert!(
+        what.starts_with("in the group /x: the mount at /app is dead: ENOTCONN") && what.contains("fuse-zip (pid 5"),
+        "{what}"
+    );
+    assert_eq!(cause(None, &[around.clone(), orphan(Exit::Signal(11)), mount]).word(), "mountpoint_dead", "it crashed");
+
+    let hook = |detail: &str| told(FromInit::Failed { at: Place::Step(0), errno: 0, detail: detail.into(), fatal: true });
+    for (detail, word) in
+        [("killed by SIGKILL", "oom"), ("exited with status 137", "oom"), ("exited with status 1", "hook_failed")]
+    {
+        assert_eq!(cause(None, &[around.clone(), hook(detail)]).word(), word, "{detail}");
+    }
+    let daemon = |exit| {
+        let news = DaemonNews::Ended { exit: Some(exit), again_in_ms: None, said: None };
+        told(FromInit::Daemon { index: 0, news })
+    };
+    assert_eq!(cause(None, &[around.clone(), daemon(Exit::Signal(9))]).word(), "oom");
+    assert_eq!(cause(None, &[around, daemon(Exit::Code(1))]).word(), "daemon_ended");
 }
