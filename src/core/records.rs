@@ -189,4 +189,7 @@ pub struct Detail {
     pub listens: Vec<String>,
     /// Its last ends, the newest last.
     pub deaths: Vec<Death>,
+    /// They could not be read: the disk of the state directory does not answer.
+    #[serde(default)]
+    pub deaths_unread: bool,
 }

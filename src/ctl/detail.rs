@@ -122,6 +122,9 @@ impl Page {
 
     /// The newest first, because it is the one that is looked for.
     fn deaths(&mut self, of: &Detail) {
+        if of.deaths_unread {
+            self.painted("last ends", "unknown: the disk of the state directory (emperor-state-dir) does not answer", Some(RED));
+        }
         if of.deaths.is_empty() {
             return;
         }
@@ -243,6 +246,7 @@ mod tests {
             unread: false,
             listens,
             deaths: vec![death],
+            deaths_unread: false,
         }
     }
 
@@ -259,6 +263,9 @@ mod tests {
         of.vassal.as_mut().unwrap().mounts = vec![slow];
         let text = detail("shop.ini", &of, Style::default());
         assert!(text.contains("/app:slow: no answer for 12 s yet\n"), "{text}");
+        let silent = Detail { deaths: Vec::new(), deaths_unread: true, ..of.clone() };
+        let text = detail("shop.ini", &silent, Style::default());
+        assert!(text.contains("unknown: the disk of the state directory (emperor-state-dir) does not answer\n"), "{text}");
         let of = Detail { vassal: None, unusable: Some("no memory".into()), unread: true, ..of };
         assert!(detail("shop.ini", &of, Style::default()).starts_with("shop.ini: not read yet\n"));
     }

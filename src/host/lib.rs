@@ -14,6 +14,7 @@ mod children;
 mod clock;
 mod control;
 mod deaths;
+mod disk;
 mod door;
 mod escape;
 mod events;

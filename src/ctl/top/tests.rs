@@ -261,6 +261,7 @@ fn the_cause_is_told_as_status_does() {
         unread: false,
         listens: Vec::new(),
         deaths: Vec::new(),
+        deaths_unread: false,
     };
     model.on(Event::Told(Answer::Detail("shop.ini".into(), Ok(Box::new(of)))));
     let shown = screen(&model);

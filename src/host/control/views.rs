@@ -1,6 +1,7 @@
 //! The snapshot, cut down to what the asker may see; and one vassal with everything.
 
 use std::{
+    io,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -23,7 +24,7 @@ use super::{
     stream,
     walks::Unlooked,
 };
-use crate::workers::{NoThread, QUESTIONS};
+use crate::workers::NoThread;
 
 /// `?watch&usage`
 #[derive(Debug, Deserialize)]
@@ -57,7 +58,7 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
     if vassal.is_none() && unusable.is_none() {
         return no(StatusCode::NOT_FOUND, Verdict::Unknown, "no vassal is called so");
     }
-    let (records, uid) = (house.records.clone(), peer.uid);
+    let uid = peer.uid;
     let mut listens = Vec::new();
     if let Some((vassal, pid)) = vassal.as_mut().and_then(|vassal| vassal.pid.map(|pid| (vassal, pid))) {
         let found = match house.walks.one(uid, pid).await {
@@ -68,9 +69,13 @@ pub(super) async fn one(State(house): State<House>, ConnectInfo(peer): ConnectIn
         vassal.usage = found.usage.map(used);
         listens.clone_from(&found.listens);
     }
-    let Ok(deaths) = QUESTIONS.run(move || records.of(&name, uid)).await else { return no_thread() };
+    let (deaths, deaths_unread) = match house.records.of(&name, uid).await {
+        Ok(deaths) => (deaths, false),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return no_thread(),
+        Err(_) => (Vec::new(), true),
+    };
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    Json(Detail { now: view.now, at, vassal, unusable, listens, deaths, unread }).into_response()
+    Json(Detail { now: view.now, at, vassal, unusable, listens, deaths, deaths_unread, unread }).into_response()
 }
 
 /// The snapshot as this user sees it, without what is used; None: the loop has ended.

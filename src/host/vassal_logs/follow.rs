@@ -10,10 +10,10 @@ use liege_plan::stamp;
 use tokio::time::sleep;
 
 use super::{
-    disk::Disk,
     reader::Reader,
     watcher::{Changes, Watcher, is_at},
 };
+use crate::disk::Disk;
 
 /// How long the disk may take for one piece.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -9,7 +9,6 @@
 //! for it (`vassal-log = inherit`) and nobody else.
 
 mod directory;
-mod disk;
 mod follow;
 mod promise;
 mod reader;
@@ -35,10 +34,10 @@ use liege_spec::LogTo;
 use liege_sys::handed;
 
 use crate::{
+    disk::Disk,
     file_name::file_name,
     workers::{LIVES, QUESTIONS},
 };
-use disk::Disk;
 use follow::Which;
 pub(crate) use follow::own_line;
 pub(crate) use promise::Promise;

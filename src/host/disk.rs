@@ -1,4 +1,4 @@
-//! The disk of the logs, which may be dead: so many threads may be stuck in it, and no more.
+//! A disk that answers are read from, or written to, and that may be dead: so many threads may be stuck in it, and no more.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -11,13 +11,13 @@ const AT_ONCE: usize = 16;
 
 /// Who may go there.
 #[derive(Clone, Debug)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     places: Arc<Semaphore>,
     threads: &'static Pool,
 }
 
 impl Disk {
-    pub(super) fn new(threads: &'static Pool) -> Self {
+    pub(crate) fn new(threads: &'static Pool) -> Self {
         Self { places: Arc::new(Semaphore::new(AT_ONCE)), threads }
     }
 
@@ -25,7 +25,7 @@ impl Disk {
     ///
     /// # Errors
     /// `TimedOut`: no answer in this time, or all places are taken for so long. `WouldBlock`: no thread can be had.
-    pub(super) async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         patience: Duration,
         work: impl FnOnce() -> T + Send + 'static,

@@ -1,34 +1,43 @@
 //! Why vassals died, kept for whoever asks later: the last few ends of each, a small JSON file in the state directory.
 //!
 //! The log says it too, once, among everything else; this is for three in the morning. The files are written by a thread of their
-//! own, each as a whole and renamed into place; a disk that does not keep up costs records, never the loop.
+//! own, each as a whole and renamed into place; a disk that does not keep up costs records, never the loop. One that does not answer at
+//! all (a dead file system) costs no answer either: an answer waits for it for two seconds (`records.rs`), and the log tells of it once.
 //!
 //! An end that is made is recorded twice: when it begins, because it may last and the daemon may not, and when it is over, in the
 //! place of the first.
 //!
 //! They outlive the daemon, so that whoever has restarted it can still ask why. They go with the vassal's file. One whose file went
-//! while no daemon looked is never heard of in the next daemon's life: that one takes the record away when it ends in order.
+//! while no daemon looked is never heard of in the next daemon's life: that one takes the record away when it ends in order. One that
+//! heard of no vassal at all takes none: its vassals' directory may have been missing.
+
+mod file;
+mod records;
 
 use std::{
     collections::{HashMap, HashSet},
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::DirBuilderExt,
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::Ordering,
         mpsc::{self, TryRecvError, TrySendError},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context;
-use liege_core::{Cause, Death, Failure, Name, Note, ROOT, View, may};
+use liege_core::{Cause, Death, Failure, Name, Note, View};
+use tokio::runtime::Handle;
 
-use crate::{file_name::file_name, vassal_logs::VassalLogs};
+use self::{
+    file::{add, failures, file_of, forget, make},
+    records::Writing,
+};
+use crate::vassal_logs::VassalLogs;
 
-/// Ends kept of each vassal.
-const KEPT: usize = 16;
+pub(crate) use records::Records;
+
 /// What may wait for the disk: of a thousand that end at once, beginning and end, and who holds them up.
 const QUEUE: usize = 4096;
 /// How long the end of the daemon waits for the disk.
@@ -40,8 +49,8 @@ enum Request {
     Forget(Name),
 }
 
-/// The names that were heard of and have a file. Beside the queue, which may be full.
-type Known = Arc<Mutex<HashSet<Name>>>;
+/// The names that were heard of and have a file. None: of no vassal was anything heard. Beside the queue, which may be full.
+type Known = Arc<Mutex<Option<HashSet<Name>>>>;
 
 /// Those whose file went while the queue was full: of a thousand that go at once none may keep its record.
 type Missed = Arc<Mutex<HashSet<Name>>>;
@@ -51,6 +60,7 @@ type Missed = Arc<Mutex<HashSet<Name>>>;
 pub(crate) struct Deaths {
     records: Records,
     requests: Option<mpsc::SyncSender<Request>>,
+    writing: Arc<Writing>,
     known: Known,
     missed: Missed,
     /// Those that are being destroyed, as far as it is known why.
@@ -67,24 +77,6 @@ pub(crate) struct Deaths {
 /// What an end has cost, and the `stop-timeout` that was not enough.
 type Unsaved = (Vec<String>, Option<Duration>);
 
-/// Where they can be read.
-#[derive(Clone, Debug)]
-pub(crate) struct Records(PathBuf);
-
-impl Records {
-    pub(crate) fn below(state_dir: &Path) -> Self {
-        Self(state_dir.join("deaths"))
-    }
-
-    /// The last ends of a vassal, as far as this user may see them, the newest last; none where none are known. Reads a file.
-    ///
-    /// Of an earlier owner's lives the present one hears nothing: a name may be used again by somebody else's file.
-    pub(crate) fn of(&self, vassal: &str, by: u32) -> Vec<Death> {
-        let deaths = read(&file_of(&self.0, vassal)).into_iter().filter(|death| may(by, death.owner));
-        deaths.map(|death| if by == ROOT { death } else { death.for_owner() }).collect()
-    }
-}
-
 impl Deaths {
     /// In `deaths/` below the state directory, for root's eyes: a cause may name a hook's arguments.
     ///
@@ -92,21 +84,16 @@ impl Deaths {
     /// The directory cannot be made.
     pub(crate) fn keep(state_dir: &Path, logs: Arc<VassalLogs>) -> anyhow::Result<Self> {
         let records = Records::below(state_dir);
-        let dir = records.0.clone();
-        match DirBuilder::new().mode(0o700).create(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(error).with_context(|| format!("make {}", dir.display()));
-            }
-            _ => {}
-        }
+        let dir = Arc::clone(&records.dir);
+        make(&dir).with_context(|| format!("make {}", dir.display()))?;
         let earlier = failures(&dir);
         let (requests, queue) = mpsc::sync_channel(QUEUE);
         let (end, ended) = mpsc::channel();
-        let (known, missed) = (Known::default(), Missed::default());
+        let (known, missed, writing) = (Known::default(), Missed::default(), Arc::<Writing>::default());
         std::thread::Builder::new().name("deaths".into()).stack_size(128 << 10).spawn({
-            let (known, missed) = (Arc::clone(&known), Arc::clone(&missed));
+            let (known, missed, writing) = (Arc::clone(&known), Arc::clone(&missed), Arc::clone(&writing));
             move || {
-                serve(&dir, &logs, &queue, &missed);
+                serve(&dir, &logs, &queue, &missed, &writing);
                 forget_strangers(&dir, &known);
                 end.send(()).ok();
             }
@@ -114,6 +101,7 @@ impl Deaths {
         Ok(Self {
             records,
             requests: Some(requests),
+            writing,
             known,
             missed,
             dying: HashMap::new(),
@@ -136,7 +124,7 @@ impl Deaths {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         for vassal in view.vassals.iter_mut().filter(|vassal| vassal.last_failure.is_none()) {
-            let of_its = self.earlier.get(&file_of(&self.records.0, &vassal.name)).filter(|death| death.owner == vassal.owner);
+            let of_its = self.earlier.get(&file_of(&self.records.dir, &vassal.name)).filter(|death| death.owner == vassal.owner);
             let Some(death) = of_its else { continue };
             let told = death.clone().for_owner();
             vassal.roots.last_failure = (told.what != death.what).then(|| death.sentence());
@@ -147,14 +135,14 @@ impl Deaths {
 
     /// The newest failure that an earlier daemon knew, of vassals of any owner.
     pub(crate) fn earlier(&self, vassal: &str) -> Option<&Death> {
-        self.earlier.get(&file_of(&self.records.0, vassal))
+        self.earlier.get(&file_of(&self.records.dir, vassal))
     }
 
     /// Takes from a note what is of interest here.
     pub(crate) fn hear(&mut self, note: &Note) {
         let request = match note {
             Note::Added { vassal } | Note::BadConfig { vassal, .. } | Note::Unread { vassal, .. } => {
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(vassal.clone());
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(vassal.clone());
                 self.missed.lock().unwrap_or_else(PoisonError::into_inner).remove(vassal);
                 return;
             }
@@ -187,16 +175,30 @@ impl Deaths {
             }
             Note::Gone { .. } if self.ending => return,
             Note::Gone { vassal } => {
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(vassal);
-                self.earlier.remove(&file_of(&self.records.0, vassal));
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().remove(vassal);
+                self.earlier.remove(&file_of(&self.records.dir, vassal));
                 Request::Forget(vassal.clone())
             }
             _ => return,
         };
         let Some(requests) = &self.requests else { return };
         // Full: the disk does not keep up. Of an end the log tells.
-        if let Err(TrySendError::Full(Request::Forget(vassal))) = requests.try_send(request) {
-            self.missed.lock().unwrap_or_else(PoisonError::into_inner).insert(vassal);
+        match requests.try_send(request) {
+            Ok(()) => self.watch_writing(),
+            Err(TrySendError::Full(Request::Forget(vassal))) => {
+                self.missed.lock().unwrap_or_else(PoisonError::into_inner).insert(vassal);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// One more record is to be written: a task watches while there are any.
+    fn watch_writing(&self) {
+        self.writing.asked.fetch_add(1, Ordering::AcqRel);
+        let Ok(runtime) = Handle::try_current() else { return };
+        if !self.writing.is_watched.swap(true, Ordering::AcqRel) {
+            let (writing, records) = (Arc::clone(&self.writing), self.records.clone());
+            runtime.spawn(async move { writing.watch(&records).await });
         }
     }
 }
@@ -229,7 +231,7 @@ fn death(cause: &Cause, lived: Duration, owner: Option<u32>) -> Death {
 }
 
 /// Writes until the daemon ends.
-fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, missed: &Missed) {
+fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, missed: &Missed, writing: &Writing) {
     let mut failing = Failing::default();
     // Whose newest record is of an end that was not over. One of an earlier daemon's stays as it is.
     let mut begun = HashSet::new();
@@ -262,6 +264,7 @@ fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, missed:
                 (&*vassal, forget(&file_of(dir, vassal)))
             }
         };
+        writing.done.fetch_add(1, Ordering::AcqRel);
         if failing.is_news(vassal, answer.as_ref().err().map(io::Error::kind))
             && let Err(error) = answer
         {
@@ -275,6 +278,7 @@ fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, missed:
 /// Takes away the records of those a whole daemon has never heard of.
 fn forget_strangers(dir: &Path, known: &Known) {
     let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(known) = known.as_ref() else { return };
     let kept: HashSet<PathBuf> = known.iter().map(|vassal| file_of(dir, vassal)).collect();
     for file in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
         if !kept.contains(&file) {
@@ -298,77 +302,11 @@ impl Failing {
     }
 }
 
-fn forget(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn add(file: &Path, death: &Death, replaces: bool) -> io::Result<()> {
-    let mut deaths = read(file);
-    if replaces {
-        deaths.pop();
-    }
-    let death = joined(deaths.last(), death);
-    if death.count > 1 {
-        deaths.pop();
-    }
-    deaths.push(death);
-    let surplus = deaths.len().saturating_sub(KEPT);
-    // The newest failure is kept, however many wished ends came after it.
-    match deaths.iter().rposition(Death::is_failure) {
-        Some(failure) if failure < surplus => {
-            deaths.drain(failure + 1..=surplus);
-            deaths.drain(..failure);
-        }
-        _ => drop(deaths.drain(..surplus)),
-    }
-    let new = file.with_extension("new");
-    fs::write(&new, serde_json::to_vec_pretty(&deaths)?)?;
-    fs::rename(&new, file)
-}
-
-/// One more of the same kind takes the place of those before it, and counts them: of a vassal that fails over and over what was before
-/// is worth more than sixteen times the same.
-fn joined(last: Option<&Death>, death: &Death) -> Death {
-    let same = |last: &&Death| {
-        !last.unfinished
-            && !death.unfinished
-            && last.owner == death.owner
-            && last.unsaved.is_empty()
-            && last.detail.is_failure()
-            && last.detail.is_like(&death.detail)
-    };
-    match last.filter(same) {
-        Some(last) => Death { count: last.count.saturating_add(1), first: last.first.or(Some(last.at)), ..death.clone() },
-        None => death.clone(),
-    }
-}
-
-/// What cannot be read (the first one, or half of one after a crash) is no reason not to write.
-fn read(file: &Path) -> Vec<Death> {
-    fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
-}
-
-/// The newest failure of each record in a directory.
-fn failures(dir: &Path) -> HashMap<PathBuf, Death> {
-    let files = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files = files.filter(|file| file.extension().is_some_and(|extension| extension == "json"));
-    let newest = |file: &PathBuf| read(file).into_iter().rfind(Death::is_failure);
-    files.filter_map(|file| newest(&file).map(|death| (file, death))).collect()
-}
-
-/// `shop.ini.json`
-fn file_of(dir: &Path, vassal: &str) -> PathBuf {
-    dir.join(format!("{}.json", file_name(vassal)))
-}
-
 #[cfg(test)]
 mod tests {
-    use liege_core::{Phase, Time, VassalView};
+    use liege_core::{Phase, ROOT, Time, VassalView};
 
-    use super::*;
+    use super::{file::KEPT, *};
 
     fn ended(code: i32) -> Note {
         Note::Ended {
@@ -383,7 +321,7 @@ mod tests {
 
     fn recorded(dir: &Path) -> Vec<Death> {
         assert!(dir.join("deaths/a%2fb.ini.json").exists());
-        Records::below(dir).of("a/b.ini", ROOT)
+        Records::read(&dir.join("deaths"), "a/b.ini", ROOT)
     }
 
     /// A life of a daemon: what it heard, then its end.
@@ -474,8 +412,8 @@ mod tests {
             *owner = Some(1002);
         }
         daemon(dir.path(), [added(), ended(1), later, shutting_down()]);
-        let records = Records::below(dir.path());
-        let seen = |by| records.of("a/b.ini", by).iter().map(|death| death.what.clone()).collect::<Vec<_>>();
+        let records = dir.path().join("deaths");
+        let seen = |by| Records::read(&records, "a/b.ini", by).iter().map(|death| death.what.clone()).collect::<Vec<_>>();
         let [hers, his] = ["the app exited with status 1", "the app exited with status 2"];
         assert_eq!((seen(1001), seen(1002)), (vec![hers.to_owned()], vec![his.to_owned()]));
         assert_eq!(seen(ROOT), [hers, his]);
@@ -487,8 +425,8 @@ mod tests {
         daemon(dir.path(), [added(), ended(1), shutting_down()]);
         let file = dir.path().join("deaths/a%2fb.ini.json");
         fs::write(&file, fs::read_to_string(&file).unwrap().replace("\"owner\": 1001,", "")).unwrap();
-        let records = Records::below(dir.path());
-        assert_eq!((records.of("a/b.ini", ROOT).len(), records.of("a/b.ini", 1001).len()), (1, 0));
+        let seen = |by| Records::read(&dir.path().join("deaths"), "a/b.ini", by).len();
+        assert_eq!((seen(ROOT), seen(1001)), (1, 0));
     }
 
     #[test]
@@ -519,13 +457,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (requests, queue) = mpsc::sync_channel(1);
         let missed = Missed::default();
-        let records = Records(dir.path().to_owned());
+        let mut records = Records::below(dir.path());
+        records.dir = dir.path().into();
         let (known, ended) = (Known::default(), mpsc::channel().1);
         let missing = Arc::clone(&missed);
         let dying = HashMap::new();
         let mut deaths = Deaths {
             records,
             requests: Some(requests),
+            writing: Arc::default(),
             known,
             missed: missing,
             dying,
@@ -543,7 +483,7 @@ mod tests {
         // The server comes to rest, then the daemon ends.
         std::thread::scope(|scope| {
             let (dir, logs, missed) = (dir.path(), &logs, &missed);
-            scope.spawn(move || serve(dir, logs, &queue, missed));
+            scope.spawn(move || serve(dir, logs, &queue, missed, &Writing::default()));
             while !missed.lock().unwrap().is_empty() {
                 std::thread::yield_now();
             }
@@ -565,8 +505,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         daemon(dir.path(), [added(), ended(1), shutting_down()]);
         assert_eq!(recorded(dir.path()).len(), 1);
-        daemon(dir.path(), [shutting_down()]);
+        let other = || Note::Added { vassal: "other.ini".into() };
+        daemon(dir.path(), [other(), Note::Gone { vassal: "other.ini".into() }, shutting_down()]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_daemon_that_heard_of_no_vassal_takes_no_record_away() {
+        let dir = tempfile::tempdir().unwrap();
+        daemon(dir.path(), [added(), ended(1), shutting_down()]);
+        daemon(dir.path(), [shutting_down()]);
+        assert_eq!(recorded(dir.path()).len(), 1, "its vassals' directory may have been missing");
+    }
+
+    #[test]
+    fn a_directory_that_went_away_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut deaths = Deaths::keep(dir.path(), VassalLogs::below("/nonexistent").into()).unwrap();
+        fs::remove_dir(dir.path().join("deaths")).unwrap();
+        [added(), ended(1), shutting_down()].iter().for_each(|note| deaths.hear(note));
+        deaths.requests = None;
+        deaths.ended.recv().unwrap();
+        assert_eq!(recorded(dir.path()).len(), 1);
     }
 
     #[test]
