@@ -9,7 +9,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use liege_core::{Came, Check, Event, Health, Name, Probed};
+use liege_core::{Came, Check, Event, Health, Mounted, Name, Probed};
 use liege_sys::Errno;
 use tokio::{
     sync::Notify,
@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     first_mounts::FirstMounts,
     inbox::Post,
-    prober::{Asker, Look, Prober},
+    prober::{Answered, Asker, Look, Prober},
 };
 
 /// No answer is unusual after so long, and after so many times as long as the last one took. Then it is told that there is none yet.
@@ -70,7 +70,7 @@ impl Checks {
             let task = Task {
                 vassal: self.vassal.clone(),
                 birth,
-                look: Look { pid, birth, owner, path, timeout, interval },
+                look: Look { pid, birth, owner, path, timeout, interval, answered: None },
                 first_mounts: self.first_mounts.clone(),
                 now: Arc::clone(&self.now),
                 asker: means.prober.asker(),
@@ -99,6 +99,12 @@ fn unusual(usual: Duration) -> Duration {
     UNUSUAL.max(usual * TIMES_USUAL)
 }
 
+/// What the next look is told of the mount that has answered this one.
+fn answered(mount: &Mounted, came: Came) -> Option<Answered> {
+    let Came::Listed(listed) = mount.came else { return None };
+    Some(Answered { listed, device: mount.device, is_of_life: came == Came::Since })
+}
+
 /// One check.
 struct Task {
     vassal: Name,
@@ -117,7 +123,7 @@ impl Task {
         // Made before the first probe, and again before each wait: a push that comes during a probe is not lost.
         let mut pushed = Box::pin(self.now.notified());
         pushed.as_mut().enable();
-        let mut usual = Duration::ZERO;
+        let (mut usual, mut last) = (Duration::ZERO, None);
         loop {
             tokio::select! {
                 _ = every.tick() => {}
@@ -127,7 +133,7 @@ impl Task {
                 }
             }
             // The news of one probe, as many as there are: the answer, or first how late it is.
-            let mut news = self.asker.look(self.look.clone());
+            let mut news = self.asker.look(Look { answered: last, ..self.look.clone() });
             let mut is_answered = false;
             let patience = unusual(usual);
             let early = Instant::now() + patience;
@@ -137,7 +143,12 @@ impl Task {
                 let heard = if is_told { Ok(news.recv().await) } else { timeout_at(early, news.recv()).await };
                 is_told = true;
                 match heard {
-                    Ok(Some(probed)) => {
+                    Ok(Some(mut probed)) => {
+                        if let Some(mount) = &mut probed.mount {
+                            let came = self.first_mounts.as_ref().map_or(Came::Unknown, |first| first.came(mount));
+                            last = answered(mount, came);
+                            mount.came = came;
+                        }
                         is_answered = probed.late.is_none();
                         if is_answered {
                             usual = Duration::from_micros(probed.micros);
@@ -156,10 +167,7 @@ impl Task {
         }
     }
 
-    async fn tell(&self, mut probed: Probed) {
-        if let Some(mount) = &mut probed.mount {
-            mount.came = self.first_mounts.as_ref().map_or(Came::Unknown, |first| first.came(mount));
-        }
+    async fn tell(&self, probed: Probed) {
         let (vassal, path) = (self.vassal.clone(), self.look.path.clone());
         self.post.event(Event::Probed { vassal, birth: self.birth, path, probed }).await;
     }

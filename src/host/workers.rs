@@ -10,7 +10,9 @@
 //!
 //! As many threads as a pool had at its start stay when they are free, however many others hang. [`Pool::finish_for`] shares them among
 //! owners: a call takes a free thread only while its owner holds fewer threads than are free, else it takes a new one or waits. So one
-//! owner whose calls all hang leaves half of them to the others, a second one a quarter, and so on. Of twelve three owners leave one.
+//! owner whose calls all hang leaves half of them to the others, a second one a quarter, and so on. Of twelve three owners leave one, and a
+//! fourth one takes that: no rule of sharing holds for any number of owners. What must not wait for that has a way without such a thread
+//! (`prober/unasked.rs`).
 //!
 //! Each kind of call has a pool, so that calls which hang in a dead file system hold up only their own kind.
 

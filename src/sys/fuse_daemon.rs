@@ -13,7 +13,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     ffi::OsStr,
-    fmt, fs,
+    fmt, fs, io,
     os::unix::ffi::OsStrExt,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -78,8 +78,30 @@ pub struct Outside(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     serving: HashMap<u32, Vec<i32>>,
+    /// When the last walk over all processes began.
+    walked: Option<Instant>,
+    /// Processes of which the kernel does not tell which connection they have open, or that nobody may look at.
+    untold: Vec<i32>,
+    /// Something that walk could not read.
+    is_partial: bool,
     /// Until then nobody looks at everybody again.
     holds_until: Option<Instant>,
+}
+
+/// What a walk over all processes has found of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No other process can have it open.
+    Holders {
+        /// These hold an fd of this number.
+        known: Vec<i32>,
+        /// Of these the kernel does not tell which they have open (before 6.16), or refuses to be asked.
+        untold: Vec<i32>,
+    },
+    /// Something could not be read.
+    Unread,
+    /// There was no walk that began late enough. The next one is made when this is asked again later.
+    NotYet,
 }
 
 impl Outside {
@@ -94,18 +116,27 @@ impl Outside {
             found.filter(|&pid| served(pid).any(|of| of == Some(minor)) && user_of(pid) == Some(owner)).collect()
         };
         let serving = still(&known);
-        let start = Instant::now();
-        if !serving.is_empty() || known.holds_until.is_some_and(|until| start < until) {
+        if !serving.is_empty() || !known.walk() {
             return serving;
         }
-        known.serving.clear();
-        for pid in descendants::everybody() {
-            for of in served(pid).flatten() {
-                known.serving.entry(of).or_default().push(pid);
-            }
-        }
-        known.holds_until = Some(Instant::now() + SHORTEST_HOLD.max(start.elapsed() * 10));
         still(&known)
+    }
+
+    /// The processes of this machine that may have this connection open, by a walk that began after `since`.
+    #[must_use]
+    pub fn find(&self, minor: u32, since: Instant) -> Found {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_late_enough = |known: &Known| known.walked.is_some_and(|walked| walked >= since);
+        if !is_late_enough(&known) {
+            known.walk();
+        }
+        if !is_late_enough(&known) {
+            return Found::NotYet;
+        }
+        if known.is_partial {
+            return Found::Unread;
+        }
+        Found::Holders { known: known.serving.get(&minor).cloned().unwrap_or_default(), untold: known.untold.clone() }
     }
 }
 
@@ -114,16 +145,90 @@ fn user_of(pid: i32) -> Option<u32> {
     status::user(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
-/// The connections whose fd a process holds. None: this kernel does not say which.
-fn served(pid: i32) -> impl Iterator<Item = Option<u32>> {
-    let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    fds.filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == OsStr::from_bytes(b"/dev/fuse")))
-        .map(move |fd| connection(pid, &fd.file_name().to_string_lossy()))
+impl Known {
+    /// Looks at everybody. False: the last look still holds.
+    fn walk(&mut self) -> bool {
+        let start = Instant::now();
+        if self.holds_until.is_some_and(|until| start < until) {
+            return false;
+        }
+        self.serving.clear();
+        self.untold.clear();
+        self.walked = Some(start);
+        self.is_partial = self.see_all().is_err();
+        self.holds_until = Some(Instant::now() + SHORTEST_HOLD.max(start.elapsed() * 10));
+        true
+    }
+
+    /// # Errors
+    /// Something could not be read, and not because it had gone.
+    fn see_all(&mut self) -> io::Result<()> {
+        let mut whole = fs::read_dir("/proc").map(drop);
+        for pid in descendants::everybody() {
+            match served_by(pid) {
+                Ok(connections) => {
+                    for of in connections {
+                        match of {
+                            Some(of) => self.serving.entry(of).or_default().push(pid),
+                            None => self.untold.push(pid),
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.untold.push(pid),
+                Err(error) => whole = Err(error),
+            }
+        }
+        whole
+    }
 }
 
-/// The connection of an fd. None: this kernel does not say.
-fn connection(pid: i32, fd: &str) -> Option<u32> {
-    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+/// The connections whose fd a process holds, as far as they can be read.
+fn served(pid: i32) -> impl Iterator<Item = Option<u32>> {
+    served_by(pid).unwrap_or_default().into_iter()
+}
+
+/// The connections whose fd a process holds. None: this kernel does not say which. Empty for a process that is gone.
+///
+/// # Errors
+/// It is there, and cannot be looked at: for want of an fd, of memory, of rights.
+fn served_by(pid: i32) -> io::Result<Vec<Option<u32>>> {
+    let mut connections = Vec::new();
+    let has_files = served_of(&format!("/proc/{pid}"), &mut connections)?;
+    if !has_files {
+        // Its first thread has ended, and others may live on.
+        for thread in descendants::threads_of(pid).filter(|&thread| thread != pid) {
+            served_of(&format!("/proc/{pid}/task/{thread}"), &mut connections)?;
+        }
+    }
+    Ok(connections)
+}
+
+/// Adds the connections whose fd a process or a thread holds. False: it has no files.
+fn served_of(directory: &str, connections: &mut Vec<Option<u32>>) -> io::Result<bool> {
+    let mut has_files = false;
+    let Some(fds) = unless_gone(fs::read_dir(format!("{directory}/fd")))? else { return Ok(has_files) };
+    for fd in fds {
+        let Some(fd) = unless_gone(fd)? else { return Ok(has_files) };
+        has_files = true;
+        let Some(to) = unless_gone(fs::read_link(fd.path()))? else { continue };
+        if to.as_os_str() == OsStr::from_bytes(b"/dev/fuse") {
+            let info = unless_gone(fs::read_to_string(format!("{directory}/fdinfo/{}", fd.file_name().display())))?;
+            connections.extend(info.map(|info| connection(&info)));
+        }
+    }
+    Ok(has_files)
+}
+
+/// None: what was to be read is gone by now.
+fn unless_gone<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// The connection of an fd, by what the kernel tells of it. None: this kernel does not say.
+fn connection(info: &str) -> Option<u32> {
     info.lines().find_map(|line| line.strip_prefix("fuse_connection:")?.trim().parse().ok())
 }
 
@@ -183,5 +288,13 @@ mod tests {
     fn who_has_no_fuse_serves_nothing() {
         assert_eq!(serving(i32::try_from(std::process::id()).unwrap(), 0), []);
         assert_eq!(Outside::default().serving(u32::MAX, 0), []);
+    }
+
+    #[test]
+    fn nobody_is_found_only_by_a_walk_that_began_late_enough() {
+        let (outside, since) = (Outside::default(), Instant::now());
+        assert!(matches!(outside.find(u32::MAX, since), Found::Holders { known, .. } if known.is_empty()));
+        assert_eq!(outside.find(u32::MAX, Instant::now()), Found::NotYet, "the last walk holds for a while");
+        assert_ne!(outside.find(u32::MAX, since), Found::NotYet);
     }
 }

@@ -12,7 +12,8 @@
 //!
 //! An owner has one of them at most: the one that asks for its vassals, or hangs in a mount of theirs, or ended over that question and could
 //! not be made again. Whose vassal it is the daemon says ([`Whose`]): the mount's own word (`user_id=`) is its maker's choice.
-//! So [`ASKERS`] owners that mean ill, at the same time and without a process left, keep the others from being asked for; fewer do not. The
+//! So [`ASKERS`] owners whose mounts hang, at the same time and without a process left, keep the others from being asked for; fewer do not.
+//! What is seen of a mount without asking it goes on (that it is dead: the prober's `unasked.rs`). The
 //! memory is the prober's: one takes as much as a child that hangs, 27 KB, and its keeper as much again.
 //!
 //! What asks in a user namespace does not come back from it: see `insiders.rs`.

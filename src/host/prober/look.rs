@@ -25,6 +25,7 @@ use super::{
     protocol::Look,
     server::JUDGES,
     threads::UnderWay,
+    unasked,
 };
 use crate::workers::Pool;
 
@@ -53,12 +54,14 @@ pub(super) async fn look(
             (probed(&seen, began, &signs), seen.is_err_and(|error| error.is_need()))
         }
     }));
+    let mut dead = std::pin::pin!(unasked::until_dead(&look, &signs));
     let (began, tid) = loop {
         tokio::select! {
             biased;
             // An error: it was taken back before it began, and the join tells it.
             begun = &mut begun => break begun.unwrap_or_else(|_| (Instant::now(), 0)),
-            (probed, is_need) = &mut probe => return tell(probed, true, is_need),
+            heard = &mut probe => return tell_answer(heard, &look, &signs, tell).await,
+            () = &mut dead => return tell(Probed::of(unasked::DEAD), true, false),
             // There is no thread for it. It is begun when there is one.
             () = sleep(look.timeout) => tell(Probed::of(unknown(Errno::EAGAIN)), false, true),
         }
@@ -68,8 +71,8 @@ pub(super) async fn look(
     let mut suspicion: Option<Suspicion> = None;
     let mut patience = look.timeout - measure;
     loop {
-        if let Ok((probed, is_need)) = timeout(patience, &mut probe).await {
-            return tell(probed, true, is_need);
+        if let Ok(heard) = timeout(patience, &mut probe).await {
+            return tell_answer(heard, &look, &signs, tell).await;
         }
         let mut judging = std::pin::pin!(JUDGES.finish({
             let (look, progress, signs) = (look.clone(), Arc::clone(&progress), Arc::clone(&signs));
@@ -95,6 +98,14 @@ pub(super) async fn look(
             patience = look.interval.max(SHORTEST_MEASURE);
         }
     }
+}
+
+/// The last word of a look. One that lacked something has not asked.
+async fn tell_answer((probed, is_need): (Probed, bool), look: &Look, signs: &Arc<Signs>, tell: impl Fn(Probed, bool, bool)) {
+    if is_need && unasked::is_dead(look, signs).await {
+        return tell(Probed::of(unasked::DEAD), true, false);
+    }
+    tell(probed, true, is_need);
 }
 
 fn unknown(errno: Errno) -> Health {
@@ -166,7 +177,7 @@ mod tests {
             let told = std::cell::RefCell::new(Vec::new());
             let pid = i32::try_from(std::process::id()).unwrap();
             let (timeout, interval) = (Duration::from_millis(20), Duration::from_secs(1));
-            let asked = Look { pid, birth: 1, owner: None, path: "/".into(), timeout, interval };
+            let asked = Look { pid, birth: 1, owner: None, path: "/".into(), timeout, interval, answered: None };
             let under_way = Arc::new(crate::prober::threads::Threads::default()).enter(1, &asked);
             let busy = std::cell::Cell::new(Some(busy));
             let signs = Signs { connections: Arc::new(Connections::none()), outside: Outside::default() };

@@ -13,6 +13,7 @@
 //! * `look.rs`: one look at one mount, and who is to blame when it lasts
 //! * `threads.rs`: the threads that look, and those among them that hang for nobody
 //! * `late.rs`: what the kernel tells about a mount that does not answer
+//! * `unasked.rs`: whether a mount that cannot be asked is dead
 //! * `exits.rs`: the emergency exits of the FUSE connections of each life
 //! * `instance.rs`: the processes of one life, never confused with a stranger's
 //! * `start_trouble.rs`: how often it is said that none can be started
@@ -32,7 +33,8 @@ mod server;
 mod standing;
 mod start_trouble;
 mod threads;
+mod unasked;
 
 pub(crate) use client::{Asker, Prober};
-pub(crate) use protocol::{Inherited, Instance, Look};
+pub(crate) use protocol::{Answered, Inherited, Instance, Look};
 pub use server::serve;

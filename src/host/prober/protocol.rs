@@ -59,6 +59,19 @@ pub(crate) struct Look {
     pub(crate) timeout: Duration,
     /// And is told again so often.
     pub(crate) interval: Duration,
+    /// The mount that answered there last.
+    pub(crate) answered: Option<Answered>,
+}
+
+/// A mount that answered a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answered {
+    /// Its number in the mount table of the life.
+    pub(crate) listed: u32,
+    /// Its file system. A FUSE connection is called by the minor.
+    pub(crate) device: (u32, u32),
+    /// It came in this life, not before it.
+    pub(crate) is_of_life: bool,
 }
 
 impl Look {

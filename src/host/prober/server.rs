@@ -11,7 +11,8 @@
 //! What a look needs when no process or thread can be made is there from the start: [`LOOKERS`] threads, and the processes that ask as a
 //! mount's owner (`sys/reserve.rs`), which are fewer, so that their hanging leaves threads for what needs none of them. Those that ask in a
 //! life's user namespace are there a second after the first such look. The threads are shared among the owners of vassals (`workers.rs`):
-//! as many owners as there are processes in reserve keep the others from a thread, if all of them mean ill; fewer do not.
+//! as many owners as there are processes in reserve keep the others from a thread, if the mounts of all of them hang; fewer do not. However
+//! many there are, a mount that dies meanwhile is seen: for that a look needs neither (`unasked.rs`).
 //!
 //! Lean on purpose: it inherits nothing but the socket and stderr, and its threads get small stacks.
 
@@ -52,7 +53,7 @@ const LOOKERS: usize = 3 * reserve::ASKERS;
 /// Looks at mounts; each may hang.
 pub(super) static PROBES: Pool =
     Pool::new(&Size { name: "probe", fixed: LOOKERS, most: PROBES_AT_ONCE, stack: STACK, keep: KEEP });
-/// Looks for the one to blame; none hangs.
+/// Looks for the one to blame, and at what cannot be asked; none hangs.
 pub(super) static JUDGES: Pool = Pool::new(&Size { name: "judge", fixed: 1, most: 64, stack: STACK, keep: KEEP });
 /// Holds and ends connections; a long mount table takes seconds.
 pub(super) static EXITS: Pool = Pool::new(&Size { name: "exit", fixed: 1, most: 512, stack: STACK, keep: KEEP });

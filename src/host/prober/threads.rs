@@ -134,6 +134,7 @@ mod tests {
             path: path.into(),
             timeout: Duration::from_secs(5),
             interval: Duration::from_secs(1),
+            answered: None,
         }
     }
 
