@@ -11,7 +11,7 @@ use liege_sys::{
     descendants::kill,
     poll::Interest,
     process::{self, LaunchStage, Report},
-    processes::now_in_ticks,
+    processes::{Names, now_in_ticks},
 };
 
 use crate::{
@@ -81,10 +81,27 @@ impl RunningApp {
         &self.plan.smart_daemons
     }
 
+    /// When to tend it again, if nothing comes before.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.relay.as_ref().and_then(Relay::due)
+    }
+
+    fn tend(&mut self, names: &Names) {
+        if let Some(relay) = &mut self.relay {
+            relay.tend(self.pid, names);
+        }
+    }
+
+    /// It has come as far as its work: a uwsgi says so. One that was still loading when it had to be killed has written nothing back
+    /// because there was nothing yet.
+    fn has_begun(&self) -> bool {
+        self.relay.as_ref().is_none_or(Relay::has_loaded)
+    }
+
     fn ask_to_end(&mut self) {
         match (&mut self.relay, &self.plan.program) {
-            (Some(relay), Program::Uwsgi(Uwsgi { graceful_stop: true, .. })) => relay.order(Order::StopGracefully),
-            (Some(relay), _) => relay.order(Order::Stop),
+            (Some(relay), Program::Uwsgi(Uwsgi { graceful_stop: true, .. })) => relay.order_end(Order::StopGracefully),
+            (Some(relay), _) => relay.order_end(Order::Stop),
             (None, _) => drop(kill(self.pid, self.plan.stop_signal)),
         }
     }
@@ -182,6 +199,19 @@ impl Init {
         if let Some(app) = &mut self.app {
             app.ask_to_end();
         }
+        self.tend_app();
+    }
+
+    /// Says what was to wait until the app hears it.
+    pub(crate) fn tend_app(&mut self) {
+        if let Some(app) = &mut self.app {
+            app.tend(&self.names);
+        }
+    }
+
+    /// Whether the app that is to end has come as far as its work.
+    pub(crate) fn app_has_begun(&self) -> bool {
+        self.app.as_ref().is_some_and(RunningApp::has_begun)
     }
 
     /// It had its time.
@@ -246,11 +276,12 @@ impl Init {
         };
         let (pid, deadline) = (app.pid, Instant::now() + Duration::from_millis(app.plan.stop_timeout_ms));
         app.ask_to_end();
+        self.tend_app();
         let mut killed = false;
         while self.app.as_ref().is_some_and(|app| app.ended.is_none()) {
             let late = self.destroy || Instant::now() >= deadline;
             if late && !killed {
-                if !self.destroy {
+                if !self.destroy && self.app_has_begun() {
                     self.say(&FromInit::Unsaved { lost: vec![Loss::of_app(pid)] });
                 }
                 end_group(pid);

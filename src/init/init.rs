@@ -160,6 +160,7 @@ impl Init {
             self.output.due(now),
             self.daemons.due(self.stop),
             self.known.due(now),
+            self.app.as_ref().and_then(RunningApp::due),
             self.hooks_due,
         ];
         let until = deadline.into_iter().chain(dues.into_iter().flatten()).min();
@@ -189,6 +190,7 @@ impl Init {
         {
             app.listen(&mut self.channel);
         }
+        self.tend_app();
         if ready[1] {
             self.receive_signals();
         }

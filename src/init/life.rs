@@ -166,7 +166,7 @@ fn reign(init: &mut Init) -> End {
             Ok(())
         } else if !killed && (init.destroy || deadline.is_some_and(|deadline| Instant::now() >= deadline)) {
             killed = true;
-            if !init.destroy {
+            if !init.destroy && init.app_has_begun() {
                 init.app_is_out_of_time();
             }
             init.kill_app();

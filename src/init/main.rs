@@ -10,6 +10,7 @@ mod channel;
 mod daemons;
 mod env;
 mod exits;
+mod hearing;
 mod hint;
 mod identity;
 mod init;

@@ -12,10 +12,15 @@ use liege_plan::{AppWord, FromInit, Uwsgi};
 use liege_sys::{
     Errno, fds,
     poll::Interest,
+    processes::Names,
     stream::{self, Read},
 };
 
-use crate::{channel::Channel, outbox::Outbox};
+use crate::{
+    channel::Channel,
+    hearing::{Hearing, is_lost},
+    outbox::Outbox,
+};
 
 /// `modifier1` of the packet that carries a configuration.
 const CONFIG_PACKET: u8 = 115;
@@ -46,6 +51,8 @@ pub(crate) struct Relay {
     budget: Budget,
     /// A reload was ordered and uwsgi has not asked for its configuration yet.
     reloading: bool,
+    /// An order to end waits here until it is heard.
+    hearing: Hearing,
 }
 
 /// How many words a second are heard. A uwsgi says a handful in its life, and a heartbeat per worker and interval; whoever
@@ -88,6 +95,7 @@ impl Relay {
             open: true,
             budget: Budget::default(),
             reloading: false,
+            hearing: Hearing::default(),
         };
         relay.push_config();
         Ok((relay, TheirEnds { words: their_words, config: their_config }))
@@ -96,6 +104,29 @@ impl Relay {
     /// Says one byte.
     pub(crate) fn order(&mut self, order: Order) {
         self.words_out.send(&self.words, &[order as u8]);
+    }
+
+    /// Orders the end, as soon as that is heard.
+    pub(crate) fn order_end(&mut self, order: Order) {
+        self.hearing.hold(order);
+    }
+
+    /// Says what was held, if it is heard now by all processes of this master.
+    pub(crate) fn tend(&mut self, master: i32, names: &Names) {
+        let loses = |order| names.processes().is_some_and(|processes| is_lost(order, master, processes));
+        if let Some(order) = self.hearing.take(Instant::now(), loses) {
+            self.order(order);
+        }
+    }
+
+    /// When to tend it again, if nothing comes before.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.hearing.due()
+    }
+
+    /// It has come as far as making workers.
+    pub(crate) fn has_loaded(&self) -> bool {
+        self.hearing.has_loaded()
     }
 
     /// Orders a reload, for which uwsgi will ask for this configuration.
@@ -121,7 +152,9 @@ impl Relay {
                     if !self.budget.allows(Instant::now()) {
                         continue;
                     }
-                    channel.say(&FromInit::Said(AppWord::from(byte)));
+                    let word = AppWord::from(byte);
+                    self.hearing.said(word, Instant::now());
+                    channel.say(&FromInit::Said(word));
                     if byte == WANTS_CONFIG {
                         self.push_config();
                         reloaded |= std::mem::take(&mut self.reloading);

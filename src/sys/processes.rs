@@ -65,6 +65,35 @@ pub struct Process {
     pub catches_term: bool,
 }
 
+/// Which signals a process has handlers for, and which it ignores; of all others it dies, or nothing happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takes {
+    caught: u64,
+    ignored: u64,
+}
+
+impl Takes {
+    fn of(status: &str) -> Self {
+        let set = |name: &str| {
+            let set = status.lines().find_map(|line| line.strip_prefix(name));
+            set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+        };
+        Self { caught: set("SigCgt:"), ignored: set("SigIgn:") }
+    }
+
+    /// It has a handler for this signal.
+    #[must_use]
+    pub fn catches(self, signal: i32) -> bool {
+        self.caught >> (signal - 1) & 1 == 1
+    }
+
+    /// It ignores this signal.
+    #[must_use]
+    pub fn ignores(self, signal: i32) -> bool {
+        self.ignored >> (signal - 1) & 1 == 1
+    }
+}
+
 impl Processes {
     /// Mounts a `/proc`; where that is refused the one that is there is taken, if it is of this pid namespace.
     ///
@@ -106,8 +135,6 @@ impl Processes {
         let stat = Stat::parse(self.read(&format!("{pid}/stat"))?);
         let state: char = stat.field(3)?;
         let status = self.read(&format!("{pid}/status"))?;
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        let caught = caught.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);
         let name = stat.name()?.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
         Some(Process {
             parent: stat.field(4)?,
@@ -118,9 +145,33 @@ impl Processes {
             is_stopped: state == 'T',
             worked: stat.field::<u64>(14)? + stat.field::<u64>(15)?,
             user: status::user(&status)?,
-            catches_term: caught >> (SIGTERM - 1) & 1 == 1,
+            catches_term: Takes::of(&status).catches(SIGTERM),
         })
         .filter(|_| !matches!(state, 'Z' | 'X'))
+    }
+
+    /// Those that are children of this one at the moment.
+    #[must_use]
+    pub fn children_of(&self, parent: i32) -> Vec<i32> {
+        let Ok(tasks) = std::ffi::CString::new(format!("{parent}/task")) else { return Vec::new() };
+        let mut children = Vec::new();
+        for task in self.numbers_in(&tasks, usize::MAX) {
+            match self.read(&format!("{parent}/task/{task}/children")) {
+                Some(line) => children.extend(line.split_ascii_whitespace().filter_map(|n| n.parse::<i32>().ok())),
+                // The file needs CONFIG_PROC_CHILDREN; without it each process is asked for its parent.
+                None if self.read(&format!("{0}/task/{0}/children", own_pid())).is_none() => {
+                    return self.all().into_iter().filter(|&pid| self.parent_of(pid) == Some(parent)).collect();
+                }
+                None => {}
+            }
+        }
+        children
+    }
+
+    /// What a process does with signals; None when it is gone.
+    #[must_use]
+    pub fn takes(&self, pid: i32) -> Option<Takes> {
+        self.read(&format!("{pid}/status")).map(|status| Takes::of(&status))
     }
 
     /// The FUSE connections a process serves, or holds: None for one of which this kernel does not say which it is.
@@ -142,22 +193,6 @@ impl Processes {
     fn connection(&self, pid: i32, fd: i32) -> Option<u32> {
         let info = self.read(&format!("{pid}/fdinfo/{fd}"))?;
         info.lines().find_map(|line| line.strip_prefix("fuse_connection:")?.trim().parse().ok())
-    }
-
-    fn children_of(&self, parent: i32) -> Vec<i32> {
-        let Ok(tasks) = std::ffi::CString::new(format!("{parent}/task")) else { return Vec::new() };
-        let mut children = Vec::new();
-        for task in self.numbers_in(&tasks, usize::MAX) {
-            match self.read(&format!("{parent}/task/{task}/children")) {
-                Some(line) => children.extend(line.split_ascii_whitespace().filter_map(|n| n.parse::<i32>().ok())),
-                // The file needs CONFIG_PROC_CHILDREN; without it each process is asked for its parent.
-                None if self.read(&format!("{0}/task/{0}/children", own_pid())).is_none() => {
-                    return self.all().into_iter().filter(|&pid| self.parent_of(pid) == Some(parent)).collect();
-                }
-                None => {}
-            }
-        }
-        children
     }
 
     fn parent_of(&self, pid: i32) -> Option<i32> {
@@ -196,6 +231,12 @@ impl Names {
         Self(detached::mount(c"proc").ok().map(Processes))
     }
 
+    /// All of them, where a `/proc` was to be had.
+    #[must_use]
+    pub fn processes(&self) -> Option<&Processes> {
+        self.0.as_ref()
+    }
+
     /// The name of a process. Each chooses its own: what would end or turn a line is escaped.
     #[must_use]
     pub fn of(&self, pid: i32) -> Option<String> {
@@ -232,12 +273,16 @@ mod tests {
     fn our_child_is_below_us_and_shown() {
         let before = now_in_ticks();
         let mut command = std::process::Command::new("sh");
-        command.args(["-c", "trap : TERM; echo; read x"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["-c", "trap : TERM; trap '' HUP; echo; read x"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap(); // its trap is set
         let pid = i32::try_from(child.id()).unwrap();
         let processes = Processes::open().expect("root");
         assert!(processes.below(own_pid()).contains(&pid) && processes.all().contains(&1));
+        assert!(processes.children_of(own_pid()).contains(&pid) && !processes.children_of(1).contains(&pid));
+        let takes = processes.takes(pid).unwrap();
+        let of = |signal| (takes.catches(signal), takes.ignores(signal));
+        assert_eq!([of(SIGTERM), of(libc::SIGHUP), of(libc::SIGUSR2)], [(true, false), (false, true), (false, false)]);
         let seen = processes.look(pid).unwrap();
         assert_eq!((seen.parent, seen.name.as_str(), seen.catches_term), (own_pid(), "sh", true));
         assert!((before..=now_in_ticks()).contains(&seen.started), "{before} {seen:?}");

@@ -8,7 +8,7 @@ mod specs;
 use std::time::Duration;
 
 use liege_core::{Action, Emperor, Event, Health, Level, Mounted, Note, Order, Phase, Probed, ROOT, Request, Time};
-use liege_plan::{Exit, Fate, FromInit, Loss};
+use liege_plan::{AppWord, Exit, Fate, FromInit, Loss};
 use liege_spec::{EmperorSpec, Namespaces};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,9 +33,14 @@ impl Daemon {
     }
 
     fn preparing(emperor: &EmperorSpec) -> Self {
+        Self::preparing_app(emperor, 1)
+    }
+
+    /// An even number is a uwsgi, another one a command.
+    fn preparing_app(emperor: &EmperorSpec, app: u8) -> Self {
         let emperor = Emperor::new(emperor, 2, specs::LIMITS);
         let mut daemon = Self { emperor, now: Time(1_000_000), actions: Vec::new() };
-        let config = specs::config(0, 1).into();
+        let config = specs::config(0, app).into();
         daemon.hears(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true, file: None });
         daemon.hears(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
         daemon
@@ -182,6 +187,22 @@ fn an_app_that_was_started_when_the_stop_came_is_told_as_well() {
     daemon.told(FromInit::Started { pid: 2 });
     daemon.passes(stop_timeout());
     assert_eq!(daemon.ends(), [["the app (pid 2)"]]);
+}
+
+/// It was still loading its app: it has done no work. It may get ready after it was asked to end, and work until it is killed.
+#[test]
+fn a_uwsgi_that_never_got_ready_loses_nothing() {
+    for (word, lost) in [(None, vec![]), (Some(AppWord::Ready), vec![["the app (pid 2)"]])] {
+        let mut daemon = Daemon::preparing_app(&specs::emperor(), 0);
+        daemon.told(FromInit::Started { pid: 2 });
+        daemon.stops();
+        word.into_iter().for_each(|word| daemon.told(FromInit::Said(word)));
+        daemon.passes(stop_timeout());
+        assert_eq!(
+            (daemon.phase(), daemon.ends()),
+            (Phase::Killing, lost.iter().map(|lost| lost.map(String::from).to_vec()).collect())
+        );
+    }
 }
 
 /// Its steps of the end may take as long.

@@ -313,6 +313,7 @@ impl Vassal {
             Phase::Stopping => {
                 if let Some(life) = &mut self.life {
                     life.app_pid = Some(pid);
+                    life.ready = !life.running.as_ref().is_some_and(|config| says_ready(&config.fresh));
                 }
             }
             Phase::Waiting | Phase::Spawning | Phase::Killing | Phase::Suspended | Phase::Gone => {}
@@ -414,13 +415,13 @@ impl Vassal {
                 // Init has answered it; reinforcements are not had here.
                 AppWord::WantsConfig | AppWord::Sos | AppWord::Unknown(_) => {}
             },
-            Phase::Waiting
-            | Phase::Spawning
-            | Phase::Preparing
-            | Phase::Stopping
-            | Phase::Killing
-            | Phase::Suspended
-            | Phase::Gone => {}
+            // It was still loading when it was asked to end, and works by now.
+            Phase::Stopping => {
+                if let (AppWord::Ready | AppWord::Accepting | AppWord::Loyal, Some(life)) = (word, &mut self.life) {
+                    life.ready = true;
+                }
+            }
+            Phase::Waiting | Phase::Spawning | Phase::Preparing | Phase::Killing | Phase::Suspended | Phase::Gone => {}
         }
     }
 

@@ -78,24 +78,48 @@ fn a_reload_of_its_own_gets_the_configuration_and_is_no_start() {
 #[test]
 fn a_stop_is_byte_zero_or_two_where_grace_is_asked_for() {
     let dir = Dir::new("stop");
-    let mut app = fake(&dir, "", "say('order', words.recv(1))\n");
+    let mut app = fake(&dir, "", "words.send(b'\\x01\\x05')\nsay('order', words.recv(1))\n");
     for (grace, order) in [(false, "order b'\\x00'"), (true, "order b'\\x02'")] {
         if let Program::Uwsgi(uwsgi) = &mut app.program {
             uwsgi.graceful_stop = grace;
         }
         let mut vassal = Vassal::start(plan(app.clone()));
         vassal.started();
+        vassal.hears_until(|m| (*m == FromInit::Said(AppWord::Accepting)).then_some(()));
         vassal.tell(&ToInit::Stop);
         assert_eq!(vassal.line(), order);
         assert_eq!(vassal.app_exited(), Exit::Code(0));
     }
 }
 
+/// Its workers would lose what it passes on to them. A fake one has no workers, so the word is all that is waited for.
+#[test]
+fn a_stop_waits_until_the_first_worker_accepts() {
+    let dir = Dir::new("early");
+    let body = "words.settimeout(1)\ntry: say('too early', words.recv(1))\nexcept TimeoutError: say('silence')\n\
+                words.settimeout(None)\nwords.send(b'\\x01\\x05')\nsay('order', words.recv(1))\n";
+    let mut vassal = Vassal::start(plan(fake(&dir, "", body)));
+    vassal.started();
+    vassal.tell(&ToInit::Stop);
+    assert_eq!((vassal.line(), vassal.line()), ("silence".to_owned(), "order b'\\x00'".to_owned()));
+    assert_eq!(vassal.app_exited(), Exit::Code(0));
+}
+
+/// It makes its workers when the first request comes.
+#[test]
+fn one_that_has_loaded_and_accepts_nothing_is_told_soon() {
+    let dir = Dir::new("cheap");
+    let mut vassal = Vassal::start(plan(fake(&dir, "", "words.send(b'\\x01')\nsay('order', words.recv(1))\n")));
+    vassal.started();
+    vassal.tell(&ToInit::Stop);
+    assert_eq!(vassal.line(), "order b'\\x00'");
+}
+
 #[test]
 fn one_that_reads_nothing_does_not_stop_init() {
     let dir = Dir::new("deaf");
     // Far more than the socket holds is asked for and never read; then an orphan dies and must be reaped all the same.
-    let body = "words.send(b'\\x02' * 40)\nos.system('( ( exit 3 ) & )')\nwords.recv(1)\n";
+    let body = "words.send(b'\\x02' * 40 + b'\\x05')\nos.system('( ( exit 3 ) & )')\nwords.recv(1)\n";
     let mut vassal = Vassal::start(plan(fake(&dir, &"x".repeat(Uwsgi::MAX_CONFIG), body)));
     assert_eq!(vassal.orphan_died().1, Exit::Code(3));
     vassal.tell(&ToInit::Stop);
