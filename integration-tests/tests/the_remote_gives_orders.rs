@@ -1,5 +1,7 @@
 //! `liege start`, `stop`, `restart`, `clear` and `rescan`: what becomes of real vassals, and what is answered.
 
+use liege_integration_tests::apps::USER;
+use liege_integration_tests::http::free_port;
 use liege_integration_tests::{Emperor, SHORT, story, wait_until};
 
 const SLEEPER: &str = "[vassal]\ncommand = /bin/sleep 100000\nuid = root\n";
@@ -179,6 +181,38 @@ fn a_rolling_restart_goes_through_all_and_ends_at_the_first_failure() {
         );
         let (status, said) = emperor.ask(&["restart", "--all", "--wait", "--keep-going"]);
         assert_eq!((status, said.matches("up again after").count()), (1, 4), "{said}");
+    });
+}
+
+#[test]
+fn an_app_that_is_doubted_after_its_restart_has_failed() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let (app, names) = (host.path("app.py"), ["a.ini", "b.ini", "c.ini"]);
+        let good = "def application(e, s):\n    s('200 OK', [])\n    return [b'good']\n";
+        let program = |text: &str| std::fs::write(&app, text).expect("write into our own directory");
+        program(good);
+        for name in names {
+            let (port, app) = (free_port(), app.display());
+            let more = if name == "b.ini" { "lazy-apps = true\n" } else { "" };
+            let file = format!("master = true\nplugin = python3\nhttp-socket = 127.0.0.1:{port}\nwsgi-file = {app}\n{more}");
+            emperor.write(name, &format!("[uwsgi]\nuid = {USER}\ngid = {USER}\n{file}"));
+        }
+        names.iter().for_each(|name| drop(emperor.wait_log_from(0, &[name, "ready after"])));
+        program("import nothere\n");
+        let (status, said) = emperor.ask(&["restart", "--all", "--wait"]);
+        assert!(
+            status == 1
+                && said.contains("liege: a.ini: up again, but doubtful: it may serve nothing")
+                && said.contains("nothere"),
+            "{said}"
+        );
+        assert!(said.contains("2 were not restarted"), "{said}");
+        let (status, said) = emperor.ask(&["restart", "b", "--wait"]);
+        assert!(status == 1 && said.contains("b.ini: up again, but doubtful: it may serve nothing"), "{said}");
+        program(good);
+        let said = emperor.ask_well(&["restart", "--all", "--wait"]);
+        assert_eq!(said.matches("up again after").count(), 3, "{said}");
     });
 }
 

@@ -1,4 +1,8 @@
-//! A rolling restart: so many at a time, the next one when one is ready again, and no further after the first that fails.
+//! A rolling restart: so many at a time, the next one when one is ready again, and no further after the first that fails. One that is
+//! ready and doubted has failed.
+//!
+//! What a uwsgi has said comes through its log, so the doubt may come a moment after the byte by which it accepts: one that seems well is
+//! looked at twice.
 //!
 //! Told what the snapshots say, it says who is next and what became of whom; asking and waiting are the caller's.
 
@@ -12,13 +16,22 @@ use crate::words::first_line;
 #[derive(Debug)]
 pub struct Rolling {
     waiting: VecDeque<Name>,
-    /// With the pid of the instance that is to go.
-    under_way: Vec<(Name, Option<i32>)>,
+    under_way: Vec<UnderWay>,
     parallel: usize,
     keep_going: bool,
     /// A program that cannot say that it is ready must run for so long.
     settle: Duration,
     failed: bool,
+}
+
+/// One that was asked, or is about to be.
+#[derive(Debug)]
+struct UnderWay {
+    name: Name,
+    /// Of the instance that is to go.
+    pid: Option<i32>,
+    /// It seemed well at the last look.
+    seems_well: bool,
 }
 
 /// What became of one.
@@ -37,14 +50,15 @@ impl Rolling {
             return None;
         }
         let name = self.waiting.pop_front()?;
-        self.under_way.push((name.clone(), find(view, &name).and_then(|vassal| vassal.pid)));
+        let pid = find(view, &name).and_then(|vassal| vassal.pid);
+        self.under_way.push(UnderWay { name: name.clone(), pid, seems_well: false });
         Some(name)
     }
 
     /// It was asked and refused.
     pub fn refused(&mut self, name: &Name) {
         self.failed = true;
-        self.under_way.retain(|(other, _)| other != name);
+        self.under_way.retain(|other| other.name != *name);
     }
 
     /// It is up again, and its end has lost something: that is a failure as well.
@@ -57,12 +71,15 @@ impl Rolling {
         let (mut outcomes, settle) = (Vec::new(), self.settle);
         let has_settled =
             |vassal: &VassalView| vassal.accepting || vassal.up_since.is_some_and(|since| view.now.since(since) >= settle);
-        self.under_way.retain(|(name, before)| match judge(find(view, name), *before, has_settled) {
-            None => true,
-            Some(outcome) => {
-                outcomes.push((name.clone(), outcome));
-                false
+        self.under_way.retain_mut(|one| {
+            let vassal = find(view, &one.name);
+            let outcome = judge(vassal, one.pid, has_settled);
+            let was_well = std::mem::replace(&mut one.seems_well, matches!(outcome, Some(Ok(()))));
+            if !was_well && one.seems_well && vassal.is_some_and(|vassal| vassal.accepting) {
+                return true;
             }
+            outcomes.extend(outcome.clone().map(|outcome| (one.name.clone(), outcome)));
+            outcome.is_none()
         });
         self.failed |= outcomes.iter().any(|(_, outcome)| outcome.is_err());
         outcomes
@@ -70,7 +87,7 @@ impl Rolling {
 
     /// Who is under way.
     pub fn under_way(&self) -> impl Iterator<Item = &Name> {
-        self.under_way.iter().map(|(name, _)| name)
+        self.under_way.iter().map(|one| &one.name)
     }
 
     /// Nobody is under way and nobody will be.
@@ -109,10 +126,15 @@ fn judge(
         return Some(Err(failure.or_else(|| vassal.last_cause.clone()).unwrap_or_else(|| "it failed".to_owned())));
     }
     match vassal.phase {
-        Phase::Running if vassal.ready && vassal.pid != before && has_settled(vassal) => Some(match &vassal.config_error {
-            None => Ok(()),
-            Some(mistake) => Err(format!("up again, but its file is bad and the last good one runs: {}", first_line(mistake))),
-        }),
+        Phase::Running if vassal.ready && vassal.pid != before && has_settled(vassal) => {
+            Some(match (&vassal.config_error, &vassal.doubt) {
+                (None, None) => Ok(()),
+                (None, Some(doubt)) => Err(format!("up again, but doubtful: {doubt}")),
+                (Some(mistake), _) => {
+                    Err(format!("up again, but its file is bad and the last good one runs: {}", first_line(mistake)))
+                }
+            })
+        }
         Phase::Suspended if vassal.gave_up => Some(Err("it was given up (start-limit)".to_owned())),
         Phase::Suspended => Some(Err("somebody has stopped it".to_owned())),
         Phase::Gone => Some(Err("its file is gone".to_owned())),
@@ -192,6 +214,22 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_doubted_has_failed_also_where_the_doubt_comes_a_moment_later() {
+        for is_late in [false, true] {
+            let mut rolling = Rolling::new(names(&["a", "b"]), 1, false, Duration::ZERO);
+            rolling.next(&view(&[("a", 1, true), ("b", 2, true)]));
+            let mut after = view(&[("a", 11, true), ("b", 2, true)]);
+            after.vassals[0].accepting = true;
+            if is_late {
+                assert_eq!(rolling.look(&after), []);
+            }
+            after.vassals[0].doubt = Some("it may serve nothing".into());
+            assert_eq!(rolling.look(&after), [("a".into(), Err("up again, but doubtful: it may serve nothing".into()))]);
+            assert!(rolling.is_over() && rolling.has_failed());
+        }
+    }
+
+    #[test]
     fn one_that_is_gone_or_stopped_meanwhile_has_failed() {
         let mut rolling = Rolling::new(names(&["a", "b"]), 2, true, Duration::ZERO);
         let mut view = view(&[("a", 1, true), ("b", 2, true)]);
@@ -211,6 +249,7 @@ mod tests {
             (vassal.pid, vassal.up_since) = (Some(pid), Some(view.now));
         }
         view.vassals[1].accepting = true; // a uwsgi says so itself
+        assert_eq!(rolling.look(&view), []);
         assert_eq!(rolling.look(&view), [("b".into(), Ok(()))]);
         view.now = view.now + Duration::from_millis(1001);
         view.vassals[2].config_error = Some("c:1:1: no".into());
