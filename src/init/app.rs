@@ -17,7 +17,7 @@ use liege_sys::{
 use crate::{
     channel::Channel,
     init::{End, Init},
-    output::APP,
+    output::{APP, Output},
     relay::{Order, Relay},
     spawn::{Recipe, UWSGI_FDS},
     walk::{Patience, end_group, end_rest_of_group},
@@ -60,12 +60,12 @@ impl RunningApp {
     }
 
     /// Reads whatever the app or its first sign has to say.
-    pub(crate) fn listen(&mut self, channel: &mut Channel) {
+    pub(crate) fn listen(&mut self, channel: &mut Channel, output: &mut Output) {
         if let Some(report) = self.report.take_if(|report| report.is_ready()) {
             self.failed = report.read();
         }
         if let Some(relay) = &mut self.relay
-            && relay.listen(channel)
+            && relay.listen(channel, output)
         {
             channel.say(&FromInit::Started { pid: self.pid });
         }
@@ -245,6 +245,7 @@ impl Init {
             }
             (None, _, Some(signal)) => {
                 let pid = app.pid;
+                self.output.begin_run();
                 let _ = kill(pid, signal);
                 app.plan = plan;
                 self.say(&FromInit::Started { pid });

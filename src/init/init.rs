@@ -188,7 +188,7 @@ impl Init {
         if ready[2..apps].contains(&true)
             && let Some(app) = &mut self.app
         {
-            app.listen(&mut self.channel);
+            app.listen(&mut self.channel, &mut self.output);
         }
         self.tend_app();
         if ready[1] {

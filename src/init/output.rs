@@ -182,8 +182,17 @@ impl Output {
     /// Another app begins: what the one before it said is not told of it.
     pub(crate) fn begin_app(&mut self) {
         self.heard.noticed.clear();
+        self.begin_run();
         self.heard.last.retain(|((name, _), _)| *name != APP);
         self.app_since = Some(Instant::now());
+    }
+
+    /// A run of the app begins, also in the process it has: what it says is told whatever the run before has said. To be called before the
+    /// app can say anything.
+    pub(crate) fn begin_run(&mut self) {
+        if let Some(child) = self.child.as_ref().filter(|child| !child.finishes) {
+            stream::write(&child.line, &[0]);
+        }
     }
 
     /// What the app said just before now, once all of it was written down.

@@ -43,7 +43,7 @@ impl Init {
                 job.ended = Some(exit);
             } else if let Some(app) = self.app.as_mut().filter(|app| app.pid == pid && app.ended.is_none()) {
                 // Its last words may still lie in the sockets.
-                app.listen(&mut self.channel);
+                app.listen(&mut self.channel, &mut self.output);
                 app.ended = Some(exit);
             } else if let Some(looker) = self.lookers.iter().position(|looker| *looker == pid) {
                 self.lookers.swap_remove(looker);

@@ -20,6 +20,7 @@ use crate::{
     channel::Channel,
     hearing::{Hearing, is_lost},
     outbox::Outbox,
+    output::Output,
 };
 
 /// `modifier1` of the packet that carries a configuration.
@@ -138,7 +139,7 @@ impl Relay {
 
     /// Reads all uwsgi has said and hands it on. True: a reload that was ordered has come as far as asking for its
     /// configuration.
-    pub(crate) fn listen(&mut self, channel: &mut Channel) -> bool {
+    pub(crate) fn listen(&mut self, channel: &mut Channel, output: &mut Output) -> bool {
         self.words_out.flush(&self.words);
         self.config_out.flush(&self.config);
         let mut reloaded = false;
@@ -156,6 +157,7 @@ impl Relay {
                     self.hearing.said(word, Instant::now());
                     channel.say(&FromInit::Said(word));
                     if byte == WANTS_CONFIG {
+                        output.begin_run(); // it waits for its configuration before it says more
                         self.push_config();
                         reloaded |= std::mem::take(&mut self.reloading);
                     }

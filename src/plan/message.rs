@@ -116,7 +116,8 @@ pub enum FromInit {
     },
     /// A byte of uwsgi's emperor protocol.
     Said(AppWord),
-    /// The app printed a line that says more than that it runs, or did something of that kind. Each kind is told once in ten seconds at most, deaths once in a second.
+    /// The app printed a line that says more than that it runs, or did something of that kind. Each kind is told once in ten
+    /// seconds of a run at most, deaths once in a second.
     Noticed {
         /// What it means, most likely.
         notice: Notice,

@@ -132,6 +132,37 @@ fn a_doubt_is_told_once_and_ends_with_the_run() {
 }
 
 #[test]
+fn what_is_said_first_stands() {
+    let mut vassal = Running::new();
+    vassal.says(Notice::NoApp, "boom at /app/0.pl line 1.; unable to find PSGI function entry point.");
+    let doubt = vassal.doubt();
+    assert!(doubt.as_ref().is_some_and(|doubt| doubt.contains("boom")), "{doubt:?}");
+    assert!(vassal.says(Notice::NoApp, "*** no app loaded. going in full dynamic mode ***").is_empty());
+    assert_eq!(vassal.doubt(), doubt);
+    // Another plugin than the app's is missing too.
+    vassal.says(Notice::NoPlugin, "UNABLE to load uWSGI plugin: nosuch");
+    assert!(vassal.doubt().is_some_and(|doubt| doubt.contains("nosuch") && doubt.contains("boom")));
+}
+
+#[test]
+fn a_missing_plugin_explains_that_there_is_no_app() {
+    let mut vassal = Running::new();
+    vassal.says(Notice::NoPlugin, "UNABLE to load uWSGI plugin: psgi");
+    vassal.says(Notice::NoApp, "*** no app loaded. going in full dynamic mode ***");
+    assert!(vassal.doubt().is_some_and(|doubt| doubt.starts_with("a plugin is missing") && !doubt.contains("no app loaded")));
+}
+
+#[test]
+fn a_reload_of_its_own_ends_the_doubts_of_the_run_before() {
+    let mut vassal = Running::new();
+    vassal.says(Notice::NoApp, "*** no app loaded ***");
+    (0..3).for_each(|_| drop(vassal.says(Notice::WorkerDied, "DAMN ! worker 1 died")));
+    vassal.report(FromInit::Said(AppWord::WantsConfig));
+    assert_eq!(vassal.doubt(), None);
+    assert!(!vassal.says(Notice::NoApp, "*** no app loaded ***").is_empty(), "told again");
+}
+
+#[test]
 fn workers_that_die_again_and_again_are_a_doubt_until_they_rest() {
     let mut vassal = Running::new();
     let dies = "DAMN ! worker 1 (pid: 7) died :( trying respawn ...";

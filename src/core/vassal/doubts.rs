@@ -2,9 +2,12 @@
 //!
 //! | doubt | begins | ends |
 //! |---|---|---|
-//! | no app, no plugin | uwsgi says so; told with the option for the app | with the run |
+//! | no app, no plugin | uwsgi says so, for the first time in this run; told with the option for the app | with the run |
 //! | workers die | the [`MANY`]th death within [`WINDOW`] | after a rest of three times the mean gap between the last deaths, at least [`REST`] |
 //! | an attached daemon does not stay up | the same of its ends | the same rest, since it was started last |
+//!
+//! What a uwsgi says at its start is the cause, and what requests bring up later is a consequence: the first line of a kind stands. A
+//! plugin that is missing explains that there is no app, but not why one could not be loaded: that is told as well.
 //!
 //! A uwsgi says when a worker dies, and not when the next one works: so only a rest is a sign of that. One death is none of a
 //! doubt: whatever crashed was started again.
@@ -21,6 +24,9 @@ const MANY: usize = 3;
 const WINDOW: Duration = Duration::from_secs(60);
 /// A shorter time without a death says nothing.
 const REST: Duration = Duration::from_secs(10);
+
+/// What a uwsgi says where it has no app at all, whatever the reason.
+const NONE_LOADED: &str = "no app loaded";
 
 /// What dies again and again, or not.
 #[derive(Debug, Default)]
@@ -97,7 +103,7 @@ impl Doubts {
     /// All that is to be doubted, in one sentence.
     pub(super) fn sentence(&self) -> Option<String> {
         let plugin = self.line(Notice::NoPlugin).map(no_plugin);
-        let app = self.line(Notice::NoApp).filter(|_| plugin.is_none()).map(no_app);
+        let app = self.line(Notice::NoApp).filter(|why| plugin.is_none() || !why.contains(NONE_LOADED)).map(no_app);
         let workers = Some(&self.workers).filter(|workers| workers.is_many).map(|workers| workers_die(&workers.said));
         let daemons = self.daemons.values().filter(|daemon| daemon.is_many).map(|daemon| daemon_dies(&daemon.said));
         let all: Vec<String> = plugin.into_iter().chain(app).chain(workers).chain(daemons).collect();
@@ -152,13 +158,19 @@ impl Vassal {
         let Some(life) = &mut self.life else { return };
         let doubts = &mut life.doubts;
         let news = match notice {
-            Notice::NoPlugin => doubts.said.insert(notice, (line.clone(), cx.now)).is_none().then(|| no_plugin(&line)),
+            Notice::NoApp | Notice::NoPlugin if doubts.said.contains_key(&notice) => None,
+            Notice::NoPlugin => {
+                let news = no_plugin(&line);
+                doubts.said.insert(notice, (line, cx.now));
+                Some(news)
+            }
             Notice::NoApp => {
                 let option = life.running.as_ref().and_then(|config| advice::option_meant(&line, &config.fresh));
                 let option = option.map(|option| format!("{option}, ")).unwrap_or_default();
                 let why = format!("{option}its uwsgi says: {line}");
                 let news = no_app(&why);
-                doubts.said.insert(notice, (why, cx.now)).is_none().then_some(news)
+                doubts.said.insert(notice, (why, cx.now));
+                Some(news)
             }
             Notice::AddressInUse | Notice::LeftBehind => {
                 doubts.said.insert(notice, (line, cx.now));
@@ -171,6 +183,14 @@ impl Vassal {
             }
         };
         self.doubted(news, cx);
+    }
+
+    /// The app begins anew in its own process.
+    pub(super) fn undoubt_run(&mut self, cx: &mut Context<'_>) {
+        if let Some(life) = &mut self.life {
+            life.doubts.begin_run();
+        }
+        self.doubted(None, cx);
     }
 
     /// An attached daemon ended, and will be started again. `said`: its own words.

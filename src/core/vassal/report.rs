@@ -412,8 +412,9 @@ impl Vassal {
                 }
                 // As uWSGI's Emperor: it is ended, and comes up anew because its file is still there.
                 AppWord::Leaving => self.stop(Cause::Idle, cx),
-                // Init has answered it; reinforcements are not had here.
-                AppWord::WantsConfig | AppWord::Sos | AppWord::Unknown(_) => {}
+                // Init has answered it. It reloads, by itself or because it was told to: what it has said before is not said of the new run.
+                AppWord::WantsConfig => self.undoubt_run(cx),
+                AppWord::Sos | AppWord::Unknown(_) => {} // reinforcements are not had here
             },
             // It was still loading when it was asked to end, and works by now.
             Phase::Stopping => {

@@ -2,7 +2,8 @@
 //!
 //! It reads as fast as anybody can write, so that nobody who writes has to wait; what comes faster than the rules allow, or
 //! cannot be written because the disk is full or there is no log yet, is dropped and counted, and the log says how much. It leaves when
-//! init lets go of the line between them, with the pipes empty; and when nobody has said anything for a while.
+//! init lets go of the line between them, with the pipes empty; and when nobody has said anything for a while. A byte on that line says
+//! that a run of the app begins: what is told of it is told anew.
 //!
 //! A disk that does not answer at all holds it up in the middle of a write, and then whoever has filled his pipe. The journal, a
 //! socket, holds up nobody.
@@ -51,7 +52,7 @@ struct Source<'a> {
     lines: Lines,
     /// What it said last, blank lines apart.
     last: Last,
-    /// What kinds of lines of the app init has been told of, and when.
+    /// What kinds of lines of this run of the app init has been told of, and when.
     noticed: Vec<(Notice, Instant)>,
     ended: bool,
 }
@@ -88,7 +89,12 @@ pub(crate) fn write(
         let unfinished = begun.map(|begun| (begun + UNFINISHED).saturating_duration_since(Instant::now()));
         let patience = unfinished.into_iter().chain(pen.owes_word()).min().unwrap_or(SILENCE);
         let Ok(ready) = poll(&interests, Some(patience)) else { return 1 };
-        let finish = ready[0] && stream::read(&line, &mut [0; 8]) == Read::Ended;
+        // Always read: init says that a run begins before the app can have said anything in it.
+        let word = stream::read(&line, &mut [0; 8]);
+        if matches!(word, Read::Bytes(_)) {
+            sources.iter_mut().for_each(|source| source.noticed.clear());
+        }
+        let finish = word == Read::Ended;
         let silent = !ready.contains(&true);
         for (index, _) in open.iter().zip(&ready[1..]).filter(|(_, ready)| **ready || finish) {
             sources[*index].read(&mut buffer, if finish { LAST } else { 0 }, &mut pen);

@@ -9,7 +9,9 @@ use liege_plan::Notice;
 /// What each kind of line has in it, in lower case.
 const SIGNS: [(Notice, &[&str]); 4] = [
     (Notice::AddressInUse, &["address already in use", "eaddrinuse", "address in use", "connection in use:"]),
-    (Notice::NoPlugin, &["unable to load uwsgi plugin", "unavailable modifier requested"]),
+    // A request for a modifier that no plugin serves is none of these: it may be the request that is odd, and an app that could not be loaded
+    // leads to the same line.
+    (Notice::NoPlugin, &["unable to load uwsgi plugin"]),
     (
         Notice::WorkerDied,
         &[
@@ -33,8 +35,8 @@ const SIGNS: [(Notice, &[&str]); 4] = [
 /// Longer lines are not searched.
 const LONGEST: usize = 1024;
 
-/// How long init is not told of another line of this kind: a uwsgi may say the same for every request. What is only of use where it
-/// was said just before an end is told more often, and deaths are counted.
+/// How long init is not told of another line of this kind from the same run of the app: a uwsgi may say the same for every request. What
+/// is only of use where it was said just before an end is told more often, and deaths are counted.
 pub(super) fn apart(notice: Notice) -> Duration {
     match notice {
         Notice::NoApp | Notice::NoPlugin => Duration::from_secs(10),
@@ -63,7 +65,7 @@ mod tests {
             ("*** no app loaded. going in full dynamic mode ***", Some(Notice::NoApp)),
             ("unable to find PSGI function entry point.", Some(Notice::NoApp)),
             ("!!! UNABLE to load uWSGI plugin: ./psgi_plugin.so: cannot open shared object file", Some(Notice::NoPlugin)),
-            ("-- unavailable modifier requested: 5 --", Some(Notice::NoPlugin)),
+            ("-- unavailable modifier requested: 5 --", None),
             ("DAMN ! worker 1 (pid: 7) died :( trying respawn ...", Some(Notice::WorkerDied)),
             ("DAMN ! worker 2 (pid: 9) died, killed by signal 11 :( trying respawn ...", Some(Notice::WorkerDied)),
             ("worker respawning too fast !!! i have to sleep a bit (2 seconds)...", Some(Notice::WorkerDied)),

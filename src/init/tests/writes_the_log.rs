@@ -5,7 +5,7 @@ mod world;
 
 use std::{fs, path::Path, time::Duration};
 
-use liege_plan::{Act, App, Exit, FromInit, Log, Phase, Place, Plan, Sink, Step};
+use liege_plan::{Act, App, Exit, FromInit, Log, Notice, Phase, Place, Plan, Sink, Step};
 use liege_sys::{
     Errno, descendants,
     mount::{self, Propagation},
@@ -284,5 +284,26 @@ fn an_app_that_fails_has_said_why() {
         let mut vassal = Vassal::start_with_log(logged(shell(script), ROOMY), &dir.0);
         assert_eq!(end(&mut vassal), (exit, said.map(str::to_owned)), "{script}");
         vassal.ends();
+    }
+}
+
+/// Each kind is told once in a while, because an app may say it for every request. That must not hide what the next run says at its start.
+#[test]
+fn what_an_app_says_is_told_in_each_of_its_runs() {
+    let dir = Dir::new("runs");
+    let says = "say() { echo 'Address already in use'; echo 'DAMN ! worker 1 died'; echo 'unable to load app 0'; \
+                echo 'UNABLE to load uWSGI plugin'; }\ntrap 'say; say' HUP\nsay\nsay\nwhile :; do sleep 0.05; done";
+    let app = App { reload_signal: Some(1), ..shell(says) };
+    let mut vassal = Vassal::start_with_log(logged(app.clone(), ROOMY), &dir.0);
+    for _ in 0..3 {
+        let mut notice = || {
+            vassal.hears_until(|m| match m {
+                FromInit::Noticed { notice, .. } => Some(*notice),
+                _ => None,
+            })
+        };
+        let told = [notice(), notice(), notice(), notice()];
+        assert_eq!(told, [Notice::AddressInUse, Notice::WorkerDied, Notice::NoApp, Notice::NoPlugin]);
+        vassal.reload(vec![], app.clone());
     }
 }
