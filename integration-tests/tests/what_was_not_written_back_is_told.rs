@@ -246,6 +246,34 @@ fn an_attached_daemon_that_dies_while_it_saves_is_told_and_by_what() {
     });
 }
 
+/// It is liege that kills it, and its children with it.
+#[test]
+fn an_attached_daemon_that_is_killed_is_told_once_and_its_children_are_not() {
+    for namespaces in [Some("fs,pid"), None] {
+        story(|host| {
+            let ups = host.open_dir("marks").join("ups");
+            let script = host.path("database.py");
+            // As much memory as makes their ends last.
+            let text = format!(
+                "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nfor _ in range(3):\n    if os.fork() == 0: break\n\
+                 held = os.urandom(1 << 16) * 1600\nopen('{}', 'a').write('up\\n')\nwhile True: signal.pause()\n",
+                ups.display()
+            );
+            std::fs::write(&script, text).expect("write in our own directory");
+            let emperor = host.emperor().namespaces(namespaces).start();
+            let attached = format!("attach-daemon = exec python3 {}", script.display());
+            emperor.write("v.ini", &format!("[vassal]\nuid = root\n{attached}\ncommand = sleep 1001\nstop-timeout = 1\n"));
+            let count = || std::fs::read_to_string(&ups).map_or(0, |text| text.lines().count());
+            wait_until("the daemon and its children to be up", LONG, || count() == 4);
+            let mark = emperor.mark();
+            emperor.remove("v.ini");
+            let line = emperor.wait_log_from(mark, &[LOST, "exec python3 "]);
+            assert!(line.matches("python3").count() == 1 && !line.contains("before that"), "{line}");
+            wait_until("it to be gone", LONG, || emperor.vassals().is_empty());
+        });
+    }
+}
+
 /// With and without a mount that has to be saved after it.
 #[test]
 fn an_app_that_takes_longer_than_stop_timeout_is_killed_and_told() {

@@ -216,8 +216,8 @@ impl Init {
 
     /// It had its time.
     pub(crate) fn kill_app(&mut self) {
-        if let Some(app) = &self.app {
-            end_group(app.pid);
+        if let Some(pid) = self.app.as_ref().map(|app| app.pid) {
+            self.kill_group(pid);
         }
     }
 
@@ -285,12 +285,13 @@ impl Init {
                 if !self.destroy && self.app_has_begun() {
                     self.say(&FromInit::Unsaved { lost: vec![Loss::of_app(pid)] });
                 }
-                end_group(pid);
+                self.kill_group(pid);
                 killed = true;
             }
             self.turn(if killed { None } else { Some(deadline) })?;
         }
         // Children it left behind would keep its sockets.
+        self.saving.group_killed(pid);
         end_rest_of_group(pid);
         if self.stop {
             return Ok(()); // the old one's end is the end

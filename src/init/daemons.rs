@@ -221,17 +221,27 @@ impl Init {
         self.tend_daemons();
     }
 
-    /// At the end of the app: all are asked to end, but those that serve a FUSE mount, which others may still write to. Gives those
-    /// that had to be killed, or that another signal than the one that asked them has ended.
+    /// At the end of the app: all are asked to end, but those that serve a FUSE mount, which others may still write to. Those that had to
+    /// be killed, or that another signal than the one that asked them has ended, are a loss. Gives the groups that were asked and not killed.
     ///
     /// # Errors
     /// The host's end.
-    pub(crate) fn end_daemons(&mut self, deadline: Instant) -> Result<Vec<Loss>, End> {
+    pub(crate) fn end_daemons(&mut self, deadline: Instant) -> Result<Vec<i32>, End> {
+        let mut asked = Vec::new();
         for daemon in &mut self.daemons.0 {
-            daemon.serves = daemon.pid().is_some_and(|pid| self.saving.is_served_by(pid));
-            if daemon.serves { daemon.dismissed = true } else { daemon.dismiss(daemon.plan.stop_signal) }
+            let pid = daemon.pid();
+            daemon.serves = pid.is_some_and(|pid| self.saving.is_served_by(pid));
+            if daemon.serves {
+                daemon.dismissed = true;
+            } else {
+                daemon.dismiss(daemon.plan.stop_signal);
+                asked.extend(pid);
+            }
         }
-        self.await_daemons(deadline, false)
+        let lost = self.await_daemons(deadline, false)?;
+        self.saving.lose(lost);
+        asked.retain(|&leader| !self.saving.is_killed(leader));
+        Ok(asked)
     }
 
     /// Waits for those that were dismissed; kills what takes too long. A reload waits no more when the vassal ends meanwhile: its end
@@ -247,7 +257,10 @@ impl Init {
             if Instant::now() >= deadline {
                 let mut lost = self.daemons.cut_short();
                 lost.extend(self.daemons.waited_for().map(Loss::out_of_time));
-                self.daemons.0.iter().filter(|daemon| daemon.is_waited_for()).for_each(Attached::kill); // what does not die of it ends with the vassal
+                for daemon in self.daemons.0.iter().filter(|daemon| daemon.is_waited_for()) {
+                    daemon.pid().into_iter().for_each(|pid| self.saving.group_killed(pid));
+                    daemon.kill(); // what does not die of it ends with the vassal
+                }
                 return Ok(lost);
             }
             self.turn(Some(deadline))?;

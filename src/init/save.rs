@@ -84,7 +84,6 @@ use crate::{
     mounts::Table,
     reap::{has_ended, is_of_this_vassal},
     rights::PARKED,
-    walk::end_group,
 };
 
 /// What is left at least for writing back, where the app has taken all of its stop-timeout. The core has the same number.
@@ -109,6 +108,8 @@ pub(crate) struct Saving {
     lost: Vec<Loss>,
     /// Those that are waited for, by pid, until they are reaped.
     awaited: BTreeMap<i32, Awaited>,
+    /// The groups that init has killed, by their leaders, and when, in ticks.
+    killed: BTreeMap<i32, u64>,
     /// Connections that do not answer.
     hung: BTreeSet<u32>,
     /// Daemons that were found to do nothing, by pid and start.
@@ -257,14 +258,14 @@ impl Init {
         if self.saving.savers().next().is_some() {
             self.await_exits(at_least(until))?;
         }
-        let leaders = self.daemons.sessions();
-        let lost = self.end_daemons(at_least(until))?;
-        if lost.is_empty() && !leaders.is_empty() {
+        let served: Vec<i32> = self.daemons.sessions().into_iter().filter(|&pid| self.saving.is_served_by(pid)).collect();
+        let mut leaders = self.end_daemons(at_least(until))?;
+        leaders.extend(served);
+        if !leaders.is_empty() {
             let _ = caps::raise(PARKED);
             self.find_groups(&leaders);
             self.await_others(at_least(until))?;
         }
-        self.saving.lost.extend(lost);
         self.end_smart_daemons(at_least(until))?;
         last_steps(self)?;
         let some_are_left = self.end_what_is_left(true, at_least(until))?;
@@ -456,7 +457,7 @@ impl Init {
                 return Ok(Some(exit.status()));
             }
             if Instant::now() >= until {
-                end_group(pid);
+                self.kill_group(pid);
                 self.job = None; // it may sleep where no signal reaches it; the host ends the connection
                 return Ok(None);
             }

@@ -208,7 +208,7 @@ impl Init {
             }
             let late = deadline.is_some_and(|d| Instant::now() >= d);
             if late && !killed {
-                end_group(pid);
+                self.kill_group(pid);
                 killed = true;
             }
             self.turn(if killed { None } else { deadline })?;

@@ -112,10 +112,13 @@ impl Init {
         let _ = caps::raise(PARKED);
         let Ok(processes) = Processes::open() else { return Ok(false) };
         // Not a visitor, which no process in here has started: its shell heeds no TERM, and must not be waited for.
-        // Nor what was killed with its group and is not reaped yet: an app, or a step.
+        // Nor what was killed with its group and is not reaped yet: an app, a step, a daemon.
         let app = self.app.as_ref().filter(|app| app.ended.is_none()).map(|app| app.pid);
         let killed = [app, self.job.filter(|job| job.ended.is_none()).map(|job| job.pid)];
-        let is_over = |one: &Living| killed.iter().flatten().any(|pid| [one.pid, one.seen.group].contains(pid));
+        let is_over = |one: &Living| {
+            let is_killed = killed.iter().flatten().any(|pid| [one.pid, one.seen.group].contains(pid));
+            is_killed || self.saving.was_killed(one.pid, &one.seen)
+        };
         let all = living(&processes, processes.below(own_pid())).filter(|one| one.seen.group != own_pid() && !is_over(one));
         let all: Vec<Living> = all.filter(|one| !is_helper(&one.seen)).collect();
         let serving: Vec<&Process> = all.iter().filter(|one| !processes.fuse(one.pid).is_empty()).map(|one| &one.seen).collect();

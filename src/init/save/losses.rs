@@ -6,12 +6,12 @@
 
 use liege_plan::{Exit, Fate, FromInit, LOST, Loss};
 use liege_sys::{
-    processes::Processes,
+    processes::{Process, Processes, now_in_ticks},
     signals::{SIGABRT, SIGKILL, SIGTERM, SIGXCPU, SIGXFSZ, tells_of_a_fault},
 };
 
 use super::{FuseDaemon, Other, Saving, told::cut};
-use crate::init::Init;
+use crate::{init::Init, walk::end_group};
 
 /// The source of init's own lines in the vassal's log.
 const OURS: &str = "liege";
@@ -24,6 +24,8 @@ pub(super) struct Awaited {
     pub(super) outlives_term: bool,
     /// An abort at its end is nothing new, and has cost nothing: see the table.
     pub(super) may_abort: bool,
+    /// The group of a FUSE daemon.
+    pub(super) group: Option<i32>,
 }
 
 impl Saving {
@@ -33,15 +35,36 @@ impl Saving {
         if let Exit::Signal(signal) = exit
             && awaited.is_cut_short_by(signal)
         {
-            self.lost.push(Loss { what: awaited.name, how: Fate::Died(signal) });
+            let is_ours = signal == SIGKILL && awaited.group.is_some_and(|group| self.killed.contains_key(&group));
+            let how = if is_ours { Fate::OutOfTime } else { Fate::Died(signal) };
+            self.lost.push(Loss { what: awaited.name, how });
         }
+    }
+
+    /// Init has killed this group. What is in it ends by that, and is told with its leader.
+    pub(crate) fn group_killed(&mut self, leader: i32) {
+        self.killed.insert(leader, now_in_ticks());
+    }
+
+    pub(crate) fn is_killed(&self, leader: i32) -> bool {
+        self.killed.contains_key(&leader)
+    }
+
+    pub(crate) fn lose(&mut self, lost: Vec<Loss>) {
+        self.lost.extend(lost);
+    }
+
+    /// Whether a process was killed with its group, and has not ended yet. A later one may have the numbers of an earlier one.
+    pub(super) fn was_killed(&self, pid: i32, seen: &Process) -> bool {
+        [pid, seen.group].iter().filter_map(|leader| self.killed.get(leader)).any(|at| seen.started <= *at)
     }
 
     /// Knows this one, and waits for it if it may have something to save.
     pub(super) fn wait_for_daemon(&mut self, daemon: FuseDaemon, processes: &Processes) {
         if daemon.saves {
             let (name, may_abort) = (daemon.name.clone(), processes.is_in_a_chroot(daemon.pid));
-            self.awaited.insert(daemon.pid, Awaited { name, outlives_term: true, may_abort });
+            let group = processes.look(daemon.pid).map(|seen| seen.group);
+            self.awaited.insert(daemon.pid, Awaited { name, outlives_term: true, may_abort, group });
         }
         self.fuse.push(daemon);
     }
@@ -49,7 +72,7 @@ impl Saving {
     /// Waits for another one too.
     pub(super) fn wait_for(&mut self, other: Other) {
         if let Some(name) = other.name.clone() {
-            self.awaited.insert(other.pid, Awaited { name, outlives_term: false, may_abort: false });
+            self.awaited.insert(other.pid, Awaited { name, outlives_term: false, may_abort: false, group: None });
         }
         self.others.push(other);
     }
@@ -67,6 +90,12 @@ impl Awaited {
 }
 
 impl Init {
+    /// SIGKILL to a child and its group, by our own decision.
+    pub(crate) fn kill_group(&mut self, leader: i32) {
+        self.saving.group_killed(leader);
+        end_group(leader);
+    }
+
     /// The app was asked to end, and has not: what it has not written back is lost.
     pub(crate) fn app_is_out_of_time(&mut self) {
         self.saving.lost.extend(self.app.iter().map(|app| Loss::of_app(app.pid)));
