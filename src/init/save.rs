@@ -14,8 +14,8 @@
 //! So the order matters. libfuse takes its signal handlers away when its loop ends, and the file system's `destroy` saves after that: a
 //! TERM in that moment is the default one. Hence, for each mount:
 //! 1. a plain unmount. Where it succeeded nothing is sent, its daemon is only waited for;
-//! 2. EBUSY: what is left of the app is ended (TERM, then KILL; never a FUSE daemon, never what is older than the app), and it is
-//!    unmounted again;
+//! 2. EBUSY: what is left of the app is ended (TERM, then KILL; never a FUSE daemon, never what is older than the app or belongs to
+//!    something older), and it is unmounted again;
 //! 3. where that fails too (the root of the vassal is such a mount), or the connection lives on elsewhere: TERM to its daemon, once, and
 //!    only to one that has a handler for it. The others are unmounted lazily.
 //!
@@ -47,6 +47,7 @@
 //!
 //! Deliberately not here: mounts that are known to be dead or hung (the host destroys such a vassal at once).
 
+mod kin;
 mod known;
 mod leftovers;
 mod losses;

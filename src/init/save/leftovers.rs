@@ -19,7 +19,7 @@ use liege_sys::{
     signals::{SIGCONT, SIGKILL, SIGTERM},
 };
 
-use super::{LOOK_AGAIN, Other, ours, soft};
+use super::{LOOK_AGAIN, Other, kin::Kin, ours, soft};
 use crate::{
     init::{End, Init},
     reap::{has_ended, is_of_this_vassal},
@@ -106,8 +106,8 @@ impl Init {
     }
 
     /// What hooks and the app have left running is asked to end, and has its time: it may be a database. What serves a FUSE mount, and
-    /// its session, is not meant. Before the mounts go, only what was started after the last of their daemons, which cannot need it.
-    /// Whether any are left for later.
+    /// its session, is not meant. Before the mounts go, neither is what was started before the last of their daemons, because a daemon may
+    /// write back through it; what such a process has started since belongs to it. Whether any are left for later.
     pub(super) fn end_what_is_left(&mut self, mounts_stand: bool, until: Instant) -> Result<bool, End> {
         let _ = caps::raise(PARKED);
         let Ok(processes) = Processes::open() else { return Ok(false) };
@@ -121,12 +121,14 @@ impl Init {
         };
         let all = living(&processes, processes.below(own_pid())).filter(|one| one.seen.group != own_pid() && !is_over(one));
         let all: Vec<Living> = all.filter(|one| !is_helper(&one.seen)).collect();
-        let serving: Vec<&Process> = all.iter().filter(|one| !processes.fuse(one.pid).is_empty()).map(|one| &one.seen).collect();
-        let sessions: BTreeSet<i32> = serving.iter().map(|seen| seen.session).collect();
-        let youngest = serving.iter().map(|seen| seen.started).max().filter(|_| mounts_stand);
+        let kin = Kin::of(&processes);
+        let serving = all.iter().filter(|one| !processes.fuse(one.pid).is_empty());
+        let (daemons, sessions): (BTreeSet<i32>, BTreeSet<i32>) = serving.map(|one| (one.pid, one.seen.session)).unzip();
+        let youngest = kin.youngest(&daemons).filter(|_| mounts_stand);
         let since = youngest.map_or(0, |youngest| self.app.as_ref().map_or(youngest, |app| app.born.min(youngest)));
         let serves = |one: &Living| sessions.contains(&one.seen.session) || self.saving.is_served_by(one.pid);
-        let (meant, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.seen.started >= since && !serves(one));
+        let (meant, rest): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|one| kin.since(one.pid, &one.seen) >= since && !serves(one));
         let meant: Vec<Other> = meant.into_iter().map(Living::named).collect();
         for other in &meant {
             let _ = pidfd::signal(&other.pidfd, SIGTERM);
@@ -143,7 +145,9 @@ impl Init {
     pub(super) fn end_leftovers(&mut self, until: Instant) -> Result<(), End> {
         let Some(born) = self.app.as_ref().map(|app| app.born) else { return Ok(()) };
         let attached = self.daemons.sessions();
-        let is_left = |_, seen: &Process| !attached.contains(&seen.session) && seen.session != own_pid() && seen.started >= born;
+        let is_left = |kin: &Kin, pid: i32, seen: &Process| {
+            !attached.contains(&seen.session) && seen.session != own_pid() && kin.since(pid, seen) >= born
+        };
         self.end_others(until, is_left).map(drop)
     }
 
@@ -156,7 +160,7 @@ impl Init {
         let _ = caps::raise(PARKED);
         self.find_fuse_daemons();
         // It may not have made its group yet.
-        let is_of_step = |pid, seen: &Process| pid == leader || seen.group == leader;
+        let is_of_step = |_: &Kin, pid: i32, seen: &Process| pid == leader || seen.group == leader;
         let begun = Instant::now();
         if Processes::open().is_err() {
             end_group(leader);
@@ -176,12 +180,14 @@ impl Init {
     }
 
     /// TERM to those that are meant and serve no FUSE mount, then KILL. Whether all of them have ended.
-    fn end_others(&mut self, until: Instant, is_meant: impl Fn(i32, &Process) -> bool) -> Result<bool, End> {
+    fn end_others(&mut self, until: Instant, is_meant: impl Fn(&Kin, i32, &Process) -> bool) -> Result<bool, End> {
         for signal in [SIGTERM, SIGKILL] {
             // Anew for the KILL: they may have forked meanwhile.
             let Ok(processes) = Processes::open() else { return Ok(true) };
+            let kin = Kin::of(&processes);
             let is_needed = |pid| pid == own_pid() || self.saving.fuse.iter().any(|daemon| daemon.pid == pid);
-            let meant = living(&processes, ours(&processes)).filter(|one| !is_needed(one.pid) && is_meant(one.pid, &one.seen));
+            let meant =
+                living(&processes, ours(&processes)).filter(|one| !is_needed(one.pid) && is_meant(&kin, one.pid, &one.seen));
             let meant: Vec<Other> = meant.map(|one| Other { pid: one.pid, name: None, pidfd: one.pidfd }).collect();
             meant.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, signal));
             self.saving.others = meant;
