@@ -70,7 +70,7 @@ struct Attached {
     dismissed: bool,
     /// The signal that asked it. A second one of the same kind would interrupt what it does about the first.
     asked: Option<i32>,
-    /// It serves a FUSE mount, whose unmount is what ends it.
+    /// It serves a FUSE mount, whose unmount is what ends it, or stands around one that does.
     serves: bool,
     /// Another signal than that one has ended it.
     lost: Option<Loss>,
@@ -167,6 +167,11 @@ impl Daemons {
         self.0.iter().filter_map(Attached::pid).collect()
     }
 
+    /// The signal that asks what runs in this session.
+    pub(crate) fn stop_signal_in(&self, session: i32) -> Option<i32> {
+        self.0.iter().find(|daemon| daemon.pid() == Some(session)).map(|daemon| daemon.plan.stop_signal)
+    }
+
     fn are_gone(&self) -> bool {
         !self.0.iter().any(Attached::is_waited_for)
     }
@@ -221,16 +226,18 @@ impl Init {
         self.tend_daemons();
     }
 
-    /// At the end of the app: all are asked to end, but those that serve a FUSE mount, which others may still write to. Those that had to
-    /// be killed, or that another signal than the one that asked them has ended, are a loss. Gives the groups that were asked and not killed.
+    /// At the end of the app: all are asked to end, but those that serve a FUSE mount, which others may still write to, or stand around
+    /// one that does. Those that had to be killed, or that another signal than the one that asked them has ended, are a loss. Gives the
+    /// groups that were asked and not killed.
     ///
     /// # Errors
     /// The host's end.
     pub(crate) fn end_daemons(&mut self, deadline: Instant) -> Result<Vec<i32>, End> {
+        let around = self.around_mounts();
         let mut asked = Vec::new();
         for daemon in &mut self.daemons.0 {
             let pid = daemon.pid();
-            daemon.serves = pid.is_some_and(|pid| self.saving.is_served_by(pid));
+            daemon.serves = pid.is_some_and(|pid| around.contains(&pid));
             if daemon.serves {
                 daemon.dismissed = true;
             } else {

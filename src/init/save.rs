@@ -31,6 +31,8 @@
 //! mount that stayed would be dead, and in the way of the next life: those go too, lazily where a plain unmount fails. Nobody waits for
 //! their daemons.
 //!
+//! What stands around a daemon (a shell, a loop, a `tee`) is neither asked nor waited for before the mounts have gone (`save/kin.rs`).
+//!
 //! A daemon whose mount was unmounted before the end is known from before (`save/known.rs`), and waited for. It is sent nothing.
 //!
 //! Where the end is asked for before there is an app, the step under way is ended first ([`Init::end_step`]): TERM, then KILL, and never a
@@ -124,7 +126,6 @@ pub(crate) struct Saving {
 struct FuseDaemon {
     pid: i32,
     pidfd: OwnedFd,
-    session: i32,
     started: u64,
     name: String,
     /// Its connections; None: this kernel does not say. Empty: it has closed its device, and saves or does something else.
@@ -157,9 +158,9 @@ struct Idle {
 }
 
 impl Saving {
-    /// Whether a process, or one of its session, serves a FUSE mount.
-    pub(crate) fn is_served_by(&self, pid: i32) -> bool {
-        self.fuse.iter().any(|daemon| daemon.pid == pid || daemon.session == pid)
+    /// The daemons of mounts.
+    fn daemons(&self) -> BTreeSet<i32> {
+        self.fuse.iter().map(|daemon| daemon.pid).collect()
     }
 
     /// What tells of their ends.
@@ -259,9 +260,7 @@ impl Init {
         if self.saving.savers().next().is_some() {
             self.await_exits(at_least(until))?;
         }
-        let served: Vec<i32> = self.daemons.sessions().into_iter().filter(|&pid| self.saving.is_served_by(pid)).collect();
-        let mut leaders = self.end_daemons(at_least(until))?;
-        leaders.extend(served);
+        let leaders = self.end_daemons(at_least(until))?;
         if !leaders.is_empty() {
             let _ = caps::raise(PARKED);
             self.find_groups(&leaders);
@@ -270,9 +269,14 @@ impl Init {
         self.end_smart_daemons(at_least(until))?;
         last_steps(self)?;
         let some_are_left = self.end_what_is_left(true, at_least(until))?;
+        self.stop_starters();
         self.save(at_least(until))?;
+        let is_saved = self.saving.savers().next().is_none();
         if some_are_left {
             self.end_what_is_left(false, at_least(until))?;
+        }
+        if some_are_left && is_saved {
+            self.save(at_least(until))?; // what could not be stopped may have started a daemon anew
         }
         self.reap(); // how the last of them ended
         self.saving.forget_the_ended();
@@ -552,7 +556,6 @@ fn fuse_daemon(processes: &Processes, pid: i32, table: &Table, hung: &BTreeSet<u
     Some(FuseDaemon {
         pid,
         pidfd,
-        session: seen.session,
         started: seen.started,
         name,
         minors,

@@ -63,6 +63,8 @@ pub struct Process {
     pub user: u32,
     /// It has a handler for SIGTERM. A program of libfuse has one while it serves, and none once it saves.
     pub catches_term: bool,
+    /// The process that traces it, as a debugger does; 0: none.
+    pub tracer: i32,
 }
 
 /// Which signals a process has handlers for, and which it ignores; of all others it dies, or nothing happens.
@@ -135,6 +137,7 @@ impl Processes {
         let stat = Stat::parse(self.read(&format!("{pid}/stat"))?);
         let state: char = stat.field(3)?;
         let status = self.read(&format!("{pid}/status"))?;
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok()).unwrap_or(0);
         let name = stat.name()?.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
         Some(Process {
             parent: stat.field(4)?,
@@ -146,6 +149,7 @@ impl Processes {
             worked: stat.field::<u64>(14)? + stat.field::<u64>(15)?,
             user: status::user(&status)?,
             catches_term: Takes::of(&status).catches(SIGTERM),
+            tracer,
         })
         .filter(|_| !matches!(state, 'Z' | 'X'))
     }
@@ -182,6 +186,23 @@ impl Processes {
             |fd: &i32| readlinkat(&self.0, format!("{pid}/fd/{fd}").as_str()).is_ok_and(|link| names_fuse(link.as_bytes()));
         let fds = self.numbers_in(&directory, MOST_FDS);
         fds.into_iter().filter(is_fuse).map(|fd| self.connection(pid, fd)).collect()
+    }
+
+    /// Whether it may read what another process writes: it has a pipe it can read from, a socket, or the master of a terminal.
+    #[must_use]
+    pub fn reads_from_others(&self, pid: i32) -> bool {
+        let Ok(directory) = std::ffi::CString::new(format!("{pid}/fd")) else { return false };
+        self.numbers_in(&directory, MOST_FDS).into_iter().any(|fd| {
+            let Ok(link) = readlinkat(&self.0, format!("{pid}/fd/{fd}").as_str()) else { return false };
+            let link = link.to_string_lossy();
+            link.starts_with("socket:") || link.ends_with("ptmx") || link.starts_with("pipe:") && !self.only_writes(pid, fd)
+        })
+    }
+
+    fn only_writes(&self, pid: i32, fd: i32) -> bool {
+        let flags = self.read(&format!("{pid}/fdinfo/{fd}")).unwrap_or_default();
+        let flags = flags.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+        flags.is_some_and(|flags| flags & libc::O_ACCMODE == libc::O_WRONLY)
     }
 
     /// Whether its root is not the one it was born with. Nothing is known of one that may not be looked at.
@@ -292,6 +313,19 @@ mod tests {
             std::thread::yield_now();
         }
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn one_that_can_read_a_pipe_is_told_from_one_that_only_writes() {
+        let processes = Processes::open().expect("root");
+        let mut cat = || std::process::Command::new("cat");
+        let mut reader = cat().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let (_held, held_too) = std::io::pipe().unwrap();
+        let mut writer = std::process::Command::new("sleep");
+        let mut writer = writer.arg("1001").stdin(Stdio::null()).stdout(held_too).stderr(Stdio::null()).spawn().unwrap();
+        let read = [&reader, &writer].map(|child| processes.reads_from_others(i32::try_from(child.id()).unwrap()));
+        [&mut reader, &mut writer].map(|child| (child.kill().unwrap(), child.wait().unwrap()));
+        assert_eq!(read, [true, false]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which processes belong together: what has started what.
+//! Which processes belong together: who has started what, and which ones stand around the daemon of a mount.
 //!
 //! Calls in their order: [`Kin::of`] at the moment of a decision, then any question. It is history at once: a parent that ends meanwhile leaves
 //! its child to init, as the next look shows.
@@ -9,9 +9,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use liege_sys::{
+    caps, pidfd,
     process::own_pid,
     processes::{Process, Processes},
+    signals::SIGSTOP,
 };
+
+use super::leftovers::living;
+use crate::{init::Init, rights::PARKED};
 
 /// All processes below init at one moment.
 #[derive(Debug)]
@@ -47,15 +52,84 @@ impl Kin {
         Self { seen, oldest }
     }
 
+    fn parent(&self, pid: i32) -> Option<i32> {
+        self.seen.get(&pid).map(|seen| seen.parent).filter(|parent| self.seen.contains_key(parent))
+    }
+
     /// When the oldest one that a process belongs to was started.
     pub(super) fn since(&self, pid: i32, seen: &Process) -> u64 {
         let oldest = [pid, seen.parent, seen.session, seen.group].map(|pid| self.oldest.get(&pid).copied());
         oldest.into_iter().flatten().fold(seen.started, u64::min)
     }
 
+    /// Those above these, without them.
+    pub(super) fn above(&self, pids: &BTreeSet<i32>) -> BTreeSet<i32> {
+        let mut above = BTreeSet::new();
+        for &pid in pids {
+            let mut next = self.parent(pid);
+            while let Some(pid) = next.filter(|&pid| above.insert(pid)) {
+                next = self.parent(pid);
+            }
+        }
+        &above - pids
+    }
+
+    /// These, and those below them.
+    fn with_those_below(&self, pids: &BTreeSet<i32>) -> BTreeSet<i32> {
+        let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        self.seen.iter().for_each(|(&pid, seen)| children.entry(seen.parent).or_default().push(pid));
+        let (mut found, mut next) = (BTreeSet::new(), pids.iter().copied().collect::<Vec<_>>());
+        while let Some(pid) = next.pop() {
+            if found.insert(pid) {
+                next.extend(children.get(&pid).into_iter().flatten());
+            }
+        }
+        found
+    }
+
+    /// These daemons of mounts, what stands above them or in their sessions, and what they have started.
+    pub(super) fn around(&self, daemons: &BTreeSet<i32>) -> BTreeSet<i32> {
+        let sessions: BTreeSet<i32> = daemons.iter().filter_map(|pid| Some(self.seen.get(pid)?.session)).collect();
+        let beside = self.seen.iter().filter(|(_, seen)| sessions.contains(&seen.session)).map(|(&pid, _)| pid);
+        let mut around = self.with_those_below(daemons);
+        around.extend(beside);
+        around.extend(self.above(daemons));
+        around
+    }
+
     /// Those among these that live, and when the youngest was started.
     pub(super) fn youngest(&self, pids: &BTreeSet<i32>) -> Option<u64> {
         pids.iter().filter_map(|pid| Some(self.seen.get(pid)?.started)).max()
+    }
+}
+
+impl Init {
+    /// The daemons of mounts and what stands around them. A signal to one of these may end a daemon before it has saved.
+    pub(crate) fn around_mounts(&self) -> BTreeSet<i32> {
+        if self.saving.fuse.is_empty() {
+            return BTreeSet::new();
+        }
+        let _ = caps::raise(PARKED);
+        let daemons = self.saving.daemons();
+        Processes::open().map_or_else(|_| daemons.clone(), |processes| Kin::of(&processes).around(&daemons))
+    }
+
+    /// A loop around the daemon of a mount would start it anew when it ends, and that one would mount again. So what stands above a daemon is
+    /// stopped while the mounts go. It is asked to end before it goes on, so nothing is started between. Not stopped is what the daemon
+    /// might wait for: one that reads what others write, and one that traces it.
+    pub(super) fn stop_starters(&self) {
+        if self.saving.fuse.is_empty() {
+            return;
+        }
+        let Ok(processes) = Processes::open() else { return };
+        let daemons = self.saving.daemons();
+        let tracers: BTreeSet<i32> = daemons.iter().filter_map(|&pid| Some(processes.look(pid)?.tracer)).collect();
+        let above = Kin::of(&processes).above(&daemons);
+        for one in living(&processes, above.into_iter().collect()) {
+            if !tracers.contains(&one.pid) && processes.fuse(one.pid).is_empty() && !processes.reads_from_others(one.pid) {
+                let _ = pidfd::signal(&one.pidfd, SIGSTOP);
+            }
+        }
     }
 }
 
@@ -66,8 +140,8 @@ mod tests {
     /// `(pid, parent, session, started)`; each leads a group of its own.
     fn kin(processes: &[(i32, i32, i32, u64)]) -> Kin {
         let seen = |&(pid, parent, session, started): &(i32, i32, i32, u64)| {
-            let (name, is_stopped, worked, catches_term, user) = (String::new(), false, 0, false, 0);
-            (pid, Process { parent, group: pid, session, started, name, is_stopped, worked, catches_term, user })
+            let (name, is_stopped, worked, catches_term, tracer, user) = (String::new(), false, 0, false, 0, 0);
+            (pid, Process { parent, group: pid, session, started, name, is_stopped, worked, catches_term, tracer, user })
         };
         Kin::new(processes.iter().map(seen).collect())
     }
@@ -88,6 +162,23 @@ mod tests {
         let kin = kin(&[(10, 1, 10, 5)]);
         let seen = Process { parent: 10, session: 30, started: 70, ..kin.seen[&10].clone() };
         assert_eq!(kin.since(30, &seen), 5);
+    }
+
+    #[test]
+    fn around_a_daemon_is_what_is_above_it_below_it_and_in_its_session() {
+        // A supervisor, its shell, the daemon, a tee beside it, what the daemon has started; and a neighbour with its child.
+        let kin = kin(&[
+            (10, 1, 10, 1),
+            (11, 10, 11, 2),
+            (12, 11, 11, 3),
+            (13, 1, 11, 3),
+            (14, 12, 14, 4),
+            (20, 1, 20, 1),
+            (21, 20, 20, 2),
+        ]);
+        let daemons = BTreeSet::from([12]);
+        assert_eq!(kin.above(&daemons), BTreeSet::from([10, 11]));
+        assert_eq!(kin.around(&daemons), BTreeSet::from([10, 11, 12, 13, 14]));
     }
 
     #[test]

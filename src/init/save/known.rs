@@ -245,7 +245,6 @@ mod tests {
             let daemon = FuseDaemon {
                 pid: 7,
                 pidfd,
-                session: 7,
                 started: 1,
                 name: String::new(),
                 minors: vec![minor],

@@ -4,7 +4,6 @@
 //! Never a FUSE daemon: that one ends when its mount is unmounted.
 
 use std::{
-    collections::BTreeSet,
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
@@ -34,14 +33,14 @@ const UNANSWERED: Duration = Duration::from_secs(4);
 
 /// A process that is held, and lived when it had been looked at.
 #[derive(Debug)]
-struct Living {
-    pid: i32,
-    pidfd: OwnedFd,
+pub(super) struct Living {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
     seen: Process,
 }
 
 /// Those of these processes that live and are still the vassal's: a number may have become another process's before it was held.
-fn living(processes: &Processes, pids: Vec<i32>) -> impl Iterator<Item = Living> {
+pub(super) fn living(processes: &Processes, pids: Vec<i32>) -> impl Iterator<Item = Living> {
     let held = pids.into_iter().filter_map(|pid| Some(Living { pid, pidfd: pidfd::open(pid).ok()?, seen: processes.look(pid)? }));
     held.filter(|one| is_of_this_vassal(one.pid) && !has_ended(&one.pidfd))
 }
@@ -67,11 +66,12 @@ impl Init {
             return Ok(());
         }
         let _ = caps::raise(PARKED);
+        let around = self.around_mounts();
         for daemon in smart {
             let Some((pid, pidfd)) = self.smart_daemon(&daemon.pidfile, until)? else { continue };
             let Some(seen) = Processes::open().ok().and_then(|processes| processes.look(pid)) else { continue };
-            if self.saving.is_served_by(pid) || seen.session == own_pid() {
-                continue; // the file is old, and the number another process's by now
+            if around.contains(&pid) || seen.session == own_pid() {
+                continue; // it ends after its mount; or the file is old, and the number another process's by now
             }
             // Its group first: a shell that leads it and waits for it would end of the signal and tell it nothing.
             if seen.group == pid {
@@ -105,9 +105,9 @@ impl Init {
         Ok(())
     }
 
-    /// What hooks and the app have left running is asked to end, and has its time: it may be a database. What serves a FUSE mount, and
-    /// its session, is not meant. Before the mounts go, neither is what was started before the last of their daemons, because a daemon may
-    /// write back through it; what such a process has started since belongs to it. Whether any are left for later.
+    /// What hooks and the app have left running is asked to end, and has its time: it may be a database. What serves a FUSE mount is not
+    /// meant. Before the mounts go, neither is what stands around their daemons, nor what was started before the last of them, because a daemon
+    /// may write back through it; what such a process has started since belongs to it. Whether any are left for later.
     pub(super) fn end_what_is_left(&mut self, mounts_stand: bool, until: Instant) -> Result<bool, End> {
         let _ = caps::raise(PARKED);
         let Ok(processes) = Processes::open() else { return Ok(false) };
@@ -122,19 +122,19 @@ impl Init {
         let all = living(&processes, processes.below(own_pid())).filter(|one| one.seen.group != own_pid() && !is_over(one));
         let all: Vec<Living> = all.filter(|one| !is_helper(&one.seen)).collect();
         let kin = Kin::of(&processes);
-        let serving = all.iter().filter(|one| !processes.fuse(one.pid).is_empty());
-        let (daemons, sessions): (BTreeSet<i32>, BTreeSet<i32>) = serving.map(|one| (one.pid, one.seen.session)).unzip();
+        let mut daemons = self.saving.daemons();
+        daemons.extend(all.iter().map(|one| one.pid).filter(|&pid| !processes.fuse(pid).is_empty()));
+        let around = if mounts_stand { kin.around(&daemons) } else { daemons.clone() };
         let youngest = kin.youngest(&daemons).filter(|_| mounts_stand);
         let since = youngest.map_or(0, |youngest| self.app.as_ref().map_or(youngest, |app| app.born.min(youngest)));
-        let serves = |one: &Living| sessions.contains(&one.seen.session) || self.saving.is_served_by(one.pid);
-        let (meant, rest): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|one| kin.since(one.pid, &one.seen) >= since && !serves(one));
-        let meant: Vec<Other> = meant.into_iter().map(Living::named).collect();
-        for other in &meant {
-            let _ = pidfd::signal(&other.pidfd, SIGTERM);
-            let _ = pidfd::signal(&other.pidfd, SIGCONT); // one that is stopped hears it then
+        let is_meant = |one: &Living| !around.contains(&one.pid) && kin.since(one.pid, &one.seen) >= since;
+        let (meant, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(is_meant);
+        for one in &meant {
+            let signal = self.daemons.stop_signal_in(one.seen.session).unwrap_or(SIGTERM);
+            let _ = pidfd::signal(&one.pidfd, signal);
+            let _ = pidfd::signal(&one.pidfd, SIGCONT); // one that is stopped hears it then
         }
-        meant.into_iter().for_each(|other| self.saving.wait_for(other));
+        meant.into_iter().for_each(|one| self.saving.wait_for(one.named()));
         // One that does not heed it leaves the mounts their time. Beside a mount that hangs they may be beyond any signal.
         let until = if self.saving.hung.is_empty() { soft(until) } else { Instant::now() + LEFTOVERS };
         self.await_others(until)?;
@@ -145,8 +145,10 @@ impl Init {
     pub(super) fn end_leftovers(&mut self, until: Instant) -> Result<(), End> {
         let Some(born) = self.app.as_ref().map(|app| app.born) else { return Ok(()) };
         let attached = self.daemons.sessions();
+        let above = Processes::open().map(|processes| Kin::of(&processes).above(&self.saving.daemons())).unwrap_or_default();
         let is_left = |kin: &Kin, pid: i32, seen: &Process| {
-            !attached.contains(&seen.session) && seen.session != own_pid() && kin.since(pid, seen) >= born
+            let is_of_app = !attached.contains(&seen.session) && seen.session != own_pid() && kin.since(pid, seen) >= born;
+            is_of_app && !above.contains(&pid)
         };
         self.end_others(until, is_left).map(drop)
     }
