@@ -318,13 +318,16 @@ mod tests {
     #[test]
     fn one_that_can_read_a_pipe_is_told_from_one_that_only_writes() {
         let processes = Processes::open().expect("root");
-        let mut cat = || std::process::Command::new("cat");
-        let mut reader = cat().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut reader = std::process::Command::new("cat");
+        let mut reader = reader.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let (_held, held_too) = std::io::pipe().unwrap();
         let mut writer = std::process::Command::new("sleep");
         let mut writer = writer.arg("1001").stdin(Stdio::null()).stdout(held_too).stderr(Stdio::null()).spawn().unwrap();
         let read = [&reader, &writer].map(|child| processes.reads_from_others(i32::try_from(child.id()).unwrap()));
-        [&mut reader, &mut writer].map(|child| (child.kill().unwrap(), child.wait().unwrap()));
+        for child in [&mut reader, &mut writer] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
         assert_eq!(read, [true, false]);
     }
 
