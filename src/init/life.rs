@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use liege_plan::{Act, FromInit, Phase, Place, Plan, Reload, Step, ToInit, VERSION, describe_act};
-use liege_sys::{enter, limits, poll::poll};
+use liege_sys::{enter, limits, mountinfo, poll::poll};
 
 use crate::{
     app::Started,
@@ -76,6 +76,9 @@ fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
     if let Err(errno) = limits::set_nofile(soft, hard) {
         let detail = format!("restore the limit of open files ({soft}, {hard})");
         init.channel.say_failed(Place::Init, errno as i32, detail, false);
+    }
+    if plan.own_mounts {
+        init.saving.before = mountinfo::own_devices().unwrap_or_default();
     }
     restore_oom_score(init, plan.limits.oom_score_adj);
     if let Some(directory) = plan.directory {

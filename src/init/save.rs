@@ -24,6 +24,8 @@
 //! mount the kernel tells since Linux 6.16. On older ones a daemon that leaves after an unmount is taken for the one of that mount, and
 //! where several are left the youngest is asked first.
 //!
+//! What uses such a mount without standing on it goes before it (`save/targets.rs`): it may have to write to it still.
+//!
 //! Where the mounts are not the vassal's own (no mount namespace) a mount is unmounted only if the kernel says that a process of the
 //! vassal serves its connection; else its daemon gets TERM, and unmounts it.
 //!
@@ -53,12 +55,12 @@ mod kin;
 mod known;
 mod leftovers;
 mod losses;
+mod take_down;
 mod targets;
 mod told;
 
 pub(crate) use known::Known;
 use losses::Awaited;
-use targets::Target;
 use told::Told;
 
 use std::{
@@ -69,15 +71,8 @@ use std::{
 
 use liege_plan::{Fate, FromInit, Loss};
 use liege_sys::{
-    Errno, caps,
-    escape::breaks_a_line,
-    fusectl::Connections,
-    mountinfo::Mount,
-    pidfd,
-    poll::Interest,
-    process::{self, own_pid},
-    processes::Processes,
-    signals::SIGTERM,
+    Errno, caps, escape::breaks_a_line, fusectl::Connections, mountinfo::Mount, pidfd, poll::Interest, process::own_pid,
+    processes::Processes, signals::SIGTERM,
 };
 
 use crate::{
@@ -91,8 +86,6 @@ use crate::{
 
 /// What is left at least for writing back, where the app has taken all of its stop-timeout. The core has the same number.
 const OVERTIME: Duration = Duration::from_secs(5);
-/// How long one of several unknown daemons is given to be the one whose mount went.
-const PERHAPS: Duration = Duration::from_millis(500);
 /// Between two looks at what no event tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -115,6 +108,10 @@ pub(crate) struct Saving {
     killed: BTreeMap<i32, u64>,
     /// Connections that do not answer.
     hung: BTreeSet<u32>,
+    /// File systems that were mounted before the vassal was born, by device; only where its mounts are its own.
+    pub(crate) before: BTreeSet<(u32, u32)>,
+    /// Loop devices of the host whose image lies on a mount of the vassal.
+    images: BTreeSet<(u32, u32)>,
     /// Daemons that were found to do nothing, by pid and start.
     given_up: BTreeSet<(i32, u64)>,
     /// The step under way is beyond SIGKILL: the host ends the connections that hold it.
@@ -353,106 +350,6 @@ impl Init {
         }
     }
 
-    /// The mounts, then whoever is left.
-    fn save(&mut self, until: Instant) -> Result<(), End> {
-        self.find_fuse_daemons();
-        let outlive_us = |init: &mut Self| init.mounts.with_own_fuse().is_some_and(|table| !init.targets(&table).is_empty());
-        if self.saving.savers().next().is_none() && (self.later.own_mounts || !outlive_us(self)) {
-            return Ok(());
-        }
-        let leave = || if std::env::set_current_dir("/").is_ok() { 0 } else { 1 };
-        let child = process::fork_in_place(&self.one_thread, leave); // ours: a directory in a mount keeps it busy
-        self.await_child(child, until)?;
-        self.await_exits(until)?;
-        let table = self.mounts.with_own_fuse();
-        let root = table.iter().flat_map(Table::own).find(|mount| mount.mount_point == "/").map(|mount| mount.device.1);
-        let targets = table.map(|table| self.targets(&table)).unwrap_or_default();
-        let (mut has_cleared, mut freed) = (false, self.unmounted_before(&targets));
-        for (n, target) in targets.iter().enumerate() {
-            let saves = target.minor.is_none_or(|minor| self.saving.is_saved(minor));
-            let mut answer = self.unmount(target, false, until)?;
-            if answer != Some(0) && saves && !std::mem::replace(&mut has_cleared, true) {
-                self.end_leftovers(until)?;
-                answer = self.unmount(target, false, until)?;
-            }
-            let Some(minor) = target.minor else { continue };
-            if !saves {
-                if answer != Some(0) {
-                    self.unmount(target, true, until)?; // nothing is written back, and nothing waits for it
-                }
-                continue;
-            }
-            let is_last = !targets[n + 1..].iter().any(|other| other.minor == Some(minor));
-            if answer == Some(0) && is_last && !is_alive(minor) {
-                freed.insert(minor);
-                self.wait_while(soft(until), |saving| saving.savers().any(|daemon| daemon.serves(minor)))?;
-                self.perhaps_it_was_that(minor, until)?;
-            } else if answer != Some(0) && self.ask(until, |daemon| daemon.serves(minor))? == 0 {
-                self.unmount(target, true, until)?;
-            } else if is_last {
-                self.wait_while(soft(until), |saving| saving.savers().any(|daemon| daemon.serves(minor)))?;
-            }
-        }
-        // Those that still have a mount: the root, one that was detached before, one of a kernel that does not say whose it is.
-        let stands = |daemon: &FuseDaemon| daemon.minors.iter().any(|minor| minor.is_none_or(|minor| !freed.contains(&minor)));
-        self.wait_while(soft(until), |saving| saving.savers().any(|daemon| !stands(daemon)))?;
-        // Nothing the app has left behind keeps the root from being asked.
-        let is_held = |daemon: &FuseDaemon| stands(daemon) && !root.is_some_and(|root| daemon.serves(root));
-        if !has_cleared && self.saving.savers().any(is_held) {
-            self.wait_while(Instant::now() + PERHAPS, |saving| saving.savers().any(is_held))?;
-            self.end_leftovers(until)?;
-        }
-        // The youngest first: an older one may serve what it writes back to.
-        let mut rest: Vec<_> =
-            self.saving.savers().filter(|daemon| stands(daemon)).map(|daemon| (daemon.started, daemon.pid)).collect();
-        rest.sort_unstable_by(|one, other| other.cmp(one));
-        for (_, pid) in rest {
-            if self.ask(until, |daemon| daemon.pid == pid)? > 0 {
-                self.wait_while(soft(until), |saving| saving.savers().any(|daemon| daemon.pid == pid))?;
-            }
-        }
-        self.wait_while(until, |saving| saving.savers().next().is_some())?;
-        let left: Vec<Loss> = self.saving.savers().map(|daemon| Loss::out_of_time(&daemon.name)).collect();
-        self.saving.lost.extend(left);
-        Ok(())
-    }
-
-    /// Where the kernel does not say which daemon a mount had: one that leaves now is waited for, because it may write back to a mount
-    /// that goes next.
-    fn perhaps_it_was_that(&mut self, minor: u32, until: Instant) -> Result<(), End> {
-        if self.saving.is_ours(minor).is_some() {
-            return Ok(());
-        }
-        let before = self.saving.savers().count();
-        let (perhaps, most) = (Instant::now() + PERHAPS, soft(until));
-        loop {
-            self.wait_while(most.min(Instant::now() + LOOK_AGAIN), |saving| saving.savers().count() == before)?;
-            let now = Instant::now();
-            if self.saving.savers().count() < before || now >= most || now >= perhaps && !self.is_one_leaving() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The connections of daemons that have no mount any more, here or elsewhere: a TERM would come in the middle of their saving.
-    fn unmounted_before(&self, targets: &[Target]) -> BTreeSet<u32> {
-        let Ok(connections) = Connections::open() else { return BTreeSet::new() };
-        let minors = self.saving.savers().flat_map(|daemon| daemon.minors.iter().flatten().copied());
-        let stands =
-            |minor: &u32| connections.identity(*minor).is_some() || targets.iter().any(|target| target.minor == Some(*minor));
-        minors.filter(|minor| !stands(minor)).collect()
-    }
-
-    /// Whether a daemon has let go of its device, or of its handlers.
-    fn is_one_leaving(&self) -> bool {
-        let Ok(processes) = Processes::open() else { return false };
-        let has_handler = |pid| processes.look(pid).is_some_and(|seen| seen.catches_term);
-        self.saving.savers().any(|daemon| {
-            !daemon.minors.is_empty() && processes.fuse(daemon.pid).is_empty()
-                || daemon.had_handler && !daemon.asked && !has_handler(daemon.pid)
-        })
-    }
-
     fn await_child(&mut self, child: Result<i32, Errno>, until: Instant) -> Result<Option<i32>, End> {
         let Ok(pid) = child else { return Ok(Some(Errno::EAGAIN as i32)) };
         self.job = Some(Job { pid, ended: None });
@@ -574,9 +471,4 @@ fn printable(text: &str) -> String {
 fn soft(until: Instant) -> Instant {
     let now = Instant::now();
     now + until.saturating_duration_since(now) / 2
-}
-
-/// Whether a connection lives though its mount went: another namespace has a copy of it. Where the kernel shows none it does not.
-fn is_alive(minor: u32) -> bool {
-    Connections::open().is_ok_and(|connections| connections.identity(minor).is_some())
 }

@@ -458,6 +458,7 @@ mod tests {
             root: "/".into(),
             mount_point: at.into(),
             options: "rw".into(),
+            follows: false,
             fstype: fstype.into(),
             source: "cgroup".into(),
             super_options: options.into(),

@@ -41,6 +41,7 @@ pub mod identity;
 pub mod insiders;
 pub mod join;
 pub mod limits;
+pub mod loop_device;
 pub mod made_for;
 pub mod mark;
 pub mod memory;

@@ -89,6 +89,16 @@ pub fn detach_exactly(point: &Path, id: u32) -> nix::Result<()> {
     umount2(format!("/proc/self/fd/{}", mount.as_raw_fd()).as_str(), MntFlags::MNT_DETACH)
 }
 
+/// Has the file system of this mount and of no other written to what it lies on, with the same care as [`umount_exactly`].
+///
+/// # Errors
+/// ESTALE: another mount is there now. EIO: it could not be written. Else the kernel's.
+pub fn sync_exactly(point: &Path, id: u32) -> nix::Result<()> {
+    let (directory, name) = place_of(point, id)?;
+    let how = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    unistd::syncfs(openat(&directory, name.as_c_str(), how, Mode::empty())?)
+}
+
 /// The directory a mount stands in, and its name there.
 fn place_of(point: &Path, id: u32) -> nix::Result<(OwnedFd, CString)> {
     let (Some(parent), Some(name)) = (point.parent(), point.file_name()) else { return Err(Errno::EINVAL) };

@@ -1,6 +1,6 @@
 //! `/proc/PID/mountinfo`: the one list of mounts that never asks a file system, so it can be read while one hangs.
 
-use std::{ffi::OsString, io, os::unix::ffi::OsStringExt};
+use std::{collections::BTreeSet, ffi::OsString, io, os::unix::ffi::OsStringExt};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Mount {
     pub mount_point: OsString,
     /// Options of the mount: `rw,nosuid`.
     pub options: String,
+    /// As in [`Brief::follows`].
+    pub follows: bool,
     /// The type: `ext4`, `fuse.fuse-zip`.
     pub fstype: String,
     /// The source, as its file system calls it.
@@ -134,6 +136,14 @@ pub fn brief(text: &[u8]) -> impl Iterator<Item = Brief<'_>> + Clone {
     })
 }
 
+/// The devices of the caller's mounts.
+///
+/// # Errors
+/// No `/proc`.
+pub fn own_devices() -> io::Result<BTreeSet<(u32, u32)>> {
+    Ok(brief(&std::fs::read("/proc/thread-self/mountinfo")?).map(|mount| mount.device).collect())
+}
+
 /// The minors of a process's FUSE mounts, which name their connections.
 ///
 /// # Errors
@@ -166,11 +176,17 @@ fn line(line: &[u8]) -> Option<Mount> {
     let root = unescape(fields.next()?);
     let mount_point = unescape(fields.next()?);
     let options = String::from_utf8_lossy(fields.next()?).into_owned();
-    fields.by_ref().find(|&field| field == b"-")?;
+    let mut follows = false;
+    // Any number of fields, to the dash.
+    while let field = fields.next()?
+        && field != b"-"
+    {
+        follows |= field.starts_with(b"master:");
+    }
     let fstype = unescape(fields.next()?).to_string_lossy().into_owned(); // a subtype is the mounter's own words
     let source = unescape(fields.next()?);
     let super_options = String::from_utf8_lossy(fields.next().unwrap_or_default()).into_owned();
-    Some(Mount { id, parent, device, root, mount_point, options, fstype, source, super_options })
+    Some(Mount { id, parent, device, root, mount_point, options, follows, fstype, source, super_options })
 }
 
 /// Space, tab, newline, backslash and hash come as a backslash and three octal digits.
@@ -202,7 +218,7 @@ mod tests {
         let [mount] = &parse(text)[..] else { panic!("one line") };
         assert!(mount.is_fuse());
         assert_eq!(mount.fuse_owner(), Some((1001, 1002)));
-        assert_eq!((mount.id, mount.parent, mount.device), (620, 28, (0, 69)));
+        assert_eq!((mount.id, mount.parent, mount.device, mount.follows), (620, 28, (0, 69), true));
         assert_eq!(mount.mount_point, "/app");
     }
 
