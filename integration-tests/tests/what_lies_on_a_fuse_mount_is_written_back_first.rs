@@ -1,9 +1,9 @@
 //! What uses a FUSE mount without standing on it (the image of a loop device, a layer of an overlay) goes first at an orderly end, so that
-//! what was written there reaches the archive.
+//! what was written there reaches the archive. A connection that lives on when its mounts are gone is asked to end at once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -141,6 +141,36 @@ fn an_overlay_above_it_costs_no_time() {
         is_in(&zipped.zip);
         nothing_is_told(&emperor);
     });
+}
+
+/// Another process has a copy of the mount in a namespace of its own, so the connection lives on when the mount is gone.
+#[test]
+fn a_copy_of_it_elsewhere_costs_no_time() {
+    for options in ["", "-o auto_unmount "] {
+        story(|host| {
+            let zipped = Zipped::new(host);
+            let emperor = host.emperor().namespaces(None).start();
+            let hook = zipped.hook().replace("fuse-zip ", &format!("fuse-zip {options}"));
+            let more = format!("echo precious > {}/f; ", zipped.mount.display());
+            emperor.write("v.ini", &format!("[vassal]\nuid = root\n{hook}{}", zipped.command(&more)));
+            zipped.is_written();
+            let mut copy = Command::new("unshare")
+                .args(["-m", "--propagation", "private", "sleep", "1003"])
+                .stdin(Stdio::null())
+                .spawn()
+                .expect("unshare: make deps");
+            let table = format!("/proc/{}/mountinfo", copy.id());
+            let has_begun = || fs::read_to_string(format!("/proc/{}/comm", copy.id())).is_ok_and(|name| name == "sleep\n");
+            wait_until("the copy", LONG, has_begun);
+            let is_copied = fs::read_to_string(table).is_ok_and(|table| table.contains(zipped.mount.to_str().unwrap()));
+            assert!(is_copied, "nothing is told here without one");
+            let took = stopped(&emperor);
+            copy.kill().and_then(|()| copy.wait()).expect("our own child");
+            is_in(&zipped.zip);
+            nothing_is_told(&emperor);
+            assert!(took < AT_ONCE * slowness(), "{options}: {took:?}");
+        });
+    }
 }
 
 fn is_in(zip: &Path) {

@@ -2,7 +2,8 @@
 //!
 //! [`Init::save`] is the whole of it.
 //!
-//! Races: what has just let go of a mount may keep it busy for a moment (a loop device closes its image when its own mount has gone).
+//! Races: what has just let go of a mount may keep it busy for a moment (a loop device closes its image when its own mount has gone). A
+//! connection that is found alive may end before its daemon is asked: it is asked only while it has its handler for TERM.
 
 use std::{
     collections::BTreeSet,
@@ -76,10 +77,12 @@ impl Init {
                 freed.insert(minor);
                 self.wait_while(soft(until), |saving| saving.savers().any(|daemon| daemon.serves(minor)))?;
                 self.perhaps_it_was_that(minor, until)?;
-            } else if answer != Some(0) && self.ask(until, |daemon| daemon.serves(minor))? == 0 {
+            } else if self.ask(until, |daemon| daemon.serves(minor))? > 0 {
+                if is_last {
+                    self.wait_while(soft(until), |saving| saving.savers().any(|daemon| daemon.serves(minor)))?;
+                }
+            } else if answer != Some(0) {
                 self.unmount(target, true, until)?;
-            } else if is_last {
-                self.wait_while(soft(until), |saving| saving.savers().any(|daemon| daemon.serves(minor)))?;
             }
         }
         self.ask_the_rest(&freed, root, has_cleared, until)
