@@ -21,6 +21,8 @@ pub(crate) struct Env {
     put: Vec<String>,
     /// The mask that goes with it; None: init's own.
     pub(crate) umask: Option<u32>,
+    /// `RLIMIT_NOFILE` of what is started with it, soft and hard: init has more.
+    pub(crate) nofile: (u64, u64),
 }
 
 impl Env {

@@ -19,6 +19,9 @@ use crate::{
     walk::{Outcome, Patience, Walked},
 };
 
+/// Descriptors that init may have, at least: one for each FUSE daemon, attached daemon and process that an end waits for. A number, no memory.
+const DESCRIPTORS: u64 = 4096;
+
 /// What of the plan is needed after the first walk.
 #[derive(Debug, Default)]
 pub(crate) struct Later {
@@ -71,15 +74,17 @@ fn green_light(init: &mut Init) -> Result<Box<Plan>, End> {
 
 /// The first walk and the first start.
 fn rise(init: &mut Init, plan: Plan) -> Result<(), End> {
-    // For ourselves, so that all children have them from us; also before the steps can take /proc away.
-    let (soft, hard) = plan.limits.nofile;
-    if let Err(errno) = limits::set_nofile(soft, hard) {
-        let detail = format!("restore the limit of open files ({soft}, {hard})");
-        init.channel.say_failed(Place::Init, errno as i32, detail, false);
+    // What we start has the daemon's; we hold a descriptor for each of what may be very many, and at the end a lack would cost data. Where
+    // the kernel does not let us, some are kept for the end.
+    if limits::raise_nofile_to(DESCRIPTORS).is_err() {
+        init.saving.keep_reserve();
     }
+    let ((soft, hard), (_, most)) = (plan.limits.nofile, limits::nofile().unwrap_or(plan.limits.nofile));
+    init.env.nofile = (soft.min(most), hard.min(most)); // the daemon's own may have been lowered since
     if plan.own_mounts {
         init.saving.before = mountinfo::own_devices().unwrap_or_default();
     }
+    // For ourselves, so that all children have it from us; also before the steps can take /proc away.
     restore_oom_score(init, plan.limits.oom_score_adj);
     if let Some(directory) = plan.directory {
         go_home(init, directory)?;

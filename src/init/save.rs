@@ -71,7 +71,7 @@ use std::{
 
 use liege_plan::{Fate, FromInit, Loss};
 use liege_sys::{
-    Errno, caps, escape::breaks_a_line, fusectl::Connections, mountinfo::Mount, pidfd, poll::Interest, process::own_pid,
+    Errno, caps, escape::breaks_a_line, fusectl::Connections, limits, mountinfo::Mount, pidfd, poll::Interest, process::own_pid,
     processes::Processes, signals::SIGTERM,
 };
 
@@ -86,6 +86,10 @@ use crate::{
 
 /// What is left at least for writing back, where the app has taken all of its stop-timeout. The core has the same number.
 const OVERTIME: Duration = Duration::from_secs(5);
+/// Descriptors that a look for daemons leaves free.
+const SPARE: u64 = 8;
+/// Descriptors that are kept for the end, where init may not have as many as it wants.
+const RESERVE: usize = 24;
 /// Between two looks at what no event tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -110,8 +114,12 @@ pub(crate) struct Saving {
     hung: BTreeSet<u32>,
     /// File systems that were mounted before the vassal was born, by device; only where its mounts are its own.
     pub(crate) before: BTreeSet<(u32, u32)>,
+    /// Descriptors kept for the end.
+    reserve: Vec<OwnedFd>,
     /// Loop devices of the host whose image lies on a mount of the vassal.
     images: BTreeSet<(u32, u32)>,
+    /// Why not all daemons could be looked for; EMFILE: too few descriptors were left.
+    unseen: Option<Errno>,
     /// Daemons that were found to do nothing, by pid and start.
     given_up: BTreeSet<(i32, u64)>,
     /// The step under way is beyond SIGKILL: the host ends the connections that hold it.
@@ -155,6 +163,11 @@ struct Idle {
 }
 
 impl Saving {
+    /// Keeps some descriptors for the end.
+    pub(crate) fn keep_reserve(&mut self) {
+        self.reserve = limits::reserve(RESERVE);
+    }
+
     /// The daemons of mounts.
     fn daemons(&self) -> BTreeSet<i32> {
         self.fuse.iter().map(|daemon| daemon.pid).collect()
@@ -219,6 +232,7 @@ impl Init {
         if self.saving.since.is_none() {
             self.saving.since = Some(Instant::now());
             self.saving.told.begin();
+            self.saving.reserve.clear();
         }
         self.find_fuse_daemons();
         self.tell_saving();
@@ -309,6 +323,7 @@ impl Init {
 
     fn find_fuse_daemons(&mut self) {
         self.saving.forget_the_ended();
+        self.saving.unseen = None;
         let _ = caps::raise(PARKED);
         if let Some(table) = self.mounts.with_own_fuse() {
             self.find_serving(&table);
@@ -326,11 +341,21 @@ impl Init {
         if self.later.own_mounts && table.own().next().is_some() && !table.own().any(saves) {
             return; // nothing can have been written, or nothing can be
         }
-        let Ok(processes) = Processes::open() else { return };
+        // Each that is held takes one, looking takes a few for a moment, and so does all that the end does. A look without any finds nothing.
+        let lack = || (!limits::are_numbers_free(SPARE)).then_some(Errno::EMFILE);
+        self.saving.unseen = lack();
+        let processes = match Processes::open() {
+            Ok(processes) => processes,
+            Err(errno) => return self.saving.unseen = Some(errno),
+        };
         for pid in ours(&processes) {
+            if self.saving.unseen.is_some() {
+                return;
+            }
             if pid != own_pid() && !self.saving.fuse.iter().any(|daemon| daemon.pid == pid) {
                 let Some(daemon) = fuse_daemon(&processes, pid, table, &hung) else { continue };
                 self.saving.wait_for_daemon(daemon, &processes);
+                self.saving.unseen = lack();
             }
         }
     }
@@ -340,7 +365,10 @@ impl Init {
         if self.known.is_empty() {
             return;
         }
-        let Ok(processes) = Processes::open() else { return };
+        let processes = match Processes::open() {
+            Ok(processes) => processes,
+            Err(errno) => return self.saving.unseen = Some(errno),
+        };
         for mut daemon in self.known.take() {
             daemon.minors = processes.fuse(daemon.pid);
             let may_hang = daemon.minors.contains(&None) && !self.saving.hung.is_empty();

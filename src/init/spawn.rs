@@ -28,6 +28,7 @@ pub(crate) struct Recipe {
     programs: Strings,
     argv: Strings,
     env: Strings,
+    nofile: (u64, u64),
     bounds: Vec<Bound>,
     identity: Option<Identity>,
     caps: Option<u64>,
@@ -58,6 +59,7 @@ const ZERO_BYTE: &str = "a zero byte in a word of the command, the environment o
 impl Recipe {
     /// Lays out how this app is started with this environment.
     pub(crate) fn of(app: &App, env: &Env) -> Result<Self, &'static str> {
+        let nofile = env.nofile;
         let mut env = env.of(app.identity.as_ref());
         app.unenv.iter().for_each(|name| env.remove(name));
         app.env.iter().for_each(|(name, value)| env.set(&format!("{name}={value}")));
@@ -76,6 +78,7 @@ impl Recipe {
                 argv: Strings::new(argv)?,
                 env: env.strings()?,
                 chdir: app.chdir.clone().map(CString::new).transpose()?,
+                nofile,
                 bounds: bounds(&app.limits),
                 identity: app.identity.clone(),
                 caps: app.caps,
@@ -99,6 +102,7 @@ impl Recipe {
             env: &self.env,
             fds,
             output,
+            nofile: self.nofile,
             bounds: &self.bounds,
             identity: self.identity.as_ref().map(borrowed),
             caps: self.caps,
@@ -181,6 +185,7 @@ pub(crate) fn shell(
             env.of(identity).strings()?,
         ))
     };
+    let nofile = env.nofile;
     let (programs, argv, env) = strings().map_err(|_| (0, ZERO_BYTE.to_owned()))?;
     let launch = Launch {
         programs: &programs,
@@ -188,6 +193,7 @@ pub(crate) fn shell(
         env: &env,
         fds: &[],
         output,
+        nofile,
         bounds: &[],
         identity: identity.map(borrowed),
         caps: None,

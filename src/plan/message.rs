@@ -1,6 +1,6 @@
 //! What host and init say to each other, and the plan itself.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -212,6 +212,8 @@ pub enum Fate {
     Hung,
     /// The daemon is gone, and its vassals end with it.
     HostGone,
+    /// Init could not look for it: this errno. With EMFILE it had too few descriptors, and may have no more.
+    Unseen(i32),
 }
 
 /// A FUSE mount in the host's table, as its line has it.
@@ -248,9 +250,16 @@ impl fmt::Display for Loss {
             Fate::Died(signal) => write!(f, "{what}, ended by {} before that", signal_name(*signal)),
             Fate::Hung => write!(f, "{what}, killed at once because of a mount that hangs"),
             Fate::HostGone => write!(f, "{what}, killed because the emperor is gone"),
+            Fate::Unseen(EMFILE) => {
+                write!(f, "{what}: init has too few descriptors to look for it, raise the daemon's limit of open files")
+            }
+            Fate::Unseen(errno) => write!(f, "{what}: init could not look for it: {}", io::Error::from_raw_os_error(*errno)),
         }
     }
 }
+
+/// "Too many open files", on every machine.
+const EMFILE: i32 = 24;
 
 /// What begins every word about a loss, here and on the host.
 pub const LOST: &str = "what was not written back is lost: ";

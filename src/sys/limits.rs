@@ -1,6 +1,10 @@
 //! The limits a daemon of thousands of vassals raises for itself and must not hand down, and those a program is given.
 
-use std::{fs, io, os::fd::RawFd, ptr};
+use std::{
+    fs, io,
+    os::fd::{FromRawFd, OwnedFd, RawFd},
+    ptr,
+};
 
 use crate::raw::check;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -19,14 +23,32 @@ pub fn are_descriptors_left(count: u64) -> bool {
     let Ok((soft, _)) = nofile() else { return false };
     // How many are open, since Linux 6.2; 0 before.
     match fs::metadata("/proc/self/fd").map_or(0, |directory| directory.len()) {
-        0 => are_numbers_free(soft, count),
+        0 => are_numbers_free_below(soft, count),
         open => soft.saturating_sub(open) >= count,
     }
 }
 
+/// The same, and asks no `/proc`.
+#[must_use]
+pub fn are_numbers_free(count: u64) -> bool {
+    nofile().is_ok_and(|(soft, _)| are_numbers_free_below(soft, count))
+}
+
+/// So many descriptors, or as many as there are, to be dropped when some are needed. They lead nowhere.
+#[must_use]
+pub fn reserve(count: usize) -> Vec<OwnedFd> {
+    let one = || {
+        // SAFETY: numbers only.
+        let fd = check(unsafe { libc::syscall(libc::SYS_eventfd2, 0, libc::EFD_CLOEXEC) }).ok()?;
+        // SAFETY: the kernel has just made this fd for us.
+        Some(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+    };
+    std::iter::from_fn(one).take(count).collect()
+}
+
 /// Whether so many numbers below `end` are no open descriptor. The lowest are the likeliest to be open, and the least to be looked through where
 /// there are enough.
-fn are_numbers_free(end: u64, count: u64) -> bool {
+fn are_numbers_free_below(end: u64, count: u64) -> bool {
     const AT_ONCE: usize = 256;
     let mut free = 0;
     let end = RawFd::try_from(end).unwrap_or(RawFd::MAX);
@@ -72,6 +94,19 @@ pub fn raise_nofile() -> nix::Result<(u64, u64)> {
         set_nofile(hard, hard)?;
     }
     Ok((soft, hard))
+}
+
+/// Raises the soft limit of open files to `enough`, or to the hard limit where that is more; the hard one too where it is less and may be
+/// raised (`CAP_SYS_RESOURCE` on the host).
+///
+/// # Errors
+/// EPERM: it has the hard limit, which is less than that.
+pub fn raise_nofile_to(enough: u64) -> nix::Result<()> {
+    let (_, hard) = nofile()?;
+    match set_nofile(hard.max(enough), hard.max(enough)) {
+        Ok(()) => Ok(()),
+        Err(errno) => set_nofile(hard, hard).and(Err(errno)),
+    }
 }
 
 /// Raises the limits of open files and of processes for a process of many threads as far as the kernel lets it: beyond the hard limit where
@@ -139,14 +174,26 @@ impl Bound {
                     Kind::Processes => libc::RLIMIT_NPROC,
                     Kind::Files => libc::RLIMIT_NOFILE,
                 };
-                let both = [limit; 2]; // struct rlimit64: soft, hard
-                // SAFETY: two words that outlive the call, which only reads them; nothing is asked for.
-                check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, both.as_ptr(), ptr::null::<u8>()) }).map(drop)
+                set(resource as i32, [limit; 2])
             }
             // SAFETY: numbers only.
             Self::Nice(value) => check(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, value) }).map(drop),
         }
     }
+}
+
+/// Sets `RLIMIT_NOFILE`, soft and hard, as [`Bound::set`] does.
+///
+/// # Errors
+/// As [`set_nofile`].
+pub(crate) fn take_nofile((soft, hard): (u64, u64)) -> nix::Result<()> {
+    set(libc::RLIMIT_NOFILE as i32, [soft, hard])
+}
+
+/// A raw call.
+fn set(resource: i32, soft_and_hard: [u64; 2]) -> nix::Result<()> {
+    // SAFETY: two words that outlive the call, which only reads them; nothing is asked for.
+    check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, soft_and_hard.as_ptr(), ptr::null::<u8>()) }).map(drop)
 }
 
 #[cfg(test)]
@@ -160,10 +207,14 @@ mod tests {
     fn how_many_descriptors_are_left_is_found_out_without_one() {
         set_nofile(600, 600).unwrap();
         let mut held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-        let left = |count| [are_descriptors_left(count), are_numbers_free(600, count)];
+        let left = |count| [are_descriptors_left(count), are_numbers_free(count)];
         assert_eq!([left(0), left(1)], [[true; 2], [false; 2]]);
         held.drain(5..15);
         held.truncate(held.len() - 10);
+        assert_eq!([left(20), left(21)], [[true; 2], [false; 2]]);
+        let reserve = reserve(15);
+        assert_eq!([left(5), left(6)], [[true; 2], [false; 2]]);
+        drop(reserve);
         assert_eq!([left(20), left(21)], [[true; 2], [false; 2]]);
     }
 
@@ -172,6 +223,18 @@ mod tests {
         let before = nofile().unwrap();
         assert_eq!(raise_nofile().unwrap(), before);
         assert_eq!(nofile().unwrap(), (before.1, before.1));
+        set_nofile(before.0, before.1).unwrap();
+    }
+
+    #[test]
+    fn as_many_as_are_needed_is_never_fewer_than_before() {
+        let before = nofile().unwrap();
+        raise_nofile_to(before.1 - 1).unwrap();
+        assert_eq!(nofile().unwrap(), (before.1, before.1));
+        set_nofile(40, before.1).unwrap();
+        // Not where the right to more is missing.
+        let most = before.1 + u64::from(raise_nofile_to(before.1 + 1).is_ok());
+        assert_eq!(nofile().unwrap(), (most, most));
         set_nofile(before.0, before.1).unwrap();
     }
 

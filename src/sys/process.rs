@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use crate::{
     Strings, caps,
     identity::{self, Identity},
-    limits::Bound,
+    limits::{self, Bound},
     poll::{Interest, poll},
     programs, raw,
 };
@@ -30,7 +30,9 @@ pub struct Launch<'a> {
     pub env: &'a Strings,
     /// Fds it sees beside 0, 1 and 2, and under which number. No other is inherited.
     pub fds: &'a [(BorrowedFd<'a>, RawFd)],
-    /// What bounds it; set with the parent's rights.
+    /// `RLIMIT_NOFILE`, soft and hard: the parent may have more. No more than the parent has.
+    pub nofile: (u64, u64),
+    /// What bounds it beside that; set with the parent's rights.
     pub bounds: &'a [Bound],
     /// Where what it writes goes (1 and 2); None: where the parent's goes.
     pub output: Option<BorrowedFd<'a>>,
@@ -132,6 +134,9 @@ fn child(launch: &Launch<'_>, moves: &mut [raw::Move], keep: &mut [RawFd; 1]) ->
     }
     // SAFETY: no arguments; a fresh child leads no group, so this cannot fail.
     unsafe { libc::syscall(libc::SYS_setsid) };
+    if let Err(errno) = limits::take_nofile(launch.nofile) {
+        return (SETUP, errno);
+    }
     for (index, bound) in (BOUND..).zip(launch.bounds) {
         if let Err(errno) = bound.set() {
             return (index, errno);

@@ -1,6 +1,7 @@
 //! The mounts go in their order, each daemon is waited for or asked, and what is left is asked last.
 //!
-//! [`Init::save`] is the whole of it.
+//! [`Init::save`] is the whole of it. Where init has too few descriptors to hold all daemons at once it does so in rounds: those that have saved
+//! give theirs back. What could not be looked at in any round is a loss.
 //!
 //! Races: what has just let go of a mount may keep it busy for a moment (a loop device closes its image when its own mount has gone). A
 //! connection that is found alive may end before its daemon is asked: it is asked only while it has its handler for TERM.
@@ -10,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::Loss;
-use liege_sys::{Errno, fusectl::Connections, process, processes::Processes};
+use liege_plan::{Fate, Loss};
+use liege_sys::{Errno, fusectl::Connections, mountinfo::Mount, process, processes::Processes};
 
-use super::{FuseDaemon, LOOK_AGAIN, soft, targets::Target};
+use super::{FuseDaemon, LOOK_AGAIN, printable, soft, targets::Target};
 use crate::{
     init::{End, Init},
     mounts::Table,
@@ -30,7 +31,39 @@ impl Init {
     /// # Errors
     /// The host's end.
     pub(super) fn save(&mut self, until: Instant) -> Result<(), End> {
-        self.find_fuse_daemons();
+        loop {
+            self.find_fuse_daemons();
+            let (found, unseen) = (self.saving.savers().count(), self.saving.unseen);
+            if let Some(why) = unseen.filter(|_| found == 0 || Instant::now() >= until) {
+                self.tell_unseen(why);
+                // Where they outlive the vassal they go all the same.
+                return if self.later.own_mounts { Ok(()) } else { self.save_those_found(until) };
+            }
+            self.save_those_found(until)?;
+            if unseen.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Init could not look for the daemons of mounts that were written to, nor for one whose mount went before the end.
+    fn tell_unseen(&mut self, why: Errno) {
+        let table = self.mounts.with_own_fuse();
+        let mounts = table.iter().flat_map(|table| table.own().filter(|mount| table.is_writable(mount.device.1) != Some(false)));
+        let is_unseen = |minor: u32| !self.saving.hung.contains(&minor) && !self.saving.is_saved(minor);
+        // On the host there may be mounts of others.
+        let (ours, others): (Vec<_>, Vec<_>) = mounts
+            .filter(|mount| is_unseen(mount.device.1))
+            .partition(|mount| self.later.own_mounts || self.known.is_ours(mount));
+        let what = |mount: &&Mount| format!("the daemon of {}", printable(&mount.mount_point.to_string_lossy()));
+        let mut lost: Vec<String> = ours.iter().map(what).collect();
+        if lost.is_empty() && !(others.is_empty() && self.known.is_empty()) {
+            lost.push("a FUSE daemon, if there is one".into());
+        }
+        self.saving.lost.extend(lost.into_iter().map(|what| Loss { what, how: Fate::Unseen(why as i32) }));
+    }
+
+    fn save_those_found(&mut self, until: Instant) -> Result<(), End> {
         let outlive_us = |init: &mut Self| init.mounts.with_own_fuse().is_some_and(|table| !init.targets(&table).is_empty());
         if self.saving.savers().next().is_none() && (self.later.own_mounts || !outlive_us(self)) {
             return Ok(());
