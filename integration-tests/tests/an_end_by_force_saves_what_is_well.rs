@@ -165,7 +165,7 @@ fn the_loss_of_a_path_alone() {
                 emperor.wait_log_from(mark, &["v.ini", "ended after"]);
                 wait_until("the vassal to be down", LONG, || emperor.vassals().is_empty());
                 if is_covered && namespaces.is_none() {
-                    umount2(&archive.mount, MntFlags::MNT_DETACH).expect("it is ours");
+                    umount2(&archive.mount, MntFlags::MNT_DETACH).ok(); // the cover, or what lay under it, went with the vassal
                 }
                 archive.assert_saved(&emperor, namespaces);
             });
