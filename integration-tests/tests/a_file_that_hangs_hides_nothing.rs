@@ -40,7 +40,7 @@ impl Drop for Remote {
 /// The order is refused, and the refusal names what does not answer.
 fn is_refused(emperor: &Emperor, order: &str, vassal: &str, what: &str) {
     let (status, said) = emperor.ask(&[order, vassal]);
-    assert!(status != 0 && said.contains("is not read yet") && said.contains(what), "{order}: {status}: {said}");
+    assert!(status != 0 && said.contains("its file cannot be read: ") && said.contains(what), "{order}: {status}: {said}");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_file_that_hangs_hides_nothing() {
         is_refused(&emperor, "restart", "removed", &word);
         is_refused(&emperor, "reload", "linked", &emperor.file("linked.ini").display().to_string());
         let (status, said) = emperor.ask(&["reload", "--all"]);
-        assert!(status != 0 && said.contains("is not read yet"), "{status}: {said}");
+        assert!(status != 0 && said.contains("its file cannot be read: "), "{status}: {said}");
 
         // The line that hangs is taken out.
         let mark = emperor.mark();

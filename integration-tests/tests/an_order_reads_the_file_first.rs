@@ -1,5 +1,7 @@
-//! `reload`, `restart`, `start`, HUP and a respawn act on the file as it is now, and not on what was last seen of it.
+//! `reload`, `restart`, `start`, HUP and a respawn act on the file as it is now, and not on what was last seen of it. An order whose file
+//! cannot be read now is refused.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use liege_integration_tests::apps::Reporter;
@@ -50,5 +52,46 @@ fn an_order_reads_the_file_first() {
         emperor.vassal("reports/app").process("report").kill(Signal::SIGKILL);
         is("six");
         assert_eq!(reporter.starts().len(), before + 1, "it was never started with what the file said before");
+    });
+}
+
+/// The directory is moved away for a moment: what runs there is kept, and no order but a stop takes it down.
+#[test]
+fn an_order_whose_file_cannot_be_read_is_refused() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        for name in ["a.ini", "b.ini"] {
+            emperor.write(name, "[vassal]\nuid = root\ncommand = /bin/sleep 100000\n");
+        }
+        let inits = || emperor.vassals().iter().map(|vassal| vassal.init.pid).collect::<BTreeSet<_>>();
+        // An init that is still to go to the directory of its file would not find it.
+        for name in ["a.ini", "b.ini"] {
+            emperor.wait_log(&[&format!("{name}: started")]);
+        }
+        let before = inits();
+        let directory = emperor.file("a.ini").parent().unwrap().to_owned();
+        let away = directory.with_extension("away");
+        let mark = emperor.mark();
+        fs::rename(&directory, &away).unwrap();
+        emperor.wait_log_from(mark, &[&*directory.to_string_lossy(), "is gone"]);
+        let refused = format!("its file cannot be read: {} is gone; ", directory.display());
+        for order in [["restart", "--all"], ["reload", "--all"], ["start", "--all"], ["restart", "a"], ["reload", "a.ini"]] {
+            let (status, said) = emperor.ask(&order);
+            let told = format!("a.ini: refused: {refused}it runs on with the file of before");
+            assert!(status == 1 && said.contains(&told), "{order:?}: {status} {said}");
+        }
+        let mark = emperor.mark();
+        emperor.signal(Signal::SIGHUP);
+        emperor.wait_log_from(mark, &["what a signal asked for is refused: ", &refused]);
+        assert_eq!(inits(), before);
+
+        emperor.ask_well(&["stop", "a", "--wait"]);
+        let (status, said) = emperor.ask(&["start", "a"]);
+        assert!(status == 1 && said.contains(&format!("{refused}it stays down")), "{said}");
+        let mark = emperor.mark();
+        fs::rename(&away, &directory).unwrap();
+        emperor.wait_log_from(mark, &["is what it was"]);
+        emperor.ask_well(&["start", "a"]);
+        wait_until("both to run", LONG, || inits().len() == 2);
     });
 }

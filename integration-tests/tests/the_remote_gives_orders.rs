@@ -104,7 +104,9 @@ fn an_order_that_finds_a_bad_file_is_refused_with_its_mistake() {
         wait_phase(&emperor, "app", "running");
         emperor.write("app.ini", &file("nope"));
         let mistake = "app.ini:4:7: there is no group \"nope\"";
-        for order in [&["reload", "app"][..], &["reload", "--all"], &["restart", "app"], &["restart", "app", "--wait"]] {
+        for order in
+            [&["reload", "app"][..], &["reload", "--all"], &["restart", "app"], &["restart", "app", "--wait"], &["start", "app"]]
+        {
             let mark = emperor.mark();
             let (status, said) = emperor.ask(order);
             let told = ["refused", "its file cannot be used: ", mistake, "; it runs on with the file of before"];

@@ -36,6 +36,15 @@ impl Unusable {
     }
 }
 
+/// The files that an order is about were read for it.
+#[derive(Debug)]
+pub(crate) struct ReadFirst {
+    /// After that moment.
+    pub(crate) since: Time,
+    /// Those that could not be read, each with the reason.
+    pub(crate) unread: BTreeMap<Name, String>,
+}
+
 /// What the emperor's file decides for all vassals.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -314,8 +323,10 @@ impl Emperor {
                 self.with(now, &vassal, actions, |v, _| v.left_behind(found));
             }
             Event::Deadline => self.deadline(now, actions),
-            Event::Asked(request) => self.asked(now, request, None, &[], actions),
-            Event::ReadAndAsked { request, received, unread } => self.asked(now, request, Some(received), &unread, actions),
+            Event::Asked(request) => self.asked(now, request, None, actions),
+            Event::ReadAndAsked { request, received, unread } => {
+                self.asked(now, request, Some(&ReadFirst { since: received, unread }), actions);
+            }
         }
     }
 
@@ -336,8 +347,8 @@ impl Emperor {
         }
     }
 
-    /// `read`: the files it is about were read since then, but for those that are `unread`, which do not answer.
-    fn asked(&mut self, now: Time, request: Request, read: Option<Time>, unread: &[(Name, String)], actions: &mut Vec<Action>) {
+    /// `read`: the files it is about were read for it.
+    fn asked(&mut self, now: Time, request: Request, read: Option<&ReadFirst>, actions: &mut Vec<Action>) {
         let answer = match request {
             Request::Shutdown => self.shut_down(now, actions),
             _ if self.reign != Reign::Rules => Answer::refused("the daemon is ending"),
@@ -349,11 +360,8 @@ impl Emperor {
                 actions.push(Action::Believe);
                 Answer::Done
             }
-            Request::Each { order, by } => self.order_each(now, (order, read), by, unread, actions),
-            Request::One { vassal, order, by } => match unread.first().filter(|_| self.is_known_to(&vassal, by)) {
-                Some((_, why)) => Answer::Refused(not_read_yet(why)),
-                None => self.order_one(now, &vassal, (order, read), by, actions),
-            },
+            Request::Each { order, by } => self.order_each(now, order, read, by, actions),
+            Request::One { vassal, order, by } => self.order_one(now, &vassal, (order, read), by, actions),
         };
         actions.push(Action::Answer(answer));
     }
@@ -392,45 +400,25 @@ impl Emperor {
     }
 
     /// A restart of all is for all that are wanted: who was stopped, or is about to be, stays so.
-    fn order_each(
-        &mut self,
-        now: Time,
-        (order, read): (Order, Option<Time>),
-        by: u32,
-        unread: &[(Name, String)],
-        actions: &mut Vec<Action>,
-    ) -> Answer {
+    fn order_each(&mut self, now: Time, order: Order, read: Option<&ReadFirst>, by: u32, actions: &mut Vec<Action>) -> Answer {
         let is_meant = |v: &Vassal| may(by, v.owner()) && !(order == Order::Restart && v.is_stopped());
-        let meant = self.vassals.iter().filter(|(_, v)| is_meant(v)).map(|(name, _)| name);
-        let (left, names): (Vec<Name>, Vec<Name>) =
-            meant.cloned().partition(|name| unread.iter().any(|(unread, _)| unread == name));
-        let answers: Vec<(Name, Answer)> =
-            names.into_iter().map(|name| (name.clone(), self.order_one(now, &name, (order, read), by, actions))).collect();
-        let why = |name: &Name| {
-            unread.iter().find(|(unread, _)| unread == name).map(|(_, why)| format!("{name}: {}", not_read_yet(why)))
-        };
-        match left.iter().find_map(why) {
-            Some(why) if left.len() == 1 => Answer::Refused(format!("{why}; the other vassals were asked to")),
-            Some(why) => {
-                Answer::Refused(format!("{why}; {} more files neither; the other vassals were asked to", left.len() - 1))
+        let meant = self.vassals.iter().filter(|(_, v)| is_meant(v));
+        let refused = |(name, v): (&Name, &Vassal)| (name.clone(), v.refused_for_its_file(order, read));
+        let (mut answers, mut left) = (Vec::new(), Vec::new());
+        for (name, refused) in meant.map(refused).collect::<Vec<_>>() {
+            match refused {
+                Some(why) => left.push((name, why)),
+                None => answers.push((name.clone(), self.order_one(now, &name, (order, read), by, actions))),
             }
-            None => Answer::of_all(answers),
         }
-    }
-
-    /// Whether this user may give orders to this vassal, or may know of its file.
-    fn is_known_to(&self, name: &Name, by: u32) -> bool {
-        match self.vassals.get(name) {
-            Some(vassal) => may(by, vassal.owner()),
-            None => self.unusable.contains_key(name) && may(by, None),
-        }
+        Answer::of_all(answers, left)
     }
 
     fn order_one(
         &mut self,
         now: Time,
         name: &Name,
-        (order, read): (Order, Option<Time>),
+        (order, read): (Order, Option<&ReadFirst>),
         by: u32,
         actions: &mut Vec<Action>,
     ) -> Answer {
@@ -438,11 +426,12 @@ impl Emperor {
             (Some(vassal), _) if may(by, vassal.owner()) => {
                 self.with(now, name, actions, |v, cx| v.ordered(order, read, cx)).unwrap_or(Answer::Unknown)
             }
-            (None, Some(Unusable { why, is_unread: true })) if may(by, None) => {
-                Answer::Refused(format!("its file cannot be read for now: {why}"))
-            }
-            (None, Some(Unusable { why, is_unread: false })) if may(by, None) => {
-                Answer::Refused(format!("its file is bad: {}", why.lines().next().unwrap_or_default()))
+            (None, Some(unusable)) if may(by, None) => {
+                let unread = read.and_then(|read| read.unread.get(name)).or_else(|| unusable.is_unread.then_some(&unusable.why));
+                Answer::Refused(match unread {
+                    Some(why) => format!("its file cannot be read: {why}"),
+                    None => format!("its file is bad: {}", unusable.why.lines().next().unwrap_or_default()),
+                })
             }
             (Some(_), _) | (None, _) => Answer::Unknown,
         }
@@ -583,8 +572,4 @@ impl Emperor {
         }
         Some(decided)
     }
-}
-
-fn not_read_yet(why: &str) -> String {
-    format!("its file is not read yet: {why}")
 }

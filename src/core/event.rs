@@ -1,6 +1,6 @@
 //! What can happen. Every input of the machine is one of these, recorded as it is when a trace is asked for.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use liege_plan::{Exit, FromInit};
 use liege_spec::{Diagnostic, VassalConfig};
@@ -193,8 +193,8 @@ pub enum Event {
         request: Request,
         /// When it was; the files were read after that.
         received: Time,
-        /// Those that could not be read in time, each with the reason: what does not answer.
-        #[serde(default)]
-        unread: Vec<(Name, String)>,
+        /// The vassals whose files could not be read, each with the reason.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        unread: BTreeMap<Name, String>,
     },
 }

@@ -100,17 +100,22 @@ impl Answer {
         Self::Refused(why.to_owned())
     }
 
-    /// Of many answers the one that says most.
-    pub(crate) fn of_all(answers: impl IntoIterator<Item = (Name, Self)>) -> Self {
-        let (mut asked, mut refused) = (0_usize, None);
-        let mut has_done = false;
+    /// Of many answers the one that says most. `left`: those that were refused for their files, each with the reason, which are told
+    /// whatever the others answered.
+    pub(crate) fn of_all(answers: Vec<(Name, Self)>, left: Vec<(Name, String)>) -> Self {
+        let (asked, more) = (answers.len(), left.len().saturating_sub(1));
+        let (mut has_done, mut refused) = (false, None);
         for (name, answer) in answers {
-            asked += 1;
             match answer {
                 Self::Done => has_done = true,
                 Self::Refused(why) => refused = refused.or_else(|| Some(format!("{name}: {why}"))),
                 Self::Nothing(_) | Self::Unknown => {}
             }
+        }
+        if let Some((name, why)) = left.into_iter().next() {
+            let more = if more == 0 { String::new() } else { format!("; so with {more} more") };
+            let others = if has_done { "; the other vassals were asked to" } else { "" };
+            return Self::Refused(format!("{name}: {why}{more}{others}"));
         }
         match (has_done, refused) {
             (true, _) => Self::Done,
@@ -134,10 +139,17 @@ mod tests {
 
     #[test]
     fn of_all_answers_the_strongest_counts() {
-        let all = |answers: &[Answer]| Answer::of_all(answers.iter().cloned().map(|answer| ("v".into(), answer)));
+        let named = |answers: &[Answer]| answers.iter().cloned().map(|answer| ("v".into(), answer)).collect();
+        let all = |answers: &[Answer]| Answer::of_all(named(answers), Vec::new());
         let (no, nothing) = (Answer::refused("no"), Answer::nothing("x"));
         assert_eq!(all(&[no.clone(), Answer::Done, nothing.clone()]), Answer::Done);
         assert_eq!(all(&[nothing.clone(), no]), Answer::refused("v: no"));
-        assert!(matches!(all(&[nothing]), Answer::Nothing(_)) && matches!(all(&[]), Answer::Nothing(_)));
+        assert!(matches!(all(&[nothing.clone()]), Answer::Nothing(_)) && matches!(all(&[]), Answer::Nothing(_)));
+        // One that was refused for its file is never hidden by the others.
+        let left = |number: u8| (0..number).map(|n| (Name::from(format!("{n}").as_str()), "bad".to_owned())).collect();
+        let some = |answers: &[Answer], number| Answer::of_all(named(answers), left(number));
+        assert_eq!(some(&[Answer::Done], 1), Answer::refused("0: bad; the other vassals were asked to"));
+        assert_eq!(some(&[Answer::Done], 3), Answer::refused("0: bad; so with 2 more; the other vassals were asked to"));
+        assert_eq!((some(&[nothing], 2), some(&[], 1)), (Answer::refused("0: bad; so with 1 more"), Answer::refused("0: bad")));
     }
 }

@@ -3,6 +3,8 @@
 //! Bounded, so that a task that talks too much waits and the loop's memory does not grow; fair, because waiting senders are
 //! served in the order they came. The loop itself never writes to it, so it cannot wait for itself.
 
+use std::collections::BTreeMap;
+
 use liege_core::{Answer, Event, Name, Request, Time, View};
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,8 +19,8 @@ pub(crate) enum Mail {
     Born(Born),
     /// Somebody asks for something, and waits for the answer.
     Asked(Request, oneshot::Sender<Answer>),
-    /// The same, and the files it is about were read for it, since it was received.
-    ReadAndAsked { request: Request, received: Time, unread: Vec<(Name, String)>, asker: Option<oneshot::Sender<Answer>> },
+    /// The same, and the files it is about were read for it, since it was received; with the reasons of those that could not be read.
+    ReadAndAsked { request: Request, received: Time, unread: BTreeMap<Name, String>, asker: Option<oneshot::Sender<Answer>> },
     /// Somebody wants to see everything.
     View(oneshot::Sender<View>),
     /// The same, what this user may see of it.

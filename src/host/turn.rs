@@ -209,9 +209,12 @@ impl Loop {
             Action::Rescan => self.monitors.rescan(),
             Action::Believe => self.monitors.believe(),
             Action::Answer(answer) => {
-                // A signal waits for no answer, and who has hung up is told nothing.
-                if let Some(asker) = self.asker.take() {
-                    asker.send(answer).ok();
+                match (self.asker.take(), answer) {
+                    (Some(asker), answer) => drop(asker.send(answer)), // an error: the asker has hung up
+                    (None, Answer::Refused(why)) => {
+                        tracing::warn!(target: "emperor", "what a signal asked for is refused: {why}")
+                    }
+                    (None, Answer::Done | Answer::Nothing(_) | Answer::Unknown) => {}
                 }
             }
             Action::Note(note) => {

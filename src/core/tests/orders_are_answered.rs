@@ -4,7 +4,7 @@
 #[allow(unreachable_pub, reason = "shared with the invariants, where it is a room of its own")]
 mod specs;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use liege_core::{Action, Answer, Emperor, Event, Order, Phase, ROOT, Request, Time, VassalView};
 use liege_plan::{AppWord, Exit, FromInit, Place};
@@ -58,7 +58,7 @@ impl Lord {
         let received = self.now;
         self.write(config, true);
         let request = Request::One { vassal: specs::name(0), order, by: ROOT };
-        self.feed(Event::ReadAndAsked { request, received, unread: Vec::new() }).unwrap()
+        self.feed(Event::ReadAndAsked { request, received, unread: BTreeMap::new() }).unwrap()
     }
 
     /// Its file was read for the order, and cannot be used.
@@ -67,7 +67,15 @@ impl Lord {
         let received = self.now;
         self.feed(Event::BadConfig { vassal: specs::name(0), diagnostics: vec![mistake()] });
         let request = Request::One { vassal: specs::name(0), order, by: ROOT };
-        self.feed(Event::ReadAndAsked { request, received, unread: Vec::new() }).unwrap()
+        self.feed(Event::ReadAndAsked { request, received, unread: BTreeMap::new() }).unwrap()
+    }
+
+    /// Its file was to be read for the order, and could not be.
+    fn order_unread(&mut self, order: Order) -> Answer {
+        self.signals.clear();
+        let (received, unread) = (self.now, BTreeMap::from([(specs::name(0), "/v is gone".to_owned())]));
+        let request = Request::One { vassal: specs::name(0), order, by: ROOT };
+        self.feed(Event::ReadAndAsked { request, received, unread }).unwrap()
     }
 
     fn born(&mut self) {
@@ -396,7 +404,29 @@ fn an_order_that_finds_a_bad_file_takes_nothing_and_names_the_mistake() {
     let mut lord = Lord::running();
     lord.order(Order::Stop);
     assert_eq!(why(lord.order_with_mistake(Order::Start)), refused("it is being stopped"));
-    assert_eq!(why(Lord::running().order_with_mistake(Order::Start)), "nothing: it runs");
+    assert_eq!(why(Lord::running().order_with_mistake(Order::Start)), refused("it runs on with the file of before"));
+}
+
+#[test]
+fn an_order_whose_file_cannot_be_read_takes_nothing() {
+    let refused = |then: &str| format!("refused: its file cannot be read: /v is gone; {then}");
+    for order in [Order::Start, Order::Restart, Order::Reload] {
+        let mut lord = Lord::running();
+        lord.later(2000);
+        assert_eq!(why(lord.order_unread(order)), refused("it runs on with the file of before"));
+        assert_eq!((lord.phase(), lord.signals.len()), (Phase::Running, 0), "{order:?}");
+        let mut lord = Lord::stopped();
+        assert_eq!((why(lord.order_unread(order)), lord.phase()), (refused("it stays down"), Phase::Suspended));
+        let mut lord = Lord::backing_off();
+        let then = "it is tried again with the file of before";
+        assert_eq!((why(lord.order_unread(order)), lord.phase()), (refused(then), Phase::Waiting));
+    }
+    let mut lord = Lord::running();
+    assert_eq!((lord.order_unread(Order::Stop), lord.phase()), (Answer::Done, Phase::Stopping));
+    // What was read for the next order counts for that.
+    let mut lord = Lord::running();
+    lord.order_unread(Order::Restart);
+    assert_eq!(lord.order_with(specs::config(0, 0), Order::Restart), Answer::Done);
 }
 
 #[test]
@@ -440,15 +470,15 @@ fn a_foreign_vassal_is_unknown() {
 #[test]
 fn an_order_whose_file_does_not_answer_is_refused_with_the_reason() {
     let mut lord = Lord::running();
-    let unread = vec![(specs::name(0), "/srv/nfs/word has not answered for 5 s".to_owned())];
+    let unread = BTreeMap::from([(specs::name(0), "/srv/nfs/word has not answered for 5 s".to_owned())]);
     let received = lord.now;
     let mut ask = |request| lord.feed(Event::ReadAndAsked { request, received, unread: unread.clone() }).unwrap();
-    let why = "its file is not read yet: /srv/nfs/word has not answered for 5 s";
+    let why = "its file cannot be read: /srv/nfs/word has not answered for 5 s; it runs on with the file of before";
     let vassal = specs::name(0);
     for order in [Order::Reload, Order::Restart, Order::Start] {
         assert_eq!(ask(Request::One { vassal: vassal.clone(), order, by: ROOT }), Answer::Refused(why.to_owned()));
         let all = ask(Request::Each { order, by: ROOT });
-        assert_eq!(all, Answer::Refused(format!("{vassal}: {why}; the other vassals were asked to")));
+        assert_eq!(all, Answer::Refused(format!("{vassal}: {why}")));
     }
     // Who may not give it orders hears nothing of its file.
     assert_eq!(ask(Request::One { vassal, order: Order::Reload, by: 4242 }), Answer::Unknown);

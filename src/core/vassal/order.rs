@@ -6,11 +6,18 @@
 use std::{path::Path, time::Duration};
 
 use super::{Phase, Vassal};
-use crate::{Answer, Cause, Note, Order, Time, emperor::Context, timers::Timers};
+use crate::{
+    Answer, Cause, Note, Order, Time,
+    emperor::{Context, ReadFirst},
+    timers::Timers,
+};
 
 impl Vassal {
-    /// `read`: its file was read for this, after that moment.
-    pub(crate) fn ordered(&mut self, order: Order, read: Option<Time>, cx: &mut Context<'_>) -> Answer {
+    /// `read`: its file was read for this.
+    pub(crate) fn ordered(&mut self, order: Order, read: Option<&ReadFirst>, cx: &mut Context<'_>) -> Answer {
+        if let Some(why) = self.refused_for_its_file(order, read) {
+            return Answer::Refused(why);
+        }
         match order {
             Order::Start => self.ordered_start(cx),
             Order::Stop => self.ordered_stop(cx),
@@ -21,14 +28,6 @@ impl Vassal {
     }
 
     fn ordered_start(&mut self, cx: &mut Context<'_>) -> Answer {
-        let begins = match self.phase {
-            Phase::Suspended | Phase::Waiting => true,
-            Phase::Spawning | Phase::Stopping | Phase::Killing => self.stopped,
-            Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Gone => false,
-        };
-        if let Some(refused) = self.refused_for_its_file().filter(|_| begins) {
-            return refused;
-        }
         match self.phase {
             Phase::Suspended => self.resume(cx),
             Phase::Waiting => self.hasten(cx),
@@ -60,9 +59,6 @@ impl Vassal {
 
     /// Nothing of the old instance is kept. Who is on its way up or down already comes up clean.
     fn ordered_restart(&mut self, cx: &mut Context<'_>) -> Answer {
-        if let Some(refused) = self.refused_for_its_file() {
-            return refused;
-        }
         match self.phase {
             Phase::Suspended => self.resume(cx),
             Phase::Waiting => self.hasten(cx),
@@ -76,12 +72,9 @@ impl Vassal {
         }
     }
 
-    fn ordered_reload(&mut self, read: Option<Time>, cx: &mut Context<'_>) -> Answer {
-        if let Some(refused) = self.refused_for_its_file() {
-            return refused;
-        }
+    fn ordered_reload(&mut self, read: Option<&ReadFirst>, cx: &mut Context<'_>) -> Answer {
         // The file had changed, and reading it has begun what was asked for.
-        if read.is_some_and(|read| self.has_taken_over_since(read)) {
+        if read.is_some_and(|read| self.has_taken_over_since(read.since)) {
             return Answer::Done;
         }
         match self.phase {
@@ -146,10 +139,20 @@ impl Vassal {
         cx.note(Note::GaveUp { vassal: self.name.clone(), failures });
     }
 
-    /// An order that would take its file takes nothing while that has mistakes: the first of them, and what becomes of the vassal.
-    fn refused_for_its_file(&self) -> Option<Answer> {
+    /// An order that would take its file takes nothing while that has mistakes or cannot be read: why, and what becomes of the vassal.
+    pub(crate) fn refused_for_its_file(&self, order: Order, read: Option<&ReadFirst>) -> Option<String> {
+        match order {
+            Order::Start | Order::Restart | Order::Reload => {}
+            Order::Stop | Order::Clear => return None,
+        }
         // A mistake of a vassal without a wish is of the file that comes after it.
-        let mistake = self.config_error.as_ref().filter(|_| self.wish.is_some())?;
+        self.wish.as_ref()?;
+        let mistake = self.config_error.as_ref().and_then(|mistakes| mistakes.lines().next());
+        let why = match (read.and_then(|read| read.unread.get(&self.name)), mistake) {
+            (Some(unread), _) => format!("its file cannot be read: {unread}"),
+            (None, Some(mistake)) => format!("its file cannot be used: {mistake}"),
+            (None, None) => return None,
+        };
         let then = match self.phase {
             Phase::Preparing | Phase::Running | Phase::Reloading => "it runs on with the file of before",
             Phase::Waiting => "it is tried again with the file of before",
@@ -158,8 +161,7 @@ impl Vassal {
             Phase::Suspended => "it stays down",
             Phase::Gone => return None,
         };
-        let mistake = mistake.lines().next().unwrap_or_default();
-        Some(Answer::Refused(format!("its file cannot be used: {mistake}; {then}")))
+        Some(format!("{why}; {then}"))
     }
 
     /// From Suspended up.

@@ -94,6 +94,8 @@ pub(super) struct File {
     bad: Option<Bad>,
     /// What was lacking at its last reading.
     lacking: Option<String>,
+    /// Why the last look could not read it, where that says nothing about its content.
+    unread: Option<String>,
     /// It is to be read again although nothing happened to it.
     again: bool,
     /// When it wants to be looked at.
@@ -225,9 +227,14 @@ impl File {
         self.looks >= QUICK_LOOKS
     }
 
-    /// What was asked of it is answered: nothing is awaited.
+    /// What was asked of it is answered: nothing is awaited, or only that it can be read again.
     pub(super) fn is_settled(&self) -> bool {
-        self.due.is_none() && self.in_flight.is_none()
+        self.in_flight.is_none() && (self.due.is_none() || self.unread.is_some())
+    }
+
+    /// Why the last look could not read it, where that says nothing about its content.
+    pub(super) fn why_unread(&self) -> Option<&str> {
+        self.unread.as_deref()
     }
 
     /// inotify said something about it.
@@ -269,6 +276,7 @@ impl File {
     pub(super) fn read_again(&mut self, now: Instant) {
         self.signs += 1;
         self.again = true;
+        self.unread = None;
         self.due.get_or_insert(now);
         if let Some(bad) = &mut self.bad {
             bad.quietly = true;
@@ -392,6 +400,7 @@ impl File {
 
     /// A look is done.
     pub(super) fn finish(&mut self, now: Instant, look: Look) -> News {
+        self.unread = None;
         let stale = self.in_flight.take().is_none_or(|flight| flight.signs != self.signs);
         if stale && now < *self.late_since.get_or_insert(now) + NEVER_QUIET {
             self.due.get_or_insert(now);
@@ -413,8 +422,9 @@ impl File {
                 self.forget();
                 News::Gone
             }
-            Look::Kept => {
+            Look::Kept(why) => {
                 self.rest();
+                self.unread = Some(why);
                 News::None
             }
             Look::Unfinished => {
@@ -477,7 +487,7 @@ impl File {
         self.due.get_or_insert(now + LACKING);
         let what = format!("{}: {}", what.file, what.message);
         let is_news = self.lacking.as_ref() != Some(&what);
-        self.lacking = Some(what.clone());
+        (self.lacking, self.unread) = (Some(what.clone()), Some(what.clone()));
         if is_news { News::Lacking(what) } else { News::None }
     }
 

@@ -61,8 +61,8 @@ pub(super) enum Look {
     Missing,
     /// What is there is no file: a link that leads nowhere, a directory, a fifo.
     NoFile(Diagnostic),
-    /// The directory it was in is not there now: it may come back with it.
-    Kept,
+    /// The directory it was in is not there now: it may come back with it. A phrase says what became of the directory.
+    Kept(String),
     /// Probably still being written.
     Unfinished,
     /// Modified just now, and no sign of its completeness would come under this name.

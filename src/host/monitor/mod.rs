@@ -48,7 +48,7 @@ mod walk;
 mod watch;
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -57,13 +57,13 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use liege_core::{FileId, Name};
 use liege_spec::EmperorSpec;
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::{Notify, Semaphore, mpsc, oneshot},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 
 use self::progress::{Owners, Progress};
@@ -126,8 +126,10 @@ struct Milestones {
 
 /// More than the processors, because a reading mostly waits for a disk.
 const READINGS_AT_ONCE: usize = 8;
-/// How long an order waits for a file that is read for it, and a birth. After so long a look at a file is late.
-const READING_LASTS: Duration = Duration::from_secs(2);
+/// How long an order waits for the next of the files that are read for it. After so long a look at a file is late. Longer than a file that is
+/// written is waited for.
+const READING_LASTS: Duration = Duration::from_secs(3);
+/// How long a birth waits for its file.
 const BIRTH_WAITS: Duration = Duration::from_millis(500);
 /// A file that was read so short a time ago is not read again for a birth.
 const JUST_READ: Duration = Duration::from_secs(1);
@@ -194,23 +196,28 @@ impl Monitors {
         drop(self.read_now(std::slice::from_ref(vassal)));
     }
 
-    /// Reads these files as they are now. Done when the core was told what they say, or when that takes [`READING_LASTS`]: then it
-    /// returns those that were not read, each with the reason.
-    pub(crate) fn read_now(&self, vassals: &[Name]) -> impl Future<Output = Vec<(Name, String)>> + use<> {
-        let mut names = self.names.lock();
-        let read = |vassal: &Name| Some((vassal.clone(), names.get_mut(vassal)?.read()));
-        let reading: Vec<_> = vassals.iter().filter_map(read).collect();
-        drop(names);
+    /// Reads these files as they are now. Done when the core was told what they say, or when for [`READING_LASTS`] none was read. Those that
+    /// could not be read, each with the reason.
+    pub(crate) fn read_now(&self, vassals: &[Name]) -> impl Future<Output = BTreeMap<Name, String>> + use<> {
+        let mut homes = self.names.lock();
+        let read = |vassal: &Name| Some((vassal.clone(), homes.get_mut(vassal)?.read()));
+        let asked: Vec<_> = vassals.iter().filter_map(read).collect();
+        drop(homes);
+        let mut late: BTreeSet<Name> = asked.iter().map(|(vassal, _)| vassal.clone()).collect();
+        let mut reading: FuturesUnordered<_> =
+            asked.into_iter().map(|(vassal, reading)| reading.map(|answered| (vassal, answered))).collect();
         let names = Arc::clone(&self.names);
         async move {
-            let until = Instant::now() + READING_LASTS;
-            let mut unread = Vec::new();
-            for (vassal, is_done) in reading {
-                if timeout_at(until, is_done).await.is_err() {
-                    let why = names.why_unread(&vassal);
-                    tracing::warn!(target: "emperor", vassal = &*vassal, "its file is not read yet: {why}");
-                    unread.push((vassal, why));
+            let mut unread = BTreeMap::new();
+            while let Ok(Some((vassal, answered))) = timeout(READING_LASTS, reading.next()).await {
+                late.remove(&vassal);
+                if let Ok(Err(why)) = answered {
+                    unread.insert(vassal, why);
                 }
+            }
+            for vassal in late {
+                let why = names.why_unread(&vassal);
+                unread.insert(vassal, why);
             }
             unread
         }
@@ -242,15 +249,18 @@ struct Home {
     look: Arc<Progress>,
 }
 
-/// A file to be read again; dropped when the core was told what it says.
-type Again = (Arc<Path>, oneshot::Sender<()>);
+/// A file to be read again, and who is told of it.
+type Again = (Arc<Path>, oneshot::Sender<Answered>);
+
+/// The core was told what a file says; else why it cannot be read now. Dropped: there is no such file.
+type Answered = Result<(), String>;
 
 impl Home {
     fn new(path: &Path, again: &mpsc::UnboundedSender<Again>) -> Self {
         Self { path: path.into(), again: again.clone(), read: None, file: None, look: Arc::default() }
     }
 
-    fn read(&mut self) -> oneshot::Receiver<()> {
+    fn read(&mut self) -> oneshot::Receiver<Answered> {
         self.read = None; // a birth meanwhile waits for this reading
         let (done, is_done) = oneshot::channel();
         self.again.send((Arc::clone(&self.path), done)).ok(); // an error: the daemon is ending

@@ -46,7 +46,7 @@ impl Progress {
         self.owner.get().copied()
     }
 
-    /// What does not answer, as the end of a sentence about a file that is not read yet.
+    /// What does not answer, as the end of a sentence about a file that cannot be read.
     pub(super) fn why(&self) -> String {
         match self.at.get() {
             Some((path, since)) => format!("{} has not answered for {} s", path.display(), since.as_secs()),

@@ -77,6 +77,11 @@ impl Table {
         self.files.get(path).is_none_or(File::is_settled)
     }
 
+    /// Why the last look could not read a file, where that says nothing about its content.
+    pub(super) fn why_unread(&self, path: &Path) -> Option<&str> {
+        self.files.get(path)?.why_unread()
+    }
+
     /// Whether a sign said that the name was unlinked or moved away.
     pub(super) fn is_unlinked(&self, path: &Path) -> bool {
         self.files.get(path).is_some_and(File::is_unlinked)

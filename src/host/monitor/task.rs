@@ -25,7 +25,7 @@ mod late;
 mod news;
 
 use super::{
-    Again, Milestones, Scan, Shared,
+    Again, Answered, Milestones, Scan, Shared,
     complaints::{Complaint, Complaints},
     disks::Disks,
     errands::{Answer, Around, Before, Errand, Target, hangs, list, look, look_at_name},
@@ -80,7 +80,7 @@ struct Monitor {
     /// Files to be read again.
     again: (mpsc::UnboundedSender<Again>, mpsc::UnboundedReceiver<Again>),
     /// Who waits for a file to be read.
-    waiting: HashMap<Arc<Path>, Vec<oneshot::Sender<()>>>,
+    waiting: HashMap<Arc<Path>, Vec<oneshot::Sender<Answered>>>,
     /// News of files that other names had.
     renamed: Renamed,
     /// Dropped when the first scan is done, or late.
@@ -248,7 +248,8 @@ impl Monitor {
             return look;
         }
         self.scans.ask(Instant::now());
-        Look::Kept
+        let why = if directory.is_some() { "was unmounted or replaced" } else { "is gone" };
+        Look::Kept(format!("{} {why}", path.parent().unwrap_or(path).display()))
     }
 
     /// A link whose target's file system is gone has not lost its target for good.
@@ -257,7 +258,7 @@ impl Monitor {
             (look, Target::There(way)) => (look, self.disks.found(path, way)),
             (look @ (Look::Missing | Look::NoFile(_)), Target::Lost(directory)) => {
                 let (runs_on, event) = self.disks.missing(Instant::now(), path, &directory);
-                (if runs_on { Look::Kept } else { look }, event)
+                (if runs_on { Look::Kept(format!("the file system of {} is gone", directory.display())) } else { look }, event)
             }
             (look, Target::Lost(_) | Target::AsBefore) => (look, None),
         };
@@ -270,7 +271,10 @@ impl Monitor {
     /// Whoever waits for a file is told that nothing more will come of it.
     fn answer(&mut self, path: &Arc<Path>) {
         if self.table.is_settled(path) && !self.renamed.waits(path) {
-            self.waiting.remove(path);
+            let why = self.table.why_unread(path);
+            for waits in self.waiting.remove(path).into_iter().flatten() {
+                waits.send(why.map_or(Ok(()), |why| Err(why.to_owned()))).ok(); // an error: it waits no longer
+            }
         }
     }
 

@@ -246,7 +246,7 @@ impl<M: Machine> World<M> {
                 let received = Time(self.now.0.saturating_sub(1_000_000));
                 // Or it does not answer.
                 let hangs = self.now.0.is_multiple_of(3);
-                let unread = if hangs { vec![(specs::name(vassal), "it hangs".to_owned())] } else { Vec::new() };
+                let unread = hangs.then(|| (specs::name(vassal), "it hangs".to_owned())).into_iter().collect();
                 let is_read = order == Order::Reload;
                 self.feed(if is_read { Event::ReadAndAsked { request, received, unread } } else { Event::Asked(request) })
             }
