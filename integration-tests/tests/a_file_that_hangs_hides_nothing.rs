@@ -61,7 +61,7 @@ fn a_file_that_hangs_hides_nothing() {
             symlink(remote.at.join(name), emperor.file(name)).unwrap();
         }
         for app in [&edited, &removed, &linked, &replaced] {
-            app.started(1);
+            let _ = app.started(1);
         }
 
         remote.daemon.kill(Signal::SIGSTOP);
@@ -96,7 +96,7 @@ fn a_file_that_hangs_hides_nothing() {
         remote.daemon.kill(Signal::SIGCONT);
         emperor.ask_well(&["rescan"]);
         emperor.write("removed.ini", &removed.vassal(&needs));
-        removed.started(2);
+        let _ = removed.started(2);
         assert_eq!([&edited, &replaced].map(|app| app.starts().len()), starts);
         assert_eq!(emperor.vassals().len(), 3);
     });

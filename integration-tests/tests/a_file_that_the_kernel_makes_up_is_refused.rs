@@ -20,7 +20,7 @@ fn a_file_of_the_kernels_own_is_not_read_for_a_tenant() {
         emperor.write("a.ini", &app.vassal(&format!("env = VER=@({})\n", version.display())));
         emperor.write("b.ini", &other.vassal(""));
         assert_eq!(app.started(1)["environment"]["VER"], "one");
-        other.started(1);
+        let _ = other.started(1);
         for (target, file_system) in [("/proc/kmsg", "procfs"), ("/sys/kernel/uevent_seqnum", "sysfs")] {
             fs::remove_file(&version).unwrap();
             symlink(target, &version).unwrap();
@@ -49,7 +49,7 @@ fn a_file_with_a_lease_is_read_when_the_lease_is_gone() {
         fs::write(&word, "one\n").unwrap();
         let emperor = host.emperor().start();
         emperor.write("a.ini", &app.vassal(&format!("env = WORD=@({})\n", word.display())));
-        app.started(1);
+        let _ = app.started(1);
         fs::write(&word, "two\n").unwrap();
         let hold = "import fcntl, signal, sys
 signal.signal(signal.SIGIO, signal.SIG_IGN)

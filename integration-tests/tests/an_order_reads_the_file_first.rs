@@ -66,7 +66,7 @@ fn an_order_whose_file_cannot_be_read_is_refused() {
         let inits = || emperor.vassals().iter().map(|vassal| vassal.init.pid).collect::<BTreeSet<_>>();
         // An init that is still to go to the directory of its file would not find it.
         for name in ["a.ini", "b.ini"] {
-            emperor.wait_log(&[&format!("{name}: started")]);
+            emperor.wait_log(&format!("{name}: started"));
         }
         let before = inits();
         let directory = emperor.file("a.ini").parent().unwrap().to_owned();

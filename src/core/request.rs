@@ -144,7 +144,7 @@ mod tests {
         let (no, nothing) = (Answer::refused("no"), Answer::nothing("x"));
         assert_eq!(all(&[no.clone(), Answer::Done, nothing.clone()]), Answer::Done);
         assert_eq!(all(&[nothing.clone(), no]), Answer::refused("v: no"));
-        assert!(matches!(all(&[nothing.clone()]), Answer::Nothing(_)) && matches!(all(&[]), Answer::Nothing(_)));
+        assert!(matches!(all(std::slice::from_ref(&nothing)), Answer::Nothing(_)) && matches!(all(&[]), Answer::Nothing(_)));
         // One that was refused for its file is never hidden by the others.
         let left = |number: u8| (0..number).map(|n| (Name::from(format!("{n}").as_str()), "bad".to_owned())).collect();
         let some = |answers: &[Answer], number| Answer::of_all(named(answers), left(number));
