@@ -197,7 +197,9 @@ fn a_read_only_mount_has_nothing_to_lose() {
         let filesystem = Filesystem::new(host, "stays", Kind::Faultfs, Owner::Root);
         let emperor = host.emperor().start();
         let mount = filesystem.mount.display();
-        let read_only = format!("hook-as-root = mount:none none {mount} remount,ro\n");
+        // Init has looked at its daemon by then, and found one that may have to save.
+        let pause = "hook-as-root = exec:sleep 0.3\n";
+        let read_only = format!("{pause}hook-as-root = mount:none none {mount} remount,ro\n");
         let lines = filesystem.lines_with("stay");
         emperor.write("v.ini", &format!("[vassal]\nuid = root\n{lines}{read_only}command = sleep 1001\nstop-timeout = 60\n"));
         emperor.wait_log("started");

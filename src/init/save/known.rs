@@ -130,6 +130,7 @@ impl Known {
                 come.extend(table.own().filter(|mount| self.is_served(&daemon, mount)).map(|mount| mount.id));
             }
             if let Some(before) = self.daemons.iter_mut().find(|before| before.pid == pid && !has_ended(&before.pidfd)) {
+                before.saves = daemon.saves; // a step may have remounted it read-only
                 if before.minors != daemon.minors {
                     *before = daemon;
                 }
