@@ -42,7 +42,9 @@ fn an_unmounted_directory_ends_nobody_at_once() {
             vassals.len() == 2 && vassals.iter().all(|vassal| vassal.init.pid != first)
         });
         emperor.ask_well(&["rescan"]);
-        emperor.ask_well(&["reload", "--all"]);
+        let (status, said) = emperor.ask(&["reload", "--all"]);
+        let why = "refused: its file cannot be read: ";
+        assert!(status == 1 && said.matches(why).count() == 2 && said.matches("it runs on").count() == 2, "{said}");
 
         let mark = emperor.mark();
         bind(&real, &watched);
@@ -103,7 +105,9 @@ fn links_to_a_disk_that_is_unmounted_are_no_removals() {
         let said = emperor.ask_well(&["status"]);
         assert!(said.contains(&format!("{} was unmounted", disk.display())) && said.contains("its 2 vassals kept"), "{said}");
         emperor.ask_well(&["rescan"]);
-        emperor.ask_well(&["reload", "--all"]);
+        let (status, said) = emperor.ask(&["reload", "--all"]);
+        let why = "refused: its file cannot be read: ";
+        assert!(status == 1 && said.matches(why).count() == 2 && said.matches("it runs on").count() == 2, "{said}");
 
         let mark = emperor.mark();
         mounted();
