@@ -6,7 +6,8 @@
 //! not tell which connection an fd belongs to (before 6.16) show nobody there, and then nothing is known about its work.
 //!
 //! An fd goes on telling the number of its connection when that has ended, and the next mount of anybody gets this number. So a process of the
-//! host counts only where it runs as the user that has mounted: no other user can then be taken for the daemon of a mount.
+//! host counts only where it runs as the user that has mounted, or as root, which mounts for others: no other user can then be taken for the
+//! daemon of a mount.
 //!
 //! Races: what was read is history. A daemon that was found is found again at each look.
 
@@ -20,6 +21,8 @@ use std::{
 };
 
 use crate::{descendants, stat::Stat, status};
+
+const ROOT: u32 = 0;
 
 /// What is known of everybody holds so long at least.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
@@ -105,15 +108,16 @@ pub enum Found {
 }
 
 impl Outside {
-    /// The processes of this machine that hold an open fd of this connection and run as the user that has mounted it. At the price of a
-    /// walk over all of them, which is made where they are not known yet, and takes no more than a tenth of the time however often this
-    /// is asked.
+    /// The processes of this machine that hold an open fd of this connection and run as the user that has mounted it, or as root. At the
+    /// price of a walk over all of them, which is made where they are not known yet, and takes no more than a tenth of the time however
+    /// often this is asked.
     #[must_use]
     pub fn serving(&self, minor: u32, owner: u32) -> Vec<i32> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let still = |known: &Known| -> Vec<i32> {
             let found = known.serving.get(&minor).into_iter().flatten().copied();
-            found.filter(|&pid| served(pid).any(|of| of == Some(minor)) && user_of(pid) == Some(owner)).collect()
+            let may_serve = |pid| user_of(pid).is_some_and(|user| user == owner || user == ROOT);
+            found.filter(|&pid| served(pid).any(|of| of == Some(minor)) && may_serve(pid)).collect()
         };
         let serving = still(&known);
         if !serving.is_empty() || !known.walk() {
