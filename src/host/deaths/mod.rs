@@ -278,11 +278,13 @@ fn serve(dir: &Path, logs: &VassalLogs, queue: &mpsc::Receiver<Request>, missed:
 /// Takes away the records of those a whole daemon has never heard of.
 fn forget_strangers(dir: &Path, known: &Known) {
     let known = known.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(known) = known.as_ref() else { return };
-    let kept: HashSet<PathBuf> = known.iter().map(|vassal| file_of(dir, vassal)).collect();
-    for file in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
-        if !kept.contains(&file) {
-            fs::remove_file(file).ok(); // the next end tries again
+    // One that has heard of no vassal at all may have seen no directory of theirs.
+    if let Some(known) = known.as_ref() {
+        let kept: HashSet<PathBuf> = known.iter().map(|vassal| file_of(dir, vassal)).collect();
+        for file in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if !kept.contains(&file) {
+                fs::remove_file(file).ok(); // the next end tries again
+            }
         }
     }
     fs::remove_dir(dir).ok(); // where there is a record it stays
