@@ -15,6 +15,7 @@ fn a_changed_command_replaces_only_the_app() {
         let emperor = host.emperor().start();
         emperor.write("v.ini", &one.vassal(&mount));
         let _first = one.started(1);
+        emperor.wait_log("started"); // the app says so before the daemon knows
         let before = emperor.vassal("reports/one");
         let (daemon, mounted) = (before.process("fuse-zip"), before.mount(&zip.mount).expect("mounted"));
 
