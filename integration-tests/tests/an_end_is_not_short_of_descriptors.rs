@@ -73,7 +73,7 @@ fn of_more_archives_than_the_daemon_may_have_descriptors_each_is_saved() {
 fn daemons_beside_the_app_take_none_from_the_end() {
     story(|host| {
         let (many, emperor) = (Many::new(host, 5), emperor(host));
-        let attached = "attach-daemon = exec /bin/sleep 1002\n".repeat(20);
+        let attached = "attach-daemon = exec /bin/sleep 1002\n".repeat(14);
         many.write(&emperor, &format!("{attached}stop-timeout = 60\n"));
         let start = Instant::now();
         emperor.ask_well(&["stop", "v", "--wait"]);
