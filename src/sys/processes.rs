@@ -76,11 +76,8 @@ pub struct Takes {
 
 impl Takes {
     fn of(status: &str) -> Self {
-        let set = |name: &str| {
-            let set = status.lines().find_map(|line| line.strip_prefix(name));
-            set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
-        };
-        Self { caught: set("SigCgt:"), ignored: set("SigIgn:") }
+        let set = |name: &str| status::value(status, name).and_then(|set| u64::from_str_radix(set, 16).ok()).unwrap_or(0);
+        Self { caught: set("SigCgt"), ignored: set("SigIgn") }
     }
 
     /// It has a handler for this signal.
@@ -137,7 +134,6 @@ impl Processes {
         let stat = Stat::parse(self.read(&format!("{pid}/stat"))?);
         let state: char = stat.field(3)?;
         let status = self.read(&format!("{pid}/status"))?;
-        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok()).unwrap_or(0);
         let name = stat.name()?.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
         Some(Process {
             parent: stat.field(4)?,
@@ -149,7 +145,7 @@ impl Processes {
             worked: stat.field::<u64>(14)? + stat.field::<u64>(15)?,
             user: status::user(&status)?,
             catches_term: Takes::of(&status).catches(SIGTERM),
-            tracer,
+            tracer: status::value(&status, "TracerPid").and_then(|pid| pid.parse().ok()).unwrap_or(0),
         })
         .filter(|_| !matches!(state, 'Z' | 'X'))
     }

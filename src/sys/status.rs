@@ -5,15 +5,19 @@ use std::fs;
 /// The value of one line, without the blanks around it; None for a process that is gone, or a line it does not have.
 #[must_use]
 pub fn field(pid: i32, name: &str) -> Option<String> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let value = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned());
-    status.lines().find_map(value)
+    value(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, name).map(str::to_owned)
+}
+
+/// The same, of a text that was read.
+#[must_use]
+pub fn value<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
 }
 
 /// The real user, of the text of a status.
 #[must_use]
 pub fn user(status: &str) -> Option<u32> {
-    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()
+    value(status, "Uid")?.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
