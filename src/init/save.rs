@@ -474,8 +474,8 @@ fn fuse_daemon(processes: &Processes, pid: i32, table: &Table, hung: &BTreeSet<u
     // One whose mount is not in the table any more may save just now.
     let may_save = |minor: &u32| table.is_writable(*minor) != Some(false) && !hung.contains(minor);
     let saves = minors.iter().any(|minor| minor.is_none_or(|minor| may_save(&minor)));
-    let is_owner = |mount: &Mount| mount.fuse_owner().is_some_and(|(user, _)| user == seen.user);
-    let served = |mount: &&Mount| minors.contains(&Some(mount.device.1)) && (!table.is_shared() || is_owner(mount));
+    let may_serve = |mount: &Mount| !table.is_shared() || mount.is_mounted_by(seen.user);
+    let served = |mount: &&Mount| minors.contains(&Some(mount.device.1)) && may_serve(mount);
     let point = table.own().find(served).map(|mount| format!(" of {}", printable(&mount.mount_point.to_string_lossy())));
     let name = format!("{} (pid {pid}){}", seen.name, point.unwrap_or_default());
     Some(FuseDaemon {

@@ -48,6 +48,12 @@ impl Mount {
         };
         Some((number("user_id")?, number("group_id")?))
     }
+
+    /// Whether this user has mounted a FUSE file system, as [`Self::fuse_owner`] tells.
+    #[must_use]
+    pub fn is_mounted_by(&self, user: u32) -> bool {
+        self.fuse_owner().is_some_and(|(owner, _)| owner == user)
+    }
 }
 
 /// The mounts of a process, in the order of the list.

@@ -102,12 +102,11 @@ impl Known {
 
     /// Whether a daemon serves this mount of the host's.
     pub(super) fn is_served(&self, daemon: &FuseDaemon, mount: &Mount) -> bool {
-        let is_owner = mount.fuse_owner().is_some_and(|(user, _)| user == daemon.user);
         let serves = |minor: &Option<u32>| match minor {
             Some(minor) => *minor == mount.device.1,
             None => names(&self.commands, &mount.mount_point.to_string_lossy()),
         };
-        is_owner && daemon.minors.iter().any(serves)
+        mount.is_mounted_by(daemon.user) && daemon.minors.iter().any(serves)
     }
 
     /// Those of the host's table that it serves, as the host takes them away.
