@@ -201,14 +201,14 @@ impl Init {
             self.output.attend(&self.one_thread, &mut self.channel);
             self.output.tell_noticed(&mut self.channel);
         }
-        if ready[mounts..saving].contains(&true) && !self.later.own_mounts {
-            self.known.look_soon(); // what changed may be another's, which only a look tells
-            self.learn_daemons();
-        }
-        if ready[mounts..saving].contains(&true)
-            && let Some(changed) = self.mounts.changed(Instant::now())
-        {
-            self.tell_mounts(&changed);
+        if ready[mounts..saving].contains(&true) {
+            if !self.later.own_mounts {
+                self.known.look_soon(); // what changed may be another's, which only a look tells
+                self.learn_daemons();
+            }
+            if let Some(changed) = self.mounts.changed(Instant::now()) {
+                self.tell_mounts(&changed);
+            }
         }
         if ready[known..].contains(&true) {
             self.known.forget_the_ended();
