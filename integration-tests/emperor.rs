@@ -235,6 +235,21 @@ impl Emperor {
         wait_for("the daemon to end", limit, || self.ended())
     }
 
+    /// Waits until it is ready, and ends it, or until it ends by itself. Whether it was ready, and its status.
+    ///
+    /// # Panics
+    /// When it does neither.
+    #[track_caller]
+    pub fn start_or_end(&self) -> (bool, ExitStatus) {
+        let is_ready = || self.log().iter().any(|line| line.contains("the emperor is ready"));
+        wait_until("its start, or its end", LONG, || is_ready() || self.ended().is_some());
+        let has_started = is_ready();
+        if has_started && self.ended().is_none() {
+            self.signal(Signal::SIGTERM);
+        }
+        (has_started, self.wait_exit(LONG))
+    }
+
     /// Its status, when it has ended.
     #[must_use]
     pub fn ended(&self) -> Option<ExitStatus> {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::process::{Child, Command};
+use std::rc::Rc;
 
 use liege_integration_tests::apps::Reporter;
 use liege_integration_tests::story::Host;
@@ -35,6 +36,25 @@ impl Disk {
     }
 }
 
+/// A vassal whose app has started, beside that disk.
+fn begin(host: &Host) -> (Disk, Reporter, Rc<Emperor>) {
+    let disk = Disk::mount(host);
+    let reporter = Reporter::new(host, "app");
+    let emperor = host.emperor().start();
+    emperor.write("app.ini", &reporter.vassal(""));
+    let _started = reporter.started(1);
+    (disk, reporter, emperor)
+}
+
+/// The disk can be unmounted only once the daemon has gone.
+fn end(host: &Host, disk: Disk, emperor: &Emperor) {
+    emperor.remove("app.ini");
+    wait_until("its end", LONG, || emperor.vassals().is_empty());
+    emperor.signal(Signal::SIGTERM);
+    emperor.wait_exit(LONG);
+    disk.unmount(host);
+}
+
 fn said(emperor: &Emperor, pattern: &str) -> usize {
     emperor.log().iter().filter(|line| line.contains(pattern)).count()
 }
@@ -42,11 +62,7 @@ fn said(emperor: &Emperor, pattern: &str) -> usize {
 #[test]
 fn a_state_disk_that_hangs_costs_no_answer() {
     story(|host| {
-        let disk = Disk::mount(host);
-        let reporter = Reporter::new(host, "app");
-        let emperor = host.emperor().start();
-        emperor.write("app.ini", &reporter.vassal(""));
-        let _started = reporter.started(1);
+        let (disk, reporter, emperor) = begin(host);
         emperor.vassal("reports/app").process("report").kill(Signal::SIGKILL);
         let _again = reporter.started(2);
         let record = host.path("state/deaths/app.ini.json");
@@ -70,33 +86,21 @@ fn a_state_disk_that_hangs_costs_no_answer() {
             let told = emperor.ask_well(&["status", "app.ini"]);
             told.contains("signal") && told.contains("init_killed") && !told.contains("does not answer")
         });
-        emperor.remove("app.ini");
-        wait_until("its end", LONG, || emperor.vassals().is_empty());
-        emperor.signal(Signal::SIGTERM);
-        emperor.wait_exit(LONG);
-        disk.unmount(host);
+        end(host, disk, &emperor);
     });
 }
 
-/// Nobody asks.
+/// Also where no status is asked for.
 #[test]
 fn a_state_disk_that_hangs_is_told_of() {
     story(|host| {
-        let disk = Disk::mount(host);
-        let reporter = Reporter::new(host, "app");
-        let emperor = host.emperor().start();
-        emperor.write("app.ini", &reporter.vassal(""));
-        let _started = reporter.started(1);
+        let (disk, reporter, emperor) = begin(host);
         disk.signal(Signal::SIGSTOP);
         emperor.vassal("reports/app").process("report").kill(Signal::SIGKILL);
         let _again = reporter.started(2);
         emperor.wait_log("the state directory (emperor-state-dir) does not answer");
         disk.signal(Signal::SIGCONT);
         emperor.wait_log("answers again");
-        emperor.remove("app.ini");
-        wait_until("its end", LONG, || emperor.vassals().is_empty());
-        emperor.signal(Signal::SIGTERM);
-        emperor.wait_exit(LONG);
-        disk.unmount(host);
+        end(host, disk, &emperor);
     });
 }

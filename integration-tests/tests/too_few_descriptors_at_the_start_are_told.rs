@@ -1,8 +1,7 @@
 //! A daemon that is started where it may open too few files (`RLIMIT_NOFILE`) says so and ends with 1, wherever on its way it meets the
 //! bound. It never panics.
 
-use liege_integration_tests::{LONG, story, wait_until};
-use nix::sys::signal::Signal;
+use liege_integration_tests::{LONG, story};
 
 #[test]
 fn too_few_descriptors_at_the_start_are_told() {
@@ -10,13 +9,7 @@ fn too_few_descriptors_at_the_start_are_told() {
         story(|host| {
             let limit = format!("--nofile={bound}:{bound}");
             let emperor = host.emperor().under(&["prlimit", &limit]).start_unheard();
-            let is_ready = || emperor.log().iter().any(|line| line.contains("the emperor is ready"));
-            wait_until("its start, or its end", LONG, || is_ready() || emperor.ended().is_some());
-            let has_started = is_ready();
-            if has_started && emperor.ended().is_none() {
-                emperor.signal(Signal::SIGTERM);
-            }
-            let status = emperor.wait_exit(LONG);
+            let (has_started, status) = emperor.start_or_end();
             if has_started {
                 assert_eq!(status.code(), Some(0), "{bound}");
             } else {

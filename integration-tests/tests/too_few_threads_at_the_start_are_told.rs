@@ -2,8 +2,7 @@
 //! meets the bound. It never panics.
 
 use liege_integration_tests::groups::PidsGroup;
-use liege_integration_tests::{LONG, story, wait_until};
-use nix::sys::signal::Signal;
+use liege_integration_tests::{LONG, story};
 
 #[test]
 fn too_few_threads_at_the_start_are_told() {
@@ -13,13 +12,7 @@ fn too_few_threads_at_the_start_are_told() {
         story(|host| {
             let words = group.wrapper();
             let emperor = host.emperor().under(&words.each_ref().map(String::as_str)).start_unheard();
-            let is_ready = || emperor.log().iter().any(|line| line.contains("the emperor is ready"));
-            wait_until("its start, or its end", LONG, || is_ready() || emperor.ended().is_some());
-            let has_started = is_ready();
-            if has_started && emperor.ended().is_none() {
-                emperor.signal(Signal::SIGTERM);
-            }
-            let status = emperor.wait_exit(LONG);
+            let (has_started, status) = emperor.start_or_end();
             if !has_started {
                 // Its last words may be on their way.
                 let is_told = |line: &str| line.contains("Resource temporarily unavailable") || line.contains("panicked");
