@@ -28,7 +28,7 @@ fn a_file_of_the_kernels_own_is_not_read_for_a_tenant() {
             emperor.touch("a.ini");
             emperor.wait_log_from(mark, &["VERSION", file_system]);
         }
-        // What anybody may read of the kernel's settings is no secret and blocks nobody.
+        // A setting of the kernel that every user may read is no secret, and reading it does not block.
         fs::remove_file(&version).unwrap();
         symlink("/proc/sys/kernel/ostype", &version).unwrap();
         emperor.ask_well(&["reload", "a"]);
@@ -40,7 +40,7 @@ fn a_file_of_the_kernels_own_is_not_read_for_a_tenant() {
     });
 }
 
-/// A tenant may hold a lease on its own file, and the kernel has whoever opens that file wait for most of a minute.
+/// A tenant may hold a lease on its own file, and an open of that file then waits for most of a minute.
 #[test]
 fn a_file_with_a_lease_is_read_when_the_lease_is_gone() {
     story(|host| {

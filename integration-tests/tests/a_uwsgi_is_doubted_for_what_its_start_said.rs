@@ -114,7 +114,7 @@ fn a_request_does_not_change_why_the_app_could_not_be_loaded() {
     });
 }
 
-/// Everybody who reaches its port can ask it for that.
+/// Any client of its port can ask it for that.
 #[test]
 fn an_odd_request_puts_a_uwsgi_in_no_doubt() {
     story(|host| {

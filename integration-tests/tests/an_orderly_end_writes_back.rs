@@ -221,7 +221,7 @@ fn one_archive_in_the_other() {
             emperor.ask_well(&["stop", "v"]);
             is_down(&emperor);
             let unpacked = std::process::Command::new("unzip").arg("-p").arg(&outer.zip).arg("inner.zip").output().unwrap();
-            // Debian's fs.protected_regular lets nobody write into another's file in a directory like /tmp.
+            // Debian's fs.protected_regular keeps root from writing into a user's file in a directory like /tmp.
             std::fs::remove_file(&inner.zip).unwrap();
             std::fs::write(&inner.zip, unpacked.stdout).unwrap();
             assert!(inner.is_saved(), "{namespaces:?}: lost");

@@ -1,5 +1,5 @@
 //! Where no process can be made, the mounts of many owners hang at once and hold every thread and every process that looks. A
-//! neighbour's mount that dies then is seen in time all the same: nobody serves it any more, and that is seen without asking it.
+//! neighbour's mount that dies then is seen in time all the same: no process serves it any more, and that is seen without asking it.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -71,7 +71,7 @@ fn a_mount_that_must_be_there_ends_the_run_with_the_words_of_the_hooks() {
     });
 }
 
-/// Nobody is asked who reads the page.
+/// The page is shown without a question for the reader's name.
 #[test]
 fn what_a_hook_said_is_not_on_the_page() {
     story(|host| {

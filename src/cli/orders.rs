@@ -44,7 +44,7 @@ pub(crate) fn meant(client: &Client, whom: &Whom) -> Result<Vec<Result<Name, Fai
 /// Asks one of many: a refusal names it.
 pub(crate) fn ask_one(client: &Client, name: &Name, order: Order) -> Result<Reply, Failure> {
     client.order(name, order).map_err(|failure| match failure {
-        Failure::Refused { why, .. } => Failure::Refused { whom: Some(name.to_string()), why },
+        Failure::Refused { why, .. } => Failure::Refused { vassal: Some(name.to_string()), why },
         other => other,
     })
 }

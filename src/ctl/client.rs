@@ -263,7 +263,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 fn refused(answer: &Answer) -> Failure {
     let reply: Option<Reply> = serde_json::from_slice(&answer.body).ok();
     let why = reply.and_then(|reply| reply.why).unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned());
-    Failure::Refused { whom: None, why }
+    Failure::Refused { vassal: None, why }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub enum Failure {
     /// The daemon said no.
     Refused {
         /// The vassal it was asked of, where it was one of several.
-        whom: Option<String>,
+        vassal: Option<String>,
         /// In its words.
         why: String,
     },
@@ -48,8 +48,8 @@ impl fmt::Display for Failure {
             }
             Self::NoSuchVassal { name } => write!(f, "no vassal is called {name}"),
             Self::Ambiguous { name, meant } => write!(f, "several could be meant by {name}: {}", meant.join(", ")),
-            Self::Refused { whom, why } => {
-                whom.iter().try_for_each(|whom| write!(f, "{whom}: "))?;
+            Self::Refused { vassal, why } => {
+                vassal.iter().try_for_each(|vassal| write!(f, "{vassal}: "))?;
                 write!(f, "refused: {why}")
             }
             Self::Ended => f.write_str("the daemon has ended"),

@@ -130,7 +130,7 @@ impl Vassal {
     }
 
     /// The time of the end is over, and nothing else holds it up: an app that was asked to leave and has not is killed, and told. A uwsgi that
-    /// never got as far as its work has nothing to write back; of a command nobody knows how far it has come.
+    /// never got as far as its work has nothing to write back; how far a command has come is not known.
     pub(super) fn app_is_out_of_time(&mut self) {
         let Some(life) = &mut self.life else { return };
         let is_asked = life.cause.as_ref().is_some_and(|cause| !cause.is_failure());

@@ -267,7 +267,7 @@ fn the_cause_is_told_as_status_does() {
     let shown = screen(&model);
     assert!(shown[1] == "shop.ini: running, loyal" && shown[2].starts_with("  pid       42 (its init)"), "{shown:#?}");
     keys(&mut model, "l");
-    model.on(Event::Told(Answer::Log("shop.ini".into(), Err(Failure::Refused { whom: None, why: "it has no log".into() }))));
+    model.on(Event::Told(Answer::Log("shop.ini".into(), Err(Failure::Refused { vassal: None, why: "it has no log".into() }))));
     assert_eq!(screen(&model)[1], "refused: it has no log");
 }
 
