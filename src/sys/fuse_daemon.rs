@@ -13,14 +13,13 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    ffi::OsStr,
     fmt, fs, io,
     os::unix::ffi::OsStrExt,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::{descendants, stat::Stat, status};
+use crate::{descendants, processes::names_fuse, stat::Stat, status};
 
 const ROOT: u32 = 0;
 
@@ -215,7 +214,7 @@ fn served_of(directory: &str, connections: &mut Vec<Option<u32>>) -> io::Result<
         let Some(fd) = unless_gone(fd)? else { return Ok(has_files) };
         has_files = true;
         let Some(to) = unless_gone(fs::read_link(fd.path()))? else { continue };
-        if to.as_os_str() == OsStr::from_bytes(b"/dev/fuse") {
+        if names_fuse(to.as_os_str().as_bytes()) {
             let info = unless_gone(fs::read_to_string(format!("{directory}/fdinfo/{}", fd.file_name().display())))?;
             connections.extend(info.map(|info| connection(&info)));
         }

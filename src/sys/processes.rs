@@ -232,8 +232,9 @@ impl Processes {
 }
 
 /// Whether an open file of this name is `/dev/fuse`. Seen from a root that has another `/dev` the name is cut, and from one that has the root
-/// of before below itself it is longer.
-fn names_fuse(link: &[u8]) -> bool {
+/// of before below itself it is longer. Where the device was made anew since, the kernel adds that it is deleted.
+pub(crate) fn names_fuse(link: &[u8]) -> bool {
+    let link = link.strip_suffix(b" (deleted)").unwrap_or(link);
     link == b"/fuse" || link.ends_with(b"/dev/fuse")
 }
 
@@ -329,9 +330,8 @@ mod tests {
 
     #[test]
     fn the_device_is_known_from_any_root() {
-        let known = ["/dev/fuse", "/fuse", "/.old_root/dev/fuse", "/fuser", "/data/fuse", "/dev/null"]
-            .map(|link| names_fuse(link.as_bytes()));
-        assert_eq!(known, [true, true, true, false, false, false]);
+        let known = ["/dev/fuse", "/fuse", "/.old_root/dev/fuse", "/dev/fuse (deleted)", "/fuser", "/data/fuse", "/dev/null"];
+        assert_eq!(known.map(|link| names_fuse(link.as_bytes())), [true, true, true, true, false, false, false]);
     }
 
     #[test]
