@@ -80,14 +80,30 @@ impl Init {
         let targets = table.map(|table| self.targets(&table)).unwrap_or_default();
         let (mut has_cleared, mut freed) = (false, self.unmounted_before(&targets));
         let mut lets_go_until = Instant::now();
+        // What an unmount that has not come back stands on: busy, or the reason.
+        let mut below_stuck = BTreeSet::new();
         for (n, target) in targets.iter().enumerate() {
+            if below_stuck.contains(&target.id) {
+                below_stuck.insert(target.parent);
+                continue;
+            }
             let saves = target.minor.is_none_or(|minor| self.saving.is_saved(minor));
             let Some(minor) = target.minor else {
                 has_cleared |= self.unmount_user(target, has_cleared, until)?;
                 lets_go_until = Instant::now() + PERHAPS;
                 continue;
             };
-            let mut answer = self.unmount(target, false, until)?;
+            if !target.is_reachable {
+                self.ask(until, |daemon| daemon.serves(minor))?; // its mount is behind one that hangs, where no unmount comes
+                continue;
+            }
+            let is_last_saver = self.saving.savers().all(|daemon| daemon.serves(minor));
+            let most = if is_last_saver { until } else { soft(until) };
+            let mut answer = self.unmount(target, false, most)?;
+            if answer.is_none() && !is_last_saver {
+                below_stuck.insert(target.parent);
+                continue; // it goes on in the kernel, and is waited for in the end
+            }
             while answer == Some(Errno::EBUSY as i32) && Instant::now() < lets_go_until.min(until) {
                 self.wait_while(lets_go_until.min(Instant::now() + LOOK_AGAIN), |_| true)?;
                 answer = self.unmount(target, false, until)?;

@@ -63,8 +63,12 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// A mount that shall go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    id: u32,
+    pub(super) id: u32,
+    /// The mount it stands on.
+    pub(super) parent: u32,
     point: PathBuf,
+    /// No mount on the way to it is known to hang.
+    pub(super) is_reachable: bool,
     /// Its connection; None: it is no FUSE mount, and uses one or stands on one.
     pub(super) minor: Option<u32>,
 }
@@ -86,6 +90,8 @@ impl Init {
         let mut targets = targets(&table.mounts, self.is_ours(table), uses, self.later.own_mounts);
         // An unmount writes back, and of one that hangs it would not come back.
         targets.retain(|target| target.minor.is_none_or(|minor| !self.saving.hung.contains(&minor)));
+        let behind = behind(&table.mounts, &self.saving.hung);
+        targets.iter_mut().for_each(|target| target.is_reachable = !behind.contains(&target.parent));
         targets
     }
 
@@ -153,6 +159,17 @@ fn may_use_another(mount: &Mount, before: &BTreeSet<(u32, u32)>) -> bool {
     !mount.is_fuse() && !is_hosts && !LIES_ON_NOTHING.contains(&mount.fstype.as_str())
 }
 
+/// The mounts of these FUSE connections, and all that stand on them.
+fn behind(table: &[Mount], hung: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let mut behind = BTreeSet::new();
+    for mount in table {
+        if mount.is_fuse() && hung.contains(&mount.device.1) || behind.contains(&mount.parent) {
+            behind.insert(mount.id);
+        }
+    }
+    behind
+}
+
 /// The mounts of these connections, what stands on them where `whole` says so, and what came later and `uses` one; the newest first. Never
 /// the root, which cannot go, nor what stands on it alone.
 fn targets(table: &[Mount], is_ours: impl Fn(&Mount) -> bool, uses: impl Fn(&Mount) -> bool, whole: bool) -> Vec<Target> {
@@ -164,7 +181,8 @@ fn targets(table: &[Mount], is_ours: impl Fn(&Mount) -> bool, uses: impl Fn(&Mou
         is_later |= minor.is_some();
         if shall_go && mount.mount_point != "/" {
             marked.insert(mount.id);
-            found.push(Target { id: mount.id, point: mount.mount_point.clone().into(), minor });
+            let point = mount.mount_point.clone().into();
+            found.push(Target { id: mount.id, parent: mount.parent, point, is_reachable: true, minor });
         }
     }
     found.reverse();
@@ -205,6 +223,14 @@ mod tests {
     fn where_the_mounts_are_the_hosts_only_fuse_mounts_of_the_vassal_go() {
         let all = [("/bound", Some(41)), ("/app/tmp/in", Some(43)), ("/app", Some(41))];
         assert_eq!(points(false), all.map(|(point, minor)| (point.to_owned(), minor)));
+    }
+
+    #[test]
+    fn what_stands_on_a_mount_that_hangs_is_behind_it() {
+        let found = |hung: u32| behind(&parse(TABLE.as_bytes()), &BTreeSet::from([hung])).into_iter().collect::<Vec<_>>();
+        assert_eq!(found(41), [3, 4, 5, 7]);
+        assert_eq!(found(43), [5]);
+        assert_eq!(found(20), [], "that is /proc");
     }
 
     const USED: &str = "\
