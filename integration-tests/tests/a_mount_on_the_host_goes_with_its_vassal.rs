@@ -146,3 +146,31 @@ fn a_dead_one_is_in_nobodys_way() {
         });
     }
 }
+
+/// The way to it leads through a mount of another that does not answer. Neither the end of the vassal nor that of the daemon waits for it.
+#[test]
+fn one_behind_a_mount_that_hangs_holds_up_nothing() {
+    story(|host| {
+        let way = Filesystem::new(host, "way", Kind::Faultfs, Owner::RootForAll);
+        let mut own = Filesystem::new(host, "own", Kind::Faultfs, Owner::Root);
+        way.mount_here();
+        own.move_to(way.mount.join("sub"));
+        let emperor = host.emperor().namespaces(None).start();
+        let lines = format!("uid = root\n{}stop-timeout = 1\n", own.lines());
+        emperor.write("v.ini", &format!("[vassal]\n{lines}command = sleep 1001\n"));
+        emperor.wait_log("started");
+        let order = |word| way.faultfs.as_ref().unwrap().order(word).unwrap();
+        order("swallow");
+
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mark = emperor.mark();
+            emperor.ask_well(&["stop", "v"]);
+            emperor.wait_log_from(mark, &["stays mounted on the host"]);
+            emperor.wait_log_from(mark, &["ended after"]);
+            emperor.signal(Signal::SIGTERM);
+            assert!(emperor.wait_exit(LONG).success());
+        }));
+        order("exit"); // what waits for it goes on
+        ended.unwrap_or_else(|why| std::panic::resume_unwind(why));
+    });
+}

@@ -71,6 +71,9 @@ pub(crate) enum Verb {
     /// The process that probes mounts; started by the daemon
     #[command(hide = true)]
     Prober,
+    /// The process that detaches what a vassal has left mounted on the host; started by the daemon
+    #[command(hide = true)]
+    Detach,
 }
 
 /// Any other emperor option of uWSGI works too, as `--KEY VALUE`, `--KEY=VALUE` or a bare `--KEY`.

@@ -69,6 +69,7 @@ fn carry_out(verb: Verb, pairs: Vec<(String, String)>) -> anyhow::Result<ExitCod
             Ok(ExitCode::SUCCESS)
         }
         Verb::Prober => liege_host::serve_prober(),
+        Verb::Detach => liege_host::serve_detach(),
     }
 }
 

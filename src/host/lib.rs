@@ -35,6 +35,7 @@ mod monitor;
 mod notes;
 mod nss;
 mod oom;
+mod own_program;
 mod pidfile;
 mod prober;
 mod regular;
@@ -58,6 +59,7 @@ mod whereabouts;
 mod workers;
 mod world;
 
+pub use left_mounts::serve as serve_detach;
 pub use lines::Flush;
 pub use logs::{Format, check_level, start as start_logs};
 pub use prober::serve as serve_prober;

@@ -36,6 +36,7 @@ use crate::{
     left_mounts,
     lives::Born,
     oom::{KillsAround, OomKills},
+    own_program::OwnProgram,
     vassal_logs::{Place, VassalLogs, Wanted},
     workers::{LIVES, NoThread},
 };
@@ -44,6 +45,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Nursery {
     pub(crate) birthplace: Arc<Birthplace>,
+    pub(crate) program: Arc<OwnProgram>,
     pub(crate) children: Arc<Children>,
     pub(crate) cgroups: Arc<Register>,
     pub(crate) logs: Arc<VassalLogs>,
@@ -115,7 +117,7 @@ impl Nursery {
                 return failed(vassal, no_room("find a thread to clone it", &error)).await;
             }
         };
-        let Self { children, post, .. } = self;
+        let Self { program, children, post, .. } = self;
         let (outbox, queue) = mpsc::unbounded_channel();
         let exits = Arc::new(OnceLock::new());
         let born = Born {
@@ -161,12 +163,12 @@ impl Nursery {
             });
             let refusing = swept.await;
             if !refusing.is_empty() {
-                tokio::spawn(children.insist(vassal.clone(), refusing, post.clone()));
+                tokio::spawn(Arc::clone(&children).insist(vassal.clone(), refusing, post.clone()));
             }
         }
         if !on_host.is_empty() {
             // After the sweep: a daemon that lives writes back at its unmount.
-            LIVES.finish(move || left_mounts::take_away(&on_host)).await;
+            LIVES.finish(move || left_mounts::take_away(&on_host, &program, &children)).await;
         }
         if !membership.is_empty() {
             LIVES.finish(move || drop(membership)).await;

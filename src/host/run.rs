@@ -38,6 +38,7 @@ use crate::{
     metrics::Book,
     monitor::Monitors,
     oom::KillsAround,
+    own_program::OwnProgram,
     pidfile::Pidfile,
     prober::Prober,
     service,
@@ -143,7 +144,8 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
     if let Some(every) = spec.health_log {
         health::start(every, post.clone());
     }
-    let prober = Prober::new(Arc::clone(&children), book.prober_restarts.clone()).context("the program of the prober")?;
+    let program = Arc::new(OwnProgram::new().context("the program of the prober")?);
+    let prober = Prober::new(Arc::clone(&children), Arc::clone(&program), book.prober_restarts.clone());
     let mut the_loop = Loop {
         core,
         clock: Clock::start(),
@@ -151,6 +153,7 @@ async fn rule(spec: &EmperorSpec, core: Emperor, birthplace: Arc<Birthplace>, tr
         children: Arc::clone(&children),
         nursery: Nursery {
             birthplace,
+            program,
             children: Arc::clone(&children),
             cgroups: Arc::default(),
             logs,

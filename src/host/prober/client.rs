@@ -7,23 +7,14 @@
 //! (`conversation.rs`).
 
 use std::{
-    fs::File,
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream as StdStream,
-    },
+    os::{fd::AsFd, unix::net::UnixStream as StdStream},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use liege_core::{Health, Probed};
-use liege_sys::{
-    Errno, Strings,
-    clone::{Birth, BirthError, Namespaces},
-    probe::CLASSIC_IDS,
-    sealed,
-};
+use liege_sys::{Errno, clone::BirthError, probe::CLASSIC_IDS};
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -35,12 +26,12 @@ use super::{
     patience::SILENCE,
     protocol::{Instance, Look},
     relief::Relief,
-    server::SOCKET,
     standing::Standing,
     start_trouble::StartTrouble,
 };
 use crate::{
     children::{Children, Ending},
+    own_program::{Helper, OwnProgram},
     workers::LIVES,
 };
 
@@ -56,18 +47,11 @@ const TAKES_OVER: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug)]
 pub(crate) struct Prober {
     children: Arc<Children>,
-    program: Arc<Program>,
+    program: Arc<OwnProgram>,
     /// Counts those that were replaced.
     restarts: Counter,
     /// Weak: the askers alone keep a prober alive.
     current: Arc<Mutex<mpsc::WeakUnboundedSender<Request>>>,
-}
-
-/// What every prober is started from. Children of it enter user namespaces of vassals, so it is a program that nobody in there can change.
-#[derive(Debug)]
-struct Program {
-    own: OwnedFd,
-    null: File,
 }
 
 /// A handle to ask with. When the last one is dropped the prober ends.
@@ -86,12 +70,8 @@ pub(super) enum Request {
 
 impl Prober {
     /// Nothing is started yet.
-    ///
-    /// # Errors
-    /// The daemon's own program can be had in no safe way.
-    pub(crate) fn new(children: Arc<Children>, restarts: Counter) -> io::Result<Self> {
-        let program = Arc::new(Program { own: sealed::own_program()?, null: sealed::null()? });
-        Ok(Self { children, program, restarts, current: Arc::new(Mutex::new(mpsc::unbounded_channel().0.downgrade())) })
+    pub(crate) fn new(children: Arc<Children>, program: Arc<OwnProgram>, restarts: Counter) -> Self {
+        Self { children, program, restarts, current: Arc::new(Mutex::new(mpsc::unbounded_channel().0.downgrade())) }
     }
 
     /// A handle to the prober that lives, or to one that will be started when it is asked.
@@ -161,7 +141,12 @@ enum End {
 }
 
 /// Starts probers, one after the other.
-async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc::UnboundedReceiver<Request>, restarts: Counter) {
+async fn keep(
+    children: Arc<Children>,
+    program: Arc<OwnProgram>,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+    restarts: Counter,
+) {
     let (mut standing, mut relief, mut delay) = (Standing::default(), Relief::default(), Duration::ZERO);
     let (mut next, mut trouble): (Option<Box<Started>>, _) = (None, StartTrouble::default());
     loop {
@@ -249,13 +234,13 @@ async fn keep(children: Arc<Children>, program: Arc<Program>, mut requests: mpsc
     }
 }
 
-async fn make(children: &Arc<Children>, program: &Arc<Program>) -> anyhow::Result<Started> {
+async fn make(children: &Arc<Children>, program: &Arc<OwnProgram>) -> anyhow::Result<Started> {
     let (children, program) = (Arc::clone(children), Arc::clone(program));
     LIVES.run(move || start(&children, &program)).await.unwrap_or_else(|none| Err(none.into()))
 }
 
 /// One that can take over, because it says that it hears. Until there is one the other goes on: it may still look at something.
-async fn heir(children: &Arc<Children>, program: &Arc<Program>, relief: &Relief) -> Option<Started> {
+async fn heir(children: &Arc<Children>, program: &Arc<OwnProgram>, relief: &Relief) -> Option<Started> {
     match make(children, program).await {
         Ok((mut conversation, ending)) => {
             if conversation.answers(TAKES_OVER).await {
@@ -288,23 +273,16 @@ fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
     })
 }
 
-/// Starts a prober. It is registered as a child, so that its end is reaped and no sweep takes it for an orphan; that it has
-/// ended is seen at the socket.
-fn start(children: &Children, Program { own, null }: &Program) -> anyhow::Result<(Conversation, Ending)> {
+/// Starts a prober. That it has ended is seen at the socket.
+fn start(children: &Children, program: &OwnProgram) -> anyhow::Result<(Conversation, Ending)> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     let stderr = io::stderr();
     let for_tests = format!("{CLASSIC_IDS}=yes");
     let env = ["PATH=/usr/bin:/bin", &for_tests];
     let env = if std::env::var_os(CLASSIC_IDS).is_some() { &env[..] } else { &env[..1] };
-    let (child, ending) = children.spawn(&Birth {
-        namespaces: Namespaces::default(),
-        cgroup: None,
-        program: own.as_fd(),
-        argv: &Strings::new(["liege", "prober"])?,
-        env: &Strings::new(env.iter().copied())?,
-        fds: &[(null.as_fd(), 0), (null.as_fd(), 1), (stderr.as_fd(), 2), (theirs.as_fd(), SOCKET)],
-    })?;
+    let helper = Helper { verb: "prober", env, socket: &theirs, stderr: Some(stderr.as_fd()) };
+    let (child, ending) = program.start(helper, children)?;
     tracing::debug!(target: "mountpoint", pid = child.pid, "the prober lives");
     Ok((Conversation::new(ours, child)?, ending))
 }

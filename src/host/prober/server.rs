@@ -36,10 +36,10 @@ use super::{
     protocol::{FromProber, ToProber},
     threads::Threads,
 };
-use crate::workers::{Pool, Size};
-
-/// The number under which the socket is inherited.
-pub(crate) const SOCKET: i32 = 3;
+use crate::{
+    own_program::SOCKET,
+    workers::{Pool, Size},
+};
 
 /// More checks than one daemon has fds for: a probe never waits for a thread.
 const PROBES_AT_ONCE: usize = 20_000;
