@@ -1,0 +1,56 @@
+//! A FUSE daemon that was started before `pivot_root` has its `/dev/fuse` from a `/dev` that is gone by then. It is the vassal's own all the same:
+//! one that works is slow and lives, and one that is stopped is named.
+
+use liege_integration_tests::cow::{Customer, Ns, USERS};
+use liege_integration_tests::faults::{Filesystem, Kind, Owner};
+use liege_integration_tests::{LONG, served, story};
+use nix::sys::signal::Signal;
+
+/// The customer's file with checks that look often, and these lines before the others.
+fn watched(customer: &Customer, more: &str) -> String {
+    let often = "mountpoint-check-interval = 0.2\nmountpoint-check-timeout = 1\n";
+    customer.vassal().replace("\npivot_root = ", &format!("\n{more}{often}pivot_root = "))
+}
+
+#[test]
+fn one_that_works_is_slow_and_survives() {
+    story(|host| {
+        let ns = Ns::new(host);
+        let _root = ns.rootfs("precise");
+        let customer = ns.customer("precise", USERS[0]);
+        let mut filesystem = Filesystem::new(host, "data", Kind::Faultfs, Owner::RootForAll);
+        filesystem.move_to(ns.ufs.join("mnt"));
+        let faultfs = filesystem.faultfs.as_ref().expect("it is a faultfs");
+        let emperor = host.emperor().plugins_are_named().start();
+        emperor.write("v.ini", &watched(&customer, &format!("{}mountpoint-check = /mnt\n", filesystem.lines())));
+        served(customer.port, "page of precise", LONG);
+        emperor.wait_log("/mnt is healthy");
+        let (vassal, mark) = (emperor.vassal("v.ini"), emperor.mark());
+
+        faultfs.order("slow 600000").expect("it obeys");
+        let line = emperor.wait_log_from(mark, &["/mnt is"]);
+        assert!(line.contains("/mnt is slow") && line.contains("its daemon faultfs"), "{line}");
+        faultfs.order("healthy").expect("it obeys");
+        emperor.wait_log_from(mark, &["/mnt is healthy"]);
+        assert!(vassal.init.lives(), "a daemon that works was taken for one that hangs");
+    });
+}
+
+#[test]
+fn one_that_is_stopped_is_named() {
+    story(|host| {
+        let ns = Ns::new(host);
+        let _root = ns.rootfs("precise");
+        let customer = ns.customer("precise", USERS[0]);
+        let emperor = host.emperor().plugins_are_named().start();
+        emperor.write("v.ini", &watched(&customer, ""));
+        served(customer.port, "page of precise", LONG);
+        emperor.wait_log("/ is healthy");
+        let mark = emperor.mark();
+
+        emperor.vassal("v.ini").process("unionfs-fuse").kill(Signal::SIGSTOP);
+        let line = emperor.wait_cause(mark, "v.ini", "mountpoint_hung");
+        assert!(line.contains("its daemon unionfs-fuse") && line.contains("is stopped"), "{line}");
+        served(customer.port, "page of precise", LONG);
+    });
+}
