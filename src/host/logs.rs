@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal};
 
 use anyhow::{Context, anyhow};
+use liege_sys::signals::outlive_file_limit;
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt::MakeWriter, layer::SubscriberExt, registry::Registry, util::SubscriberInitExt,
 };
@@ -34,6 +35,7 @@ pub enum Format {
 /// # Errors
 /// `level` is no level and no list of `target=level`.
 pub fn start(format: Format, level: Option<&str>) -> anyhow::Result<Flush> {
+    outlive_file_limit().ok(); // the log may reach it, and so may the copies of our programs
     let environment = std::env::var_os("RUST_LOG").filter(|value| !value.is_empty());
     let (filter, mistake) = match (level, environment) {
         (Some(level), _) => (filter(level).map_err(|why| anyhow!("--log {level}: {why}"))?, None),

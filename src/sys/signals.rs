@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use nix::sys::{
-    signal::{SigSet, SigmaskHow, pthread_sigmask},
+    signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction},
     signalfd::{SfdFlags, SignalFd},
 };
 
@@ -69,10 +69,22 @@ impl std::os::fd::AsFd for Signals {
     }
 }
 
+/// From now on a write beyond the limit of file sizes (`RLIMIT_FSIZE`) is an error, EFBIG, and not the end of this process. By a handler, because
+/// an ignored signal stays ignored across exec, and a vassal shall have the default.
+///
+/// # Errors
+/// None that is known.
+pub fn outlive_file_limit() -> nix::Result<()> {
+    extern "C" fn nothing(_: i32) {}
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing, so it may interrupt anything.
+    unsafe { sigaction(Signal::SIGXFSZ, &action) }.map(drop)
+}
+
 /// `SIGKILL`, or the number of a signal that has no name of its own.
 #[must_use]
 pub fn name(signal: i32) -> String {
-    nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.as_str().to_owned())
+    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.as_str().to_owned())
 }
 
 pub use libc::{

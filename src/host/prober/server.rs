@@ -26,7 +26,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use liege_plan::{FrameReader, encode};
-use liege_sys::{fuse_daemon::Outside, fusectl::Connections, insiders, limits, process, reserve};
+use liege_sys::{fuse_daemon::Outside, fusectl::Connections, insiders, limits, process, reserve, signals};
 use tokio::{net::UnixStream, sync::mpsc, time::sleep};
 
 use super::{
@@ -72,6 +72,7 @@ const STACK: usize = 128 << 10;
 /// # Errors
 /// There is no socket at fd 3 (somebody called the verb by hand), or no runtime.
 pub fn serve() -> anyhow::Result<ExitCode> {
+    signals::outlive_file_limit().ok(); // its stderr is the daemon's log
     process::keep_to_itself(); // vassals without a pid namespace see it, and its children that enter theirs
     limits::raise_for_many().ok(); // what it has is what the daemon has
     [&PROBES, &JUDGES, &EXITS].into_iter().try_for_each(Pool::start).context("start the prober's threads")?;
