@@ -40,6 +40,7 @@ pub mod handed;
 pub mod identity;
 pub mod insiders;
 pub mod join;
+pub mod lease;
 pub mod limits;
 pub mod loop_device;
 pub mod made_for;

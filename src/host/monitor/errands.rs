@@ -138,9 +138,7 @@ impl Errand {
                 way.take().and_then(|way| way.lost(path, base)).map_or(Target::AsBefore, Target::Lost)
             }
             Look::Same(_) | Look::Read(..) if !reader.nofollow => Target::There(Way::of(path, base)),
-            Look::Same(_) | Look::Read(..) | Look::Kept(_) | Look::Unfinished | Look::Fresh | Look::Unreadable(_) => {
-                Target::AsBefore
-            }
+            _ => Target::AsBefore,
         };
         Found::Look(look, Around { led, directory, target })
     }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | at rest | a look is done | the next sign or scan |
 //! | being written | CREATE, MODIFY without a CLOSE_WRITE yet | a look at CLOSE_WRITE, at the latest [`LONGEST_WRITE`] later |
+//! | written | a look finds a process that has it open for writing | a look at CLOSE_WRITE, and each [`SILENT_WRITE`]; after [`LONGEST_OPEN`] it is read all the same |
 //! | fresh | modified just now, under a name that no signs come for (a link's target) | a look [`FRESH`] later, until it is not |
 //! | leaving | DELETE, MOVED_FROM | a look after a grace: editors move the old file away before the new one is there |
 //! | in reading | its time has come | one look in flight, never two; signs meanwhile make its answer worthless |
@@ -32,6 +33,8 @@ use super::{
 const SILENT_WRITE: Duration = Duration::from_secs(1);
 /// A file that is written without end is looked at all the same.
 const LONGEST_WRITE: Duration = Duration::from_secs(2);
+/// So long a file that a process has open for writing is waited for, where the kernel tells.
+const LONGEST_OPEN: Duration = Duration::from_secs(30);
 /// After CREATE: a link is there at once, a file gets its CLOSE_WRITE.
 const NEW: Duration = Duration::from_millis(5);
 /// `perl -i` and the like delete, then make the new file: two system calls apart.
@@ -106,6 +109,8 @@ pub(super) struct File {
     complete: bool,
     /// The last sign said that the name was unlinked, or moved away.
     unlinked: bool,
+    /// Since when it is waited for because a process has it open for writing.
+    written_since: Option<Instant>,
     /// Since when it is waited for because it is fresh.
     fresh_since: Option<Instant>,
     /// How many signs there were.
@@ -351,6 +356,8 @@ impl File {
             young,
             complete: self.complete,
             patient,
+            waits_for_writer: self.written_since.is_none_or(|since| now < since + LONGEST_OPEN),
+            was_users: self.good.is_some_and(|good| good.is_users),
         })
     }
 
@@ -432,6 +439,12 @@ impl File {
                 self.due.get_or_insert((since + SILENT_WRITE).max(now + NEW));
                 News::None
             }
+            Look::Written => {
+                self.written_since.get_or_insert(now);
+                self.due.get_or_insert(now + SILENT_WRITE);
+                self.unread = Some("a process has it open for writing and may not be done".into());
+                News::None
+            }
             Look::Fresh => {
                 self.fresh_since.get_or_insert(now);
                 self.due.get_or_insert(now + FRESH);
@@ -476,6 +489,7 @@ impl File {
         self.again = false;
         self.unlinked = false;
         self.open_since = None;
+        self.written_since = None;
         self.fresh_since = None;
         self.complete = false;
     }

@@ -17,6 +17,8 @@ use super::{
     stamp::{Stamp, inode_of},
     walk::is_gone,
 };
+use liege_sys::lease::is_open_for_writing;
+
 use crate::{
     regular::{MAX_FILE, is_lock, open_regular, read_at_most, too_long, why_no_file},
     whereabouts::Whereabouts,
@@ -29,6 +31,8 @@ pub(super) struct Known {
     pub(super) stamp: Stamp,
     pub(super) file: FileId,
     pub(super) hash: u64,
+    /// It said which user its app runs as, and that is not root.
+    pub(super) is_users: bool,
     /// Its last reading cannot be trusted to show every write.
     pub(super) racy: bool,
 }
@@ -52,6 +56,10 @@ pub(super) struct Question {
     pub(super) complete: bool,
     /// One that was modified just now may wait a little.
     pub(super) patient: bool,
+    /// One that a writer has open is waited for.
+    pub(super) waits_for_writer: bool,
+    /// What was told of it last runs as a user.
+    pub(super) was_users: bool,
 }
 
 /// The answer.
@@ -65,6 +73,8 @@ pub(super) enum Look {
     Kept(String),
     /// Probably still being written.
     Unfinished,
+    /// A process has it open for writing: perhaps only the beginning of it is there.
+    Written,
     /// Modified just now, and no sign of its completeness would come under this name.
     Fresh,
     /// The same as before, under this stamp.
@@ -135,6 +145,9 @@ impl Reader {
             return Ok(Look::Fresh);
         }
         let Some(file) = open_regular(path)? else { return Ok(Look::Missing) };
+        if question.waits_for_writer && is_open_for_writing(&file) == Some(true) {
+            return Ok(Look::Written);
+        }
         let text = read_at_most(&file, MAX_FILE)?.ok_or_else(too_long)?;
         // A truncation shows in the size before it shows in the times.
         if question.patient && !signs_come && text.is_empty() {
@@ -148,8 +161,8 @@ impl Reader {
             }
             stamp = after;
         }
-        let known =
-            Known { stamp, file: FileId { entry, target: inode_of(&found) }, hash: hash(&text), racy: stamp.is_racy(began) };
+        let (file, racy) = (FileId { entry, target: inode_of(&found) }, stamp.is_racy(began));
+        let mut known = Known { stamp, file, hash: hash(&text), is_users: question.was_users, racy };
         if let Some(before) = question.known
             && !known.touched_since(&before)
             && known.file == before.file
@@ -157,7 +170,9 @@ impl Reader {
         {
             return Ok(Look::Same(known));
         }
-        Ok(Look::Read(known, self.understand(path, &text, whereabouts)))
+        let reading = keeps_its_user(path, question.was_users, self.understand(path, &text, whereabouts));
+        known.is_users = reading.value.as_ref().is_some_and(|config| runs_as_a_user(config));
+        Ok(Look::Read(known, reading))
     }
 
     fn understand(&self, path: &Path, text: &[u8], whereabouts: &Whereabouts) -> Reading<Arc<VassalConfig>> {
@@ -166,6 +181,24 @@ impl Reader {
         let Reading { value, diagnostics } = read_vassal(&source, &self.world.for_reading_at(whereabouts));
         Reading { value: value.map(Arc::new), diagnostics }
     }
+}
+
+/// An app that runs as a user does not become root's because a line is missing: the file may have been cut (a full disk, a broken transfer). A
+/// uwsgi of uWSGI's, which reloads in its own process, could not become root either.
+fn keeps_its_user(path: &Path, was_users: bool, reading: Reading<Arc<VassalConfig>>) -> Reading<Arc<VassalConfig>> {
+    if !was_users || reading.value.as_ref().is_none_or(|config| config.fresh.jail.drops()) {
+        return reading;
+    }
+    let message = "the uid that it had is gone: it would run as root";
+    let gone = Diagnostic::of_file(Severity::Error, Code::RunsAsRoot, path.to_string_lossy(), message);
+    let hint = "was it cut off? Where root is meant: uid = root";
+    let others = reading.diagnostics.into_iter().filter(|other| other.code != Code::RunsAsRoot);
+    Reading { value: None, diagnostics: others.chain([gone.with_hint(hint)]).collect() }
+}
+
+fn runs_as_a_user(config: &VassalConfig) -> bool {
+    let jail = &config.fresh.jail;
+    jail.drops() && jail.identity.as_ref().is_none_or(|identity| identity.value.uid != 0)
 }
 
 fn hash(text: &[u8]) -> u64 {
@@ -206,7 +239,7 @@ mod tests {
     }
 
     fn question(known: Option<Known>) -> Question {
-        Question { known, again: false, young: false, complete: true, patient: false }
+        Question { known, again: false, young: false, complete: true, patient: false, waits_for_writer: true, was_users: false }
     }
 
     fn known(look: Look) -> Known {
@@ -238,7 +271,7 @@ mod tests {
         let (path, link) = (dir.path().join("a.ini"), dir.path().join("link.ini"));
         std::os::unix::fs::symlink(&path, &link).unwrap();
         fs::write(&path, TEXT).unwrap();
-        let patient = |known, again| Question { known, again, young: false, complete: false, patient: true };
+        let patient = |known, again| Question { again, complete: false, patient: true, ..question(known) };
         let begun = look(&reader(false), &link, &patient(None, false));
         assert!(matches!(begun, Look::Fresh), "its writer may be in the middle of it: {begun:?}");
         let first = known(look(&reader(false), &link, &question(None)));
@@ -298,6 +331,37 @@ mod tests {
         assert!(matches!(look(&reader(true), &dir.path().join(".#l.ini"), &question(None)), Look::Missing));
         assert!(matches!(look(&reader(false), &dir.path().join("no.ini"), &question(None)), Look::Missing));
         assert!(matches!(look(&reader(true), &dir.path().join("l.ini"), &question(None)), Look::Unreadable(_)));
+    }
+
+    #[test]
+    fn one_that_is_open_for_writing_is_not_read_while_it_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ini");
+        fs::write(&path, TEXT).unwrap();
+        let writer = File::options().append(true).open(&path).unwrap();
+        assert!(matches!(look(&reader(false), &path, &question(None)), Look::Written));
+        let not_for_ever = Question { waits_for_writer: false, ..question(None) };
+        assert!(matches!(look(&reader(false), &path, &not_for_ever), Look::Read(..)));
+        drop(writer);
+        assert!(matches!(look(&reader(false), &path, &question(None)), Look::Read(..)));
+    }
+
+    #[test]
+    fn what_ran_as_a_user_becomes_roots_by_a_line_and_not_by_a_missing_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ini");
+        let read = |text: &str, was_users| {
+            fs::write(&path, text).unwrap();
+            match look(&reader(false), &path, &Question { was_users, ..question(None) }) {
+                Look::Read(known, reading) => (known.is_users, reading.value.is_some(), reading.diagnostics),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(matches!(read("[uwsgi]\nmaster = true\nuid = 33\ngid = 33\n", false), (true, true, _)));
+        let (_, is_good, found) = read("[uwsgi]\nmaster = true\n", true);
+        assert!(!is_good && found.iter().any(|found| found.message.contains("the uid that it had is gone")), "{found:?}");
+        assert!(matches!(read("[uwsgi]\nmaster = true\nuid = root\n", true), (false, true, _)));
+        assert!(matches!(read("[uwsgi]\nmaster = true\n", false), (false, true, _)), "it was root's before");
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl Scene {
         let path = dir.path().join("a.ini");
         fs::write(&path, "x").unwrap();
         let stamp = Stamp::of_path(&path, false).unwrap().unwrap();
-        let known = Known { stamp, file: file_at(&path).unwrap(), hash: 1, racy: false };
+        let known = Known { stamp, file: file_at(&path).unwrap(), hash: 1, is_users: false, racy: false };
         Self { file: File::default(), now: Instant::now(), _dir: dir, known }
     }
 
@@ -96,6 +96,26 @@ fn a_writer_that_never_closes_and_never_rests_is_read_after_two_seconds() {
     }
     scene.sign(Sign::Modified);
     assert_eq!(scene.due(), Some(0));
+}
+
+#[test]
+fn one_that_a_process_has_open_is_read_when_it_is_closed_or_after_half_a_minute() {
+    let mut scene = Scene::new();
+    scene.sign(Sign::Modified).after(1000);
+    assert!(scene.begin().waits_for_writer);
+    assert!(matches!(scene.file.finish(scene.now, Look::Written), News::None));
+    assert_eq!(scene.due(), Some(1000));
+    assert!(scene.file.why_unread().is_some(), "an order is refused with the reason");
+    assert_eq!(scene.sign(Sign::Complete).due(), Some(0));
+
+    scene.after(29_999);
+    assert!(scene.begin().waits_for_writer);
+    assert!(matches!(scene.file.finish(scene.now, Look::Written), News::None));
+    scene.after(1);
+    assert!(!scene.begin().waits_for_writer);
+    assert!(scene.good().is_some());
+    scene.sign(Sign::Modified);
+    assert!(scene.begin().waits_for_writer, "the next write is another one");
 }
 
 #[test]
