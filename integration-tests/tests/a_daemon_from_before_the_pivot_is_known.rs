@@ -36,14 +36,16 @@ fn one_that_works_is_slow_and_survives() {
     });
 }
 
-#[test]
-fn one_that_is_stopped_is_named() {
+/// Its union stands still, and it is destroyed for that.
+fn a_stopped_union_is_named(before_the_union: &str) {
     story(|host| {
         let ns = Ns::new(host);
         let _root = ns.rootfs("precise");
         let customer = ns.customer("precise", USERS[0]);
         let emperor = host.emperor().plugins_are_named().start();
-        emperor.write("v.ini", &watched(&customer, ""));
+        let text = watched(&customer, "");
+        let hook = "hook-pre-jail = exec:unionfs-fuse";
+        emperor.write("v.ini", &text.replace(hook, &format!("{before_the_union}{hook}")));
         served(customer.port, "page of precise", LONG);
         emperor.wait_log("/ is healthy");
         let mark = emperor.mark();
@@ -53,4 +55,15 @@ fn one_that_is_stopped_is_named() {
         assert!(line.contains("its daemon unionfs-fuse") && line.contains("is stopped"), "{line}");
         served(customer.port, "page of precise", LONG);
     });
+}
+
+#[test]
+fn one_that_is_stopped_is_named() {
+    a_stopped_union_is_named("");
+}
+
+/// As a container may have it: the device is a mount of its own, and the link to it is nothing but `/`.
+#[test]
+fn one_whose_device_was_bound_on_its_own_is_named() {
+    a_stopped_union_is_named("hook-pre-jail = exec:mount --bind /dev/fuse /dev/fuse\n");
 }

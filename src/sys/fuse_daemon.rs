@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{descendants, processes::names_fuse, stat::Stat, status};
+use crate::{descendants, processes::is_fuse, stat::Stat, status};
 
 const ROOT: u32 = 0;
 
@@ -214,7 +214,7 @@ fn served_of(directory: &str, connections: &mut Vec<Option<u32>>) -> io::Result<
         let Some(fd) = unless_gone(fd)? else { return Ok(has_files) };
         has_files = true;
         let Some(to) = unless_gone(fs::read_link(fd.path()))? else { continue };
-        if names_fuse(to.as_os_str().as_bytes()) {
+        if is_fuse(None, &fd.path().to_string_lossy(), to.as_os_str().as_bytes()) {
             let info = unless_gone(fs::read_to_string(format!("{directory}/fdinfo/{}", fd.file_name().display())))?;
             connections.extend(info.map(|info| connection(&info)));
         }

@@ -18,7 +18,7 @@ use std::{
     fs::File,
     io::Read as _,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
 };
@@ -29,12 +29,14 @@ use nix::{
     sys::stat::Mode,
 };
 
-use crate::{descendants, detached, escape, process::own_pid, signals::SIGTERM, stat::Stat, status};
+use crate::{descendants, detached, escape, process::own_pid, signals::SIGTERM, stat::Stat, status, statx::device_of_link};
 
 /// Open files of one process that are looked at, the lowest numbers first: a FUSE daemon opens its device early.
 const MOST_FDS: usize = 1024;
 /// Bytes read of one file of `/proc`.
 const MOST_BYTES: u64 = 64 << 10;
+/// The number of `/dev/fuse`.
+const FUSE: (u32, u32) = (10, 229);
 /// Ticks of the kernel's clock in a second, wherever Linux runs today (`USER_HZ`).
 const TICKS: u64 = 100;
 
@@ -178,8 +180,10 @@ impl Processes {
     #[must_use]
     pub fn fuse(&self, pid: i32) -> Vec<Option<u32>> {
         let Ok(directory) = std::ffi::CString::new(format!("{pid}/fd")) else { return Vec::new() };
-        let is_fuse =
-            |fd: &i32| readlinkat(&self.0, format!("{pid}/fd/{fd}").as_str()).is_ok_and(|link| names_fuse(link.as_bytes()));
+        let is_fuse = |fd: &i32| {
+            let path = format!("{pid}/fd/{fd}");
+            readlinkat(&self.0, path.as_str()).is_ok_and(|link| is_fuse(Some(self.0.as_fd()), &path, link.as_bytes()))
+        };
         let fds = self.numbers_in(&directory, MOST_FDS);
         fds.into_iter().filter(is_fuse).map(|fd| self.connection(pid, fd)).collect()
     }
@@ -231,9 +235,16 @@ impl Processes {
     }
 }
 
-/// Whether an open file of this name is `/dev/fuse`. Seen from a root that has another `/dev` the name is cut, and from one that has the root
-/// of before below itself it is longer. Where the device was made anew since, the kernel adds that it is deleted.
-pub(crate) fn names_fuse(link: &[u8]) -> bool {
+/// Whether an open file is `/dev/fuse`, by what its link in `/proc` says. Where that is the root of a mount nothing can be told from it, and the
+/// kernel is asked which device it is: such a `/dev/fuse` was bound on its own (a container's), and is seen from another root.
+pub(crate) fn is_fuse(directory: Option<BorrowedFd<'_>>, path: &str, link: &[u8]) -> bool {
+    let is_device = || std::ffi::CString::new(path).is_ok_and(|path| device_of_link(directory, &path) == Some(FUSE));
+    names_fuse(link) || link == b"/" && is_device()
+}
+
+/// Seen from a root that has another `/dev` the name is cut, and from one that has the root of before below itself it is longer. Where the device
+/// was made anew since, the kernel adds that it is deleted.
+fn names_fuse(link: &[u8]) -> bool {
     let link = link.strip_suffix(b" (deleted)").unwrap_or(link);
     link == b"/fuse" || link.ends_with(b"/dev/fuse")
 }
@@ -283,6 +294,8 @@ pub fn now_in_ticks() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd as _;
+
     use std::process::Stdio;
 
     use super::*;
@@ -332,6 +345,15 @@ mod tests {
     fn the_device_is_known_from_any_root() {
         let known = ["/dev/fuse", "/fuse", "/.old_root/dev/fuse", "/dev/fuse (deleted)", "/fuser", "/data/fuse", "/dev/null"];
         assert_eq!(known.map(|link| names_fuse(link.as_bytes())), [true, true, true, true, false, false, false]);
+    }
+
+    #[test]
+    fn a_name_that_tells_nothing_is_looked_at() {
+        let is_fuse = |path: &str| {
+            let file = File::open(path).expect("it is on every machine");
+            is_fuse(None, &format!("/proc/self/fd/{}", file.as_raw_fd()), b"/")
+        };
+        assert_eq!(["/dev/fuse", "/dev/null", "/", "/etc/passwd"].map(is_fuse), [true, false, false, false]);
     }
 
     #[test]

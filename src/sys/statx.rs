@@ -23,6 +23,13 @@ pub(crate) fn of_name(directory: BorrowedFd<'_>, name: &CStr) -> nix::Result<lib
     call(directory.as_raw_fd(), name, libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT, 0)
 }
 
+/// The device that an open file of a process is, by its place in a directory of `/proc`. None: it is no character device, or cannot be looked at.
+pub(crate) fn device_of_link(directory: Option<BorrowedFd<'_>>, link: &CStr) -> Option<(u32, u32)> {
+    let found = call(directory.map_or(libc::AT_FDCWD, |directory| directory.as_raw_fd()), link, 0, 0).ok()?;
+    let is_device = u32::from(found.stx_mode) & libc::S_IFMT == libc::S_IFCHR;
+    is_device.then_some((found.stx_rdev_major, found.stx_rdev_minor))
+}
+
 /// Whether this is the root of a mount (Linux 5.8).
 pub(crate) fn is_mount_root(stat: &libc::statx) -> bool {
     stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0
