@@ -53,6 +53,16 @@ pub enum Action {
         /// Which birth.
         birth: u64,
     },
+    /// The daemon ends, and init does not die of SIGKILL: wait for it no longer, and name at the daemon's end what holds it. Answered by
+    /// `Exited`, as if it had been reaped.
+    LeaveBehind {
+        /// Whose.
+        vassal: Name,
+        /// Which birth.
+        birth: u64,
+        /// What holds it, as far as it was found out; each a phrase.
+        found: Vec<String>,
+    },
     /// Its app ended because an address is taken: find out which of these, and by which process, in the network namespace of the daemon.
     /// Answered by `Listening`, before the `Exited` of this life.
     FindListeners {

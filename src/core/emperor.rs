@@ -83,6 +83,8 @@ pub(crate) struct Context<'a> {
     pub(crate) starts: &'a mut Starts,
     births: &'a mut u64,
     pub(crate) storms: &'a mut Storms,
+    /// The daemon was told to end.
+    pub(crate) is_ending: bool,
     actions: &'a mut Vec<Action>,
 }
 
@@ -310,8 +312,8 @@ impl Emperor {
             Event::Secured { vassal, birth, number } => {
                 self.of_life(now, &vassal, birth, actions, |v, cx| v.secured(number, cx));
             }
-            Event::Examined { vassal, birth, found } => {
-                self.of_life(now, &vassal, birth, actions, |v, cx| v.examined(found, cx));
+            Event::Examined { vassal, birth, found, is_stuck } => {
+                self.of_life(now, &vassal, birth, actions, |v, cx| v.examined(found, is_stuck, cx));
             }
             Event::Listening { vassal, birth, found } => {
                 let found = found.into_iter().map(|listener| (self.whose(&listener), listener)).collect();
@@ -471,6 +473,7 @@ impl Emperor {
             starts: &mut self.starts,
             births: &mut self.births,
             storms: &mut self.storms,
+            is_ending: self.reign != Reign::Rules,
             actions,
         };
         let vassal = Vassal::new(name.clone(), config, directory, file, &mut cx);
@@ -548,6 +551,7 @@ impl Emperor {
             starts: &mut self.starts,
             births: &mut self.births,
             storms: &mut self.storms,
+            is_ending: self.reign != Reign::Rules,
             actions,
         };
         let decided = decide(vassal, &mut cx);

@@ -145,6 +145,9 @@ pub enum Event {
         birth: u64,
         /// Processes with state and kernel function, mounts with what waits on them; each a phrase.
         found: Vec<String>,
+        /// There are processes, and none of them runs: each waits for something in the kernel.
+        #[serde(default)]
+        is_stuck: bool,
     },
     /// The sockets that listen where its app wanted to, as asked by [`crate::Action::FindListeners`]. Not told where it could not be
     /// found out in time.

@@ -16,6 +16,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
+use liege_core::Name;
 use liege_plan::Exit;
 use liege_sys::{
     clone::{Birth, BirthError, BirthStage, Child},
@@ -38,6 +39,17 @@ pub(crate) struct Children {
     pub(crate) mark: Option<Mark>,
     /// Orphans that do not die of SIGKILL.
     pub(crate) refusing: Mutex<HashMap<i32, OwnedFd>>,
+    /// Inits of that kind, at the daemon's end.
+    pub(crate) left: Mutex<Vec<Left>>,
+}
+
+/// An init that does not die of SIGKILL, because something in its namespace does not.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) vassal: Name,
+    /// What holds it; each a phrase.
+    pub(crate) found: Vec<String>,
+    pub(crate) pidfd: OwnedFd,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +130,14 @@ impl Children {
     /// Whether no registered child lives.
     pub(crate) fn is_empty(&self) -> bool {
         self.register().known.is_empty()
+    }
+
+    /// This child counts as ended, though it has not: its task goes on, and its end will be forgotten. Nothing to do where it was reaped.
+    pub(crate) fn leave_behind(&self, pid: i32, left: Left) {
+        // Dropped without a word: that is what its task takes for a SIGKILL.
+        if self.register().known.remove(&pid).is_some() {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).push(left);
+        }
     }
 
     /// SIGKILL to all registered children and what they started; at the daemon's end only. True when that was done before.
@@ -206,6 +226,19 @@ mod tests {
         children.ended(8, Exit::Code(0));
         children.ended(7, Exit::Signal(9));
         assert_eq!(ending.blocking_recv(), Ok(Exit::Signal(9)));
+    }
+
+    #[test]
+    fn who_waits_for_a_child_that_is_left_behind_waits_no_longer() {
+        let children = Children::default();
+        let left = || Left { vassal: "v.ini".into(), found: Vec::new(), pidfd: liege_sys::pidfd::open(1).unwrap() };
+        let (stuck, reaped) = (children.begin().register(7), children.begin().register(8));
+        children.ended(8, Exit::Code(3));
+        children.leave_behind(7, left());
+        children.leave_behind(8, left());
+        assert!(stuck.blocking_recv().is_err() && children.is_empty());
+        assert_eq!(reaped.blocking_recv(), Ok(Exit::Code(3)));
+        assert_eq!(children.left_behind(), ["v.ini: its init"], "the other one was reaped");
     }
 
     #[test]

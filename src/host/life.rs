@@ -5,7 +5,8 @@
 //! of its end (close-on-exec in it), and it is reaped by then: what can be read without waiting is all there is.
 //!
 //! A vassal without a pid namespace may leave orphans to us; they are swept before the end is told, so that "ended" means that
-//! nothing of it runs. Who sleeps in the kernel beyond all signals is told of, and not waited for.
+//! nothing of it runs. Who sleeps in the kernel beyond all signals is told of, and not waited for. Where that keeps init from being reaped the
+//! end of the daemon takes it for reaped ([`Children::leave_behind`]).
 
 use std::{
     convert::Infallible,

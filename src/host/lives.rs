@@ -16,10 +16,11 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use crate::{
     cgroup::Reach,
     checks::{Checks, Means},
+    children::{Children, Left},
     first_mounts::FirstMounts,
     inbox::Post,
     listeners::Listeners,
-    prober::{Asker, Inherited, Instance},
+    prober::{Asker, Examined, Inherited, Instance},
     workers::LIVES,
 };
 
@@ -153,10 +154,18 @@ impl Lives {
         let Some((of, asker)) = self.0.get(&birth).map(|life| life.secured(birth, means)) else { return };
         let post = means.post.clone();
         tokio::spawn(async move {
-            if let Some(found) = asker.examine(of).await {
-                post.event(Event::Examined { vassal, birth, found }).await;
+            if let Some(Examined { found, is_stuck }) = asker.examine(of).await {
+                post.event(Event::Examined { vassal, birth, found, is_stuck }).await;
             }
         });
+    }
+
+    /// Init does not die of SIGKILL: its task waits for it no longer.
+    pub(crate) fn leave_behind(&self, vassal: &Name, birth: u64, found: &[String], children: &Children) {
+        let Some(life) = self.0.get(&birth) else { return };
+        if let Ok(pidfd) = life.pidfd.try_clone() {
+            children.leave_behind(life.pid, Left { vassal: vassal.clone(), found: found.to_owned(), pidfd });
+        }
     }
 
     /// Finds out what listens where the app of a life wanted to.

@@ -13,6 +13,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -26,7 +27,10 @@ use liege_sys::{
 };
 use nix::libc::{SIGKILL, SIGSTOP};
 
-use crate::{children::Children, inbox::Post};
+use crate::{
+    children::{Children, Left},
+    inbox::Post,
+};
 
 /// Who does not die of SIGKILL for so long waits for something in the kernel.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -84,7 +88,10 @@ impl Children {
     /// Those who refuse, in words.
     pub(crate) fn left_behind(&self) -> Vec<String> {
         let pids: Vec<i32> = self.refusing().keys().copied().collect();
-        self.kill_again(&pids)
+        let mut words = self.kill_again(&pids);
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        words.extend(left.iter().filter(|left| !has_ended(&left.pidfd)).map(Left::to_string));
+        words
     }
 
     fn kill_again(&self, pids: &[i32]) -> Vec<String> {
@@ -125,6 +132,13 @@ impl Children {
 
     fn refusing(&self) -> MutexGuard<'_, Doomed> {
         self.refusing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held_by = if self.found.is_empty() { "its init".to_owned() } else { self.found.join(", ") };
+        write!(f, "{}: {held_by}", self.vassal)
     }
 }
 

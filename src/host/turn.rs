@@ -198,6 +198,7 @@ impl Loop {
                 }
             }
             Action::Examine { vassal, birth } => self.lives.examine(vassal, birth, &self.checks),
+            Action::LeaveBehind { vassal, birth, found } => self.lives.leave_behind(&vassal, birth, &found, &self.children),
             Action::FindListeners { vassal, birth, wanted } => {
                 self.lives.find_listeners(vassal, birth, wanted, &self.listeners, &self.nursery.post);
             }

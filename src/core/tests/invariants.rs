@@ -29,6 +29,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<u8>().prop_map(|pick| Op::Storm { pick }),
         1 => any::<u8>().prop_map(|pick| Op::Garbles { pick }),
         1 => any::<u8>().prop_map(|pick| Op::Examined { pick }),
+        1 => any::<u8>().prop_map(|pick| Op::Clings { pick }),
         8 => (any::<u8>(), 1u8..16).prop_map(|(pick, signal)| Op::Dies { pick, signal }),
         6 => (any::<u8>(), any::<u8>()).prop_map(|(pick, how)| Op::Probe { pick, how }),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(pick, fuse)| Op::Mounts { pick, fuse }),
@@ -200,4 +201,14 @@ fn a_rare_failure_is_healed_at_once() {
 #[test]
 fn a_shortage_of_the_hosts_is_no_failure() {
     caught(Sabotage::ChargesShortages, |b| matches!(b, Broken::AShortageOfTheHostsIsNoFailure(_)));
+}
+
+#[test]
+fn nothing_is_left_behind_that_may_die() {
+    caught(Sabotage::LeavesBehindAtOnce, |b| matches!(b, Broken::NothingIsLeftBehindThatMayDie(_)));
+}
+
+#[test]
+fn shutdown_ends_the_daemon() {
+    caught(Sabotage::LeavesNothingBehind, |b| matches!(b, Broken::ShutdownEndsTheDaemon));
 }

@@ -8,6 +8,9 @@ use crate::{Action, Cause, Note, advice, emperor::Context, timers::Timer};
 /// What the end of a step that is out of time may take: its TERM, its KILL, and init's word.
 const GIVES_UP: Duration = Duration::from_secs(5);
 
+/// How long the end of the daemon waits for one that was killed and of which nothing tells why it does not die.
+const LINGERS: Duration = Duration::from_secs(30);
+
 impl Vassal {
     pub(crate) fn due(&mut self, timer: Timer, cx: &mut Context<'_>) {
         match timer {
@@ -44,6 +47,9 @@ impl Vassal {
                     cx.act(Action::Examine { vassal: self.name.clone(), birth: life.birth });
                     let since = cx.now - self.since;
                     cx.note(Note::Lingers { vassal: self.name.clone(), pid: life.pid.unwrap_or_default(), since });
+                    if since >= LINGERS {
+                        self.leave_behind(cx);
+                    }
                 }
             }
             // None of these arms the phase's own timer.

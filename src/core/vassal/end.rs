@@ -15,6 +15,9 @@ use crate::{
     timers::Timer,
 };
 
+/// A process that was killed so long ago, and waits in the kernel, is beyond SIGKILL.
+const STUCK: Duration = Duration::from_secs(10);
+
 /// What was asked for is no failure.
 const AT_ONCE: Next = Next::Again { after: Duration::ZERO, begins_to_flap: false };
 
@@ -55,14 +58,19 @@ impl Vassal {
     }
 
     /// Who holds up its end was found out.
-    pub(crate) fn examined(&mut self, found: Vec<String>, cx: &mut Context<'_>) {
+    pub(crate) fn examined(&mut self, found: Vec<String>, is_stuck: bool, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Killing => {
-                let Some(life) = self.life.as_mut().filter(|life| life.leftovers != found) else { return };
-                life.leftovers.clone_from(&found);
-                // Who looked knows its connections now, perhaps for the first time.
-                cx.act(Action::Kill { vassal: self.name.clone(), birth: life.birth });
-                cx.note(Note::HeldUp { vassal: self.name.clone(), found });
+                let Some(life) = self.life.as_mut() else { return };
+                if life.leftovers != found {
+                    life.leftovers.clone_from(&found);
+                    // Who looked knows its connections now, perhaps for the first time.
+                    cx.act(Action::Kill { vassal: self.name.clone(), birth: life.birth });
+                    cx.note(Note::HeldUp { vassal: self.name.clone(), found });
+                }
+                if is_stuck && cx.now - self.since >= STUCK {
+                    self.leave_behind(cx);
+                }
             }
             // It has ended meanwhile.
             Phase::Waiting
@@ -74,6 +82,15 @@ impl Vassal {
             | Phase::Suspended
             | Phase::Gone => {}
         }
+    }
+
+    /// It was killed, and does not die. The end of the daemon does not wait for that: what no signal ends may hang for days, and nobody else
+    /// of this daemon's would be started before. While the daemon rules it is waited for, because its next life may not run beside it.
+    pub(super) fn leave_behind(&mut self, cx: &mut Context<'_>) {
+        let Some(life) = self.life.as_mut().filter(|life| cx.is_ending && life.pid.is_some() && !life.is_left) else { return };
+        life.is_left = true;
+        let found = life.leftovers.clone();
+        cx.act(Action::LeaveBehind { vassal: self.name.clone(), birth: life.birth, found });
     }
 
     /// Who of an earlier life is still there; it holds up nothing.

@@ -212,6 +212,8 @@ struct Life {
     oom: Option<(Time, Option<String>)>,
     /// Who holds up its end, while somebody does.
     leftovers: Vec<String>,
+    /// The end of the daemon does not wait for it any more.
+    is_left: bool,
     /// What it waits for at its end, because it may not have written back yet.
     saving: Vec<String>,
     /// What has not written back, as far as is known.
@@ -292,6 +294,7 @@ impl Life {
             fallen: Fallen::default(),
             oom: None,
             leftovers: Vec::new(),
+            is_left: false,
             saving: Vec::new(),
             lost: Vec::new(),
             fuse: OwnFuse::default(),

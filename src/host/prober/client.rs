@@ -24,7 +24,7 @@ use tokio::{
 use super::{
     conversation::{Conversation, Served},
     patience::SILENCE,
-    protocol::{Instance, Look},
+    protocol::{Examined, Instance, Look},
     relief::Relief,
     standing::Standing,
     start_trouble::StartTrouble,
@@ -65,7 +65,7 @@ pub(super) enum Request {
     Secure(Instance, oneshot::Sender<()>),
     Abort(Instance),
     Forget(Instance),
-    Examine(Instance, oneshot::Sender<Vec<String>>),
+    Examine(Instance, oneshot::Sender<Examined>),
 }
 
 impl Prober {
@@ -115,7 +115,7 @@ impl Asker {
     }
 
     /// Finds out who holds up the end of a life. None: the prober died over it.
-    pub(crate) async fn examine(&self, of: Instance) -> Option<Vec<String>> {
+    pub(crate) async fn examine(&self, of: Instance) -> Option<Examined> {
         let (tell, found) = oneshot::channel();
         self.ask(Request::Examine(of, tell));
         found.await.ok()

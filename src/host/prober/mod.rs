@@ -36,5 +36,5 @@ mod threads;
 mod unasked;
 
 pub(crate) use client::{Asker, Prober};
-pub(crate) use protocol::{Answered, Inherited, Instance, Look};
+pub(crate) use protocol::{Answered, Examined, Inherited, Instance, Look};
 pub use server::serve;

@@ -134,9 +134,18 @@ pub(crate) enum FromProber {
     Examined {
         /// Which question this answers.
         id: u64,
-        /// As in `Event::Examined`.
-        found: Vec<String>,
+        /// What was found.
+        found: Examined,
     },
     /// I am here.
     Pong,
+}
+
+/// What holds up an end, as in [`liege_core::Event::Examined`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Examined {
+    /// Processes and mounts, each a phrase.
+    pub(crate) found: Vec<String>,
+    /// There are processes, and none of them runs.
+    pub(crate) is_stuck: bool,
 }

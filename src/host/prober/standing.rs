@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
-use super::protocol::{Instance, ToProber};
+use super::protocol::{Examined, Instance, ToProber};
 
 /// The orders.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Standing {
     /// Lives whose connections are to be ended. Whether that was done nobody says; it stands until the life is over.
     aborted: HashMap<u64, Instance>,
     /// Who waits to hear who holds up an end.
-    examining: HashMap<u64, (Instance, oneshot::Sender<Vec<String>>)>,
+    examining: HashMap<u64, (Instance, oneshot::Sender<Examined>)>,
 }
 
 /// A life whose exits are to be held.
@@ -65,13 +65,13 @@ impl Standing {
         ToProber::Forget(of)
     }
 
-    pub(super) fn examine(&mut self, of: Instance, tell: oneshot::Sender<Vec<String>>) -> ToProber {
+    pub(super) fn examine(&mut self, of: Instance, tell: oneshot::Sender<Examined>) -> ToProber {
         self.last_id += 1;
         self.examining.insert(self.last_id, (of.clone(), tell));
         ToProber::Examine { id: self.last_id, of }
     }
 
-    pub(super) fn examined(&mut self, id: u64, found: Vec<String>) {
+    pub(super) fn examined(&mut self, id: u64, found: Examined) {
         // A life that is over does not wait any more.
         self.examining.remove(&id).map(|(_, tell)| tell.send(found).ok());
     }
@@ -119,8 +119,9 @@ mod tests {
         assert_eq!(all, [first, second, ToProber::Abort(of(2)), asked.clone()]);
 
         let ToProber::Examine { id, .. } = asked else { panic!("{asked:?}") };
-        standing.examined(id, vec!["somebody".into()]);
-        assert_eq!(found.try_recv(), Ok(vec!["somebody".to_owned()]));
+        let somebody = Examined { found: vec!["somebody".into()], is_stuck: true };
+        standing.examined(id, somebody.clone());
+        assert_eq!(found.try_recv(), Ok(somebody));
         (1..=3).for_each(|birth| standing.secured(birth, u64::MAX));
         assert!(!standing.waits() && !standing.is_empty());
         standing.forget(of(1));

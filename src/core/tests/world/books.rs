@@ -41,6 +41,7 @@ pub enum Broken {
     FlappingIsSlowedDown(Name),
     ARareFailureIsHealedAtOnce(Name),
     AShortageOfTheHostsIsNoFailure(Name),
+    NothingIsLeftBehindThatMayDie(Name),
 }
 
 /// One vassal's failures as an onlooker counts them.

@@ -16,6 +16,9 @@ use liege_plan::{AppWord, Exit, FromInit, Loss, Place, ToInit};
 use books::Books;
 pub use books::Broken;
 
+/// One that was killed so long ago does not die of that.
+const BEYOND_SIGKILL: Duration = Duration::from_secs(10);
+
 /// The machine under test: the real one, or one that was broken on purpose.
 pub trait Machine {
     fn handle(&mut self, now: Time, event: Event) -> Vec<Action>;
@@ -107,6 +110,10 @@ pub enum Op {
     Examined {
         pick: u8,
     },
+    /// Something in it hangs in the kernel: it does not die of SIGKILL.
+    Clings {
+        pick: u8,
+    },
     Dies {
         pick: u8,
         signal: u8,
@@ -157,6 +164,11 @@ pub struct World<M> {
     files: BTreeMap<Name, (u8, u8)>,
     processes: BTreeMap<u64, (Name, Process)>,
     watched: BTreeMap<u64, BTreeSet<String>>,
+    /// Lives that do not die of SIGKILL, and when each life was killed first.
+    clinging: BTreeSet<u64>,
+    killed: BTreeMap<u64, Time>,
+    /// Lives that were left behind and whose end was not told yet.
+    left: BTreeSet<u64>,
     quit: bool,
 }
 
@@ -169,6 +181,9 @@ impl<M: Machine> World<M> {
             files: BTreeMap::new(),
             processes: BTreeMap::new(),
             watched: BTreeMap::new(),
+            clinging: BTreeSet::new(),
+            killed: BTreeMap::new(),
+            left: BTreeSet::new(),
             quit: false,
         }
     }
@@ -227,10 +242,18 @@ impl<M: Machine> World<M> {
                 None => Ok(()),
             },
             Op::Examined { pick } => match self.pick(pick, |_| true) {
-                Some((birth, vassal)) => self.feed(Event::Examined { vassal, birth, found: vec!["cat (pid 9, state D)".into()] }),
+                Some((birth, vassal)) => {
+                    let (found, is_stuck) = (vec!["cat (pid 9, state D)".into()], !pick.is_multiple_of(3));
+                    self.feed(Event::Examined { vassal, birth, found, is_stuck })
+                }
                 None => Ok(()),
             },
+            Op::Clings { pick } => {
+                self.clinging.extend(self.pick(pick, |p| matches!(p, Process::Alive { .. })).map(|(birth, _)| birth));
+                Ok(())
+            }
             Op::Dies { pick, signal } => match self.pick(pick, |p| matches!(p, Process::Alive { .. })) {
+                Some((birth, _)) if self.clings(birth) => Ok(()),
                 Some((birth, _)) => self.reap(birth, Exit::Signal(signal.into())),
                 None => Ok(()),
             },
@@ -261,13 +284,16 @@ impl<M: Machine> World<M> {
     /// Everything under way comes to its end: clones are answered, the doomed are reaped, waits pass. Then the state of the
     /// machine must be the state of the directory.
     pub fn settle(&mut self) -> Result<(), Broken> {
+        if !self.books.shutdown {
+            self.clinging.clear(); // whatever they hang on is answered at last
+        }
         for _ in 0..400 {
             if self.quit {
                 break;
             }
             if self.pick(0, |p| p == Process::Unborn).is_some() {
                 self.born(0, false)?;
-            } else if let Some((birth, _)) = self.pick(0, |p| p == (Process::Alive { doomed: true })) {
+            } else if let Some(birth) = self.dying() {
                 self.reap(birth, Exit::Signal(9))?;
             } else if self.files.len() == self.machine.view(self.now).vassals.len() && !self.books.shutdown {
                 break;
@@ -302,7 +328,7 @@ impl<M: Machine> World<M> {
             }
             if self.pick(0, |p| p == Process::Unborn).is_some() {
                 self.born(0, false)?;
-            } else if let Some((birth, _)) = self.pick(0, |p| p == (Process::Alive { doomed: true })) {
+            } else if let Some(birth) = self.dying() {
                 self.reap(birth, Exit::Code(0))?;
             } else if let Some(v) = view.vassals.iter().find(|v| matches!(v.phase, Phase::Preparing | Phase::Reloading)) {
                 let birth = self.alive_birth(&v.name);
@@ -334,6 +360,19 @@ impl<M: Machine> World<M> {
         }
         self.set(birth, Process::Alive { doomed: false });
         self.feed(Event::Spawned { vassal, birth, pid: i32::try_from(birth).unwrap_or(i32::MAX) })
+    }
+
+    /// The first life that is about to be reaped.
+    fn dying(&self) -> Option<u64> {
+        let doomed = |(birth, (_, process)): (&u64, &(Name, Process))| {
+            (*process == Process::Alive { doomed: true } && !self.clings(*birth)).then_some(*birth)
+        };
+        self.processes.iter().find_map(doomed)
+    }
+
+    /// It was not left behind, and does not die.
+    fn clings(&self, birth: u64) -> bool {
+        self.clinging.contains(&birth) && !self.left.contains(&birth)
     }
 
     fn reap(&mut self, birth: u64, exit: Exit) -> Result<(), Broken> {
@@ -440,10 +479,20 @@ impl<M: Machine> World<M> {
                 }
                 self.processes.insert(*birth, (vassal.clone(), Process::Unborn));
             }
+            Action::LeaveBehind { vassal, birth, .. } => {
+                let killed = self.killed.get(birth).is_some_and(|at| self.now - *at >= BEYOND_SIGKILL);
+                let lives = self.processes.get(birth).is_some_and(|(_, p)| *p != Process::Ended);
+                if !self.books.shutdown || !killed || !lives || !self.left.insert(*birth) {
+                    return Err(Broken::NothingIsLeftBehindThatMayDie(vassal.clone()));
+                }
+            }
             Action::Kill { vassal, birth } | Action::Tell { vassal, birth, .. } => match self.processes.get_mut(birth) {
                 Some((_, Process::Alive { doomed })) => {
                     let asks = matches!(action, Action::Kill { .. } | Action::Tell { message: ToInit::Stop, .. });
                     *doomed |= asks;
+                    if matches!(action, Action::Kill { .. }) {
+                        self.killed.entry(*birth).or_insert(self.now);
+                    }
                 }
                 Some((_, Process::Unborn)) => {}
                 Some((_, Process::Ended)) | None => return Err(Broken::NoSignalAfterReap(vassal.clone())),

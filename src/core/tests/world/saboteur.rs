@@ -47,6 +47,10 @@ pub enum Sabotage {
     ChargesShortages,
     /// Takes the vassals of all owners for one owner's.
     TakesAllForOneOwner,
+    /// Leaves behind whatever it kills.
+    LeavesBehindAtOnce,
+    /// Waits for ever for what does not die.
+    LeavesNothingBehind,
 }
 
 pub struct Saboteur {
@@ -144,6 +148,20 @@ impl Machine for Saboteur {
                         *delay = (*delay).max(MAX_THROTTLE);
                     }
                 }
+                actions
+            }
+            (Sabotage::LeavesBehindAtOnce, event) => {
+                let mut actions = self.inner.handle(now, event);
+                let killed = actions.iter().find_map(|action| match action {
+                    Action::Kill { vassal, birth } => Some((vassal.clone(), *birth)),
+                    _ => None,
+                });
+                actions.extend(killed.map(|(vassal, birth)| Action::LeaveBehind { vassal, birth, found: Vec::new() }));
+                actions
+            }
+            (Sabotage::LeavesNothingBehind, event) => {
+                let mut actions = self.inner.handle(now, event);
+                actions.retain(|action| !matches!(action, Action::LeaveBehind { .. }));
                 actions
             }
             (Sabotage::TakesAllForOneOwner, Event::Config { vassal, config, directory, touched, file }) => {
