@@ -142,14 +142,16 @@ impl Books {
                     | FromInit::OrphansDied { .. } => {}
                 }
             }
-            Event::Probed { vassal, probed, .. } => {
+            // A late answer about a life that is over says nothing of the present one.
+            Event::Probed { vassal, birth, probed, .. } if !self.released.contains(birth) => {
                 if let Some(failures) = self.failures.get_mut(vassal) {
                     let began = Time(now.0.saturating_sub(probed.micros));
                     let counts = failures.runs_since.is_some_and(|since| began >= since);
                     failures.answered |= counts && probed.health == Health::Healthy && probed.mount.is_some();
                 }
             }
-            Event::BadConfig { .. }
+            Event::Probed { .. }
+            | Event::BadConfig { .. }
             | Event::Unread { .. }
             | Event::Spawned { .. }
             | Event::Mounted { .. }
