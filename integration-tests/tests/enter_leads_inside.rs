@@ -12,6 +12,7 @@ use liege_integration_tests::apps::{Reporter, USER, ZipApp};
 use liege_integration_tests::cgroups::hierarchy;
 use liege_integration_tests::tools::{PATH, liege, run_liege};
 use liege_integration_tests::{Emperor, LONG, SHORT, served, story, wait_for, wait_until};
+use nix::mount::{MsFlags, mount};
 
 /// `liege enter NAME FLAGS -- COMMAND`.
 fn enter(emperor: &Emperor, name: &str, flags: &[&str], command: &[&str]) -> (i32, String) {
@@ -119,6 +120,33 @@ fn an_app_does_not_choose_where_visitors_are() {
             assert_eq!(enter(&emperor, "v.ini", flags, &["pwd"]), (0, "/\n".into()), "its directory is in another namespace");
             assert_eq!(enter(&emperor, "v.ini", flags, &["id", "-un"]), (0, format!("{name}\n")));
         }
+    });
+}
+
+/// A program that is setuid root lets a tenant's app be root of this machine. Its visitor is whom the file says.
+#[test]
+fn an_app_that_has_become_root_makes_no_visitor_root() {
+    story(|host| {
+        // Where the stories lie setuid may mean nothing.
+        let suid = host.open_dir("suid");
+        mount(Some("tmpfs"), &suid, Some("tmpfs"), MsFlags::empty(), Some("mode=0755")).unwrap();
+        let program = suid.join("becomesroot");
+        fs::copy(host.helper("becomesroot"), &program).unwrap();
+        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o4755)).unwrap();
+        let said = host.open_dir("said").join("file");
+        let lines = format!("uid = {USER}\ngid = {USER}\nenv = COLOUR=green\n");
+        let emperor = host.emperor().start();
+        emperor.write("v.ini", &format!("[vassal]\ncommand = {} {}\n{lines}", program.display(), said.display()));
+        wait_until("the app to be root", SHORT, || said.exists());
+        known(&emperor, "v.ini");
+
+        let (status, ids) = enter(&emperor, "v.ini", &[], &["sh", "-c", "id -un; id -gn; id -Gn; pwd; echo $COLOUR."]);
+        assert_eq!(status, 0, "{ids}");
+        assert!(ids.contains("does not run as the user of its file"), "{ids}");
+        assert!(ids.starts_with(&format!("{USER}\n{USER}\n{USER}\n/\n.\n")), "{ids}");
+        assert_eq!(enter(&emperor, "v.ini", &["--root"], &["id", "-un"]), (0, "root\n".into()), "asked for");
+        emperor.put_to_rest();
+        nix::mount::umount(&suid).unwrap();
     });
 }
 

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use liege_integration_tests::apps::{self, Reporter};
-use liege_integration_tests::{Host, LONG, story, wait_until};
+use liege_integration_tests::tools::run_liege;
+use liege_integration_tests::{Host, LONG, story, wait_for, wait_until};
 
 /// The host's own root once more, with these accounts; and the lines that make it the vassal's.
 fn root(host: &Host, passwd: &str, group: &str) -> String {
@@ -41,6 +42,11 @@ fn a_name_has_the_number_and_the_groups_it_has_there() {
         assert_eq!(status["Gid"], "54322\t54322\t54322\t54322");
         assert_eq!(status["Groups"], "54322 54323");
         assert_eq!(fs::read_to_string(&hook).unwrap(), "54321\n", "the hooks of the user are its too");
+        let control = emperor.control.to_string_lossy();
+        let enter = || run_liege(&["enter", "v.ini", "--control", &control, "--", "sh", "-c", "id -u; id -g; id -G"]);
+        let is_known = |(status, said): (i32, String)| (status == 0).then_some(said);
+        let visitor = wait_for("the app to be known", LONG, || is_known(enter()));
+        assert_eq!(visitor, "54321\n54322\n54322 54323\n", "and so is a visitor");
     });
 }
 

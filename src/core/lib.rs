@@ -47,4 +47,4 @@ pub use request::{Answer, Order, ROOT, Request, may};
 pub use shortage::missing;
 pub use time::Time;
 pub use vassal::Phase;
-pub use view::{Failure, Flapping, HeldDirectory, MountView, Roots, StepView, VassalView, View, file_word};
+pub use view::{Failure, Flapping, HeldDirectory, MountView, Roots, StepView, UserView, VassalView, View, file_word};

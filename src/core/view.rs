@@ -127,6 +127,9 @@ pub struct VassalView {
     /// Its app runs as root: its file says so, or says nothing.
     #[serde(default)]
     pub runs_as_root: bool,
+    /// As whom its app is started, whatever its process makes of itself. Null: as root, or it is not known yet.
+    #[serde(default)]
+    pub user: Option<UserView>,
     /// The pid of its app, in its own pid namespace.
     #[serde(default)]
     pub app_pid: Option<i32>,
@@ -187,6 +190,17 @@ pub struct VassalView {
     pub roots: Roots,
 }
 
+/// A user by its numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserView {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
 /// Sentences that tell root more than the owner of a vassal. None: they are the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
@@ -207,6 +221,7 @@ impl VassalView {
             since,
             owner: None,
             runs_as_root: false,
+            user: None,
             app_pid: None,
             up_since: None,
             ready: false,

@@ -5,7 +5,8 @@
 //! Namespaces, root and bounds are those of init: an app may have made namespaces of its own, with another root in them.
 //!
 //! What is executed in there is what lies there, in a root of a customer's. So a visitor is the app's user, with its environment and
-//! directory; root only if asked for, and then nothing follows the app. The program that goes in is a sealed copy of ours, and has none of
+//! directory; root only if asked for, and then nothing follows the app. Who the app's user is the daemon says, by the vassal's file: the app may
+//! execute a setuid program and be anybody. Then a visitor takes nothing else of it. The program that goes in is a sealed copy of ours, and has none of
 //! the caller's files open.
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
     path::Path,
 };
 
-use liege_core::VassalView;
+use liege_core::{UserView, VassalView};
 use liege_sys::{
     Errno, Strings, attempt, descendants,
     identity::Identity,
@@ -86,10 +87,10 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
     process::keep_to_itself();
     let client = Client::new(control);
     let gone = |_: Errno| because("it ended just now".to_owned());
-    let init = running(&client, name)?.0;
+    let init = running(&client, name)?.init;
     let held = pidfd::open(init).map_err(gone)?;
-    let (again, app) = running(&client, name)?;
-    if again != init {
+    let running = running(&client, name)?;
+    if running.init != init {
         return Err(because("it was started anew just now: try again".to_owned()));
     }
     if !fs::read_to_string(format!("/proc/{init}/comm")).is_ok_and(|comm| comm.trim() == "liege-init") {
@@ -99,17 +100,20 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
         Errno::ESRCH | Errno::ENOENT => gone(errno),
         _ => because(format!("look at its namespaces: {errno}")),
     })?;
-    let app = match (visitor.as_root, app) {
+    let app = match (visitor.as_root, running.app) {
         (true, _) => None,
         (false, None) => return Err(because("its app does not run, so it has no user yet (--root enters as root)".to_owned())),
-        (false, Some(inside)) => Some(App::called(init, inside).map_err(|why| because(why.to_owned()))?),
+        (false, Some(inside)) => Some(App::called(init, inside, &running.user).map_err(|why| because(why.to_owned()))?),
     };
+    if app.as_ref().is_some_and(|app| app.own.is_none()) {
+        eprintln!("liege: {name}: its app does not run as the user of its file just now: a fresh environment, at /");
+    }
     if visitor.as_root && around.has_another_root().unwrap_or(true) {
         eprintln!("liege: {name}: {}", what_root_means(&around));
     }
-    // Whatever an app says is for nobody but its user. One that executes a setuid program may be root for that long.
-    let told = app.as_ref().filter(|app| app.user.uid != 0);
-    let env = environment(told.filter(|_| !visitor.clean).map(|app| &*app.env));
+    // Whatever an app says is for nobody but its user.
+    let told = app.as_ref().filter(|app| app.user.uid != 0).and_then(|app| app.own.as_ref());
+    let env = environment(told.filter(|_| !visitor.clean).map(|own| &*own.env));
     let (programs, argv) = program(&visitor.command, &env);
     let strings = |of: Vec<Vec<u8>>| Strings::new(of).map_err(|_| because("a zero byte in the command".to_owned()));
     let (programs, argv, env) = (strings(programs)?, strings(argv)?, strings(env)?);
@@ -117,7 +121,7 @@ pub fn enter(control: &Path, name: &str, visitor: &Visitor) -> Result<u8, Refusa
     let identity = identity.unwrap_or(Identity { uid: 0, gid: 0, groups: &[] });
     let bound = app.as_ref().map_or(u64::MAX, |app| app.bound);
     let no_new_privs = app.as_ref().is_some_and(|app| app.no_new_privs);
-    let directory = told.map(|app| app.directory.as_fd());
+    let directory = told.map(|own| own.directory.as_fd());
     let guest = Guest { programs: &programs, argv: &argv, env: &env, identity, bound, no_new_privs, directory };
     match around.visit(&alone, &guest).map_err(|errno| because(format!("make a process in its pid namespace: {errno}")))? {
         Visit::Exited(status) => Ok(status as u8),
@@ -153,11 +157,35 @@ fn what_root_means(around: &Surroundings) -> &'static str {
     }
 }
 
-/// The pid of its init, and that of its app inside.
-fn running(client: &Client, name: &str) -> Result<(i32, Option<i32>), Refusal> {
+/// A vassal as the daemon has it.
+struct Running {
+    /// The pid of its init.
+    init: i32,
+    /// The pid of its app, inside.
+    app: Option<i32>,
+    user: StartedAs,
+}
+
+/// As whom its app was started.
+enum StartedAs {
+    /// Its file says root, or no user. What an app makes of itself then is less.
+    Root,
+    User(User),
+    /// A name of the vassal's own root, whose number nobody has told.
+    Unknown,
+}
+
+fn running(client: &Client, name: &str) -> Result<Running, Refusal> {
     let view = client.vassals(&[name.to_owned()], false)?;
     match view.vassals.first() {
-        Some(VassalView { pid: Some(pid), app_pid, .. }) => Ok((*pid, *app_pid)),
+        Some(VassalView { pid: Some(init), app_pid, runs_as_root, user, .. }) => {
+            let user = match user {
+                _ if *runs_as_root => StartedAs::Root,
+                Some(UserView { uid, gid, groups }) => StartedAs::User(User { uid: *uid, gid: *gid, groups: groups.clone() }),
+                None => StartedAs::Unknown,
+            };
+            Ok(Running { init: *init, app: *app_pid, user })
+        }
         Some(vassal) => {
             let state = words::state(vassal, view.now);
             let last = words::last(vassal, view.now);
@@ -174,12 +202,18 @@ struct App {
     /// The capabilities it can get at most.
     bound: u64,
     no_new_privs: bool,
+    /// None: it is another user just now, so these are that one's.
+    own: Option<Own>,
+}
+
+/// What an app shows its user.
+struct Own {
     env: Vec<u8>,
     directory: OwnedFd,
 }
 
 /// Uid, gid and all groups.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct User {
     uid: u32,
     gid: u32,
@@ -188,7 +222,7 @@ struct User {
 
 impl App {
     /// The child of init that is this number in init's pid namespace.
-    fn called(init: i32, inside: i32) -> Result<Self, &'static str> {
+    fn called(init: i32, inside: i32, started_as: &StartedAs) -> Result<Self, &'static str> {
         const GONE: &str = "its app ended just now: try again";
         let pid = child_called(init, inside).ok_or(GONE)?;
         let held = pidfd::open(pid).map_err(|_| GONE)?;
@@ -196,12 +230,27 @@ impl App {
         if child_called(init, inside) != Some(pid) {
             return Err(GONE);
         }
-        let user = user_of(pid).ok_or("its app is between two users (it executes a setuid program?): try again")?;
+        let before = user_of(pid);
+        let directory = directory_of(&held, pid).map_err(|_| GONE)?;
+        let own = Own { env: fs::read(format!("/proc/{pid}/environ")).unwrap_or_default(), directory };
+        // It was the same user all the time while its own was taken.
+        let (user, is_it) = chosen(started_as, user_of(pid).filter(|now| before.as_ref() == Some(now)))?;
         let bound = bound_of(pid, &user).ok_or(GONE)?;
         let no_new_privs = field(pid, "NoNewPrivs").ok_or(GONE)? != "0";
-        let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let directory = directory_of(&held, pid).map_err(|_| GONE)?;
-        Ok(Self { user, bound, no_new_privs, env, directory })
+        Ok(Self { user, bound, no_new_privs, own: Some(own).filter(|_| is_it) })
+    }
+}
+
+/// As whom a visitor enters, and whether the app is that user `now`.
+fn chosen(started_as: &StartedAs, now: Option<User>) -> Result<(User, bool), &'static str> {
+    match (started_as, now) {
+        (StartedAs::User(user), now) => {
+            let is_it = now.is_some_and(|now| (now.uid, now.gid) == (user.uid, user.gid));
+            Ok((user.clone(), is_it))
+        }
+        (StartedAs::Root, Some(now)) => Ok((now, true)),
+        (StartedAs::Root, None) => Err("its app is between two users (it executes a setuid program?): try again"),
+        (StartedAs::Unknown, _) => Err("the daemon does not know its user (--root enters as root)"),
     }
 }
 
@@ -288,6 +337,18 @@ mod tests {
         let apps = text(&environment(Some(b"COLOUR=green\0LISTEN_FDS=3\0nothing\0PATH=/own\0LANG=xx\0TERM=apps\0")));
         assert_eq!(apps[..3], ["COLOUR=green", "PATH=/own", "LANG=xx"], "{apps:?}");
         assert!(!apps.contains(&"TERM=apps".to_owned()));
+    }
+
+    #[test]
+    fn a_visitor_is_whom_the_file_says_whatever_the_app_has_become() {
+        let user = |uid| User { uid, gid: 7, groups: vec![8] };
+        let started = StartedAs::User(user(5));
+        assert_eq!(chosen(&started, Some(User { groups: vec![], ..user(5) })), Ok((user(5), true)));
+        for now in [Some(user(0)), Some(user(6)), Some(User { gid: 0, ..user(5) }), None] {
+            assert_eq!(chosen(&started, now), Ok((user(5), false)));
+        }
+        assert_eq!(chosen(&StartedAs::Root, Some(user(6))), Ok((user(6), true)), "it has dropped by itself");
+        assert!(chosen(&StartedAs::Root, None).is_err() && chosen(&StartedAs::Unknown, Some(user(5))).is_err());
     }
 
     #[test]

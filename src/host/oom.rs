@@ -159,7 +159,9 @@ pub(crate) fn tells_of_a_kill(report: &FromInit) -> bool {
     match report {
         FromInit::AppExited { exit, .. } | FromInit::OrphanDied { exit, .. } => is_kill(*exit),
         FromInit::OrphansDied { .. } | FromInit::Failed { .. } | FromInit::Daemon { .. } => true,
-        FromInit::Entered { .. } | FromInit::Walked | FromInit::Kept | FromInit::Started { .. } => false,
+        FromInit::Entered { .. } | FromInit::Identified { .. } | FromInit::Walked | FromInit::Kept | FromInit::Started { .. } => {
+            false
+        }
         FromInit::Said(_)
         | FromInit::Noticed { .. }
         | FromInit::HooksSaid { .. }

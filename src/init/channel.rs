@@ -148,7 +148,8 @@ fn can_be_missed(message: &FromInit) -> bool {
         | FromInit::Unsaved { .. }
         | FromInit::MountsChanged { .. }
         | FromInit::Writable { .. }
-        | FromInit::OnHost { .. } => false,
+        | FromInit::OnHost { .. }
+        | FromInit::Identified { .. } => false,
     }
 }
 

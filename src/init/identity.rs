@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
-use liege_plan::{Account, AccountRecord, Act, Exit, FrameReader, Identity, Names, encode, fork};
+use liege_plan::{Account, AccountRecord, Act, Exit, FrameReader, FromInit, Identity, Names, encode, fork};
 use liege_sys::{
     fds::{self, O_NONBLOCK},
     process,
@@ -29,6 +29,7 @@ impl Init {
     pub(crate) fn find_identity(&mut self, names: &Names, patience: &Patience) -> Result<Outcome, End> {
         Ok(match self.find(names, false, patience)? {
             Ok((identity, account)) => {
+                self.say(&FromInit::Identified { identity: identity.clone() });
                 self.later.identity = Some(identity);
                 self.env.found(account);
                 Outcome::Fine

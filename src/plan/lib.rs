@@ -31,4 +31,4 @@ pub use stamp::stamp;
 pub use text::{describe_act, in_quotes, signal_name};
 
 /// The version of everything in this room. Raised whenever the meaning or the order of a field changes.
-pub const VERSION: u16 = 11;
+pub const VERSION: u16 = 12;

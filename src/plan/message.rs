@@ -94,6 +94,11 @@ pub enum FromInit {
         /// Index into the steps (of the plan, or of the reload under way).
         step: u32,
     },
+    /// The user of hooks and app, of which the file has names, was found in the vassal's own root.
+    Identified {
+        /// Its numbers.
+        identity: Identity,
+    },
     /// All steps of a reload are done: the app is told of it, or asked to make room.
     Walked,
     /// A step of a reload has failed, which was told: the app goes on as it was.

@@ -57,7 +57,7 @@ use saving::OwnFuse;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use liege_plan::Loss;
+use liege_plan::{Identity, Loss};
 use liege_spec::{Cgroups, Jail, LogTo, Origin, Point, VassalConfig};
 
 use crate::{
@@ -157,6 +157,8 @@ struct Life {
     cgroups: Cgroups,
     log_to: LogTo,
     owner: Option<u32>,
+    /// As init has found it by its names in the vassal's own root.
+    found: Option<Identity>,
     /// What was compiled into the plan, or into the last reload.
     running: Option<Arc<VassalConfig>>,
     /// Where the steps of the walk under way come from.
@@ -262,6 +264,7 @@ impl Life {
             cgroups,
             log_to,
             owner,
+            found: None,
             running: None,
             sources: Vec::new(),
             at_exit_sources: Vec::new(),
@@ -378,6 +381,7 @@ impl Vassal {
             since: self.since,
             owner: self.seen_by(),
             runs_as_root: life.is_some() && self.running().is_some_and(|config| is_roots(&config.fresh)),
+            user: self.user(),
             app_pid: life.filter(|_| self.phase == Phase::Running).and_then(|l| l.app_pid),
             up_since: life.filter(|l| l.has_run && matches!(self.phase, Phase::Running | Phase::Reloading)).map(|l| l.runs_since),
             ready: life.is_some_and(|l| l.ready),

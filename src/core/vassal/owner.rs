@@ -1,9 +1,10 @@
 //! Whose the vassal is, and who may hear of it.
 
+use liege_plan::Identity;
 use liege_spec::{Account, Jail, ProgramSpec, VassalSpec};
 
 use super::Vassal;
-use crate::Note;
+use crate::{Note, compile::identity, view::UserView};
 
 impl Vassal {
     /// The uid it shall run as: he may order it.
@@ -28,6 +29,20 @@ impl Vassal {
             Note::LeftBehind { .. } if self.left_behind.1 != self.seen_by() => None,
             note => note.owner().unwrap_or_else(|| self.seen_by()),
         }
+    }
+
+    pub(super) fn identified(&mut self, identity: Identity) {
+        if let Some(life) = &mut self.life {
+            life.found = Some(identity);
+        }
+    }
+
+    /// As whom its app is started, where that is not root: the file says so, whatever has become of the app's process.
+    pub(super) fn user(&self) -> Option<UserView> {
+        let spec = &self.running()?.fresh;
+        let found = || self.life.as_ref()?.found.clone();
+        let Identity { uid, gid, groups } = identity(spec).or_else(found).filter(|_| !is_roots(spec))?;
+        Some(UserView { uid, gid, groups })
     }
 
     /// By name to their owner; another one is only told that they are there.

@@ -18,6 +18,7 @@ impl Vassal {
     pub(crate) fn reported(&mut self, report: FromInit, cx: &mut Context<'_>) {
         match report {
             FromInit::Entered { step } => self.entered(step, cx),
+            FromInit::Identified { identity } => self.identified(identity),
             FromInit::Walked => self.walked(cx),
             FromInit::Kept => self.kept(cx),
             FromInit::Failed { at, errno, detail, fatal } => self.failed(&at, errno, &detail, fatal, cx),

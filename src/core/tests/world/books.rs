@@ -125,6 +125,7 @@ impl Books {
                     }
                     FromInit::Said(AppWord::Loyal) => failures.last_delay = None,
                     FromInit::Entered { .. }
+                    | FromInit::Identified { .. }
                     | FromInit::Walked
                     | FromInit::Kept
                     | FromInit::Failed { .. }
