@@ -164,6 +164,10 @@ impl Mounted {
 pub struct Late {
     /// The mount that hangs; not always the watched one, which may lie below it.
     pub at: String,
+    /// The number of its FUSE connection, where it is certain that this is what hangs: the kernel says that the look waits for it, or no other
+    /// mount owes an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<u32>,
     /// Requests that wait in its FUSE connection.
     pub waiting: Option<u64>,
     /// Its daemon: name, pid and state.

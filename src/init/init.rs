@@ -229,7 +229,7 @@ impl Init {
                 News::Message(ToInit::Stop) => self.stop = true,
                 News::Message(ToInit::Destroy) => (self.stop, self.destroy) = (true, true),
                 News::Message(ToInit::GiveUp { step }) => self.late_step = Some(step),
-                News::Message(ToInit::Hung { paths }) => self.give_up_on_paths(&paths),
+                News::Message(ToInit::Hung { mounts }) => self.give_up_on_mounts(&mounts),
                 News::Message(ToInit::Hooks) => self.hooks_due = Some(Instant::now() + LAST_LINES),
                 News::Message(ToInit::Secured { number }) => self.mounts.exits.secured(number),
                 News::Message(ToInit::Reload(reload)) => self.reload = Some(reload),

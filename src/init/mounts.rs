@@ -26,7 +26,6 @@ use std::{
     fs::File,
     io::{Read, Seek},
     os::fd::AsFd,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -121,13 +120,6 @@ impl Table {
     /// Whether it is the host's.
     pub(crate) fn is_shared(&self) -> bool {
         self.proven.is_some()
-    }
-
-    /// The mount a path lies on, by the names in the table alone: the deepest, and of several at one place the uppermost.
-    pub(crate) fn at(&self, path: &str) -> Option<&Mount> {
-        let path = Path::new(path);
-        let above = self.mounts.iter().filter(|mount| path.starts_with(&mount.mount_point));
-        above.max_by_key(|mount| mount.mount_point.len())
     }
 
     /// Of a connection that is in it: what is written there may have to be written back.

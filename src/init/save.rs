@@ -69,7 +69,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use liege_plan::{Fate, FromInit, Loss};
+use liege_plan::{Fate, FromInit, HungMount, Loss};
 use liege_sys::{
     Errno, caps, escape::breaks_a_line, fusectl::Connections, limits, mountinfo::Mount, pidfd, poll::Interest, process::own_pid,
     processes::Processes, signals::SIGTERM,
@@ -239,13 +239,15 @@ impl Init {
         self.saving.savers().next().is_some()
     }
 
-    /// The mounts of these paths do not answer: nothing waits for their daemons.
-    pub(crate) fn give_up_on_paths(&mut self, paths: &[String]) {
+    /// These mounts do not answer: nothing waits for their daemons.
+    pub(crate) fn give_up_on_mounts(&mut self, hung: &[HungMount]) {
         let _ = caps::raise(PARKED);
         let Some(table) = self.mounts.with_own_fuse() else { return };
-        for (path, minor) in paths.iter().filter_map(|path| Some((path, table.at(path)?.device.1))) {
-            if self.saving.hung.insert(minor) && table.is_writable(minor) != Some(false) {
-                let what = format!("the daemon of {}", printable(path));
+        for HungMount { minor, path } in hung {
+            if self.saving.hung.insert(*minor) && table.is_writable(*minor) == Some(true) {
+                let stands_at =
+                    table.own().find(|mount| mount.device.1 == *minor).map(|mount| mount.mount_point.to_string_lossy());
+                let what = format!("the daemon of {}", printable(stands_at.as_deref().unwrap_or(path)));
                 self.saving.lost.push(Loss { what, how: Fate::Hung });
             }
         }

@@ -24,7 +24,9 @@ pub use app::{App, AppLimits, Exit, Identity, Lasting, Limits, Program, Uwsgi};
 pub use base::{AccountRecord, Base, Secrets};
 pub use codec::{CodecError, FrameReader, MAX_FRAME, encode};
 pub use daemon::{Daemon, DaemonNews, DaemonPidfile, SmartDaemon};
-pub use message::{AppWord, Fate, FromInit, HostMount, LOST, Limit, Loss, MountChange, Notice, Place, Plan, Reload, ToInit};
+pub use message::{
+    AppWord, Fate, FromInit, HostMount, HungMount, LOST, Limit, Loss, MountChange, Notice, Place, Plan, Reload, ToInit,
+};
 pub use names::{Account, Names};
 pub use output::{Log, Sink};
 pub use stamp::stamp;

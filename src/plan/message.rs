@@ -72,10 +72,10 @@ pub enum ToInit {
         /// Its index.
         step: u32,
     },
-    /// The vassal ends, and the mounts of these paths do not answer: their daemons are not waited for.
+    /// The vassal ends, and these FUSE mounts do not answer: their daemons are not waited for.
     Hung {
-        /// As seen from init's root.
-        paths: Vec<String>,
+        /// Those of which it is certain.
+        mounts: Vec<HungMount>,
     },
     /// What have the hooks of the vassal said last? [`FromInit::HooksSaid`] is the answer.
     Hooks,
@@ -219,6 +219,15 @@ pub enum Fate {
     HostGone,
     /// Init could not look for it: this errno. With EMFILE it had too few descriptors, and may have no more.
     Unseen(i32),
+}
+
+/// A FUSE mount that does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HungMount {
+    /// The number of its connection. A path says less: it may lead through a link or `..`, and so over other mounts.
+    pub minor: u32,
+    /// The path of the check that hangs, as seen from init's root. For people.
+    pub path: String,
 }
 
 /// A FUSE mount in the host's table, as its line has it.

@@ -7,8 +7,8 @@ mod specs;
 
 use std::time::Duration;
 
-use liege_core::{Action, Emperor, Event, Health, Level, Mounted, Note, Order, Phase, Probed, ROOT, Request, Time};
-use liege_plan::{AppWord, Exit, Fate, FromInit, Loss};
+use liege_core::{Action, Emperor, Event, Health, Late, Level, Mounted, Note, Order, Phase, Probed, ROOT, Request, Time};
+use liege_plan::{AppWord, Exit, Fate, FromInit, HungMount, Loss, ToInit};
 use liege_spec::{EmperorSpec, Namespaces};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -250,18 +250,23 @@ fn an_end_in_order_is_told_that_the_exits_are_held() {
 
 #[test]
 fn init_is_told_what_hangs_before_it_is_told_to_stop() {
-    let hung = Probed { micros: 5_000_000, ..Probed::of(Health::Hung) };
-    let mut daemon = Daemon::new();
-    daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: hung });
-    assert_eq!(daemon.phase(), Phase::Running, "within its tolerance");
-    daemon.actions.clear();
-    daemon.stops();
-    let told = daemon.actions.iter().filter_map(|action| match action {
-        Action::Tell { message, .. } => Some(message.clone()),
-        _ => None,
-    });
-    let paths = vec!["/app".to_owned()];
-    assert_eq!(told.collect::<Vec<_>>(), [liege_plan::ToInit::Hung { paths }, liege_plan::ToInit::Stop]);
+    let told = |connection: Option<u32>| {
+        let late = Some(Late { at: "/elsewhere".into(), connection, ..Late::default() });
+        let hung = Probed { micros: 5_000_000, late, ..Probed::of(Health::Hung) };
+        let mut daemon = Daemon::new();
+        daemon.hears(Event::Probed { vassal: specs::name(0), birth: 1, path: "/app".into(), probed: hung });
+        assert_eq!(daemon.phase(), Phase::Running, "within its tolerance");
+        daemon.actions.clear();
+        daemon.stops();
+        let told = daemon.actions.iter().filter_map(|action| match action {
+            Action::Tell { message, .. } => Some(message.clone()),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    let mounts = vec![HungMount { minor: 41, path: "/app".into() }];
+    assert_eq!(told(Some(41)), [ToInit::Hung { mounts }, ToInit::Stop]);
+    assert_eq!(told(None), [ToInit::Stop], "which one hangs is not certain: its daemon may save");
 }
 
 #[test]

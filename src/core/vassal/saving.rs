@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use liege_plan::{Fate, LOST, Loss};
+use liege_plan::{Fate, HungMount, LOST, Loss};
 use liege_spec::VassalConfig;
 
 use super::{Phase, Vassal};
@@ -78,13 +78,15 @@ impl Vassal {
         life.fuse.writable.iter().filter(|minor| ill.is_none_or(|ill| ill.device.1 != **minor)).count()
     }
 
-    /// A mount that does not answer saves nothing, and must not hold up the end.
+    /// A mount that does not answer saves nothing, and must not hold up the end. Only one of which that is certain: of another one the
+    /// daemon may save.
     pub(super) fn tell_what_hangs(&self, cx: &mut Context<'_>) {
-        let mounts = self.life.iter().flat_map(|life| &life.mounts);
-        let hung = mounts.filter(|mount| mount.health == Some(Health::Hung)).map(|mount| mount.path.clone());
-        let paths: Vec<String> = hung.collect();
-        if !paths.is_empty() {
-            self.tell(liege_plan::ToInit::Hung { paths }, cx);
+        let Some(life) = &self.life else { return };
+        let hung = life.mounts.iter().filter(|mount| mount.health == Some(Health::Hung));
+        let found = |path: &String| Some(HungMount { minor: life.late.get(path)?.connection?, path: path.clone() });
+        let mounts: Vec<HungMount> = hung.filter_map(|mount| found(&mount.path)).collect();
+        if !mounts.is_empty() {
+            self.tell(liege_plan::ToInit::Hung { mounts }, cx);
         }
     }
 

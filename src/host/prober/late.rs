@@ -58,6 +58,8 @@ pub(super) struct Suspicion {
     at: String,
     /// Its connection, where it is FUSE.
     minor: Option<u32>,
+    /// The kernel says that the look waits for this mount, or no other FUSE mount owed an answer.
+    is_certain: bool,
     /// Its device, and what that has completed, where it has one.
     device: Option<((u32, u32), u64)>,
     /// Who looks.
@@ -71,7 +73,9 @@ impl Suspicion {
     /// Finds the mount that seems to hang, and how much its daemon has worked so far.
     pub(super) fn raised(look: &Look, asks: Option<(u32, u32)>, tid: i32, signs: &Signs) -> Self {
         let mounts = mountinfo::of(look.pid).unwrap_or_default();
-        let charged = charge(&mounts, &look.path, asks, |minor| signs.connections.waiting(minor).unwrap_or(0) > 0);
+        let owes = |minor: u32| signs.connections.waiting(minor).unwrap_or(0) > 0;
+        let charged = charge(&mounts, &look.path, asks, owes);
+        let is_certain = charged.is_some_and(|mount| is_certain(mount, &mounts, asks, owes));
         let (at, minor) = charged.map_or_else(
             || (look.path.clone(), None),
             |mount| (mount.mount_point.to_string_lossy().into_owned(), mount.is_fuse().then_some(mount.device.1)),
@@ -83,7 +87,17 @@ impl Suspicion {
             if own.is_empty() { signs.outside.serving(minor, owner) } else { own }
         });
         let daemons = daemons.unwrap_or_default();
-        Self { pid: look.pid, at, minor, device, tid, work: fuse_daemon::work(&daemons), daemons, when: Instant::now() }
+        Self {
+            pid: look.pid,
+            at,
+            minor,
+            is_certain,
+            device,
+            tid,
+            work: fuse_daemon::work(&daemons),
+            daemons,
+            when: Instant::now(),
+        }
     }
 
     /// The second half, some time later.
@@ -105,6 +119,7 @@ impl Suspicion {
         };
         let late = Late {
             at: self.at,
+            connection: self.minor.filter(|_| self.is_certain),
             waiting: self.minor.and_then(|minor| connections.waiting(minor)),
             daemon: daemon.map(|seen| format!("{} (pid {}) {}", seen.name, seen.pid, doing(seen.state, health))),
             sleeps: looker.map(|seen| seen.wchan).filter(|place| self.minor.is_none() && !place.is_empty()),
@@ -173,6 +188,12 @@ fn charge<'a>(mounts: &'a [Mount], path: &str, asks: Option<(u32, u32)>, has_wai
         .or_else(|| mounts.iter().rev().filter(on_the_way).max_by_key(|mount| mount.mount_point.len()))
 }
 
+/// Whether the mount that is charged is certainly what hangs. While the path is followed its name alone does not say: there may be a link in it.
+fn is_certain(charged: &Mount, mounts: &[Mount], asks: Option<(u32, u32)>, owes: impl Fn(u32) -> bool) -> bool {
+    let owe = || mounts.iter().filter(|mount| mount.is_fuse() && owes(mount.device.1));
+    asks == Some(charged.device) || owe().next().is_some() && owe().all(|mount| mount.device == charged.device)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +234,17 @@ mod tests {
     #[test]
     fn behind_a_symbolic_link_it_is_whoever_has_a_waiting_request() {
         assert_eq!(charged("/link", None, &[52]), "/other");
+    }
+
+    #[test]
+    fn what_hangs_is_certain_where_it_is_asked_or_nobody_else_owes_an_answer() {
+        let certain = |path: &str, asks: Option<(u32, u32)>, waiting: &[u32]| {
+            let (mounts, owes) = (mounts(), |minor| waiting.contains(&minor));
+            is_certain(charge(&mounts, path, asks, owes).unwrap(), &mounts, asks, owes)
+        };
+        assert!(certain("/outer/inner", Some((0, 51)), &[50, 51, 52]) && certain("/outer/../other", None, &[52]));
+        assert!(!certain("/outer/../other", None, &[50, 52]) && !certain("/outer/inner", None, &[]));
+        assert!(!certain("/stacked", Some((0, 53)), &[50, 52]) && certain("/stacked", Some((0, 53)), &[50]));
     }
 
     #[test]
