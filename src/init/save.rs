@@ -47,7 +47,8 @@
 //! Calls in their order: [`Init::begin_end`] when the end is asked for, [`Init::write_back`] when no app runs any more. States: what is waited
 //! for is told to the host each time it changes, and what is killed in the end.
 //!
-//! Races: an unmount may hang. It is a child's, and is given up at the deadline. A process is held by its pidfd before it is looked at.
+//! Races: an unmount may hang. It is a child's, and is given up at the deadline; where it hangs on its way, because a mount that it leads over
+//! does not answer, already at half of the time that is left, and its daemon is asked in the end. A process is held by its pidfd before it is looked at.
 //!
 //! Deliberately not here: mounts that are known to be dead or hung (the host destroys such a vassal at once).
 
@@ -202,7 +203,7 @@ impl Saving {
 
     /// Whether one that may have something to save serves this connection, as far as the kernel says.
     fn is_saved(&self, minor: u32) -> bool {
-        self.savers().flat_map(|daemon| &daemon.minors).any(|of| of.is_none_or(|of| of == minor))
+        self.savers().any(|daemon| daemon.may_serve(minor))
     }
 
     /// Whether a process of the vassal serves this connection. None: the kernel does not say who does.
@@ -223,6 +224,11 @@ impl FuseDaemon {
 
     fn serves(&self, minor: u32) -> bool {
         self.minors.contains(&Some(minor))
+    }
+
+    /// Also where this kernel does not say.
+    fn may_serve(&self, minor: u32) -> bool {
+        self.minors.iter().any(|of| of.is_none_or(|of| of == minor))
     }
 }
 
@@ -381,6 +387,16 @@ impl Init {
     }
 
     fn await_child(&mut self, child: Result<i32, Errno>, until: Instant) -> Result<Option<i32>, End> {
+        self.await_child_longer(child, until, |_| None)
+    }
+
+    /// The same; when its time is over `longer` says until when it has more, if it has.
+    fn await_child_longer(
+        &mut self,
+        child: Result<i32, Errno>,
+        mut until: Instant,
+        mut longer: impl FnMut(&mut Self) -> Option<Instant>,
+    ) -> Result<Option<i32>, End> {
         let Ok(pid) = child else { return Ok(Some(Errno::EAGAIN as i32)) };
         self.job = Some(Job { pid, ended: None });
         loop {
@@ -389,6 +405,10 @@ impl Init {
                 return Ok(Some(exit.status()));
             }
             if Instant::now() >= until {
+                if let Some(later) = longer(self) {
+                    until = later;
+                    continue;
+                }
                 self.kill_group(pid);
                 self.job = None; // it may sleep where no signal reaches it; the host ends the connection
                 return Ok(None);

@@ -14,7 +14,10 @@ use std::{
 use liege_plan::{Fate, Loss};
 use liege_sys::{Errno, fusectl::Connections, mountinfo::Mount, process, processes::Processes};
 
-use super::{FuseDaemon, LOOK_AGAIN, printable, soft, targets::Target};
+use super::{
+    FuseDaemon, LOOK_AGAIN, printable, soft,
+    targets::{Stuck, Target},
+};
 use crate::{
     init::{End, Init},
     mounts::Table,
@@ -80,30 +83,44 @@ impl Init {
         let targets = table.map(|table| self.targets(&table)).unwrap_or_default();
         let (mut has_cleared, mut freed) = (false, self.unmounted_before(&targets));
         let mut lets_go_until = Instant::now();
-        // What an unmount that has not come back stands on: busy, or the reason.
-        let mut below_stuck = BTreeSet::new();
+        // Those that no unmount has come to, and what they stand on: busy, or the reason.
+        let (mut stuck, mut below_stuck) = (Vec::new(), BTreeSet::new());
         for (n, target) in targets.iter().enumerate() {
-            if below_stuck.contains(&target.id) {
+            let is_below = below_stuck.contains(&target.id);
+            if is_below {
                 below_stuck.insert(target.parent);
-                continue;
             }
             let saves = target.minor.is_none_or(|minor| self.saving.is_saved(minor));
             let Some(minor) = target.minor else {
-                has_cleared |= self.unmount_user(target, has_cleared, until)?;
+                has_cleared |= self.unmount_user(target, has_cleared, is_below, until)?;
                 lets_go_until = Instant::now() + PERHAPS;
                 continue;
             };
-            if !target.is_reachable {
-                self.ask(until, |daemon| daemon.serves(minor))?; // its mount is behind one that hangs, where no unmount comes
+            // One behind a mount that hangs can be reached where the kernel remembers the way. The first that cannot tells of all.
+            if is_below || !target.is_reachable && !stuck.is_empty() {
+                stuck.push(target);
+                below_stuck.insert(target.parent);
                 continue;
             }
-            let is_last_saver = self.saving.savers().all(|daemon| daemon.serves(minor));
-            let most = if is_last_saver { until } else { soft(until) };
-            let mut answer = self.unmount(target, false, most)?;
-            if answer.is_none() && !is_last_saver {
-                below_stuck.insert(target.parent);
-                continue; // it goes on in the kernel, and is waited for in the end
-            }
+            // Nobody else needs the time, and nothing else has it save.
+            let has_all_time = self.saving.savers().all(|daemon| daemon.may_serve(minor) && !daemon.had_handler);
+            let patience = match target.is_reachable {
+                true if has_all_time => until,
+                true => soft(until),
+                false => soft(until).min(Instant::now() + BESIDE_HUNG),
+            };
+            let mut answer = match self.unmount_unless_stuck(target, patience, until)? {
+                Ok(errno) => Some(errno),
+                Err(Stuck::OnTheWay) => {
+                    stuck.push(target);
+                    below_stuck.insert(target.parent);
+                    continue; // its daemon is asked in the end
+                }
+                Err(Stuck::WritingBack) => {
+                    freed.insert(minor);
+                    continue; // and this one is not: it is waited for
+                }
+            };
             while answer == Some(Errno::EBUSY as i32) && Instant::now() < lets_go_until.min(until) {
                 self.wait_while(lets_go_until.min(Instant::now() + LOOK_AGAIN), |_| true)?;
                 answer = self.unmount(target, false, until)?;
@@ -134,7 +151,18 @@ impl Init {
                 self.unmount(target, true, until)?;
             }
         }
-        self.ask_the_rest(&freed, root, has_cleared, until)
+        self.ask_the_rest(&freed, root, has_cleared, until)?;
+        // Without a handler for TERM nothing but an unmount has it save.
+        for target in stuck {
+            let is_unasked = |daemon: &FuseDaemon| !daemon.asked && target.minor.is_some_and(|minor| daemon.may_serve(minor));
+            if self.saving.savers().any(is_unasked) {
+                self.unmount(target, false, soft(until))?;
+            }
+        }
+        self.wait_while(until, |saving| saving.savers().next().is_some())?;
+        let left: Vec<Loss> = self.saving.savers().map(|daemon| Loss::out_of_time(&daemon.name)).collect();
+        self.saving.lost.extend(left);
+        Ok(())
     }
 
     /// Those that still have a mount: the root, one that was detached before, one of a kernel that does not say whose it is.
@@ -156,16 +184,14 @@ impl Init {
                 self.wait_while(soft(until), |saving| saving.savers().any(|daemon| daemon.pid == pid))?;
             }
         }
-        self.wait_while(until, |saving| saving.savers().next().is_some())?;
-        let left: Vec<Loss> = self.saving.savers().map(|daemon| Loss::out_of_time(&daemon.name)).collect();
-        self.saving.lost.extend(left);
         Ok(())
     }
 
     /// What uses a FUSE mount, or stands on one. Where it is busy it is flushed; one that does not come back is given up, and the others have
-    /// their time. Whether what the app has left behind was ended for it.
-    fn unmount_user(&mut self, target: &Target, has_cleared: bool, until: Instant) -> Result<bool, End> {
-        let most = if self.saving.hung.is_empty() { soft(until) } else { until.min(Instant::now() + BESIDE_HUNG) };
+    /// their time. Whether what the app has left behind was ended for it. `is_below`: no unmount comes to what stands on it.
+    fn unmount_user(&mut self, target: &Target, has_cleared: bool, is_below: bool, until: Instant) -> Result<bool, End> {
+        let may_use_hung = is_below || !self.saving.hung.is_empty();
+        let most = if may_use_hung { until.min(Instant::now() + BESIDE_HUNG) } else { soft(until) };
         let mut answer = self.unmount(target, false, most)?;
         let clears = !has_cleared && answer.is_some_and(|errno| errno != 0);
         if clears {

@@ -17,7 +17,7 @@ use std::{
 
 use liege_sys::{Errno, loop_device, mount, mountinfo::Mount, process};
 
-use super::printable;
+use super::{Idle, printable};
 use crate::{
     init::{End, Init},
     mounts::Table,
@@ -59,6 +59,18 @@ const LIES_ON_NOTHING: [&str; 30] = [
 /// So many loop devices of the host are asked what they lie on, for so long each: they came later than the vassal's mounts, so they are few.
 const MOST_ASKED: usize = 64;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// A daemon that is written back to, and does nothing for so long beside a request that waits, hangs.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// Why an unmount has not come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stuck {
+    /// The mount stands: another one on the way to it hangs.
+    OnTheWay,
+    /// It is gone from the table, and what was written to it is on its way to its daemon.
+    WritingBack,
+}
 
 /// A mount that shall go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,19 +148,56 @@ impl Init {
         self.by_child(until, || mount::umount_exactly(&target.point, target.id, detach))
     }
 
+    /// One unmount that may not come back: `Err` tells why, and it goes on in the kernel. One that hangs on its way has until `patience`, one
+    /// that has taken the mount away and writes back has until `until` as long as its daemon works.
+    pub(super) fn unmount_unless_stuck(
+        &mut self,
+        target: &Target,
+        patience: Instant,
+        until: Instant,
+    ) -> Result<Result<i32, Stuck>, End> {
+        let work = || errno_of(mount::umount_exactly(&target.point, target.id, false));
+        let child = process::fork_apart(&self.one_thread, &[], work);
+        let mut idle = None;
+        let answer = self.await_child_longer(child, patience, |init| init.has_longer(target, &mut idle, until))?;
+        Ok(answer.ok_or_else(|| if self.stands(target) { Stuck::OnTheWay } else { Stuck::WritingBack }))
+    }
+
+    fn has_longer(&mut self, target: &Target, before: &mut Option<Vec<Idle>>, until: Instant) -> Option<Instant> {
+        let now = Instant::now();
+        if now >= until || self.stands(target) {
+            return None;
+        }
+        let idle = self.idle(before.as_deref());
+        let serves = |idle: &Idle| {
+            self.saving.savers().any(|daemon| daemon.pid == idle.pid && target.minor.is_some_and(|minor| daemon.may_serve(minor)))
+        };
+        let is_idle = before.is_some() && idle.iter().any(serves);
+        *before = Some(idle);
+        (!is_idle).then(|| until.min(now + IDLE))
+    }
+
+    /// The kernel takes a mount out of the table before it writes back.
+    fn stands(&mut self, target: &Target) -> bool {
+        self.mounts.with_own_fuse().is_some_and(|table| table.mounts.iter().any(|mount| mount.id == target.id))
+    }
+
     /// Has a mount that stays written to what it lies on, by a child. As [`Self::unmount`].
     pub(super) fn flush(&mut self, target: &Target, until: Instant) -> Result<Option<i32>, End> {
         self.by_child(until, || mount::sync_exactly(&target.point, target.id))
     }
 
     fn by_child(&mut self, until: Instant, call: impl FnOnce() -> Result<(), Errno>) -> Result<Option<i32>, End> {
-        let work = || match call() {
-            // Somebody else has unmounted it.
-            Ok(()) | Err(Errno::ENOENT | Errno::ESTALE) => 0,
-            Err(errno) => errno as i32,
-        };
-        let child = process::fork_apart(&self.one_thread, &[], work);
+        let child = process::fork_apart(&self.one_thread, &[], || errno_of(call()));
         self.await_child(child, until)
+    }
+}
+
+fn errno_of(called: Result<(), Errno>) -> i32 {
+    match called {
+        // Somebody else has unmounted it.
+        Ok(()) | Err(Errno::ENOENT | Errno::ESTALE) => 0,
+        Err(errno) => errno as i32,
     }
 }
 
