@@ -3,23 +3,27 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::Duration,
 };
 
 use inotify::Watches;
 use liege_sys::memory;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{SemaphorePermit, mpsc},
+    time::timeout,
+};
 
 use super::{
-    READING_LASTS, Shared,
+    LARGE_PLACE_LASTS, PLACE_LASTS, READING_LASTS, Shared,
     disks::Way,
     guard::Inode,
     late::patiently,
     look::{Look, Question, Reader, lacks},
+    owners::{Owners, Whose},
     place::Place,
-    progress::{Owners, Progress},
+    progress::{May, Progress},
     stamp::Stamp,
     trail::{Led, Tracker},
     walk::{Listing, is_gone, walk},
@@ -101,6 +105,8 @@ enum Found {
     Look(Look, Around),
     /// It is large and waits for its turn.
     Large(Errand),
+    /// It waits for other looks of its owner's.
+    Crowded(Errand, Whose),
 }
 
 impl Errand {
@@ -110,8 +116,10 @@ impl Errand {
         let Before { tracker, way_holds, base, way } = &mut self.before;
         let (reader, path) = (&self.reader, &*self.path);
         let as_before = |look| Found::Look(look, Around { led: Led::AsBefore, directory: None, target: Target::AsBefore });
-        if let Some(why) = self.progress.begin(path).and_then(|owner| self.owners.refusal(owner)) {
-            return as_before(lacks(path, &why));
+        match self.progress.begin(path, &self.owners) {
+            May::GoOn => {}
+            May::Not(why) => return as_before(lacks(path, &why)),
+            May::Wait(whose) => return Found::Crowded(self, whose),
         }
         if *way_holds && let Some(known) = reader.is_same(path, &self.question) {
             return as_before(Look::Same(known));
@@ -151,20 +159,21 @@ fn is_large(path: &Path) -> bool {
 /// One look, on a thread that may block.
 pub(super) async fn look(shared: Shared, mut errand: Errand, answers: mpsc::UnboundedSender<Answer>, awaited: Arc<()>) {
     let (path, number, progress) = (Arc::clone(&errand.path), errand.number, Arc::clone(&errand.progress));
-    let (mut places, mut awaited) = (&*shared.readings, Some(awaited));
+    let (mut is_large, mut awaited) = (false, Some(awaited));
     let (look, around) = loop {
         // A look that waits for a place holds no thread.
+        let (places, lasts) =
+            if is_large { (&shared.large, LARGE_PLACE_LASTS) } else { (&shared.readings, PLACE_LASTS) };
         let Ok(place) = places.acquire().await else { return };
         let Ok(_thread) = shared.threads.acquire().await else { return };
         let mut work = pin!(FILES.finish(move || errand.run()));
-        let found = match timeout(READING_LASTS, &mut work).await {
-            Ok(found) => found,
-            Err(_) => {
-                let _hang = progress.owner().map(|owner| shared.owners.hangs(owner));
+        let found = match in_time(&shared, place, lasts, work.as_mut()).await {
+            Some(found) => found,
+            None => {
+                progress.give_pass_back();
+                let _hang = shared.owners.hangs(progress.whose());
                 answers.send(Answer::LateLook(Arc::clone(&path), number, progress.entry())).ok();
-                let mut place = Some(place);
                 let waited = patiently(work, |since| {
-                    place = None;
                     if awaited.take().is_some() {
                         answers.send(Answer::HungLook).ok();
                     }
@@ -177,12 +186,45 @@ pub(super) async fn look(shared: Shared, mut errand: Errand, answers: mpsc::Unbo
                 waited.await.answer
             }
         };
-        match found {
+        let whose = match found {
             Found::Look(look, around) => break (look, around),
-            Found::Large(waiting) => (errand, places) = (waiting, &shared.large),
+            Found::Large(waiting) => {
+                (errand, is_large) = (waiting, true);
+                progress.whose()
+            }
+            Found::Crowded(waiting, whose) => {
+                errand = waiting;
+                whose
+            }
+        };
+        progress.give_pass_back();
+        if whose != Whose::Root {
+            progress.has_pass(shared.owners.wait_for_pass(&whose, is_large).await);
         }
     };
+    progress.give_pass_back();
     answers.send(Answer::Look(path, number, look, around, awaited)).ok(); // an error: the runtime is ending
+}
+
+/// Waits until a look is late. One that lasts has a place among the slow ones meanwhile, if there is one: it waits for a disk, or for a
+/// program, and those that would be done at once do not wait for it.
+async fn in_time<T>(
+    shared: &Shared,
+    place: SemaphorePermit<'_>,
+    lasts: Duration,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    if let Ok(found) = timeout(lasts, &mut work).await {
+        return Some(found);
+    }
+    let _place = match shared.slow.try_acquire() {
+        Ok(slow) => {
+            drop(place);
+            slow
+        }
+        Err(_) => place,
+    };
+    timeout(READING_LASTS.saturating_sub(lasts), work).await.ok()
 }
 
 /// A look at the name of a file whose look is late, on a thread that may block. It asks nothing of what the name leads to.

@@ -19,7 +19,8 @@
 //! * `late.rs`: waiting for what hangs
 //! * `renamed.rs`: a file that another name had is told after that name's loss
 //! * `errands.rs`: one look, one walk, sent to a thread
-//! * `progress.rs`: how far a look has come, and how many of one owner hang
+//! * `progress.rs`: how far a look has come
+//! * `owners.rs`: whose files are looked at, and how much one owner may make the others wait
 //! * `task.rs`: the task that turns all this
 //!
 //! Deliberately not here: what a changed file means for a running vassal.
@@ -33,6 +34,7 @@ mod guard;
 mod late;
 mod look;
 mod naming;
+mod owners;
 mod pace;
 mod place;
 mod progress;
@@ -66,7 +68,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::progress::{Owners, Progress};
+use self::{owners::Owners, progress::Progress};
 use crate::{children::Children, inbox::Post};
 
 /// What all monitors of one daemon share.
@@ -76,8 +78,9 @@ struct Shared {
     children: Arc<Children>,
     /// Names in use, over all monitors.
     names: Arc<Names>,
-    /// Readings at once. A reading that is late gives its place back and goes on without it.
+    /// Readings at once. One that lasts gives its place back for one among the slow ones, and one that is late goes on without any.
     readings: Arc<Semaphore>,
+    slow: Arc<Semaphore>,
     /// Large files are read one after the other, and beside the small ones.
     large: Arc<Semaphore>,
     /// Threads that readings may hold, late ones too: the rest of the pool is for the walks.
@@ -126,6 +129,11 @@ struct Milestones {
 
 /// More than the processors, because a reading mostly waits for a disk.
 const READINGS_AT_ONCE: usize = 8;
+/// A reading that has lasted so long waits for something, and is slow. A large file has more to be read.
+const PLACE_LASTS: Duration = Duration::from_millis(100);
+const LARGE_PLACE_LASTS: Duration = Duration::from_secs(1);
+/// Slow readings at once; with those above they are what readings need memory for.
+const SLOW_READINGS: usize = 64;
 /// How long an order waits for the next of the files that are read for it. After so long a look at a file is late. Longer than a file that is
 /// written is waited for.
 const READING_LASTS: Duration = Duration::from_secs(3);
@@ -144,6 +152,7 @@ impl Monitors {
             children: Arc::clone(children),
             names: Arc::default(),
             readings: Arc::new(Semaphore::new(READINGS_AT_ONCE)),
+            slow: Arc::new(Semaphore::new(SLOW_READINGS)),
             large: Arc::new(Semaphore::new(1)),
             threads: Arc::new(Semaphore::new(LATE_READINGS)),
             owners: Arc::default(),

@@ -1,18 +1,17 @@
-//! How far a look has come, for those that wait for it; and how many looks of one owner hang.
+//! How far a look has come, for those that wait for it.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
-    fs::{self, Metadata},
-    os::unix::fs::MetadataExt,
+    fs,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use super::stamp::Stamp;
+use super::{
+    owners::{Owners, Pass, Whose, behind},
+    stamp::Stamp,
+    trail,
+};
 use crate::whereabouts::Whereabouts;
-
-/// Looks at files of one owner that may hang at once: 16 such owners are what [`super::LATE_READINGS`] has threads for.
-const MOST_OF_ONE_OWNER: usize = 32;
 
 /// One look. Shared by the thread that makes it and by those that wait for it.
 #[derive(Debug, Default)]
@@ -20,30 +19,105 @@ pub(super) struct Progress {
     pub(super) at: Whereabouts,
     /// The name as it stood when the look began.
     entry: OnceLock<Stamp>,
-    /// The owner of what the name leads to; of a link that hangs its own.
-    owner: OnceLock<u32>,
+    /// None: it is not known yet.
+    whose: Mutex<Option<Whose>>,
+    /// Of an owner with a bound.
+    pass: Mutex<Option<Pass>>,
+}
+
+/// Whether a look may go on.
+#[derive(Debug)]
+pub(super) enum May {
+    GoOn,
+    /// For this reason it is not made.
+    Not(String),
+    /// Other looks of this owner's come first.
+    Wait(Whose),
 }
 
 impl Progress {
-    /// The look begins. Blocks. The owner of the file, where one is there.
-    pub(super) fn begin(&self, path: &Path) -> Option<u32> {
+    /// The look begins, or begins once more. Blocks. What of a name that is a link can be asked last is what it leads to.
+    pub(super) fn begin(&self, path: &Path, owners: &Arc<Owners>) -> May {
+        let directory = path.parent().unwrap_or(path);
+        if let Some(why) = owners.refusal(&behind(directory)) {
+            return May::Not(why);
+        }
         self.at.set(path);
-        let found = fs::symlink_metadata(path).ok()?;
+        let Ok(found) = fs::symlink_metadata(path) else { return May::GoOn };
         self.entry.set(Stamp::of(&found)).ok();
-        // What a tenant's file makes root wait for is the tenant's, also where root has made a link to it.
-        let target = if found.is_symlink() { fs::metadata(path).ok() } else { None };
-        let owner = target.as_ref().filter(|_| found.uid() == ROOT).map_or(found.uid(), Metadata::uid);
-        self.owner.set(owner).ok();
-        Some(owner)
+        match Whose::of(&found) {
+            // What a tenant's file makes root wait for is the tenant's, also where root has made a link to it.
+            Whose::Root if found.is_symlink() => {
+                let may = self.follow(path, owners);
+                self.at.set(path);
+                may
+            }
+            whose => self.is_of(whose, owners),
+        }
+    }
+
+    /// Goes the way of root's link, and stops where no more may hang.
+    fn follow(&self, path: &Path, owners: &Arc<Owners>) -> May {
+        let mut may = May::GoOn;
+        let mut owner = Whose::Root;
+        let whole = trail::walk(path, &mut |next, found| {
+            match found {
+                None => match owners.refusal(&behind(next)) {
+                    Some(why) => may = May::Not(why),
+                    None => self.at.set(next),
+                },
+                // Each further name is asked of its daemon, or is where that has led.
+                Some(_) if matches!(owner, Whose::FileSystem(_)) => {}
+                Some(found) => {
+                    owner = Whose::of(found);
+                    if let Whose::FileSystem(_) = owner {
+                        may = self.is_of(owner.clone(), owners);
+                    }
+                }
+            }
+            matches!(may, May::GoOn)
+        });
+        match may {
+            May::GoOn if whole => self.is_of(owner, owners),
+            may => may,
+        }
+    }
+
+    fn is_of(&self, whose: Whose, owners: &Arc<Owners>) -> May {
+        if let Some(why) = owners.refusal(&whose) {
+            return May::Not(why);
+        }
+        *lock(&self.whose) = Some(whose.clone());
+        let mut pass = lock(&self.pass);
+        if matches!(whose, Whose::Root) || pass.as_ref().is_some_and(|pass| pass.is_for(&whose)) {
+            return May::GoOn;
+        }
+        *pass = None;
+        *pass = owners.try_pass(&whose);
+        if pass.is_some() { May::GoOn } else { May::Wait(whose) }
+    }
+
+    /// It was waited for.
+    pub(super) fn has_pass(&self, pass: Option<Pass>) {
+        *lock(&self.pass) = pass;
+    }
+
+    /// It is done, or late, and others may go on.
+    pub(super) fn give_pass_back(&self) {
+        self.has_pass(None);
     }
 
     pub(super) fn entry(&self) -> Option<Stamp> {
         self.entry.get().copied()
     }
 
-    /// None: it is not known yet.
-    pub(super) fn owner(&self) -> Option<u32> {
-        self.owner.get().copied()
+    /// Whom it counts for, as long as it hangs.
+    pub(super) fn whose(&self) -> Whose {
+        lock(&self.whose).clone().unwrap_or_else(|| {
+            let at = self.at.path();
+            // Before anything is known of a name, its directory is what hangs.
+            if self.entry.get().is_some() { behind(&at) } else { behind(at.parent().unwrap_or(&at)) }
+        })
     }
 
     /// What does not answer, as the end of a sentence about a file that cannot be read.
@@ -55,60 +129,6 @@ impl Progress {
     }
 }
 
-const ROOT: u32 = 0;
-
-/// Looks that hang, by the owner of the file.
-#[derive(Debug, Default)]
-pub(super) struct Owners(Mutex<HashMap<u32, usize>>);
-
-/// A look that hangs, as long as it does.
-#[derive(Debug)]
-pub(super) struct Hang(Arc<Owners>, u32);
-
-impl Owners {
-    /// A look at a file of this owner hangs.
-    pub(super) fn hangs(self: &Arc<Self>, owner: u32) -> Hang {
-        *self.lock().entry(owner).or_default() += 1;
-        Hang(Arc::clone(self), owner)
-    }
-
-    /// Why no further file of this owner is read now. None: it may be.
-    pub(super) fn refusal(&self, owner: u32) -> Option<String> {
-        let hang = self.lock().get(&owner).copied().unwrap_or_default();
-        let is_refused = owner != ROOT && hang >= MOST_OF_ONE_OWNER;
-        is_refused.then(|| format!("{hang} readings of files of uid {owner} hang"))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Hang {
-    fn drop(&mut self) {
-        if let Entry::Occupied(mut hang) = self.0.lock().entry(self.1) {
-            *hang.get_mut() -= 1;
-            if *hang.get() == 0 {
-                hang.remove();
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_one_owner_lets_hang_leaves_the_others_alone_and_root_has_no_bound() {
-        let owners = Arc::<Owners>::default();
-        let mut hang: Vec<Hang> = (0..MOST_OF_ONE_OWNER).map(|_| owners.hangs(1001)).collect();
-        hang.extend((0..=MOST_OF_ONE_OWNER).map(|_| owners.hangs(ROOT)));
-        assert_eq!(owners.refusal(1001).as_deref(), Some("32 readings of files of uid 1001 hang"));
-        assert_eq!((owners.refusal(1002), owners.refusal(ROOT)), (None, None));
-        hang.remove(0);
-        assert_eq!(owners.refusal(1001), None);
-        drop(hang);
-        assert!(owners.lock().is_empty());
-    }
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }

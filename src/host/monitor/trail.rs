@@ -9,7 +9,8 @@
 use std::{
     collections::VecDeque,
     ffi::{OsStr, OsString},
-    fs, io,
+    fs::{self, Metadata},
+    io,
     path::{Component, Path, PathBuf},
 };
 
@@ -100,8 +101,23 @@ impl Tracker {
     }
 }
 
-/// Follows every link on the way, as the kernel does. None: the way cannot be looked at.
+/// Goes the way that a path leads. Blocks. `step` is told each name before it is looked at, then with what was found; false: it goes no
+/// further. Whether the end was reached.
+pub(super) fn walk(path: &Path, step: &mut dyn FnMut(&Path, Option<&Metadata>) -> bool) -> bool {
+    let mut goes_on = true;
+    resolve_by(path, &mut |next, found| {
+        goes_on = step(next, found);
+        goes_on
+    });
+    goes_on
+}
+
 fn resolve(path: &Path) -> Option<Way> {
+    resolve_by(path, &mut |_, _| true)
+}
+
+/// Follows every link on the way, as the kernel does. None: the way cannot be looked at.
+fn resolve_by(path: &Path, step: &mut dyn FnMut(&Path, Option<&Metadata>) -> bool) -> Option<Way> {
     let mut way = Way::default();
     let mut links = 0;
     let mut at = PathBuf::from("/");
@@ -112,7 +128,14 @@ fn resolve(path: &Path) -> Option<Way> {
             continue;
         }
         let next = at.join(&name);
-        match fs::symlink_metadata(&next) {
+        if !step(&next, None) {
+            return None;
+        }
+        let found = fs::symlink_metadata(&next);
+        if found.as_ref().is_ok_and(|found| !step(&next, Some(found))) {
+            return None;
+        }
+        match found {
             Ok(found) if found.is_symlink() => {
                 way.names.push((at.clone(), name));
                 links += 1;

@@ -1,0 +1,91 @@
+//! Files of one tenant that do not answer, or answer late, delay no reading of a neighbour's file: no order, no edit.
+
+use std::fs;
+use std::os::unix::fs::{lchown, symlink};
+use std::path::PathBuf;
+use std::process::Command;
+
+use liege_integration_tests::apps::Reporter;
+use liege_integration_tests::procs::{self, Process};
+use liege_integration_tests::{Emperor, Host, LONG, story, wait_until};
+use nix::mount::{MntFlags, umount2};
+use nix::sys::signal::Signal;
+
+const TENANT: u32 = 60_011;
+
+/// More than the daemon reads at once, and fewer than one tenant may let hang.
+const FILES: usize = 24;
+
+/// The tenant's files, behind a daemon that can be stopped.
+struct Remote {
+    at: PathBuf,
+    daemon: Process,
+}
+
+impl Remote {
+    fn new(host: &Host) -> Self {
+        let (real, at) = (host.open_dir("real"), host.open_dir("remote"));
+        let mounted = Command::new("bindfs").args(["-o", "attr_timeout=0,entry_timeout=0"]).arg(&real).arg(&at).status();
+        assert!(mounted.expect("bindfs: make deps").success());
+        let is_daemon = |process: &Process| process.name == "bindfs" && process.command_line().contains(&*at.to_string_lossy());
+        let daemon = procs::all().into_iter().find(is_daemon).expect("the daemon of the mount");
+        Self { at, daemon }
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.daemon.kill(Signal::SIGCONT);
+        umount2(&self.at, MntFlags::MNT_DETACH).ok();
+    }
+}
+
+/// The links are touched, so that all the tenant's files are looked at, and do not answer.
+fn touch_links(emperor: &Emperor, owner: u32) {
+    for number in 0..FILES {
+        lchown(emperor.file(&format!("t{number}.ini")), Some(owner), Some(owner)).unwrap();
+    }
+}
+
+fn tell(links_owner: u32) {
+    story(|host| {
+        let neighbour = Reporter::new(host, "neighbour");
+        let remote = Remote::new(host);
+        let emperor = host.emperor().arg("--emperor-freq").arg("1").start();
+        for number in 0..FILES {
+            let file = remote.at.join(format!("t{number}.ini"));
+            fs::write(&file, "[vassal]\nuid = nobody\ncommand = /bin/sleep 100000\n").unwrap();
+            symlink(file, emperor.file(&format!("t{number}.ini"))).unwrap();
+        }
+        touch_links(&emperor, links_owner);
+        emperor.write("neighbour.ini", &neighbour.vassal("env = WORD=one\n"));
+        for number in 0..FILES {
+            emperor.wait_log(&format!("t{number}.ini: started"));
+        }
+        let _ = neighbour.started(1);
+
+        remote.daemon.kill(Signal::SIGSTOP);
+        touch_links(&emperor, links_owner);
+        let mark = emperor.mark();
+        emperor.ask_well(&["reload", "neighbour"]);
+        // Again, with all of them late.
+        emperor.wait_log_from(mark, &["t0.ini cannot be read for "]);
+        touch_links(&emperor, links_owner);
+        emperor.ask_well(&["reload", "neighbour"]);
+        emperor.write("neighbour.ini", &neighbour.vassal("env = WORD=two\n"));
+        wait_until("a start with the neighbour's new file", LONG, || {
+            neighbour.starts().last().is_some_and(|start| start["environment"]["WORD"] == "two")
+        });
+        remote.daemon.kill(Signal::SIGCONT);
+    });
+}
+
+#[test]
+fn a_tenants_links_that_hang_delay_no_neighbour() {
+    tell(TENANT);
+}
+
+#[test]
+fn links_of_roots_to_a_tenants_files_that_hang_delay_no_neighbour() {
+    tell(0);
+}
