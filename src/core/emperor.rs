@@ -405,7 +405,7 @@ impl Emperor {
     fn order_each(&mut self, now: Time, order: Order, read: Option<&ReadFirst>, by: u32, actions: &mut Vec<Action>) -> Answer {
         let is_meant = |v: &Vassal| may(by, v.owner()) && !(order == Order::Restart && v.is_stopped());
         let meant = self.vassals.iter().filter(|(_, v)| is_meant(v));
-        let refused = |(name, v): (&Name, &Vassal)| (name.clone(), v.refused_for_its_file(order, read));
+        let refused = |(name, v): (&Name, &Vassal)| (name.clone(), v.refused_at_once(order, read));
         let (mut answers, mut left) = (Vec::new(), Vec::new());
         for (name, refused) in meant.map(refused).collect::<Vec<_>>() {
             match refused {

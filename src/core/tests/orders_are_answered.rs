@@ -484,3 +484,35 @@ fn an_order_whose_file_does_not_answer_is_refused_with_the_reason() {
     assert_eq!(ask(Request::One { vassal, order: Order::Reload, by: 4242 }), Answer::Unknown);
     assert!(matches!(ask(Request::Each { order: Order::Reload, by: 4242 }), Answer::Nothing(_)));
 }
+
+/// Its file was read for the order, and meanwhile something else was asked for.
+#[test]
+fn an_order_that_waited_for_its_file_is_overtaken_by_a_stop() {
+    for order in [Order::Restart, Order::Reload, Order::Start] {
+        let decided = |lord: &mut Lord, received, request| {
+            lord.feed(Event::ReadAndAsked { request, received, unread: BTreeMap::new() }).unwrap()
+        };
+        let one = || Request::One { vassal: specs::name(0), order, by: ROOT };
+        let mut lord = Lord::running();
+        let received = lord.now;
+        lord.order(Order::Stop);
+        lord.dies();
+        assert_eq!(decided(&mut lord, received, one()), Answer::Refused("overtaken by a later order: stop".into()), "{order:?}");
+        decided(&mut lord, received, Request::Each { order, by: ROOT });
+        assert_eq!(lord.phase(), Phase::Suspended, "{order:?}");
+        // One that came after the stop is as good as any.
+        let received = lord.now;
+        lord.later(1);
+        if order != Order::Reload {
+            assert_eq!(decided(&mut lord, received, one()), Answer::Done, "{order:?}");
+            lord.runs();
+        }
+        // And a stop of a moment ago means no life that was begun since.
+        let mut lord = Lord::stopped();
+        lord.order(Order::Start);
+        lord.runs();
+        let received = lord.now;
+        lord.later(1);
+        assert!(!matches!(decided(&mut lord, received, one()), Answer::Refused(_)), "{order:?}");
+    }
+}

@@ -86,6 +86,8 @@ pub(crate) struct Vassal {
     wish: Option<Arc<VassalConfig>>,
     /// Somebody stopped it: the wish waits for a start.
     stopped: bool,
+    /// When a stop was last asked for.
+    last_stop: Option<Time>,
     /// The wish is of a text that no life was given yet: what ends meanwhile is no failure of it.
     news: bool,
     directory: String,
@@ -318,6 +320,7 @@ impl Vassal {
         let mut vassal = Self {
             wish: Some(config),
             stopped: false,
+            last_stop: None,
             news: false,
             directory,
             file,

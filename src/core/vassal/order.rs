@@ -15,7 +15,7 @@ use crate::{
 impl Vassal {
     /// `read`: its file was read for this.
     pub(crate) fn ordered(&mut self, order: Order, read: Option<&ReadFirst>, cx: &mut Context<'_>) -> Answer {
-        if let Some(why) = self.refused_for_its_file(order, read) {
+        if let Some(why) = self.refused_at_once(order, read) {
             return Answer::Refused(why);
         }
         match order {
@@ -39,6 +39,7 @@ impl Vassal {
     }
 
     fn ordered_stop(&mut self, cx: &mut Context<'_>) -> Answer {
+        self.last_stop = Some(cx.now);
         if self.wish.is_none() {
             return Answer::nothing("its file is gone, it ends anyway");
         }
@@ -139,8 +140,17 @@ impl Vassal {
         cx.note(Note::GaveUp { vassal: self.name.clone(), failures });
     }
 
+    /// Why an order is not carried out, whatever its vassal does now.
+    pub(crate) fn refused_at_once(&self, order: Order, read: Option<&ReadFirst>) -> Option<String> {
+        // Its file was read for it, and meanwhile the later order was carried out.
+        if read.is_some_and(|read| self.last_stop.is_some_and(|stop| stop > read.since)) {
+            return Some("overtaken by a later order: stop".to_owned());
+        }
+        self.refused_for_its_file(order, read)
+    }
+
     /// An order that would take its file takes nothing while that has mistakes or cannot be read: why, and what becomes of the vassal.
-    pub(crate) fn refused_for_its_file(&self, order: Order, read: Option<&ReadFirst>) -> Option<String> {
+    fn refused_for_its_file(&self, order: Order, read: Option<&ReadFirst>) -> Option<String> {
         match order {
             Order::Start | Order::Restart | Order::Reload => {}
             Order::Stop | Order::Clear => return None,
