@@ -43,10 +43,18 @@ pub(crate) fn meant(client: &Client, whom: &Whom) -> Result<Vec<Result<Name, Fai
 
 /// Asks one of many: a refusal names it.
 pub(crate) fn ask_one(client: &Client, name: &Name, order: Order) -> Result<Reply, Failure> {
-    client.order(name, order).map_err(|failure| match failure {
+    client.order_patiently(name, order, &|| waits(name, order)).map_err(|failure| match failure {
         Failure::Refused { why, .. } => Failure::Refused { vassal: Some(name.to_string()), why },
         other => other,
     })
+}
+
+/// An order is not answered at once: its vassal's file is read for it, and that lasts.
+pub(crate) fn waits(name: &Name, order: Order) {
+    match order {
+        Order::Start | Order::Restart | Order::Reload => eprintln!("liege: {name}: waiting for its file to be read"),
+        Order::Stop | Order::Clear => {}
+    }
 }
 
 /// Asks each of them and says what it answered.

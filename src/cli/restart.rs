@@ -12,7 +12,7 @@ use liege_ctl::{Client, Failure, Rolling};
 use crate::{
     arguments::Restart,
     bar::Bar,
-    orders::{ask, meant},
+    orders::{ask, meant, waits},
     remote::{answer, tell},
     stop::{lost, newest_event},
 };
@@ -70,7 +70,7 @@ fn roll(client: &Client, names: Vec<Name>, arguments: &Restart) -> Result<bool, 
     loop {
         while let Some(name) = rolling.next(&view) {
             began.push((name.clone(), Instant::now()));
-            match client.order(&name, Order::Restart) {
+            match client.order_patiently(&name, Order::Restart, &|| waits(&name, Order::Restart)) {
                 Ok(_) => {}
                 Err(Failure::Refused { why, .. }) => {
                     rolling.refused(&name);

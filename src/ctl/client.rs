@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Failure,
     enduring::{Enduring, Piece},
-    http::{Answer, Begun, Sent, Trouble, ask, begin, begin_text, segment},
+    http::{Answer, Begun, Sent, Trouble, ask, ask_and_wait, begin, begin_text, segment},
     names::resolve,
 };
 
@@ -140,7 +140,16 @@ impl Client {
     /// # Errors
     /// [`Failure::NoSuchVassal`], [`Failure::Refused`], and what any request may meet.
     pub fn order(&self, name: &Name, order: Order) -> Result<Reply, Failure> {
-        self.post(&format!("/v1/vassals/{}/{}", segment(name), order.word()), Some(name))
+        self.order_patiently(name, order, &|| {})
+    }
+
+    /// The same; `waits` is called where it is not answered at once, because the vassal's file is read for it.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub fn order_patiently(&self, name: &Name, order: Order, waits: &dyn Fn()) -> Result<Reply, Failure> {
+        let path = format!("/v1/vassals/{}/{}", segment(name), order.word());
+        self.post(&path, Some(name), waits)
     }
 
     /// Asks all vassals to do something.
@@ -148,7 +157,7 @@ impl Client {
     /// # Errors
     /// [`Failure::Refused`], and what any request may meet.
     pub fn order_all(&self, order: Order) -> Result<Reply, Failure> {
-        self.post(&format!("/v1/{}", order.word()), None)
+        self.post(&format!("/v1/{}", order.word()), None, &|| {})
     }
 
     /// Has all directories looked at.
@@ -157,19 +166,19 @@ impl Client {
     /// [`Failure::Refused`], and what any request may meet.
     /// With `force` a directory that was unmounted, replaced or is gone is taken for empty.
     pub fn rescan(&self, force: bool) -> Result<Reply, Failure> {
-        self.post(if force { "/v1/rescan?force" } else { "/v1/rescan" }, None)
+        self.post(if force { "/v1/rescan?force" } else { "/v1/rescan" }, None, &|| {})
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str, about: Option<&str>) -> Result<T, Failure> {
-        parse(&self.ask("GET", path, about)?)
+        parse(&self.body(ask(&self.socket, "GET", path), about)?)
     }
 
-    fn post(&self, path: &str, about: Option<&str>) -> Result<Reply, Failure> {
-        parse(&self.ask("POST", path, about)?)
+    fn post(&self, path: &str, about: Option<&str>, waits: &dyn Fn()) -> Result<Reply, Failure> {
+        parse(&self.body(ask_and_wait(&self.socket, "POST", path, waits), about)?)
     }
 
-    fn ask(&self, method: &str, path: &str, about: Option<&str>) -> Result<Vec<u8>, Failure> {
-        let answer = ask(&self.socket, method, path).map_err(|trouble| self.failure(trouble))?;
+    fn body(&self, answer: Result<Answer, Trouble>, about: Option<&str>) -> Result<Vec<u8>, Failure> {
+        let answer = answer.map_err(|trouble| self.failure(trouble))?;
         match (answer.status, about) {
             (200, _) => Ok(answer.body),
             (404, Some(name)) => Err(Failure::NoSuchVassal { name: name.to_owned() }),

@@ -5,10 +5,12 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    os::unix::net::UnixStream,
+    os::{fd::AsFd, unix::net::UnixStream},
     path::Path,
     time::Duration,
 };
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::body::Body;
 
@@ -16,6 +18,10 @@ use crate::body::Body;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A log may be on a slow disk, for which the daemon waits so long as well.
 const BEGINNING: Duration = Duration::from_secs(30);
+/// So long a daemon may wait for the files that are read for an order.
+const READING: Duration = Duration::from_secs(25);
+/// An order that was not answered by now waits for a file.
+const SOON: u16 = 1000;
 /// On a stream a daemon that has nothing to tell says so every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(60);
 /// A snapshot of a hundred thousand vassals is shorter.
@@ -40,7 +46,13 @@ pub(crate) enum Trouble {
 /// Asks.
 pub(crate) fn ask(socket: &Path, method: &str, path: &str) -> Result<Answer, Trouble> {
     let mut stream = UnixStream::connect(socket).map_err(Trouble::Connect)?;
-    talk(&mut stream, method, path).map_err(|error| in_words(error, TIMEOUT)).map_err(Trouble::Talk)
+    talk(&mut stream, method, path, TIMEOUT, &|| {}).map_err(|error| in_words(error, TIMEOUT)).map_err(Trouble::Talk)
+}
+
+/// Asks for what may have a file read first; `waits` is called once where it seems to.
+pub(crate) fn ask_and_wait(socket: &Path, method: &str, path: &str, waits: &dyn Fn()) -> Result<Answer, Trouble> {
+    let mut stream = UnixStream::connect(socket).map_err(Trouble::Connect)?;
+    talk(&mut stream, method, path, READING, waits).map_err(|error| in_words(error, READING)).map_err(Trouble::Talk)
 }
 
 /// A time that has run out is told by the kernel as a read that would wait.
@@ -54,10 +66,13 @@ fn in_words(error: io::Error, time: Duration) -> io::Error {
     }
 }
 
-fn talk(stream: &mut UnixStream, method: &str, path: &str) -> io::Result<Answer> {
-    stream.set_read_timeout(Some(TIMEOUT))?;
+fn talk(stream: &mut UnixStream, method: &str, path: &str, patience: Duration, waits: &dyn Fn()) -> io::Result<Answer> {
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     say(stream, &format!("{method} {path} HTTP/1.1\r\nHost: liege\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))?;
+    if poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], PollTimeout::from(SOON)) == Ok(0) {
+        waits();
+    }
     let (status, body) = answer(stream)?;
     whole(status, body)
 }

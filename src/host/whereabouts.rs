@@ -16,7 +16,12 @@ impl Whereabouts {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.to_owned(), Instant::now()));
     }
 
-    /// What is asked, and for how long it has not answered. None: the call has not begun.
+    /// Nothing is asked for now.
+    pub(crate) fn leave(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What is asked, and for how long it has not answered. None: no call is under way.
     pub(crate) fn get(&self) -> Option<(PathBuf, Duration)> {
         let at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         at.as_ref().map(|(path, since)| (path.clone(), since.elapsed()))

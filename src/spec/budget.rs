@@ -10,7 +10,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::{AccountRecord, Code, Kind, Lookup, NoAnswer};
+use crate::{
+    AccountRecord, Code, Kind, Lookup, NoAnswer,
+    heard::{Heard, Hearing},
+};
 
 /// Bytes of all that is read: the file, what it includes, `@(file)`, `for-readline`.
 pub(crate) const BYTES: usize = 1 << 20;
@@ -37,6 +40,7 @@ const BETWEEN_LOOKS: usize = 1 << 16;
 /// The account of one reading.
 pub(crate) struct Budget<'a> {
     world: &'a dyn Lookup,
+    hearing: Option<Hearing<'a>>,
     steps: Cell<usize>,
     looked: Cell<usize>,
     read: Cell<usize>,
@@ -50,6 +54,7 @@ impl<'a> Budget<'a> {
     pub(crate) fn new(world: &'a dyn Lookup) -> Self {
         Self {
             world,
+            hearing: None,
             steps: Cell::new(0),
             looked: Cell::new(0),
             read: Cell::new(0),
@@ -58,6 +63,11 @@ impl<'a> Budget<'a> {
             over: Rc::default(),
             reason: RefCell::default(),
         }
+    }
+
+    /// What was heard before is not asked again. It costs the same.
+    pub(crate) fn hearing(world: &'a dyn Lookup, heard: &'a Heard) -> Self {
+        Self { hearing: Some(Hearing::new(heard)), ..Self::new(world) }
     }
 
     /// Whether something is spent, or the reading was given up.
@@ -165,7 +175,11 @@ impl Lookup for Metered<'_> {
             return Err(NoAnswer::Failed(SPENT.into()));
         }
         let most = most.min(BYTES.saturating_sub(budget.read.get()));
-        let answer = budget.world.read(source, most);
+        let ask = || budget.world.read(source, most);
+        let answer = match &budget.hearing {
+            Some(hearing) => hearing.read(source, most, ask),
+            None => ask(),
+        };
         match &answer {
             Ok(bytes) => _ = budget.take(bytes.len()),
             Err(NoAnswer::Failed(_)) => {}

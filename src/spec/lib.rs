@@ -27,6 +27,7 @@ mod emperor;
 mod emperor_file;
 mod environment;
 mod flatten;
+mod heard;
 mod hooks;
 mod identity;
 mod jail;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::budget::{Budget, Metered};
+use crate::heard::Heard;
 use crate::hooks;
 use crate::identity::{self, Who};
 use crate::lines;
@@ -81,17 +82,23 @@ pub fn read_vassal(source: &Source<'_>, lookup: &dyn Lookup) -> Reading<VassalCo
         return Reading { value: None, diagnostics: vec![other] };
     }
     let mut report = Report::default();
-    let fresh = read_once(source, None, lookup, &mut report);
+    let heard = Heard::default();
+    let fresh = read_once(source, None, (lookup, &heard), &mut report);
     // A reload happens inside the root the first start has made, wherever its lines stand.
-    let again = read_once(source, Some(fresh.jail.changes_root()), lookup, &mut report);
+    let again = read_once(source, Some(fresh.jail.changes_root()), (lookup, &heard), &mut report);
     let config = VassalConfig { fresh, again };
     doubts::unmounted_on_reload(source, &config, &mut report);
     report.close(config)
 }
 
 /// Once through the file; `reload` tells a reload whether it happens in a root of its own.
-fn read_once(source: &Source<'_>, reload: Option<bool>, world: &dyn Lookup, report: &mut Report) -> VassalSpec {
-    let budget = Budget::new(world);
+fn read_once(
+    source: &Source<'_>,
+    reload: Option<bool>,
+    (world, heard): (&dyn Lookup, &Heard),
+    report: &mut Report,
+) -> VassalSpec {
+    let budget = Budget::hearing(world, heard);
     let lookup = &Metered { budget: &budget };
     let flat = flatten::flatten_into(Some(source), &[], &SECTIONS, reload.is_some(), lookup, report);
     let pairs = declared::open(flat.pairs, &budget, report);

@@ -52,6 +52,7 @@ pub(super) async fn rescan(
 }
 
 async fn ask(house: &House, peer: &Peer, vassal: Option<&str>, asked: &str, request: Request) -> Response {
+    peer.read_on(); // a file that is read for it may take longer than a visit
     let Some(answer) = house.post.ask(request).await else { return is_ending() };
     house.looks.obeyed(peer.uid);
     let status = match answer {

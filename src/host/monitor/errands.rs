@@ -162,8 +162,7 @@ pub(super) async fn look(shared: Shared, mut errand: Errand, answers: mpsc::Unbo
     let (mut is_large, mut awaited) = (false, Some(awaited));
     let (look, around) = loop {
         // A look that waits for a place holds no thread.
-        let (places, lasts) =
-            if is_large { (&shared.large, LARGE_PLACE_LASTS) } else { (&shared.readings, PLACE_LASTS) };
+        let (places, lasts) = if is_large { (&shared.large, LARGE_PLACE_LASTS) } else { (&shared.readings, PLACE_LASTS) };
         let Ok(place) = places.acquire().await else { return };
         let Ok(_thread) = shared.threads.acquire().await else { return };
         let mut work = pin!(FILES.finish(move || errand.run()));
@@ -197,12 +196,12 @@ pub(super) async fn look(shared: Shared, mut errand: Errand, answers: mpsc::Unbo
                 whose
             }
         };
-        progress.give_pass_back();
+        progress.waits();
         if whose != Whose::Root {
             progress.has_pass(shared.owners.wait_for_pass(&whose, is_large).await);
         }
     };
-    progress.give_pass_back();
+    progress.finish();
     answers.send(Answer::Look(path, number, look, around, awaited)).ok(); // an error: the runtime is ending
 }
 

@@ -366,6 +366,10 @@ impl File {
         self.in_flight.as_ref().is_some_and(|flight| flight.number == number)
     }
 
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
     /// The look in flight is late; its name was this when it began.
     pub(super) fn late(&mut self, entry: Option<Stamp>) {
         if let Some(flight) = &mut self.in_flight {

@@ -65,7 +65,7 @@ use liege_spec::EmperorSpec;
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::{Notify, Semaphore, mpsc, oneshot},
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 use self::{owners::Owners, progress::Progress};
@@ -134,9 +134,13 @@ const PLACE_LASTS: Duration = Duration::from_millis(100);
 const LARGE_PLACE_LASTS: Duration = Duration::from_secs(1);
 /// Slow readings at once; with those above they are what readings need memory for.
 const SLOW_READINGS: usize = 64;
-/// How long an order waits for the next of the files that are read for it. After so long a look at a file is late. Longer than a file that is
-/// written is waited for.
+/// How long an order waits for the next of the files that are read for it, where none of them may still come. After so long a look at a
+/// file is late. Longer than a file that is written is waited for.
 const READING_LASTS: Duration = Duration::from_secs(3);
+/// A look that has lasted so long hangs: no reading lasts longer that comes to its end by itself (`world.rs`).
+const READING_HANGS: Duration = Duration::from_secs(10);
+/// No order waits longer without any file that is read: for a look that was under way, and for one of its own.
+const ORDER_WAITS: Duration = Duration::from_secs(20);
 /// How long a birth waits for its file.
 const BIRTH_WAITS: Duration = Duration::from_millis(500);
 /// A file that was read so short a time ago is not read again for a birth.
@@ -205,8 +209,8 @@ impl Monitors {
         drop(self.read_now(std::slice::from_ref(vassal)));
     }
 
-    /// Reads these files as they are now. Done when the core was told what they say, or when for [`READING_LASTS`] none was read. Those that
-    /// could not be read, each with the reason.
+    /// Reads these files as they are now. Done when the core was told what they say, or when for [`READING_LASTS`] none was read and none
+    /// has begun that may come to its end yet. Those that could not be read, each with the reason.
     pub(crate) fn read_now(&self, vassals: &[Name]) -> impl Future<Output = BTreeMap<Name, String>> + use<> {
         let mut homes = self.names.lock();
         let read = |vassal: &Name| Some((vassal.clone(), homes.get_mut(vassal)?.read()));
@@ -217,11 +221,23 @@ impl Monitors {
             asked.into_iter().map(|(vassal, reading)| reading.map(|answered| (vassal, answered))).collect();
         let names = Arc::clone(&self.names);
         async move {
-            let mut unread = BTreeMap::new();
-            while let Ok(Some((vassal, answered))) = timeout(READING_LASTS, reading.next()).await {
-                late.remove(&vassal);
-                if let Ok(Err(why)) = answered {
-                    unread.insert(vassal, why);
+            let (mut unread, began) = (BTreeMap::new(), Instant::now());
+            let mut until = began + READING_LASTS;
+            loop {
+                match timeout_at(until, reading.next()).await {
+                    Ok(Some((vassal, answered))) => {
+                        late.remove(&vassal);
+                        until = Instant::now() + READING_LASTS;
+                        if let Ok(Err(why)) = answered {
+                            unread.insert(vassal, why);
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(_) if began.elapsed() >= ORDER_WAITS => break,
+                    Err(_) => match names.may_answer_in(&late) {
+                        Some(left) => until = (Instant::now() + left).min(began + ORDER_WAITS),
+                        None => break,
+                    },
                 }
             }
             for vassal in late {
@@ -256,6 +272,8 @@ struct Home {
     file: Option<FileId>,
     /// The last look that has begun at it.
     look: Arc<Progress>,
+    /// The first one of those that have come to no end.
+    first: Arc<Progress>,
 }
 
 /// A file to be read again, and who is told of it.
@@ -265,8 +283,14 @@ type Again = (Arc<Path>, oneshot::Sender<Answered>);
 type Answered = Result<(), String>;
 
 impl Home {
+    /// The first look at it of those that have come to no end.
+    fn unanswered(&self) -> Option<&Arc<Progress>> {
+        [&self.first, &self.look].into_iter().find(|look| !look.is_done())
+    }
+
     fn new(path: &Path, again: &mpsc::UnboundedSender<Again>) -> Self {
-        Self { path: path.into(), again: again.clone(), read: None, file: None, look: Arc::default() }
+        let look = Arc::new(Progress::of_the_past());
+        Self { path: path.into(), again: again.clone(), read: None, file: None, first: Arc::clone(&look), look }
     }
 
     fn read(&mut self) -> oneshot::Receiver<Answered> {
@@ -299,14 +323,24 @@ impl Names {
     /// A look at a file begins.
     fn reads(&self, name: &Name, look: &Arc<Progress>) {
         if let Some(home) = self.lock().get_mut(name) {
+            home.first = Arc::clone(home.unanswered().unwrap_or(look));
             home.look = Arc::clone(look);
         }
     }
 
+    /// Within what time one of these files may yet come to be read, as far as their looks tell. None: all that have a look hang.
+    fn may_answer_in(&self, vassals: &BTreeSet<Name>) -> Option<Duration> {
+        let names = self.lock();
+        let since = |vassal: &Name| names.get(vassal)?.unanswered()?.since();
+        let shortest = vassals.iter().filter_map(since).min()?;
+        READING_HANGS.checked_sub(shortest).filter(|left| !left.is_zero())
+    }
+
     /// Why a look at a file has not come to its end.
     fn why_unread(&self, name: &Name) -> String {
-        let look = self.lock().get(name).map(|home| Arc::clone(&home.look));
-        look.unwrap_or_default().why()
+        let names = self.lock();
+        let Some(home) = names.get(name) else { return Progress::default().why(None) };
+        home.look.why(home.unanswered().map(|first| &**first))
     }
 
     /// The other names that had this file when they were read. Where several links lead to one target, it is a template and nobody's own:

@@ -3,7 +3,11 @@
 use std::{
     fs,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use super::{
@@ -23,6 +27,7 @@ pub(super) struct Progress {
     whose: Mutex<Option<Whose>>,
     /// Of an owner with a bound.
     pass: Mutex<Option<Pass>>,
+    is_done: AtomicBool,
 }
 
 /// Whether a look may go on.
@@ -36,6 +41,11 @@ pub(super) enum May {
 }
 
 impl Progress {
+    /// A look that is over.
+    pub(super) fn of_the_past() -> Self {
+        Self { is_done: AtomicBool::new(true), ..Self::default() }
+    }
+
     /// The look begins, or begins once more. Blocks. What of a name that is a link can be asked last is what it leads to.
     pub(super) fn begin(&self, path: &Path, owners: &Arc<Owners>) -> May {
         let directory = path.parent().unwrap_or(path);
@@ -102,9 +112,29 @@ impl Progress {
         *lock(&self.pass) = pass;
     }
 
-    /// It is done, or late, and others may go on.
+    /// It is late, and others may go on.
     pub(super) fn give_pass_back(&self) {
         self.has_pass(None);
+    }
+
+    /// It waits for its turn, and hangs nowhere.
+    pub(super) fn waits(&self) {
+        self.give_pass_back();
+        self.at.leave();
+    }
+
+    pub(super) fn finish(&self) {
+        self.give_pass_back();
+        self.is_done.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done.load(Ordering::Relaxed)
+    }
+
+    /// For how long what it asks has not answered.
+    pub(super) fn since(&self) -> Option<Duration> {
+        self.at.get().map(|(_, since)| since)
     }
 
     pub(super) fn entry(&self) -> Option<Stamp> {
@@ -120,9 +150,14 @@ impl Progress {
         })
     }
 
-    /// What does not answer, as the end of a sentence about a file that cannot be read.
-    pub(super) fn why(&self) -> String {
-        match self.at.get() {
+    /// What does not answer, as the end of a sentence about a file that cannot be read. `first`: the first look that has come to no end.
+    pub(super) fn why(&self, first: Option<&Self>) -> String {
+        let (own, first) = (self.at.get(), first.and_then(|first| first.at.get()));
+        let longest = match (own, first) {
+            (Some((path, since)), Some((same, longer))) if same == path => Some((path, since.max(longer))),
+            (own, first) => own.or(first),
+        };
+        match longest {
             Some((path, since)) => format!("{} has not answered for {} s", path.display(), since.as_secs()),
             None => "it waits for its turn, because other files do not answer".to_owned(),
         }

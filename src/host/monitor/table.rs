@@ -128,6 +128,11 @@ impl Table {
         self.files.get(path).is_some_and(|file| file.awaits(number))
     }
 
+    /// Whether a look at it is under way whose answer is awaited.
+    pub(super) fn is_looked_at(&self, path: &Path) -> bool {
+        self.files.get(path).is_some_and(File::is_looked_at)
+    }
+
     /// This look is late. The name stood so when it began.
     pub(super) fn late(&mut self, path: &Path, number: u64, entry: Option<Stamp>) {
         if self.awaits(path, number) {

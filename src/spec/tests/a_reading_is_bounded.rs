@@ -15,6 +15,7 @@ use proptest::prelude::*;
 struct Counting {
     table: TableLookup,
     asked: Cell<usize>,
+    commands: Cell<usize>,
     /// After so many questions the reading is given up.
     patience: Option<usize>,
     /// How many names `*` matches, and how long each is.
@@ -30,6 +31,10 @@ impl Counting {
 impl Lookup for Counting {
     fn read(&self, source: &str, most: usize) -> Result<Vec<u8>, NoAnswer> {
         self.count();
+        if source.starts_with("exec://") {
+            self.commands.set(self.commands.get() + 1);
+            return Ok(format!("{}\n", self.commands.get()).into_bytes());
+        }
         match source {
             "/etc/vassals/large" if most >= 1 << 18 => Ok(vec![b'x'; 1 << 18]),
             "/etc/vassals/large" => Err(NoAnswer::TooMuch),
@@ -311,4 +316,14 @@ proptest! {
         read("/etc/vassals/shop.ini", text.as_bytes(), &world());
         prop_assert!(peak() < 150, "{} MiB", peak());
     }
+}
+
+/// A file is gone through as for a first start and as for a reload; that is no reason to run what it says twice.
+#[test]
+fn a_command_runs_as_often_as_it_stands_in_the_file() {
+    let world = world();
+    let text = "[vassal]\nuid = shop\ngid = shop\ncommand = /bin/true\nenv = A=@(exec://date)\nenv = B=@(exec://date)\n";
+    let config = read_vassal(&Source::new("/etc/vassals/a.ini", text.as_bytes()), &world).value.expect("no mistake");
+    assert_eq!(world.commands.get(), 2);
+    assert_eq!(config.fresh.app.env, config.again.app.env);
 }

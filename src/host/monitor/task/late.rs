@@ -30,6 +30,10 @@ impl Monitor {
         self.looks -= 1;
         self.table.came_back(Instant::now(), path, number);
         self.led(path, led);
+        // Another look has yet to settle what is watched; this one must not make it worthless.
+        if self.table.is_looked_at(path) {
+            return;
+        }
         if self.table.knows(path) {
             self.table.sign(Instant::now(), path, Sign::Attributes);
         } else {
