@@ -26,6 +26,7 @@ pub mod scrape;
 pub mod story;
 pub mod terminal;
 pub mod tools;
+pub mod userns;
 pub mod vassal;
 pub mod wait;
 

@@ -2,51 +2,15 @@
 //! as it can. The daemon is in a user namespace of its own, which has a count of its own.
 
 use std::fs;
-use std::process::{Child, Command};
 
-use liege_integration_tests::{LONG, SHORT, story, wait_until};
-
-/// A user namespace with the users of this one.
-struct UserNamespace(Child);
-
-impl UserNamespace {
-    fn new() -> Self {
-        let holder = Command::new("unshare").args(["--user", "--mount", "sleep", "1000"]).spawn().expect("unshare: make deps");
-        let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
-        let pid = holder.id().to_string();
-        wait_until("a user namespace", SHORT, || of(&pid).is_some() && of(&pid) != of("self"));
-        for map in ["uid_map", "gid_map"] {
-            fs::write(format!("/proc/{pid}/{map}"), "0 0 4294967295\n").expect("root maps users");
-        }
-        Self(holder)
-    }
-
-    /// What executes a program as root of it.
-    fn wrapper(&self) -> [String; 5] {
-        ["nsenter", "--user", "--mount", "--target", &self.0.id().to_string()].map(str::to_owned)
-    }
-
-    /// Its processes may have so many inotify instances.
-    fn instances(&self, count: u32) {
-        let [program, arguments @ ..] = self.wrapper();
-        let write = format!("echo {count} > /proc/sys/user/max_inotify_instances");
-        let status = Command::new(program).args(arguments).args(["sh", "-c", &write]).status();
-        assert!(status.expect("nsenter: make deps").success());
-    }
-}
-
-impl Drop for UserNamespace {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
+use liege_integration_tests::userns::UserNamespace;
+use liege_integration_tests::{LONG, story, wait_until};
 
 #[test]
 fn no_inotify_instance_keeps_nobody_down() {
     story(|host| {
         let namespace = UserNamespace::new();
-        namespace.instances(0);
+        namespace.bound("inotify_instances", 0);
         let (vassals, other) = (host.path("vassals"), host.path("other"));
         for directory in [&vassals, &other] {
             fs::create_dir_all(directory).unwrap();
@@ -67,7 +31,7 @@ fn no_inotify_instance_keeps_nobody_down() {
         emperor.write("third.ini", text);
         emperor.wait_log_from(0, &["third.ini", "started"]);
 
-        namespace.instances(100);
+        namespace.bound("inotify_instances", 100);
         for directory in [&vassals, &other] {
             emperor.wait_log_from(0, &["inotify watches", &directory.display().to_string()]);
         }

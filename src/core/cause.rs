@@ -146,7 +146,7 @@ pub enum Cause {
         /// The sentence.
         what: String,
     },
-    /// The host, or the daemon, had no process, memory or descriptor left: no failure of the vassal's.
+    /// The host, or the daemon, had no process, memory, descriptor or namespace left: no failure of the vassal's.
     Shortage {
         /// The sentence: what is missing, and for which step.
         what: String,
@@ -539,6 +539,7 @@ pub(crate) fn errno_name(errno: i32) -> String {
         40 => "ELOOP",
         71 => "EPROTO",
         75 => "EOVERFLOW",
+        87 => "EUSERS",
         95 => "EOPNOTSUPP",
         103 => "ECONNABORTED",
         104 => "ECONNRESET",

@@ -31,7 +31,7 @@ pub(crate) fn hint(act: &Act, errno: Errno) -> &'static str {
             "init lacks the capability: emperor-cap, or the daemon's own bounds"
         }
         (Act::Unshare(_), Errno::EINVAL) => "the kernel has no such namespace",
-        (Act::Unshare(_), Errno::ENOSPC) => "the limits of /proc/sys/user allow no more of them",
+        (Act::Mount(_), Errno::ENOSPC) => "fs.mount-max allows no more mounts in one namespace",
         (Act::BoundCaps(_) | Act::KeepCaps(_), Errno::EPERM) => "the daemon lacks CAP_SETPCAP",
         (Act::LoopbackUp, Errno::EPERM) => "the daemon lacks CAP_NET_ADMIN",
         (Act::MountProc, Errno::ENOENT) => "this root has no /proc",

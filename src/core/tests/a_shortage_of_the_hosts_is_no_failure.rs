@@ -8,14 +8,16 @@ mod specs;
 use std::time::Duration;
 
 use liege_core::{Action, Emperor, Event, Health, Mounted, Note, Phase, Probed, Time, VassalView};
-use liege_plan::{Exit, FromInit, Place, fork};
-use liege_spec::{Asked, Origin, VassalConfig};
+use liege_plan::{Act, Exit, FromInit, Place, Step, ToInit, fork};
+use liege_spec::{Asked, Namespaces, Origin, VassalConfig};
 
 const ENOENT: i32 = 2;
 const EAGAIN: i32 = 11;
 const ENOMEM: i32 = 12;
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
+const ENOSPC: i32 = 28;
+const EUSERS: i32 = 87;
 
 /// What becomes of a birth.
 #[derive(Clone)]
@@ -45,6 +47,8 @@ struct Life {
     delays: Vec<Option<u64>>,
     causes: Vec<String>,
     notes: Vec<Note>,
+    /// The steps of the last plan.
+    plan: Vec<Step>,
 }
 
 impl Life {
@@ -53,7 +57,8 @@ impl Life {
         change(&mut config);
         let emperor = Emperor::new(&specs::emperor(), 2, specs::LIMITS);
         let (delays, causes, notes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut life = Self { emperor, now: Time(0), birth: 0, fate: Fate::Lives, delays, causes, notes };
+        let plan = Vec::new();
+        let mut life = Self { emperor, now: Time(0), birth: 0, fate: Fate::Lives, delays, causes, notes, plan };
         let (vassal, directory) = (specs::name(0), "/v".into());
         life.feed(Event::Config { vassal, config: config.into(), directory, touched: true, file: None });
         life.passes(3600);
@@ -67,6 +72,7 @@ impl Life {
                     self.birth = birth;
                     self.is_born(vassal, birth);
                 }
+                Action::Tell { message: ToInit::Walk(plan), .. } => self.plan = plan.steps,
                 Action::Kill { vassal, birth } => self.feed(Event::Exited { vassal, birth, exit: Exit::Signal(9) }),
                 Action::Note(note) => {
                     if let Note::Ended { cause, again_in, .. } = &note {
@@ -164,6 +170,47 @@ fn each_thing_that_is_used_up_is_named() {
         let cause = life.vassal().last_cause.unwrap();
         assert!(cause.starts_with(said) && !life.vassal().gave_up, "{cause}");
     }
+}
+
+#[test]
+fn namespaces_that_are_used_up_are_named_by_their_limits() {
+    for errno in [ENOSPC, EUSERS] {
+        let mut life = Life::new(limited);
+        life.dies(Fate::Unborn { errno, own_bound: false }, 60);
+        let cause = life.vassal().last_cause.unwrap();
+        let said = "no namespace is left on this host (sysctl user.max_mnt_namespaces, user.max_pid_namespaces, or";
+        assert!(cause.starts_with(said) && cause.contains("32") && !life.vassal().gave_up, "{cause}");
+        assert_eq!((&life.delays[..4], life.causes[1].as_str()), (&[0, 1, 2, 4].map(Some)[..], "shortage"));
+        life.fate = Fate::Lives;
+        life.passes(5);
+        assert_eq!(life.vassal().phase, Phase::Running);
+    }
+}
+
+#[test]
+fn namespaces_that_init_could_not_make_are_the_hosts_too() {
+    let unshared = |config: &mut VassalConfig| {
+        limited(config);
+        let at = Origin { file: "app.ini".into(), line: 9, column: 1, key: "unshare".into() };
+        let net = Namespaces { net: true, uts: true, ..Namespaces::default() };
+        config.fresh.jail.unshare = Some(Asked::new(net, at));
+    };
+    let steps = |life: &Life| life.plan.iter().position(|step| matches!(step.act, Act::Unshare(_))).unwrap();
+    let mut life = Life::new(unshared);
+    let at = Place::Step(u32::try_from(steps(&life)).unwrap());
+    life.dies(Fate::Fails { at, errno: ENOSPC, detail: "" }, 60);
+    assert_eq!((&life.delays[..4], life.causes[1].as_str()), (&[0, 1, 2, 4].map(Some)[..], "shortage"));
+    let cause = life.vassal().last_cause.unwrap();
+    assert!(
+        cause.starts_with("no namespace is left on this host (sysctl user.max_uts_namespaces, user.max_net_namespaces)"),
+        "{cause}"
+    );
+    assert!(cause.contains("unshare") && cause.contains("app.ini:9"), "{cause}");
+    // A disk that is full is no such thing.
+    let mut life = Life::new(unshared);
+    let at = Place::Step(u32::try_from(steps(&life)).unwrap() + 1);
+    life.dies(Fate::Fails { at, errno: ENOSPC, detail: "" }, 600);
+    assert!(life.vassal().gave_up, "{:?}", life.causes);
 }
 
 #[test]

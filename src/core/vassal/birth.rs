@@ -1,11 +1,17 @@
 //! A place to start is free; the clone lives, or it failed.
 
-use liege_plan::{ToInit, describe_act};
-
-use liege_spec::{TakenAway, taken_away};
+use liege_plan::{Act, ToInit, describe_act};
+use liege_spec::{Namespaces, TakenAway, taken_away};
 
 use super::{Life, Phase, SLOT, Vassal, daemons::in_words};
-use crate::{Action, Cause, cause::errno_name, compile::compile, emperor::Context, shortage::missing, timers::Timer};
+use crate::{
+    Action, Cause,
+    cause::errno_name,
+    compile::compile,
+    emperor::Context,
+    shortage::{kinds, missing, no_namespace},
+    timers::Timer,
+};
 
 /// So many directories are asked for at a birth.
 const MOST_POINTS: usize = 64;
@@ -59,6 +65,10 @@ impl Vassal {
                         self.timers.arm(Timer::Hook, cx.now + config.fresh.timeouts.hook);
                         if let Some(life) = &mut self.life {
                             life.steps = compiled.work.steps.iter().map(|s| describe_act(&s.act)).collect();
+                            let steps = (0..).zip(&compiled.work.steps);
+                            life.unshares = steps
+                                .filter_map(|(i, s)| if let Act::Unshare(new) = s.act { Some((i, kinds(new))) } else { None })
+                                .collect();
                             life.at_exit_steps = compiled.work.at_exit.iter().map(|s| describe_act(&s.act)).collect();
                             life.hooks.begin(&compiled.work.steps);
                             life.sources = compiled.origins;
@@ -93,7 +103,10 @@ impl Vassal {
         match self.phase {
             Phase::Spawning | Phase::Killing => {
                 let what = format!("{stage}: {}", errno_name(errno));
-                let cause = match missing(errno).filter(|_| !own_bound) {
+                // Init makes the cgroup namespace itself. No other part of a birth than the clone has such an errno and no bound of its own.
+                let made = Namespaces { cgroup: false, ..cx.settings.namespaces };
+                let missing = missing(errno).map(str::to_owned).or_else(|| no_namespace(errno, made));
+                let cause = match missing.filter(|_| !own_bound) {
                     Some(missing) => Cause::Shortage { what: format!("{missing}: {what}") },
                     None => Cause::SpawnFailed { what },
                 };

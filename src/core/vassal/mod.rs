@@ -58,7 +58,7 @@ use saving::OwnFuse;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use liege_plan::{Identity, Loss};
-use liege_spec::{Cgroups, Jail, LogTo, Origin, Point, VassalConfig};
+use liege_spec::{Cgroups, Jail, LogTo, Namespaces, Origin, Point, VassalConfig};
 
 use crate::{
     Action, Cause, Failure, FileId, Late, MountView, Name, Note, Roots, StepView, Time, VassalView, advice,
@@ -173,6 +173,8 @@ struct Life {
     /// The steps of the walk under way and of the end, in words.
     steps: Vec<String>,
     at_exit_steps: Vec<String>,
+    /// The steps of the first walk that make namespaces.
+    unshares: Vec<(u32, Namespaces)>,
     /// The first reason for its end; later ones are consequences.
     cause: Option<Cause>,
     /// When the clone was asked for, or the reload began.
@@ -274,6 +276,7 @@ impl Life {
             step: None,
             steps: Vec::new(),
             at_exit_steps: Vec::new(),
+            unshares: Vec::new(),
             cause: None,
             began,
             has_run: false,

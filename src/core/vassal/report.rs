@@ -10,7 +10,7 @@ use crate::{
     Action, Cause, Check, MountView, Note, Time, advice,
     cause::{ENOENT, errno_name},
     emperor::Context,
-    shortage::missing,
+    shortage::{missing, no_namespace},
     timers::Timer,
 };
 
@@ -146,7 +146,8 @@ impl Vassal {
             cx.note(Note::Tolerated { vassal: self.name.clone(), what });
             return;
         }
-        let cause = match (self.missing_for_a_child(errno, detail), at) {
+        let missing = self.missing_for_a_child(errno, detail).map(str::to_owned);
+        let cause = match (missing.or_else(|| self.no_namespace(at, errno)), at) {
             (Some(missing), _) => Cause::Shortage { what: format!("{missing}: {what}") },
             (None, Place::Step(_) | Place::AtExit(_)) => Cause::HookFailed { what },
             (
@@ -172,6 +173,13 @@ impl Vassal {
     fn missing_for_a_child(&self, errno: i32, detail: &str) -> Option<&'static str> {
         let is_bounded = self.life.as_ref().is_none_or(|life| !life.cgroups.paths.is_empty());
         if is_bounded || ![fork::FOR_STEP, fork::FOR_APP].contains(&detail) { None } else { missing(errno) }
+    }
+
+    /// The limits of the host's that an `unshare` has met. A reload makes no namespaces.
+    fn no_namespace(&self, at: &Place, errno: i32) -> Option<String> {
+        let (Place::Step(step), Phase::Preparing) = (at, self.phase) else { return None };
+        let made = self.life.as_ref()?.unshares.iter().find(|(index, _)| index == step)?;
+        no_namespace(errno, made.1)
     }
 
     /// One sentence: the reason, what helps, the step with its object, the line that asked for it. The reason comes first, because a

@@ -44,6 +44,8 @@ pub(super) fn place(path: &Path) -> io::Result<OwnedFd> {
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
             Ok(File::options().read(true).custom_flags(flags.bits()).open(path)?.into())
         }
+        // Not the disk: the kernel counts a mount that stands nowhere as a mount namespace.
+        Err(Errno::ENOSPC) => Err(io::Error::other("no mount namespace is left on this host (sysctl user.max_mnt_namespaces)")),
         tree => Ok(tree?),
     }
 }
