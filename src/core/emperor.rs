@@ -127,6 +127,8 @@ pub struct Emperor {
     storms: Storms,
     succession: Succession,
     deadlines: BTreeSet<(Time, Name)>,
+    /// Those with a deadline that ends something.
+    pressed: BTreeSet<Name>,
 }
 
 impl Emperor {
@@ -154,6 +156,7 @@ impl Emperor {
             storms: Storms::default(),
             succession: Succession::default(),
             deadlines: BTreeSet::new(),
+            pressed: BTreeSet::new(),
         }
     }
 
@@ -176,6 +179,13 @@ impl Emperor {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Whether a deadline is pending that ends something: a step, a start, an app that beats, what saves. While nothing can run the time that
+    /// the machine is told must stand still then.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        !self.pressed.is_empty()
     }
 
     /// Whether the app of a vassal is ready, where it runs.
@@ -544,7 +554,7 @@ impl Emperor {
         decide: impl FnOnce(&mut Vassal, &mut Context<'_>) -> T,
     ) -> Option<T> {
         let vassal = self.vassals.get_mut(name)?;
-        let (before, birth) = (vassal.timers.next(), vassal.birth());
+        let (before, birth, was_pressed) = (vassal.timers.next(), vassal.birth(), vassal.is_pressed());
         let mut cx = Context {
             now,
             settings: &self.settings,
@@ -563,6 +573,11 @@ impl Emperor {
             if let Some(at) = after {
                 self.deadlines.insert((at, name.clone()));
             }
+        }
+        match (was_pressed, vassal.is_pressed()) {
+            (false, true) => _ = self.pressed.insert(name.clone()),
+            (true, false) => _ = self.pressed.remove(name),
+            (true, true) | (false, false) => {}
         }
         let is_over = birth.filter(|_| vassal.birth() != birth);
         if vassal.phase() == Phase::Gone

@@ -5,7 +5,7 @@
 //!
 //! Children are reaped here and nowhere else; their ends go to whoever registered them (`children.rs`).
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use liege_core::{Action, Answer, Emperor, Event, Note, Order, Request, Time, View};
@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     checks::Means,
     children::Children,
-    clock::Clock,
+    clock::{Clock, PIECE},
     deaths::Deaths,
     events::Events,
     inbox::Mail,
@@ -66,7 +66,10 @@ impl Loop {
     /// Turns until the core says that no pid lives and none will.
     pub(crate) async fn run(&mut self, mut signals: impl Stream<Item = Told> + Unpin) {
         let mut timer = std::pin::pin!(sleep_until(Instant::now()));
+        let mut awake = Instant::now();
         loop {
+            self.clock.waited(Duration::ZERO, awake.elapsed(), Instant::now().into_std());
+            awake = Instant::now();
             let deadline = self.core.next_deadline();
             if let Some(at) = deadline {
                 // A deadline that has come already does not wait for the timer, whose ticks are a millisecond apart.
@@ -76,21 +79,30 @@ impl Loop {
                     }
                     continue;
                 }
-                let at = self.clock.moment(at);
+                let at = self.wakes_at(at);
                 if timer.deadline() != at {
                     timer.as_mut().reset(at);
                 }
             }
+            let asked = if deadline.is_some() { timer.deadline().saturating_duration_since(awake) } else { Duration::MAX };
             let woken = tokio::select! {
                 biased; // a signal is rare and small, mail can be a flood; a due deadline waits for neither for long
-                Some(told) = signals.next() => Woken::Told(told),
-                () = &mut timer, if deadline.is_some() => Woken::Deadline,
-                Some(mail) = self.inbox.recv() => Woken::Mail(mail),
+                Some(told) = signals.next() => Some(Woken::Told(told)),
+                () = &mut timer, if deadline.is_some() => None, // a deadline that has come is seen above
+                Some(mail) = self.inbox.recv() => Some(Woken::Mail(mail)),
             };
-            if self.turn(woken).is_break() {
+            self.clock.waited(asked, awake.elapsed(), Instant::now().into_std());
+            awake = Instant::now();
+            if woken.is_some_and(|woken| self.turn(woken).is_break()) {
                 return;
             }
         }
+    }
+
+    /// When to wake for a deadline. In pieces where it ends something: a pause is seen by what wakes too late.
+    fn wakes_at(&self, deadline: Time) -> Instant {
+        let at = Instant::from_std(self.clock.moment(deadline));
+        if self.core.is_pressed() { at.min(Instant::now() + PIECE) } else { at }
     }
 
     fn turn(&mut self, woken: Woken) -> ControlFlow<()> {
@@ -168,7 +180,7 @@ impl Loop {
     }
 
     fn decide(&mut self, event: Event) -> ControlFlow<()> {
-        let now: Time = self.clock.now();
+        let now = self.clock.tell();
         self.book.see(now, &event);
         if let Some(recent) = &self.recent {
             recent.see(&event);

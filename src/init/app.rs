@@ -16,6 +16,7 @@ use liege_sys::{
 
 use crate::{
     channel::Channel,
+    clock,
     init::{End, Init},
     output::{APP, Output},
     relay::{Order, Relay},
@@ -275,12 +276,12 @@ impl Init {
         let Some(app) = &mut self.app else {
             return Ok(());
         };
-        let (pid, deadline) = (app.pid, Instant::now() + Duration::from_millis(app.plan.stop_timeout_ms));
+        let (pid, deadline) = (app.pid, clock::now() + Duration::from_millis(app.plan.stop_timeout_ms));
         app.ask_to_end();
         self.tend_app();
         let mut killed = false;
         while self.app.as_ref().is_some_and(|app| app.ended.is_none()) {
-            let late = self.destroy || Instant::now() >= deadline;
+            let late = self.destroy || clock::now() >= deadline;
             if late && !killed {
                 if !self.destroy && self.app_has_begun() {
                     self.say(&FromInit::Unsaved { lost: vec![Loss::of_app(pid)] });

@@ -2,7 +2,7 @@
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use liege_plan::{DaemonNews, FrameReader, FromInit, Place, ToInit, encode};
@@ -11,7 +11,7 @@ use liege_sys::{
     stream::{self, Read},
 };
 
-use crate::outbox::Outbox;
+use crate::{clock, outbox::Outbox};
 
 /// Above this many unread bytes, news that the host can do without are dropped: a stopped host must not make pid 1 grow.
 const PATIENCE: usize = 1 << 20;
@@ -104,9 +104,9 @@ impl Channel {
 
     /// Waits a little for the last words to go out.
     pub(crate) fn flush_last_words(&mut self) {
-        let until = Instant::now() + LAST_WORDS;
+        let until = clock::now() + LAST_WORDS;
         while self.outbox.flush(&self.socket) && self.has_words() {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(clock::now());
             if left.is_zero() || poll(&[self.interest()], Some(left)).is_err() {
                 return;
             }

@@ -30,6 +30,7 @@ use liege_sys::{
 
 use crate::{
     app::RunningApp,
+    clock,
     init::{End, Init},
     output::LAST_LINES,
     reap::has_ended,
@@ -183,7 +184,7 @@ impl Init {
         let base = self.later.identity.clone();
         let attached = app.daemons.iter().map(|plan| {
             let recipe = Recipe::of(&as_app(app, plan, base.as_ref()), &self.env)?;
-            let now = Instant::now();
+            let now = clock::now();
             let state = State::Due(now);
             let (plan, quick, began) = (plan.clone(), 0, now);
             let (dismissed, asked, serves, lost, pipe) = (false, None, false, None, None);
@@ -205,7 +206,7 @@ impl Init {
             }
         }
         let stop = self.app.as_ref().map_or(Duration::ZERO, RunningApp::stop_timeout);
-        let lost = self.await_daemons(Instant::now() + stop, true)?;
+        let lost = self.await_daemons(clock::now() + stop, true)?;
         if !lost.is_empty() {
             self.say(&FromInit::Unsaved { lost });
         }
@@ -261,7 +262,7 @@ impl Init {
             if !is_reload {
                 self.tell_saving();
             }
-            if Instant::now() >= deadline {
+            if clock::now() >= deadline {
                 let mut lost = self.daemons.cut_short();
                 lost.extend(self.daemons.waited_for().map(Loss::out_of_time));
                 for daemon in self.daemons.0.iter().filter(|daemon| daemon.is_waited_for()) {
@@ -281,13 +282,13 @@ impl Init {
     /// Where a command has done its work and its pidfile is not there yet, nobody knows whom to end. So whoever is named in time is
     /// killed, as late as he is: else he would run on beside the next one.
     fn await_those_on_their_way(&mut self) -> Result<(), End> {
-        let deadline = Instant::now() + ON_ITS_WAY;
+        let deadline = clock::now() + ON_ITS_WAY;
         loop {
             let dismissed = || self.daemons.0.iter().filter(|daemon| daemon.dismissed);
             dismissed().for_each(Attached::kill);
             let waits = dismissed().any(|daemon| matches!(daemon.state, State::Begins { .. }));
             let is_over = self.stop || self.app.as_ref().is_some_and(|app| app.ended.is_some()); // then all end
-            if !waits || is_over || Instant::now() >= deadline {
+            if !waits || is_over || clock::now() >= deadline {
                 return Ok(());
             }
             self.turn(Some(deadline))?;
@@ -377,7 +378,7 @@ impl Attached {
 
     /// Goes one step further, if there is one to go, until it has news.
     fn tend(&mut self, init: &mut Init) -> Option<DaemonNews> {
-        let now = Instant::now();
+        let now = clock::now();
         match std::mem::replace(&mut self.state, State::Over) {
             State::Due(at) if now < at || init.stop => self.stay(State::Due(at)),
             State::Due(_) => self.start(init, now),
@@ -453,7 +454,7 @@ impl Attached {
     }
 
     fn follows(&mut self, pid: i32, pidfd: OwnedFd, born: Option<Birth>) -> Option<DaemonNews> {
-        self.began = Instant::now();
+        self.began = clock::now();
         self.state = State::Followed { pid, pidfd, born, ended: None };
         if self.dismissed {
             self.signal(self.plan.stop_signal); // it was on its way when it was asked
@@ -464,12 +465,12 @@ impl Attached {
 
     /// It is over by itself: what it said last is told with that. One that was asked to end has nothing to explain.
     fn over(&mut self, gone: Gone, init: &mut Init) -> Option<DaemonNews> {
-        self.speaks(gone, Instant::now() + LAST_LINES, init)
+        self.speaks(gone, clock::now() + LAST_LINES, init)
     }
 
     fn speaks(&mut self, gone: Gone, until: Instant, init: &mut Init) -> Option<DaemonNews> {
         let pipe = self.pipe.unwrap_or_default();
-        let is_awaited = !self.dismissed && Instant::now() < until;
+        let is_awaited = !self.dismissed && clock::now() < until;
         if is_awaited && !init.output.daemons_words_are_written(pipe, &init.one_thread) {
             return self.stay(State::Speaks(gone, until));
         }
@@ -505,7 +506,7 @@ impl Attached {
         if self.plan.control || self.dismissed {
             return None;
         }
-        let now = Instant::now();
+        let now = clock::now();
         self.quick = if now.duration_since(self.began) <= SOON { self.quick + 1 } else { 0 };
         let pause = self.quick.min(self.plan.max_throttle_s);
         self.state = State::Due(now + Duration::from_secs(pause));

@@ -3,7 +3,10 @@
 //! Everything that lasts (a hook, the end of an app, the first sign of a program) is waited for by turning, so whoever
 //! waits still reaps, still relays, still hears the host. A turn notes what happened in the fields; it decides nothing.
 
-use std::{os::fd::AsFd, time::Instant};
+use std::{
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
 use liege_plan::{Exit, FromInit, Place, Reload, ToInit};
 use liege_sys::{
@@ -18,6 +21,7 @@ use liege_sys::{
 use crate::{
     app::RunningApp,
     channel::{Channel, News},
+    clock,
     daemons::Daemons,
     env::Env,
     life::Later,
@@ -98,6 +102,8 @@ pub(crate) struct Init {
     pub(crate) saving: Saving,
     /// The FUSE daemons that may have to save.
     pub(crate) known: Known,
+    /// When it waited last.
+    awake_since: Instant,
 }
 
 impl Init {
@@ -140,6 +146,7 @@ impl Init {
             hooks_due: None,
             saving: Saving::default(),
             known: Known::default(),
+            awake_since: clock::now(),
         })
     }
 
@@ -153,7 +160,8 @@ impl Init {
     /// # Errors
     /// [`End::HostGone`], found here and nowhere else.
     pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), End> {
-        let now = Instant::now();
+        clock::waited(Duration::ZERO, self.awake_since);
+        let now = clock::now();
         let dues = [
             self.mounts.silent_until(now),
             self.orphans.due(),
@@ -164,7 +172,11 @@ impl Init {
             self.hooks_due,
         ];
         let until = deadline.into_iter().chain(dues.into_iter().flatten()).min();
-        let timeout = until.map(|until| until.saturating_duration_since(now));
+        let mut timeout = until.map(|until| until.saturating_duration_since(now));
+        // A pause is seen by a wait that ends too late.
+        if deadline.is_some() || self.saving.has_begun() {
+            timeout = Some(timeout.map_or(clock::PIECE, |timeout| timeout.min(clock::PIECE)));
+        }
         let mut interests = vec![self.channel.interest(), Interest::readable(self.signals.as_fd())];
         if let Some(app) = &self.app {
             app.interests(&mut interests);
@@ -180,6 +192,8 @@ impl Init {
         let known = interests.len();
         self.known.interests(&mut interests);
         let ready = poll(&interests, timeout).map_err(|_| End::HostGone)?;
+        clock::waited(timeout.unwrap_or(Duration::MAX), now);
+        self.awake_since = clock::now();
         if ready[0] {
             self.channel.flush();
             self.hear()?;
@@ -196,7 +210,7 @@ impl Init {
         }
         self.tend_daemons();
         self.tell_hooks();
-        self.orphans.tell(Instant::now(), &mut self.channel);
+        self.orphans.tell(clock::now(), &mut self.channel);
         if ready[others..mounts].contains(&true) {
             self.output.attend(&self.one_thread, &mut self.channel);
             self.output.tell_noticed(&mut self.channel);
@@ -206,7 +220,7 @@ impl Init {
                 self.known.look_soon(); // what changed may be another's, which only a look tells
                 self.learn_daemons();
             }
-            if let Some(changed) = self.mounts.changed(Instant::now()) {
+            if let Some(changed) = self.mounts.changed(clock::now()) {
                 self.tell_mounts(&changed);
             }
         }
@@ -230,7 +244,7 @@ impl Init {
                 News::Message(ToInit::Destroy) => (self.stop, self.destroy) = (true, true),
                 News::Message(ToInit::GiveUp { step }) => self.late_step = Some(step),
                 News::Message(ToInit::Hung { mounts }) => self.give_up_on_mounts(&mounts),
-                News::Message(ToInit::Hooks) => self.hooks_due = Some(Instant::now() + LAST_LINES),
+                News::Message(ToInit::Hooks) => self.hooks_due = Some(clock::now() + LAST_LINES),
                 News::Message(ToInit::Secured { number }) => self.mounts.exits.secured(number),
                 News::Message(ToInit::Reload(reload)) => self.reload = Some(reload),
                 // A second plan is no message a host sends; the first one stands.
@@ -242,7 +256,7 @@ impl Init {
     /// Answers what the hooks said last, once all they have said is written down.
     fn tell_hooks(&mut self) {
         let Some(until) = self.hooks_due else { return };
-        if self.output.hooks_words_are_written(&self.one_thread) || Instant::now() >= until {
+        if self.output.hooks_words_are_written(&self.one_thread) || clock::now() >= until {
             self.hooks_due = None;
             self.say(&FromInit::HooksSaid { line: self.output.last_of_hooks() });
         }

@@ -18,6 +18,7 @@ use liege_sys::{
 };
 
 use crate::{
+    clock,
     init::{End, Init},
     walk::Patience,
 };
@@ -70,7 +71,7 @@ pub(crate) fn leave(init: &mut Init, end: End) -> ! {
         init.channel.flush_last_words();
     }
     if process::own_pid() != 1 {
-        let until = (end != End::HostGone).then(|| Instant::now() + PATIENCE);
+        let until = (end != End::HostGone).then(|| clock::now() + PATIENCE);
         end_everybody(init, until);
     }
     std::process::exit(status)
@@ -124,7 +125,7 @@ fn end_everybody(init: &mut Init, until: Option<Instant>) {
     let ourselves = [process::own_pid()];
     loop {
         while wait::reap_any().is_some() {}
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = until.map(|until| until.saturating_duration_since(clock::now()));
         if descendants::kill_below(&ourselves) == 0 || left == Some(Duration::ZERO) {
             return;
         }

@@ -6,7 +6,7 @@
 //! A Stop is heard at any time. Before the app runs it ends the walk, and the step under way; afterwards the app is asked, and its end is
 //! ours.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use liege_plan::{Act, FromInit, Phase, Place, Plan, Reload, Step, ToInit, VERSION, describe_act};
 use liege_sys::{enter, limits, mountinfo, poll::poll};
@@ -14,6 +14,7 @@ use liege_sys::{enter, limits, mountinfo, poll::poll};
 use crate::{
     app::Started,
     channel::News,
+    clock,
     init::{End, Init},
     rights,
     walk::{Outcome, Patience, Walked},
@@ -172,7 +173,7 @@ fn reign(init: &mut Init) -> End {
                 init.ask_app_to_end();
             }
             Ok(())
-        } else if !killed && (init.destroy || deadline.is_some_and(|deadline| Instant::now() >= deadline)) {
+        } else if !killed && (init.destroy || deadline.is_some_and(|deadline| clock::now() >= deadline)) {
             killed = true;
             if !init.destroy && init.app_has_begun() {
                 init.app_is_out_of_time();

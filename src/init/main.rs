@@ -7,6 +7,7 @@
 mod accounts;
 mod app;
 mod channel;
+mod clock;
 mod daemons;
 mod env;
 mod exits;

@@ -27,6 +27,7 @@ use liege_sys::{
 
 use crate::{
     channel::Channel,
+    clock,
     init::Init,
     logger::{self, Missing, Word},
 };
@@ -184,7 +185,7 @@ impl Output {
         self.heard.noticed.clear();
         self.begin_run();
         self.heard.last.retain(|((name, _), _)| *name != APP);
-        self.app_since = Some(Instant::now());
+        self.app_since = Some(clock::now());
     }
 
     /// A run of the app begins, also in the process it has: what it says is told whatever the run before has said. To be called before the
@@ -231,7 +232,7 @@ impl Output {
         if !self.sources.iter().any(|source| which(source) && pipe::holds_something(&source.reader)) {
             return true;
         }
-        if self.due(Instant::now()).is_none() {
+        if self.due(clock::now()).is_none() {
             self.fork(one_thread);
             self.relieve(); // else it would wait for more
         }
@@ -303,7 +304,7 @@ impl Output {
         let Some(mut child) = self.child.take_if(|child| child.pid == pid) else { return false };
         child.listen(&self.sources, &mut self.heard, None);
         if !in_order {
-            self.not_before = Some(Instant::now() + AGAIN);
+            self.not_before = Some(clock::now() + AGAIN);
         }
         true
     }
@@ -337,7 +338,7 @@ impl Output {
                 self.child = Some(child);
                 self.heard.lost = Missing::default(); // the child's to tell now
             }
-            Err(_) => self.not_before = Some(Instant::now() + AGAIN), // no memory, no pid: the pipes hold what they can
+            Err(_) => self.not_before = Some(clock::now() + AGAIN), // no memory, no pid: the pipes hold what they can
         }
     }
 
@@ -425,7 +426,7 @@ impl Child {
                 Word::Last { source, ago, text } => {
                     // Sources come and go in front of the child's only while there is none.
                     if let Some(source) = sources.get(usize::from(source)) {
-                        heard.hear(source, Said { text, at: Instant::now().checked_sub(ago) });
+                        heard.hear(source, Said { text, at: clock::now().checked_sub(ago) });
                     }
                 }
             }
@@ -438,7 +439,7 @@ impl Child {
 impl Init {
     /// Has everything that was said written down, as far as that is possible in a moment.
     pub(crate) fn finish_output(&mut self) {
-        let until = Instant::now() + LAST_LINES;
+        let until = clock::now() + LAST_LINES;
         loop {
             self.output.relieve();
             if self.output.child.is_none() {
@@ -448,7 +449,7 @@ impl Init {
                 self.output.fork(&self.one_thread);
                 self.output.relieve(); // else it would wait for more
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(clock::now());
             let signals = [Interest::readable(self.signals.as_fd())];
             if left.is_zero() || liege_sys::poll::poll(&signals, Some(left)).is_err() {
                 return;

@@ -2,7 +2,7 @@
 
 use std::{
     os::fd::{AsFd, OwnedFd},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use liege_plan::Exit;
@@ -14,7 +14,7 @@ use liege_sys::{
     wait::{self, Ended},
 };
 
-use crate::init::Init;
+use crate::{clock, init::Init};
 
 impl Init {
     /// Reads all waiting signals.
@@ -48,7 +48,7 @@ impl Init {
             } else if let Some(looker) = self.lookers.iter().position(|looker| *looker == pid) {
                 self.lookers.swap_remove(looker);
             } else if !self.output.ended(pid, exit == Exit::Code(0)) && !self.daemons.reaped(pid, exit) {
-                self.orphans.died(Instant::now(), pid, exit, name, &mut self.channel);
+                self.orphans.died(clock::now(), pid, exit, name, &mut self.channel);
             }
         }
     }

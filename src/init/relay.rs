@@ -18,6 +18,7 @@ use liege_sys::{
 
 use crate::{
     channel::Channel,
+    clock,
     hearing::{Hearing, is_lost},
     outbox::Outbox,
     output::Output,
@@ -115,7 +116,7 @@ impl Relay {
     /// Says what was held, if it is heard now by all processes of this master.
     pub(crate) fn tend(&mut self, master: i32, names: &Names) {
         let loses = |order| names.processes().is_some_and(|processes| is_lost(order, master, processes));
-        if let Some(order) = self.hearing.take(Instant::now(), loses) {
+        if let Some(order) = self.hearing.take(clock::now(), loses) {
             self.order(order);
         }
     }
@@ -150,11 +151,11 @@ impl Relay {
             Read::Ended => self.open = false,
             Read::Bytes(n) => {
                 for &byte in &bytes[..n] {
-                    if !self.budget.allows(Instant::now()) {
+                    if !self.budget.allows(clock::now()) {
                         continue;
                     }
                     let word = AppWord::from(byte);
-                    self.hearing.said(word, Instant::now());
+                    self.hearing.said(word, clock::now());
                     channel.say(&FromInit::Said(word));
                     if byte == WANTS_CONFIG {
                         output.begin_run(); // it waits for its configuration before it says more

@@ -77,7 +77,7 @@ use liege_sys::{
 };
 
 use crate::{
-    exits,
+    clock, exits,
     init::{End, Init, Job},
     leave::last_steps,
     mounts::Table,
@@ -169,6 +169,11 @@ impl Saving {
         self.reserve = limits::reserve(RESERVE);
     }
 
+    /// The vassal ends.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// The daemons of mounts.
     fn daemons(&self) -> BTreeSet<i32> {
         self.fuse.iter().map(|daemon| daemon.pid).collect()
@@ -236,7 +241,7 @@ impl Init {
     /// The end was asked for, or the app has ended: whoever may have to write back is looked for and told. Whether anything may.
     pub(crate) fn begin_end(&mut self) -> bool {
         if self.saving.since.is_none() {
-            self.saving.since = Some(Instant::now());
+            self.saving.since = Some(clock::now());
             self.saving.told.begin();
             self.saving.reserve.clear();
         }
@@ -273,8 +278,8 @@ impl Init {
     pub(crate) fn write_back(&mut self) -> Result<(), End> {
         self.begin_end();
         let stop = self.app.as_ref().map_or(self.later.stop_timeout, |app| app.stop_timeout());
-        let until = self.saving.since.map_or_else(Instant::now, |since| since + stop);
-        let at_least = |until: Instant| until.max(Instant::now() + stop.min(OVERTIME));
+        let until = self.saving.since.map_or_else(clock::now, |since| since + stop);
+        let at_least = |until: Instant| until.max(clock::now() + stop.min(OVERTIME));
         // Those that are told to end, and the steps of the end, may unmount.
         if self.saving.savers().next().is_some() {
             self.await_exits(at_least(until))?;
@@ -311,8 +316,8 @@ impl Init {
         if let Some(mounted) = self.mounts.settled() {
             self.tell_mounts(&mounted);
         }
-        let (number, until) = (self.mounts.exits.told(), exits::bound(Instant::now(), until));
-        while self.mounts.exits.waits(number, Instant::now(), until) {
+        let (number, until) = (self.mounts.exits.told(), exits::bound(clock::now(), until));
+        while self.mounts.exits.waits(number, clock::now(), until) {
             self.turn(Some(until))?;
         }
         self.mounts.exits.secured(number); // no second wait for what was not answered
@@ -404,7 +409,7 @@ impl Init {
                 self.job = None;
                 return Ok(Some(exit.status()));
             }
-            if Instant::now() >= until {
+            if clock::now() >= until {
                 if let Some(later) = longer(self) {
                     until = later;
                     continue;
@@ -423,7 +428,7 @@ impl Init {
         let mut asked = 0;
         for daemon in self.saving.fuse.iter_mut().filter(|daemon| which(daemon)) {
             let has_handler = || processes.look(daemon.pid).is_some_and(|seen| seen.catches_term);
-            if !daemon.asked && Instant::now() < until && has_handler() {
+            if !daemon.asked && clock::now() < until && has_handler() {
                 daemon.asked = pidfd::signal(&daemon.pidfd, SIGTERM).is_ok();
             }
             asked += usize::from(daemon.asked);
@@ -469,7 +474,7 @@ impl Init {
         loop {
             self.saving.forget_the_ended();
             self.tell_saving();
-            if Instant::now() >= until || !holds(&self.saving) {
+            if clock::now() >= until || !holds(&self.saving) {
                 return Ok(());
             }
             self.saving.waits = true;
@@ -519,6 +524,6 @@ fn printable(text: &str) -> String {
 
 /// Half of the time that is left: one that never ends must not take all of it from the others.
 fn soft(until: Instant) -> Instant {
-    let now = Instant::now();
+    let now = clock::now();
     now + until.saturating_duration_since(now) / 2
 }

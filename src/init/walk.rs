@@ -5,12 +5,13 @@
 //! root and directory, so it can change those for us. What is left (the environment, the end, the kernel's own tables) is
 //! one call of ours.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use liege_plan::{Account, Act, Exit, FromInit, Place, Step, fork, in_quotes};
 use liege_sys::{Errno, descendants::kill, pipe, process, signals};
 
 use crate::{
+    clock,
     hint::hint,
     init::{End, Init, Job},
     mounts, spawn, steps,
@@ -195,7 +196,7 @@ impl Init {
     /// its end is that signal.
     pub(crate) fn wait_for_job(&mut self, pid: i32, patience: &Patience) -> Result<Option<Exit>, End> {
         self.job = Some(Job { pid, ended: None });
-        let deadline = patience.each.map(|each| Instant::now() + each);
+        let deadline = patience.each.map(|each| clock::now() + each);
         let mut killed = false;
         loop {
             if let Some(exit) = self.job.and_then(|job| job.ended) {
@@ -206,7 +207,7 @@ impl Init {
                 self.end_step(pid)?;
                 return Ok(None);
             }
-            let late = deadline.is_some_and(|d| Instant::now() >= d);
+            let late = deadline.is_some_and(|d| clock::now() >= d);
             if late && !killed {
                 self.kill_group(pid);
                 killed = true;

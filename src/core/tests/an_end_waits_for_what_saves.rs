@@ -104,6 +104,26 @@ fn what_has_saved_is_no_news() {
 }
 
 #[test]
+fn only_a_deadline_that_ends_something_presses() {
+    let mut daemon = Daemon::preparing_app(&specs::emperor(), 2);
+    assert!(daemon.emperor.is_pressed(), "its steps have their time");
+    daemon.told(FromInit::Started { pid: 2 });
+    daemon.told(FromInit::Said(AppWord::Ready));
+    daemon.passes(SECOND / 2);
+    assert!(!daemon.emperor.is_pressed() && daemon.emperor.next_deadline().is_some(), "that it settles ends nothing");
+    daemon.told(FromInit::Said(AppWord::Heartbeat));
+    assert!(daemon.emperor.is_pressed(), "the next beat");
+
+    let mut daemon = Daemon::new();
+    assert!(!daemon.emperor.is_pressed());
+    daemon.stops();
+    assert!(daemon.emperor.is_pressed());
+    daemon.saving(&[]);
+    daemon.ends();
+    assert!(!daemon.emperor.is_pressed());
+}
+
+#[test]
 fn what_init_had_to_kill_is_told_and_the_rest_is_killed_at_once() {
     let mut daemon = Daemon::new();
     daemon.stops();

@@ -26,6 +26,22 @@ impl Vassal {
         }
     }
 
+    /// Whether a timer runs that ends something of it.
+    pub(crate) fn is_pressed(&self) -> bool {
+        let ends = [Timer::Hook, Timer::Ready, Timer::Heartbeat].into_iter().any(|timer| self.timers.at(timer).is_some());
+        let is_timed = match self.phase {
+            Phase::Reloading | Phase::Stopping => true,
+            Phase::Waiting
+            | Phase::Spawning
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Killing
+            | Phase::Suspended
+            | Phase::Gone => false,
+        };
+        ends || is_timed && self.timers.at(Timer::Phase).is_some()
+    }
+
     fn phase_due(&mut self, cx: &mut Context<'_>) {
         match self.phase {
             Phase::Waiting => match self.held.and_then(|_| cx.storms.due(cx.now, &self.name)) {

@@ -15,6 +15,7 @@ use liege_sys::{
 };
 
 use crate::{
+    clock,
     init::{End, Init},
     reap::{has_ended, is_of_this_vassal},
     spawn,
@@ -38,10 +39,10 @@ impl Init {
     /// # Errors
     /// The host's end.
     pub(crate) fn smart_daemon(&mut self, pidfile: &str, deadline: Instant) -> Result<Option<(i32, OwnedFd)>, End> {
-        let deadline = deadline.min(Instant::now() + LOOK);
+        let deadline = deadline.min(clock::now() + LOOK);
         let Some((child, answer)) = self.look(pidfile) else { return Ok(None) };
         while self.lookers.contains(&child) {
-            if Instant::now() >= deadline {
+            if clock::now() >= deadline {
                 let _ = kill(child, SIGKILL);
                 return Ok(None);
             }

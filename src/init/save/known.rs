@@ -30,7 +30,7 @@ use liege_plan::{Act, App, FromInit, HostMount, Program, Step};
 use liege_sys::{caps, mountinfo::Mount, poll::Interest, process::own_pid, processes::Processes};
 
 use super::{FuseDaemon, fuse_daemon, ours};
-use crate::{init::Init, mounts::Table, reap::has_ended, rights::PARKED};
+use crate::{clock, init::Init, mounts::Table, reap::has_ended, rights::PARKED};
 
 /// So many daemons are held, and so many mounts remembered.
 const MOST: usize = 64;
@@ -167,7 +167,7 @@ impl Init {
 
     /// Looks for the daemons of own mounts, where it is time to.
     pub(crate) fn learn_daemons(&mut self) {
-        let start = Instant::now();
+        let start = clock::now();
         if self.known.due(start).is_none_or(|due| due > start) {
             return;
         }

@@ -20,6 +20,7 @@ use liege_sys::{
 
 use super::{LOOK_AGAIN, Other, kin::Kin, ours, soft};
 use crate::{
+    clock,
     init::{End, Init},
     reap::{has_ended, is_of_this_vassal},
     rights::PARKED,
@@ -136,7 +137,7 @@ impl Init {
         }
         meant.into_iter().for_each(|one| self.saving.wait_for(one.named()));
         // One that does not heed it leaves the mounts their time. Beside a mount that hangs they may be beyond any signal.
-        let until = if self.saving.hung.is_empty() { soft(until) } else { Instant::now() + LEFTOVERS };
+        let until = if self.saving.hung.is_empty() { soft(until) } else { clock::now() + LEFTOVERS };
         self.await_others(until)?;
         Ok(!rest.is_empty())
     }
@@ -163,7 +164,7 @@ impl Init {
         self.find_fuse_daemons();
         // It may not have made its group yet.
         let is_of_step = |_: &Kin, pid: i32, seen: &Process| pid == leader || seen.group == leader;
-        let begun = Instant::now();
+        let begun = clock::now();
         if Processes::open().is_err() {
             end_group(leader);
             return Ok(());
@@ -172,12 +173,12 @@ impl Init {
         self.saving.is_stuck = !self.end_others(begun + 2 * LEFTOVERS, is_of_step)?;
         loop {
             idle = self.idle(Some(&idle));
-            let is_over = Instant::now() >= begun + UNANSWERED;
+            let is_over = clock::now() >= begun + UNANSWERED;
             self.give_up_on(idle.iter().filter(|daemon| daemon.is_stopped || is_over));
             if is_over || !idle.iter().any(|daemon| !daemon.is_stopped) {
                 return Ok(());
             }
-            self.wait_while(Instant::now() + LOOK_AGAIN, |_| true)?;
+            self.wait_while(clock::now() + LOOK_AGAIN, |_| true)?;
         }
     }
 
@@ -193,7 +194,7 @@ impl Init {
             let meant: Vec<Other> = meant.map(|one| Other { pid: one.pid, name: None, pidfd: one.pidfd }).collect();
             meant.iter().for_each(|other| _ = pidfd::signal(&other.pidfd, signal));
             self.saving.others = meant;
-            self.wait_while(until.min(Instant::now() + LEFTOVERS), |saving| !saving.others.is_empty())?;
+            self.wait_while(until.min(clock::now() + LEFTOVERS), |saving| !saving.others.is_empty())?;
         }
         Ok(std::mem::take(&mut self.saving.others).is_empty())
     }

@@ -19,6 +19,7 @@ use super::{
     targets::{Stuck, Target},
 };
 use crate::{
+    clock,
     init::{End, Init},
     mounts::Table,
 };
@@ -37,7 +38,7 @@ impl Init {
         loop {
             self.find_fuse_daemons();
             let (found, unseen) = (self.saving.savers().count(), self.saving.unseen);
-            if let Some(why) = unseen.filter(|_| found == 0 || Instant::now() >= until) {
+            if let Some(why) = unseen.filter(|_| found == 0 || clock::now() >= until) {
                 self.tell_unseen(why);
                 // Where they outlive the vassal they go all the same.
                 return if self.later.own_mounts { Ok(()) } else { self.save_those_found(until) };
@@ -82,7 +83,7 @@ impl Init {
         }
         let targets = table.map(|table| self.targets(&table)).unwrap_or_default();
         let (mut has_cleared, mut freed) = (false, self.unmounted_before(&targets));
-        let mut lets_go_until = Instant::now();
+        let mut lets_go_until = clock::now();
         // Those that no unmount has come to, and what they stand on: busy, or the reason.
         let (mut stuck, mut below_stuck) = (Vec::new(), BTreeSet::new());
         for (n, target) in targets.iter().enumerate() {
@@ -93,7 +94,7 @@ impl Init {
             let saves = target.minor.is_none_or(|minor| self.saving.is_saved(minor));
             let Some(minor) = target.minor else {
                 has_cleared |= self.unmount_user(target, has_cleared, is_below, until)?;
-                lets_go_until = Instant::now() + PERHAPS;
+                lets_go_until = clock::now() + PERHAPS;
                 continue;
             };
             // One behind a mount that hangs can be reached where the kernel remembers the way. The first that cannot tells of all.
@@ -107,7 +108,7 @@ impl Init {
             let patience = match target.is_reachable {
                 true if has_all_time => until,
                 true => soft(until),
-                false => soft(until).min(Instant::now() + BESIDE_HUNG),
+                false => soft(until).min(clock::now() + BESIDE_HUNG),
             };
             let mut answer = match self.unmount_unless_stuck(target, patience, until)? {
                 Ok(errno) => Some(errno),
@@ -121,8 +122,8 @@ impl Init {
                     continue; // and this one is not: it is waited for
                 }
             };
-            while answer == Some(Errno::EBUSY as i32) && Instant::now() < lets_go_until.min(until) {
-                self.wait_while(lets_go_until.min(Instant::now() + LOOK_AGAIN), |_| true)?;
+            while answer == Some(Errno::EBUSY as i32) && clock::now() < lets_go_until.min(until) {
+                self.wait_while(lets_go_until.min(clock::now() + LOOK_AGAIN), |_| true)?;
                 answer = self.unmount(target, false, until)?;
             }
             if answer != Some(0) && saves && !std::mem::replace(&mut has_cleared, true) {
@@ -172,7 +173,7 @@ impl Init {
         // Nothing the app has left behind keeps the root from being asked.
         let is_held = |daemon: &FuseDaemon| stands(daemon) && !root.is_some_and(|root| daemon.serves(root));
         if !has_cleared && self.saving.savers().any(is_held) {
-            self.wait_while(Instant::now() + PERHAPS, |saving| saving.savers().any(is_held))?;
+            self.wait_while(clock::now() + PERHAPS, |saving| saving.savers().any(is_held))?;
             self.end_leftovers(until)?;
         }
         // The youngest first: an older one may serve what it writes back to.
@@ -191,7 +192,7 @@ impl Init {
     /// their time. Whether what the app has left behind was ended for it. `is_below`: no unmount comes to what stands on it.
     fn unmount_user(&mut self, target: &Target, has_cleared: bool, is_below: bool, until: Instant) -> Result<bool, End> {
         let may_use_hung = is_below || !self.saving.hung.is_empty();
-        let most = if may_use_hung { until.min(Instant::now() + BESIDE_HUNG) } else { soft(until) };
+        let most = if may_use_hung { until.min(clock::now() + BESIDE_HUNG) } else { soft(until) };
         let mut answer = self.unmount(target, false, most)?;
         let clears = !has_cleared && answer.is_some_and(|errno| errno != 0);
         if clears {
@@ -216,10 +217,10 @@ impl Init {
             return Ok(());
         }
         let before = self.saving.savers().count();
-        let (perhaps, most) = (Instant::now() + PERHAPS, soft(until));
+        let (perhaps, most) = (clock::now() + PERHAPS, soft(until));
         loop {
-            self.wait_while(most.min(Instant::now() + LOOK_AGAIN), |saving| saving.savers().count() == before)?;
-            let now = Instant::now();
+            self.wait_while(most.min(clock::now() + LOOK_AGAIN), |saving| saving.savers().count() == before)?;
+            let now = clock::now();
             if self.saving.savers().count() < before || now >= most || now >= perhaps && !self.is_one_leaving() {
                 return Ok(());
             }

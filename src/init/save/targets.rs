@@ -19,6 +19,7 @@ use liege_sys::{Errno, loop_device, mount, mountinfo::Mount, process};
 
 use super::{Idle, printable};
 use crate::{
+    clock,
     init::{End, Init},
     mounts::Table,
 };
@@ -135,7 +136,7 @@ impl Init {
         for minor in asked.into_iter().take(MOST_ASKED) {
             let ask = || i32::from(!loop_device::lies_on(minor).is_ok_and(|device| used.contains(&device)));
             let child = process::fork_apart(&self.one_thread, &[], ask);
-            if self.await_child(child, until.min(Instant::now() + ANSWERS_WITHIN))? == Some(0) {
+            if self.await_child(child, until.min(clock::now() + ANSWERS_WITHIN))? == Some(0) {
                 used.insert((loop_device::MAJOR, minor));
             }
         }
@@ -164,7 +165,7 @@ impl Init {
     }
 
     fn has_longer(&mut self, target: &Target, before: &mut Option<Vec<Idle>>, until: Instant) -> Option<Instant> {
-        let now = Instant::now();
+        let now = clock::now();
         if now >= until || self.stands(target) {
             return None;
         }

@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clock;
+
 /// So many are told by name: a tenant can have thousands, which end one by one.
 const NAMED: usize = 20;
 /// A longer list is not told more often.
@@ -41,7 +43,7 @@ impl Told {
             if self.long.is_some_and(|at| at.elapsed() < APART) {
                 return None;
             }
-            self.long = Some(Instant::now());
+            self.long = Some(clock::now());
             cut(&mut waits_for, |more| more);
         }
         let is_heard_first = kills_then || self.was_named || !waits_for.is_empty();
