@@ -70,7 +70,7 @@ fn a_file_that_hangs_hides_nothing() {
         let word = word.display().to_string();
         is_refused(&emperor, "reload", "edited", &word);
         is_refused(&emperor, "restart", "removed", &word);
-        is_refused(&emperor, "reload", "linked", &emperor.file("linked.ini").display().to_string());
+        is_refused(&emperor, "reload", "linked", &remote.at.display().to_string());
         let (status, said) = emperor.ask(&["reload", "--all"]);
         assert!(status != 0 && said.contains("its file cannot be read: "), "{status}: {said}");
 

@@ -23,9 +23,11 @@ struct Remote {
 }
 
 impl Remote {
-    fn new(host: &Host) -> Self {
+    /// The kernel asks its daemon for everything again that it heard so many seconds ago.
+    fn new(host: &Host, remembered: u32, options: &[&str]) -> Self {
         let (real, at) = (host.open_dir("real"), host.open_dir("remote"));
-        let mounted = Command::new("bindfs").args(["-o", "attr_timeout=0,entry_timeout=0"]).arg(&real).arg(&at).status();
+        let times = format!("attr_timeout={remembered},entry_timeout={remembered}");
+        let mounted = Command::new("bindfs").args(["-o", &times]).args(options).arg(&real).arg(&at).status();
         assert!(mounted.expect("bindfs: make deps").success());
         let is_daemon = |process: &Process| process.name == "bindfs" && process.command_line().contains(&*at.to_string_lossy());
         let daemon = procs::all().into_iter().find(is_daemon).expect("the daemon of the mount");
@@ -50,7 +52,7 @@ fn touch_links(emperor: &Emperor, owner: u32) {
 fn tell(links_owner: u32) {
     story(|host| {
         let neighbour = Reporter::new(host, "neighbour");
-        let remote = Remote::new(host);
+        let remote = Remote::new(host, 0, &[]);
         let emperor = host.emperor().arg("--emperor-freq").arg("1").start();
         for number in 0..FILES {
             let file = remote.at.join(format!("t{number}.ini"));
@@ -88,4 +90,36 @@ fn a_tenants_links_that_hang_delay_no_neighbour() {
 #[test]
 fn links_of_roots_to_a_tenants_files_that_hang_delay_no_neighbour() {
     tell(0);
+}
+
+/// The daemon of a tenant's FUSE says whose its files are.
+#[test]
+fn files_that_a_tenant_says_are_a_neighbours_count_for_their_file_system() {
+    const NEIGHBOUR: u32 = 60_012;
+    /// More than may hang for one owner.
+    const MANY: usize = 40;
+    story(|host| {
+        let neighbour = Reporter::new(host, "neighbour");
+        let remote = Remote::new(host, 10_000, &[&format!("--force-user={NEIGHBOUR}")]);
+        let emperor = host.emperor().arg("--emperor-freq").arg("3600").start();
+        for number in 0..MANY {
+            let file = remote.at.join(format!("t{number}.ini"));
+            fs::write(&file, "[vassal]\nuid = nobody\ncommand = /bin/sleep 100000\n").unwrap();
+            symlink(file, emperor.file(&format!("t{number}.ini"))).unwrap();
+        }
+        emperor.write("neighbour.ini", &neighbour.vassal(""));
+        lchown(emperor.file("neighbour.ini"), Some(NEIGHBOUR), Some(NEIGHBOUR)).unwrap();
+        for number in 0..MANY {
+            emperor.wait_log(&format!("t{number}.ini: started"));
+        }
+        let _ = neighbour.started(1);
+
+        // Whose they are is remembered by the kernel, and what they say is asked for in vain.
+        remote.daemon.kill(Signal::SIGSTOP);
+        let mark = emperor.mark();
+        emperor.signal(Signal::SIGHUP);
+        emperor.wait_log_from(mark, &["32 readings of files on the file system ", "hang"]);
+        emperor.ask_well(&["reload", "neighbour"]);
+        remote.daemon.kill(Signal::SIGCONT);
+    });
 }
