@@ -17,24 +17,10 @@ use crate::{
     request::{ROOT, may},
     storm::Storms,
     succession::Succession,
+    unusable::Unusable,
     vassal::{Vassal, Whose},
     view::mistakes,
 };
-
-/// A file without a vassal.
-#[derive(Debug)]
-struct Unusable {
-    /// Its mistakes, a line each, or what is lacking to read it.
-    why: String,
-    /// It could not be read for something that is lacking.
-    is_unread: bool,
-}
-
-impl Unusable {
-    fn with(mistakes: String) -> Self {
-        Self { why: mistakes, is_unread: false }
-    }
-}
 
 /// The files that an order is about were read for it.
 #[derive(Debug)]
@@ -212,7 +198,7 @@ impl Emperor {
         };
         if user == ROOT {
             view.unread = self.unusable.iter().filter(|(_, file)| file.is_unread).map(|(name, _)| name.clone()).collect();
-            view.unusable = self.unusable.iter().map(|(name, file)| (name.clone(), file.why.clone())).collect();
+            view.unusable = self.unusable.iter().map(|(name, file)| (name.clone(), file.why(now))).collect();
             view.held = self.held.values().cloned().collect();
         }
         view
@@ -263,9 +249,18 @@ impl Emperor {
                 // A file that has mistakes keeps them.
                 let has_mistakes = self.unusable.get(&vassal).is_some_and(|file| !file.is_unread);
                 if !has_mistakes && !self.vassals.contains_key(&vassal) {
-                    self.unusable.insert(vassal.clone(), Unusable { why: why.clone(), is_unread: true });
+                    self.unusable.insert(vassal.clone(), Unusable::unread(why.clone()));
                 }
-                actions.push(Action::Note(Note::Unread { vassal, runs_on, why }));
+                actions.push(Action::Note(Note::Unread { vassal, runs_on, why, hangs: false }));
+            }
+            Event::Unanswered { vassal, what, lasts } => {
+                let runs_on = self.vassals.get(&vassal).is_some_and(Vassal::runs_on);
+                let file = Unusable::unanswered(what, now, lasts);
+                let why = file.why(now);
+                if !self.unusable.contains_key(&vassal) && !self.vassals.contains_key(&vassal) {
+                    self.unusable.insert(vassal.clone(), file);
+                }
+                actions.push(Action::Note(Note::Unread { vassal, runs_on, why, hangs: true }));
             }
             Event::Vanished { vassal } => {
                 self.unusable.remove(&vassal);
@@ -439,10 +434,13 @@ impl Emperor {
                 self.with(now, name, actions, |v, cx| v.ordered(order, read, cx)).unwrap_or(Answer::Unknown)
             }
             (None, Some(unusable)) if may(by, None) => {
-                let unread = read.and_then(|read| read.unread.get(name)).or_else(|| unusable.is_unread.then_some(&unusable.why));
+                let unread = read
+                    .and_then(|read| read.unread.get(name))
+                    .cloned()
+                    .or_else(|| unusable.is_unread.then(|| unusable.why(now)));
                 Answer::Refused(match unread {
                     Some(why) => format!("its file cannot be read: {why}"),
-                    None => format!("its file is bad: {}", unusable.why.lines().next().unwrap_or_default()),
+                    None => format!("its file is bad: {}", unusable.what.lines().next().unwrap_or_default()),
                 })
             }
             (Some(_), _) | (None, _) => Answer::Unknown,

@@ -43,6 +43,15 @@ pub enum Event {
         /// What is missing, and for what.
         why: String,
     },
+    /// The first reading of a vassal's file has come to no end yet, because something does not answer.
+    Unanswered {
+        /// Whose.
+        vassal: Name,
+        /// What does not answer.
+        what: String,
+        /// For how long by now.
+        lasts: Duration,
+    },
     /// A vassal's file is not there any more.
     Vanished {
         /// Whose.

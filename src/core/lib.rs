@@ -29,6 +29,7 @@ mod storm;
 mod succession;
 mod time;
 mod timers;
+mod unusable;
 mod vassal;
 mod view;
 

@@ -117,8 +117,8 @@ pub enum Note {
     Mount { vassal: Name, path: String, state: String, detail: String },
     /// A file has mistakes; what runs goes on.
     BadConfig { vassal: Name, runs_on: bool, diagnostics: Vec<Diagnostic> },
-    /// A file could not be read for something that is lacking; it is read again.
-    Unread { vassal: Name, runs_on: bool, why: String },
+    /// A file could not be read for something that is lacking, or that hangs; it is read again.
+    Unread { vassal: Name, runs_on: bool, why: String, hangs: bool },
     /// A vassals' directory is not what it was; its vassals are kept for now.
     DirectoryHeld { directory: String, vassals: usize, why: String, believed_in: Option<Duration> },
     /// It is what it was, or it is believed.
@@ -462,9 +462,10 @@ impl std::fmt::Display for Note {
                 write!(f, "its file cannot be used ({errors} mistake{}){goes_on}", if errors == 1 { "" } else { "s" })?;
                 diagnostics.iter().try_for_each(|d| write!(f, "\n{d}"))
             }
-            Self::Unread { runs_on, why, .. } => {
+            Self::Unread { runs_on, why, hangs, .. } => {
                 let goes_on = if *runs_on { "; what runs goes on" } else { "" };
-                write!(f, "its file cannot be read for now: {why}{goes_on}; it is read again within a few seconds")
+                let then = if *hangs { "it is taken as soon as that answers" } else { "it is read again within a few seconds" };
+                write!(f, "its file cannot be read for now: {why}{goes_on}; {then}")
             }
             Self::DirectoryHeld { directory, vassals: 0, why, .. } => {
                 write!(f, "{directory} {why}: its vassals are not known; it is taken as soon as it can be read")

@@ -4,6 +4,8 @@
 #[allow(unreachable_pub, reason = "shared with the invariants, where it is a room of its own")]
 mod specs;
 
+use std::time::Duration;
+
 use liege_core::{Emperor, Event, Time, View};
 use liege_spec::{Code, Diagnostic, Severity};
 
@@ -123,4 +125,21 @@ fn one_that_could_not_be_read_is_no_bad_one() {
     assert!(view.unusable.is_empty() && view.unread.is_empty() && view.vassals.len() == 1);
     let view = after([good(), unread()]);
     assert!(view.unread.is_empty() && view.vassals[0].config_error.is_none());
+}
+
+/// Since when it has not answered is told anew each time.
+#[test]
+fn one_whose_first_reading_hangs_is_named_with_what_hangs_and_for_how_long() {
+    let mut emperor = Emperor::new(&specs::emperor(), 2, specs::LIMITS);
+    let vassal = specs::name(0);
+    let lasts = Duration::from_secs(3);
+    emperor.handle(Time(4_000_000), Event::Unanswered { vassal: vassal.clone(), what: "/srv/nfs".into(), lasts });
+    let view = |emperor: &Emperor, seconds: u64| emperor.view(Time(seconds * 1_000_000));
+    assert_eq!(view(&emperor, 4).unusable, [(vassal.clone(), "/srv/nfs has not answered for 3 s".to_owned())]);
+    assert_eq!(view(&emperor, 61).unusable, [(vassal.clone(), "/srv/nfs has not answered for 60 s".to_owned())]);
+    assert_eq!(view(&emperor, 61).unread, [vassal.clone()]);
+    emperor.handle(Time(62_000_000), good());
+    assert!(view(&emperor, 62).unusable.is_empty() && view(&emperor, 62).vassals.len() == 1);
+    let view = after([Event::Unanswered { vassal: vassal.clone(), what: "/srv/nfs".into(), lasts }, Event::Vanished { vassal }]);
+    assert!(view.unusable.is_empty());
 }

@@ -40,8 +40,8 @@ pub(super) enum Answer {
     Settled(Arc<Path>),
     /// Some directory hangs; its listing will come.
     Late,
-    /// The look of this number has lasted [`READING_LASTS`]; the name stood so when it began.
-    LateLook(Arc<Path>, u64, Option<Stamp>),
+    /// The look of this number has lasted [`READING_LASTS`].
+    LateLook(Arc<Path>, u64, Arc<Progress>),
     /// Some file hangs, and the first scan does not wait for it.
     HungLook,
     /// Holds its copy until it was heard; none where it hung.
@@ -171,7 +171,7 @@ pub(super) async fn look(shared: Shared, mut errand: Errand, answers: mpsc::Unbo
             None => {
                 progress.give_pass_back();
                 let _hang = shared.owners.hangs(progress.whose());
-                answers.send(Answer::LateLook(Arc::clone(&path), number, progress.entry())).ok();
+                answers.send(Answer::LateLook(Arc::clone(&path), number, Arc::clone(&progress))).ok();
                 let waited = patiently(work, |since| {
                     if awaited.take().is_some() {
                         answers.send(Answer::HungLook).ok();

@@ -97,6 +97,8 @@ pub(super) struct File {
     bad: Option<Bad>,
     /// What was lacking at its last reading.
     lacking: Option<String>,
+    /// Its first look was late, and that was told.
+    hung_first: bool,
     /// Why the last look could not read it, where that says nothing about its content.
     unread: Option<String>,
     /// It is to be read again although nothing happened to it.
@@ -224,7 +226,7 @@ impl File {
 
     /// Somebody was told of it.
     pub(super) fn was_told(&self) -> bool {
-        self.good.is_some() || self.bad.is_some() || self.lacking.is_some()
+        self.good.is_some() || self.bad.is_some() || self.lacking.is_some() || self.hung_first
     }
 
     /// It was looked at again and again just now, so the next look waits.
@@ -370,11 +372,14 @@ impl File {
         self.in_flight.is_some()
     }
 
-    /// The look in flight is late; its name was this when it began.
-    pub(super) fn late(&mut self, entry: Option<Stamp>) {
+    /// The look in flight is late; its name was this when it began. Whether that is the first to be told of it.
+    pub(super) fn late(&mut self, entry: Option<Stamp>) -> bool {
         if let Some(flight) = &mut self.in_flight {
             flight.late = Some(Late { entry });
         }
+        let is_news = !self.was_told();
+        self.hung_first |= is_news;
+        is_news
     }
 
     /// A look at its name has found that it is there. The look in flight that is given up for another one, if it may be.

@@ -133,11 +133,9 @@ impl Table {
         self.files.get(path).is_some_and(File::is_looked_at)
     }
 
-    /// This look is late. The name stood so when it began.
-    pub(super) fn late(&mut self, path: &Path, number: u64, entry: Option<Stamp>) {
-        if self.awaits(path, number) {
-            self.with(path, |file| file.late(entry));
-        }
+    /// This look is late. The name stood so when it began. Whether that is the first to be told of the file.
+    pub(super) fn late(&mut self, path: &Path, number: u64, entry: Option<Stamp>) -> bool {
+        self.awaits(path, number) && self.with(path, |file| file.late(entry))
     }
 
     /// A look at the name of a late file has found it there.

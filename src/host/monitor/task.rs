@@ -185,7 +185,7 @@ impl Monitor {
                         Answer::Listing(listing) => self.scanned(listing).await,
                         Answer::Late => drop(self.watching.take()),
                         Answer::HungLook => {}
-                        Answer::LateLook(path, number, entry) => self.table.late(&path, number, entry),
+                        Answer::LateLook(path, number, progress) => self.late(&path, number, &progress).await,
                         Answer::Name(path, found) => self.at_name(&path, found).await,
                         Answer::Settled(path) => {
                             if let (Some(event), Verdict::Vassal(vassal)) = (self.renamed.take(&path), self.naming.judge(&path)) {

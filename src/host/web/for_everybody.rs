@@ -94,7 +94,7 @@ fn notes(cause: &Cause) -> Vec<Note> {
         Note::OrphanDied { vassal: vassal.clone(), pid: 2, name: secret(), how: secret() },
         Note::Mount { vassal: vassal.clone(), path: "shown".into(), state: "dead".into(), detail: secret() },
         Note::BadConfig { vassal: vassal.clone(), runs_on: true, diagnostics: Vec::new() },
-        Note::Unread { vassal: vassal.clone(), runs_on: true, why: secret() },
+        Note::Unread { vassal: vassal.clone(), runs_on: true, why: secret(), hangs: false },
         Note::Ended { vassal, cause: why, lived, again_in, owner, gave_up: false },
     ]
 }

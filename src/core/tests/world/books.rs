@@ -154,6 +154,7 @@ impl Books {
             Event::Probed { .. }
             | Event::BadConfig { .. }
             | Event::Unread { .. }
+            | Event::Unanswered { .. }
             | Event::Spawned { .. }
             | Event::Mounted { .. }
             | Event::SpawnFailed { .. }

@@ -2,14 +2,30 @@
 
 use std::{path::Path, sync::Arc};
 
+use liege_core::Event;
 use tokio::time::Instant;
 
 use super::{
-    super::{errands::AtName, file::Sign, look::Look, trail::Led},
+    super::{READING_LASTS, errands::AtName, file::Sign, look::Look, naming::Verdict, progress::Progress, trail::Led},
     Monitor,
 };
 
 impl Monitor {
+    /// A look has lasted long. A file of which nothing is known yet is told all the same.
+    pub(super) async fn late(&mut self, path: &Path, number: u64, progress: &Arc<Progress>) {
+        if !self.table.late(path, number, progress.entry()) {
+            return;
+        }
+        if let Verdict::Vassal(vassal) = self.naming.judge(path)
+            && (self.told.contains(&vassal) || self.claim(&vassal, path))
+        {
+            self.shared.names.reads(&vassal, progress);
+            let (at, lasts) = progress.at.get().unwrap_or_else(|| (path.to_owned(), READING_LASTS));
+            let what = at.display().to_string();
+            self.shared.post.event(Event::Unanswered { vassal, what, lasts }).await;
+        }
+    }
+
     /// The name of a file whose look is late was looked at.
     pub(super) async fn at_name(&mut self, path: &Arc<Path>, found: AtName) {
         match found {

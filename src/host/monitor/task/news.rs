@@ -73,7 +73,7 @@ impl Monitor {
         }
     }
 
-    fn claim(&mut self, vassal: &Name, path: &Path) -> bool {
+    pub(super) fn claim(&mut self, vassal: &Name, path: &Path) -> bool {
         if self.shared.names.claim(vassal, Home::new(path, &self.again.0)) {
             self.told.insert(vassal.clone());
             return true;
