@@ -4,8 +4,8 @@
 use std::fs;
 
 use liege_integration_tests::apps::{USER, own};
-use liege_integration_tests::http::free_port;
-use liege_integration_tests::{Emperor, LONG, story, wait_until};
+use liege_integration_tests::http::{free_port, get};
+use liege_integration_tests::{Emperor, Host, LONG, story, wait_until};
 
 fn shows(emperor: &Emperor, view: &[&str], what: &str) {
     wait_until(&format!("{view:?} to show {what}"), LONG, || emperor.ask(view).1.contains(what));
@@ -43,6 +43,52 @@ fn workers_that_cannot_live() {
         emperor.wait_log("its processes live again");
         is_shown_no_more(&emperor, doubt);
         assert_eq!(emperor.vassals().len(), 1);
+    });
+}
+
+/// A uwsgi with one worker, and the port it listens at.
+fn serves(host: &Host, emperor: &Emperor, keys: &str) -> u16 {
+    let (app, port) = (host.path("app.py"), free_port());
+    let program = "import time\nkept = []\ndef application(e, s):\n    if e['PATH_INFO'] == '/slow':\n        time.sleep(1000)\n\
+                   \x20   kept.append('x' * 30000000)\n    s('200 OK', [])\n    return [b'ok']\n";
+    fs::write(&app, program).unwrap();
+    own(&app);
+    let identity = format!("uid = {USER}\ngid = {USER}\nmaster = true\nplugin = python3\n");
+    let app = format!("wsgi-file = {}\nhttp-socket = 127.0.0.1:{port}\n", app.display());
+    emperor.write("v.ini", &format!("[uwsgi]\n{identity}{app}{keys}"));
+    emperor.wait_log("v.ini: ready");
+    port
+}
+
+#[test]
+fn requests_that_its_uwsgi_ends_are_told_by_that() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let port = serves(host, &emperor, "harakiri = 1\n");
+        (0..3).for_each(|_| drop(get(port, "/slow")));
+        let doubt = "requests take longer than harakiri, its uwsgi says: ";
+        let line = emperor.wait_log("v.ini: requests take longer");
+        assert!(line.contains("WARN") && line.contains("*** HARAKIRI ON WORKER 1"), "{line}");
+        shows(&emperor, &["status"], doubt);
+        assert!(!emperor.log().iter().any(|line| line.contains("die again and again")), "{:#?}", emperor.log());
+    });
+}
+
+#[test]
+fn workers_that_its_uwsgi_replaces_are_none() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let port = serves(host, &emperor, "evil-reload-on-rss = 20\n");
+        let replaced = || emperor.ask(&["logs", "v", "-n", "all"]).1.matches("EVIL RELOAD ON WORKER").count();
+        for count in 1..=4 {
+            wait_until("a worker to be replaced", LONG, || {
+                drop(get(port, "/"));
+                replaced() >= count
+            });
+        }
+        // What counts comes through the same pipe, behind it.
+        assert_eq!(emperor.ask(&["status", "v"]).1.matches("its uwsgi says").count(), 0);
+        assert!(!emperor.log().iter().any(|line| line.contains("die again and again")), "{:#?}", emperor.log());
     });
 }
 

@@ -340,6 +340,8 @@ pub enum Notice {
     AddressInUse,
     /// A worker, or another process of the app's own, died and is started again.
     WorkerDied,
+    /// A uwsgi kills a process of its own for a request, or a task, that lasts too long.
+    Harakiri,
     /// Not a line: these processes of the app were there when it ended with status 0, soon after its start.
     LeftBehind,
 }

@@ -185,6 +185,19 @@ fn workers_that_die_again_and_again_are_a_doubt_until_they_rest() {
 }
 
 #[test]
+fn requests_that_last_too_long_are_a_doubt_of_their_own() {
+    let mut vassal = Running::new();
+    let kills = "*** HARAKIRI ON WORKER 1 (pid: 7, try: 1) ***";
+    assert!((0..2).all(|_| vassal.says(Notice::Harakiri, kills).is_empty()) && vassal.doubt().is_none());
+    vassal.says(Notice::Harakiri, kills);
+    assert_eq!(vassal.doubt(), Some(format!("requests take longer than harakiri, its uwsgi says: {kills}")));
+    vassal.after(60);
+    assert_eq!(vassal.doubt(), None);
+    (0..3).for_each(|_| drop(vassal.says(Notice::Harakiri, "*** HARAKIRI ON MULE 1 (pid: 7) ***")));
+    assert!(vassal.doubt().is_some_and(|doubt| doubt.contains("mule-harakiri")), "{:?}", vassal.doubt());
+}
+
+#[test]
 fn workers_that_die_rarely_are_none() {
     let mut vassal = Running::new();
     for _ in 0..20 {

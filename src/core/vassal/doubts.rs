@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | no app, no plugin | uwsgi says so, for the first time in this run; told with the option for the app | with the run |
 //! | workers die | the [`MANY`]th death within [`WINDOW`] | after a rest of three times the mean gap between the last deaths, at least [`REST`] |
+//! | requests last too long | the same of the processes that uwsgi kills for that (harakiri) | the same rest |
 //! | an attached daemon does not stay up | the same of its ends | the same rest, since it was started last |
 //!
 //! What a uwsgi says at its start is the cause, and what requests bring up later is a consequence: the first line of a kind stands. A
@@ -74,6 +75,8 @@ impl Deaths {
 pub(super) struct Doubts {
     said: BTreeMap<Notice, (String, Time)>,
     workers: Deaths,
+    /// Those that its uwsgi kills for a request that lasts too long.
+    harakiri: Deaths,
     /// By their place in the plan.
     daemons: BTreeMap<u32, Deaths>,
 }
@@ -82,7 +85,7 @@ impl Doubts {
     /// A new app: what the one before it said is not said of it. Daemons stay.
     pub(super) fn begin_run(&mut self) {
         self.said.clear();
-        self.workers = Deaths::default();
+        (self.workers, self.harakiri) = (Deaths::default(), Deaths::default());
     }
 
     /// Other daemons than before.
@@ -105,8 +108,9 @@ impl Doubts {
         let plugin = self.line(Notice::NoPlugin).map(no_plugin);
         let app = self.line(Notice::NoApp).filter(|why| plugin.is_none() || !why.contains(NONE_LOADED)).map(no_app);
         let workers = Some(&self.workers).filter(|workers| workers.is_many).map(|workers| workers_die(&workers.said));
+        let harakiri = Some(&self.harakiri).filter(|killed| killed.is_many).map(|killed| takes_too_long(&killed.said));
         let daemons = self.daemons.values().filter(|daemon| daemon.is_many).map(|daemon| daemon_dies(&daemon.said));
-        let all: Vec<String> = plugin.into_iter().chain(app).chain(workers).chain(daemons).collect();
+        let all: Vec<String> = plugin.into_iter().chain(app).chain(workers).chain(harakiri).chain(daemons).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
@@ -116,7 +120,7 @@ impl Doubts {
     }
 
     fn deaths(&self) -> impl Iterator<Item = &Deaths> {
-        std::iter::once(&self.workers).chain(self.daemons.values())
+        [&self.workers, &self.harakiri].into_iter().chain(self.daemons.values())
     }
 
     /// Forgets what is over; the sentences of those that were many.
@@ -126,6 +130,10 @@ impl Doubts {
         if is_over(&self.workers) {
             let workers = std::mem::take(&mut self.workers);
             sentences.extend(workers.is_many.then(|| "its processes live again".to_owned()));
+        }
+        if is_over(&self.harakiri) {
+            let killed = std::mem::take(&mut self.harakiri);
+            sentences.extend(killed.is_many.then(|| "its uwsgi kills nothing by harakiri any more".to_owned()));
         }
         for deaths in self.daemons.values_mut().filter(|deaths| is_over(deaths)) {
             let deaths = std::mem::take(deaths);
@@ -146,6 +154,21 @@ fn no_app(why: &str) -> String {
 
 fn workers_die(line: &str) -> String {
     format!("its processes die again and again, it says: {line}")
+}
+
+/// Which option that is: the line says what was killed.
+fn takes_too_long(line: &str) -> String {
+    let has = |what: &str| line.contains(&format!("HARAKIRI ON {what}"));
+    let what = if has("MULE") {
+        "what its mules do takes longer than mule-harakiri"
+    } else if has("THE SPOOLER") {
+        "what its spooler does takes longer than spooler-harakiri"
+    } else if has("CRON") {
+        "what its cron does takes longer than cron-harakiri"
+    } else {
+        "requests take longer than harakiri"
+    };
+    format!("{what}, its uwsgi says: {line}")
 }
 
 fn daemon_dies(what: &str) -> String {
@@ -180,6 +203,11 @@ impl Vassal {
                 let is_news = doubts.workers.add(cx.now, line.clone());
                 doubts.workers.rests(cx.now);
                 is_news.then(|| workers_die(&line))
+            }
+            Notice::Harakiri => {
+                let is_news = doubts.harakiri.add(cx.now, line.clone());
+                doubts.harakiri.rests(cx.now);
+                is_news.then(|| takes_too_long(&line))
             }
         };
         self.doubted(news, cx);

@@ -32,6 +32,7 @@ use liege_sys::{
 use last::Last;
 pub(crate) use last::tells_more;
 use lines::Lines;
+use notice::Announced;
 pub(crate) use pen::Missing;
 use pen::Pen;
 pub(crate) use word::Word;
@@ -54,6 +55,7 @@ struct Source<'a> {
     last: Last,
     /// What kinds of lines of this run of the app init has been told of, and when.
     noticed: Vec<(Notice, Instant)>,
+    announced: Announced,
     ended: bool,
 }
 
@@ -77,6 +79,7 @@ pub(crate) fn write(
             lines: Lines::default(),
             last: Last::default(),
             noticed: Vec::new(),
+            announced: Announced::default(),
             ended: false,
         })
         .collect();
@@ -125,8 +128,8 @@ impl Source<'_> {
             match pipe::read(&self.pipe, buffer) {
                 Read::Bytes(n) => {
                     pen.look_at_the_clock();
-                    let Self { name, lines, last, noticed, .. } = self;
-                    lines.take(&buffer[..n], |line, goes_on| heard(name, (last, noticed), pen, line, goes_on));
+                    let Self { name, lines, last, noticed, announced, .. } = self;
+                    lines.take(&buffer[..n], |line, goes_on| heard(name, (last, noticed, announced), pen, line, goes_on));
                     pen.write();
                     total += n;
                 }
@@ -145,16 +148,22 @@ impl Source<'_> {
 
     /// What was begun is a line as it is.
     fn finish(&mut self, pen: &mut Pen<'_>) {
-        let Self { name, lines, last, noticed, .. } = self;
-        lines.finish(|line, goes_on| heard(name, (last, noticed), pen, line, goes_on));
+        let Self { name, lines, last, noticed, announced, .. } = self;
+        lines.finish(|line, goes_on| heard(name, (last, noticed, announced), pen, line, goes_on));
     }
 }
 
 /// One line, or a piece of one: written, and remembered where it says something.
-fn heard(name: &str, (last, noticed): (&mut Last, &mut Vec<(Notice, Instant)>), pen: &mut Pen<'_>, line: &[u8], goes_on: bool) {
+fn heard(
+    name: &str,
+    (last, noticed, announced): (&mut Last, &mut Vec<(Notice, Instant)>, &mut Announced),
+    pen: &mut Pen<'_>,
+    line: &[u8],
+    goes_on: bool,
+) {
     if let Some(quoted) = word::quoted(line).filter(|_| !goes_on) {
         if name == APP
-            && let Some(notice) = notice::of(line)
+            && let Some(notice) = announced.of(line)
             && !noticed.iter().any(|(other, at)| *other == notice && at.elapsed() < notice::apart(notice))
         {
             noticed.retain(|(other, _)| *other != notice);

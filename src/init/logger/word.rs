@@ -13,7 +13,7 @@ const LONGEST: usize = 240;
 const HEAD: usize = 3;
 
 /// By their numbers.
-const NOTICES: [Notice; 4] = [Notice::NoApp, Notice::NoPlugin, Notice::AddressInUse, Notice::WorkerDied];
+const NOTICES: [Notice; 5] = [Notice::NoApp, Notice::NoPlugin, Notice::AddressInUse, Notice::WorkerDied, Notice::Harakiri];
 
 /// One word.
 #[derive(Clone, Debug, PartialEq, Eq)]
