@@ -137,7 +137,7 @@ fn one_whose_first_reading_hangs_is_named_with_what_hangs_and_for_how_long() {
     let view = |emperor: &Emperor, seconds: u64| emperor.view(Time(seconds * 1_000_000));
     assert_eq!(view(&emperor, 4).unusable, [(vassal.clone(), "/srv/nfs has not answered for 3 s".to_owned())]);
     assert_eq!(view(&emperor, 61).unusable, [(vassal.clone(), "/srv/nfs has not answered for 60 s".to_owned())]);
-    assert_eq!(view(&emperor, 61).unread, [vassal.clone()]);
+    assert!(view(&emperor, 61).unread.contains(&vassal));
     emperor.handle(Time(62_000_000), good());
     assert!(view(&emperor, 62).unusable.is_empty() && view(&emperor, 62).vassals.len() == 1);
     let view = after([Event::Unanswered { vassal: vassal.clone(), what: "/srv/nfs".into(), lasts }, Event::Vanished { vassal }]);
