@@ -453,6 +453,12 @@ fn a_uwsgi_without_its_plugin_is_told_which() {
             let (_, said) = run_liege(&["check".as_ref(), emperor.file(name).as_os_str()]);
             assert!(said.contains("[no-plugin]"), "{said}");
         }
+        // A router of which no line loads the plugin is no address at all.
+        emperor.write("router.ini", &format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nhttp = 127.0.0.1:{}\n", free_port()));
+        let line = emperor.wait_cause(0, "router.ini", "exit");
+        assert!(line.contains("http needs plugin = http: \"The -s/--socket option is missing"), "{line}");
+        let (_, said) = run_liege(&["check".as_ref(), emperor.file("router.ini").as_os_str()]);
+        assert!(said.contains("[no-plugin]") && said.contains("add plugin = http"), "{said}");
         emperor.write("strict.ini", &uwsgi("strict = true\npsgi = /srv/app.psgi"));
         let line = emperor.wait_cause(0, "strict.ini", "exit");
         assert!(line.contains("psgi needs plugin = psgi: \"[strict-mode] unknown config directive: psgi\""), "{line}");
@@ -491,6 +497,21 @@ fn a_uwsgi_that_does_not_find_its_app_names_it() {
             emperor.write(&format!("need-{name}"), &uwsgi(&format!("need-app = true\n{lines}")));
             let line = emperor.wait_cause(0, &format!("need-{name}"), "exit");
             assert!(line.contains(ended), "{line}");
+        }
+    });
+}
+
+#[test]
+fn a_directory_that_a_uwsgi_does_not_find_is_named() {
+    story(|host| {
+        let emperor = host.emperor().start();
+        let missing = host.path("missing/deep").display().to_string();
+        for (option, more) in [("chdir", ""), ("spooler", ""), ("virtualenv", "plugin = python3\n")] {
+            let (name, line) = (format!("{option}.ini"), format!("{option} = {missing}"));
+            let socket = format!("http-socket = 127.0.0.1:{}\n", free_port());
+            emperor.write(&name, &format!("[uwsgi]\nuid = {USER}\ngid = {USER}\nmaster = true\n{socket}{more}{line}\n"));
+            let told = emperor.wait_cause(0, &name, "exit");
+            assert!(told.contains(&format!("{line}: \"")), "{told}");
         }
     });
 }

@@ -1,6 +1,6 @@
 //! What to do about a failure, as far as its own words tell: the advice an experienced operator would give.
 
-use liege_spec::{VassalSpec, app_option};
+use liege_spec::{ProgramSpec, VassalSpec, app_option, router_without_plugin};
 
 use crate::address::{named_in, sockets};
 
@@ -34,6 +34,18 @@ pub(crate) fn option_meant(said: &str, spec: &VassalSpec) -> Option<String> {
         // It is one of them: more than a few would say nothing.
         return Some(sockets(spec)).filter(|sockets| (1..=3).contains(&sockets.len())).map(|sockets| sockets.join(" or "));
     }
+    if let Some(option) = OBJECTS.iter().find(|(words, _)| said.contains(words)).and_then(|(_, keys)| last_of(spec, keys)) {
+        return Some(option).filter(|option| !said.contains(option));
+    }
+    let has_no_socket = said.contains("-s/--socket option is missing");
+    if let Some(router) = router_without_plugin(spec)
+        && (has_no_socket || said.contains(&format!("unknown config directive: {}", router.key)))
+    {
+        return router.lacks.map(|plugin| format!("{} needs plugin = {plugin}", router.key));
+    }
+    if has_no_socket {
+        return Some("no line says where it listens (http-socket = ADDRESS, or socket)".to_owned());
+    }
     let app = app_option(spec)?;
     let is_unknown = said.contains(&format!("unknown config directive: {}", app.key)); // with strict
     let is_unserved = said.contains("no app loaded");
@@ -43,6 +55,21 @@ pub(crate) fn option_meant(said: &str, spec: &VassalSpec) -> Option<String> {
     // Perl does not name a file that it does not find, and Python does not name the module without the callable.
     let is_failed = said.contains("unable to load app ") || said.contains("unable to find PSGI function");
     ((is_unserved || is_failed) && !said.contains(app.value)).then(|| format!("{} = {}", app.key, app.value))
+}
+
+/// What a uwsgi says of something that one of its options names, without its name.
+const OBJECTS: [(&str, &[&str]); 3] = [
+    ("chdir(): ", &["chdir"]),
+    ("[spooler directory] ", &["spooler", "spooler-external"]),
+    // Python looks for all it is made of where a virtualenv is said to be.
+    ("No module named 'encodings'", &["virtualenv", "venv", "home", "pyhome"]),
+];
+
+/// The last option of a uwsgi with one of these names: `chdir = /srv/app`.
+fn last_of(spec: &VassalSpec, keys: &[&str]) -> Option<String> {
+    let ProgramSpec::Uwsgi { options, .. } = &spec.app.program else { return None };
+    let option = options.iter().rfind(|(key, _)| keys.contains(&key.as_str()));
+    option.map(|(key, value)| format!("{key} = {value}"))
 }
 
 /// What helps where a program of a hook does not end. `step`: in words, `exec fuse-zip -f ... (shop.ini:4: exec-as-user)`.

@@ -38,7 +38,7 @@ pub enum Code {
     NestedLogic,
     /// It does nothing here.
     NoEffect,
-    /// A uwsgi has an app, and no line names the plugin for it.
+    /// A uwsgi has an app or a router, and no line names the plugin for it.
     NoPlugin,
     /// The vassal's processes see no `/proc` of their own.
     NoProc,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::layers;
 use crate::pair::Pair;
-use crate::plugins::{self, app_option};
+use crate::plugins::{self, Served, app_option, router_without_plugin};
 use crate::points::{called_inside, points};
 use crate::report::Report;
 use crate::{
@@ -273,26 +273,26 @@ pub fn checks_of_nothing(source: &Source<'_>, config: &VassalConfig, is_mounted:
     found
 }
 
-/// An app whose plugin no line names, where the uwsgi is a distribution's, which has none built in. `is_there`: whether a path exists on
-/// this machine.
+/// An app and a router whose plugins no line names, where the uwsgi is a distribution's, which has none built in. `is_there`: whether a path
+/// exists on this machine.
 #[must_use]
-pub fn app_without_plugin(
+pub fn plugins_missing(
     source: &Source<'_>,
     pairs: &[Pair],
     config: &VassalConfig,
     is_there: &dyn Fn(&str) -> bool,
-) -> Option<Diagnostic> {
-    let app = app_option(&config.fresh)?;
-    let plugin = app.lacks?;
-    // A pair of that name may be the file's own placeholder: uwsgi does not see it as an option.
-    let line = pairs.iter().rfind(|pair| pair.key == app.key && !pair.placeholder && !pair.asked_for)?;
-    if !plugins::is_of_a_distribution(&config.fresh, is_there) {
-        return None;
-    }
-    let key = app.key;
-    let message = format!("no line names a plugin for {key}: a uwsgi that has none built in ignores {key} and serves nothing");
-    let doubt = under_key(source, &line.origin, Code::NoPlugin, message);
-    Some(doubt.with_hint(format!("add plugin = {plugin}, unless the emperor's vassal-set or UWSGI_PLUGIN gives it")))
+) -> Vec<Diagnostic> {
+    let app = app_option(&config.fresh).filter(|app| app.lacks.is_some()).map(|app| (app, "serves nothing"));
+    let router = router_without_plugin(&config.fresh).map(|router| (router, "does not listen there"));
+    let found = app.into_iter().chain(router).filter_map(|(Served { key, lacks, .. }, effect)| {
+        // A pair of that name may be the file's own placeholder: uwsgi does not see it as an option.
+        let line = pairs.iter().rfind(|pair| pair.key == key && !pair.placeholder && !pair.asked_for)?;
+        let message = format!("no line names a plugin for {key}: a uwsgi that has none built in ignores {key} and {effect}");
+        let doubt = under_key(source, &line.origin, Code::NoPlugin, message);
+        Some(doubt.with_hint(format!("add plugin = {}, unless the emperor's vassal-set or UWSGI_PLUGIN gives it", lacks?)))
+    });
+    let found: Vec<Diagnostic> = found.collect();
+    if found.is_empty() || plugins::is_of_a_distribution(&config.fresh, is_there) { found } else { Vec::new() }
 }
 
 /// Layers of the vassal's root that are mounts of this machine, and end with the old root.

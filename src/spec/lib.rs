@@ -69,7 +69,7 @@ pub use code::Code;
 pub use daemons::{AttachedDaemon, Pidfile};
 pub use diagnostic::{Diagnostic, Severity};
 pub use doubts::{
-    app_without_plugin, checks_of_nothing, layers_taken_away, of_emperor as doubts_of_emperor, of_vassal as doubts_of_vassal,
+    checks_of_nothing, layers_taken_away, of_emperor as doubts_of_emperor, of_vassal as doubts_of_vassal, plugins_missing,
 };
 pub use emperor::{EmperorDeath, EmperorSpec};
 pub use emperor_file::read_emperor;
@@ -83,7 +83,7 @@ pub use namespaces::Namespaces;
 pub use origin::{Asked, Origin};
 pub use output::{LogRules, LogTo};
 pub use pair::{Pair, show_config};
-pub use plugins::{AppOption, app_option};
+pub use plugins::{Served, app_option, router_without_plugin};
 pub use points::{Point, called_inside, points};
 pub use program::MOST_FOR_UWSGI;
 pub use report::Reading;

@@ -10,8 +10,8 @@ use std::{
 
 use liege_host::{World, is_mount_point, read_configuration, why_no_file};
 use liege_spec::{
-    Code, Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, app_without_plugin, checks_of_nothing, doubts_of_emperor,
-    doubts_of_vassal, flatten, layers_taken_away, read_emperor, read_vassal, show_config,
+    Code, Diagnostic, Namespaces, Pair, Severity, Source, VassalConfig, checks_of_nothing, doubts_of_emperor, doubts_of_vassal,
+    flatten, layers_taken_away, plugins_missing, read_emperor, read_vassal, show_config,
 };
 use serde::Serialize;
 
@@ -152,7 +152,7 @@ fn vassal(checked: &mut Checked, source: &Source<'_>, file: &Path, arguments: &C
     checked.diagnostics.extend(doubts.into_iter().filter(|doubt| !told.contains(&(doubt.code, doubt.line))));
     if let Some(config) = reading.value {
         checked.diagnostics.extend(checks_of_nothing(source, &config, &is_mount_point));
-        checked.diagnostics.extend(app_without_plugin(source, &pairs, &config, &|path| Path::new(path).exists()));
+        checked.diagnostics.extend(plugins_missing(source, &pairs, &config, &|path| Path::new(path).exists()));
         checked.diagnostics.extend(layers_taken_away(source, &config, &is_mount_point));
         add_plan(checked, &config, file, arguments.plan, namespaces);
     }

@@ -8,13 +8,23 @@ use std::time::Duration;
 
 use liege_core::{Action, Emperor, Event, Note, Time};
 use liege_plan::{AppWord, DaemonNews, Exit, FromInit, Notice};
+use liege_spec::ProgramSpec;
 
 struct Running(Emperor, Time);
 
 impl Running {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// Its file has these lines as well.
+    fn with(options: &[(&str, &str)]) -> Self {
         let mut running = Self(Emperor::new(&specs::emperor(), 2, specs::LIMITS), Time(0));
-        let config = specs::config(0, 0).into();
+        let mut config = specs::config(0, 0);
+        if let ProgramSpec::Uwsgi { options: all, .. } = &mut config.fresh.app.program {
+            all.extend(options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        }
+        let config = config.into();
         running.feed(Event::Config { vassal: specs::name(0), config, directory: "/v".into(), touched: true, file: None });
         running.feed(Event::Spawned { vassal: specs::name(0), birth: 1, pid: 2 });
         running.report(FromInit::Started { pid: 2 });
@@ -118,6 +128,29 @@ fn an_option_that_a_uwsgi_does_not_name_is_named() {
     let doubt =
         "it may serve nothing, psgi needs plugin = psgi, its uwsgi says: *** no app loaded. going in full dynamic mode ***";
     assert_eq!(vassal.doubt().as_deref(), Some(doubt));
+}
+
+#[test]
+fn what_uwsgi_does_not_call_by_its_name_is_called_by_its_line() {
+    let no_socket = "The -s/--socket option is missing and stdin is not a socket.";
+    let encodings = "ModuleNotFoundError: No module named 'encodings'";
+    for (options, said, about) in [
+        (&[("chdir", "/a"), ("chdir", "/b")][..], "chdir(): No such file or directory [core/uwsgi.c line 2625]", "chdir = /b: "),
+        (&[("spooler", "/s")], "[spooler directory] access(): No such file or directory", "spooler = /s: "),
+        (&[("virtualenv", "/v")], encodings, "virtualenv = /v: "),
+        (&[], encodings, ""),
+        (&[("http", ":80")], no_socket, "http needs plugin = http: "),
+        (&[("plugin", "router_http"), ("https", ":80,a,b")], no_socket, "https needs plugin = http: "),
+        (
+            &[("fastrouter", ":80")],
+            "[strict-mode] unknown config directive: fastrouter",
+            "fastrouter needs plugin = fastrouter: ",
+        ),
+        (&[], no_socket, "no line says where it listens (http-socket = ADDRESS, or socket): "),
+    ] {
+        let what = Running::with(options).failure(Exit::Code(1), Some(said)).1;
+        assert_eq!(what, format!("{about}\"{said}\" (the app exited with status 1)"));
+    }
 }
 
 #[test]

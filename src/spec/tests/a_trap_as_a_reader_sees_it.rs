@@ -2,8 +2,8 @@
 
 use liege_spec::testing::TableLookup;
 use liege_spec::{
-    Diagnostic, Namespaces, Severity, Source, app_without_plugin, checks_of_nothing, doubts_of_emperor, doubts_of_vassal,
-    flatten, layers_taken_away, read_emperor, read_vassal,
+    Diagnostic, Namespaces, Severity, Source, checks_of_nothing, doubts_of_emperor, doubts_of_vassal, flatten, layers_taken_away,
+    plugins_missing, read_emperor, read_vassal,
 };
 
 fn world() -> TableLookup {
@@ -131,7 +131,7 @@ fn without_plugin(lines: &str, there: &[&str]) -> String {
     let source = Source::new("shop.ini", text.as_bytes());
     let config = read_vassal(&source, &world()).value.unwrap();
     let (pairs, _) = flatten(&source, &["uwsgi", "vassal"], false, &world());
-    let found = app_without_plugin(&source, &pairs, &config, &|path| there.contains(&path));
+    let found = plugins_missing(&source, &pairs, &config, &|path| there.contains(&path));
     shown(&found.into_iter().collect::<Vec<_>>())
 }
 
@@ -151,6 +151,9 @@ shop.ini:4:1: warning: no line names a plugin for psgi: a uwsgi that has none bu
         ("module = a:app", "python3"),
         ("rack = a.ru", "rack"),
         ("lua = a.lua", "lua"),
+        ("http = :80", "http"),
+        ("plugin = router_http\nhttps = :443,a,b", "http"),
+        ("fastrouter = :80", "fastrouter"),
         ("plugins = http,psgi\nwsgi-file = a.py", "python3"),
         ("pivot_root = /ns /ns/old\nplugin-dir = /x\npsgi = a", "psgi"),
     ] {
