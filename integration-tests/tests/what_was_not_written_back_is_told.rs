@@ -231,6 +231,23 @@ fn a_daemon_that_dies_while_it_saves_is_told_and_by_what() {
     }
 }
 
+/// No longer stop-timeout would have helped.
+#[test]
+fn an_init_that_is_killed_while_it_waits_is_told() {
+    for namespaces in [Some("fs,pid"), None] {
+        story(|host| {
+            let (emperor, _filesystem) = stays(host, 30, namespaces);
+            let init = emperor.vassal("sleep 1001").init;
+            let mark = emperor.mark();
+            emperor.ask(&["stop", "v"]);
+            wait_until("what it waits for", LONG, || emperor.ask(&["status", "v"]).1.contains("faultfs (pid "));
+            init.kill(Signal::SIGKILL);
+            let line = emperor.wait_log_from(mark, &[SENTENCE]);
+            assert!(line.contains("liege-init, which was killed by SIGKILL") && !line.contains("raise stop-timeout"), "{line}");
+        });
+    }
+}
+
 #[test]
 fn an_attached_daemon_that_dies_while_it_saves_is_told_and_by_what() {
     story(|host| {

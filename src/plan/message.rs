@@ -213,6 +213,8 @@ pub enum Fate {
     OutOfTime,
     /// This signal ended it while it was waited for.
     Died(i32),
+    /// Init, which was waiting for it, was killed by this signal, and everything with it.
+    InitKilled(i32),
     /// It serves a mount that does not answer, or another mount of the vassal does not: it was killed at once.
     Hung,
     /// The daemon is gone, and its vassals end with it.
@@ -262,6 +264,7 @@ impl fmt::Display for Loss {
         match how {
             Fate::OutOfTime => f.write_str(what),
             Fate::Died(signal) => write!(f, "{what}, ended by {} before that", signal_name(*signal)),
+            Fate::InitKilled(signal) => write!(f, "{what}, ended with liege-init, which was killed by {}", signal_name(*signal)),
             Fate::Hung => write!(f, "{what}, killed at once because of a mount that hangs"),
             Fate::HostGone => write!(f, "{what}, killed because the emperor is gone"),
             Fate::Unseen(EMFILE) => {

@@ -143,6 +143,18 @@ fn what_init_had_to_kill_is_told_and_the_rest_is_killed_at_once() {
 }
 
 #[test]
+fn an_init_that_is_killed_while_it_saves_is_the_reason() {
+    let mut daemon = Daemon::new();
+    daemon.stops();
+    daemon.saving(&[ZIP]);
+    daemon.passes(SECOND);
+    daemon.hears(Event::Exited { vassal: specs::name(0), birth: 1, exit: Exit::Signal(9) });
+    let last = daemon.emperor.view(daemon.now).vassals[0].last_cause.clone().unwrap();
+    assert!(last.contains(ZIP) && last.contains("liege-init, which was killed by SIGKILL"), "{last}");
+    assert!(!last.contains("raise stop-timeout"), "{last}");
+}
+
+#[test]
 fn an_init_that_cannot_leave_is_ended_a_little_later() {
     let mut daemon = Daemon::new();
     daemon.stops();

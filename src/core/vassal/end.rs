@@ -31,6 +31,9 @@ impl Vassal {
             },
             cx.now,
         );
+        if let (Phase::Stopping, Exit::Signal(signal)) = (self.phase, exit) {
+            self.lost_with_init(signal); // no kill of ours
+        }
         match self.phase {
             Phase::Spawning | Phase::Preparing | Phase::Running | Phase::Reloading | Phase::Stopping | Phase::Killing => {
                 self.over(cx);

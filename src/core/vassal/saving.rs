@@ -134,10 +134,24 @@ impl Vassal {
     /// The time of the end is over, and nothing else holds it up: an app that was asked to leave and has not is killed, and told. A uwsgi that
     /// never got as far as its work has nothing to write back; how far a command has come is not known.
     pub(super) fn app_is_out_of_time(&mut self) {
-        let Some(life) = &mut self.life else { return };
+        let app = self.app_that_was_asked();
+        if let Some(life) = &mut self.life {
+            life.lost.extend(app);
+        }
+    }
+
+    fn app_that_was_asked(&self) -> Option<Loss> {
+        let life = self.life.as_ref()?;
         let is_asked = life.cause.as_ref().is_some_and(|cause| !cause.is_failure());
-        if let Some(pid) = life.app_pid.filter(|_| is_asked && life.ready && life.saving.is_empty()) {
-            life.lost.push(Loss::of_app(pid));
+        life.app_pid.filter(|_| is_asked && life.ready && life.saving.is_empty()).map(Loss::of_app)
+    }
+
+    /// Init was killed while it waited: that it took too long is not the reason.
+    pub(super) fn lost_with_init(&mut self, signal: i32) {
+        let app = self.app_that_was_asked().map(|app| app.what);
+        if let Some(life) = &mut self.life {
+            let lost = std::mem::take(&mut life.saving).into_iter().chain(app);
+            life.lost.extend(lost.map(|what| Loss { what, how: Fate::InitKilled(signal) }));
         }
     }
 
