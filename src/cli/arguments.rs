@@ -86,7 +86,7 @@ pub(crate) struct Run {
     /// A directory of vassal files, or a pattern that matches them
     #[arg(long, value_name = "DIR|GLOB")]
     pub(crate) emperor: Vec<String>,
-    /// The namespaces every vassal gets anew: fs, pid, ipc, uts, net, cgroup
+    /// The namespaces every vassal gets anew: fs, pid, ipc, uts, net, cgroup, user
     #[arg(long, value_name = "LIST")]
     pub(crate) emperor_use_clone: Option<String>,
     /// Set any option of the emperor

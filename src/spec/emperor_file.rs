@@ -161,7 +161,7 @@ fn monitors(options: &Options<'_>, file: &str, report: &mut Report) -> Vec<Asked
         }
     }
     if monitors.is_empty() && options.last("emperor").is_none() {
-        let hint = "add emperor = /etc/uwsgi/vassals, or --emperor DIR".to_owned();
+        let hint = "add emperor = /etc/liege/vassals, or --emperor DIR".to_owned();
         report.whole_file(
             crate::Severity::Error,
             Code::NoVassals,

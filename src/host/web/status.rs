@@ -37,6 +37,8 @@ pub(super) struct Status<'a> {
     flapping: usize,
     /// Those whose app runs and is doubted.
     doubtful: usize,
+    /// Vassals that need eyes, each once, files that never were usable, and directories that cannot be read.
+    ill: usize,
     /// Watched mounts, and those of them that are not healthy.
     mounts: usize,
     mounts_ill: usize,
@@ -112,6 +114,9 @@ fn status<'a>(view: &'a View, recent: &Recent, whole: bool) -> Status<'a> {
         down: view.vassals.iter().filter(|vassal| is_down(vassal)).count() + view.unusable.len(),
         flapping: view.vassals.iter().filter(|vassal| vassal.flapping.is_some()).count(),
         doubtful: view.vassals.iter().filter(|vassal| vassal.doubt.is_some()).count(),
+        ill: view.vassals.iter().filter(|vassal| needs_eyes(vassal, recent)).count()
+            + view.unusable.len()
+            + view.held.iter().filter(|held| held.is_unread()).count(),
         mounts: mounts().count(),
         mounts_ill: mounts().filter(|mount| is_ill(mount)).count(),
         phases,
@@ -133,7 +138,7 @@ fn row<'a>(view: &View, vassal: &'a VassalView, recent: &Recent, whole: bool) ->
         name: &vassal.name,
         phase: vassal.phase.word(),
         state: vassal.state(),
-        ill: is_down(vassal) || order(vassal, recent) < Order::Well,
+        ill: needs_eyes(vassal, recent),
         ready: vassal.ready,
         since: (view.now - vassal.since).as_secs_f64(),
         retry_in: vassal.retry_at.map(|at| (at - view.now).as_secs_f64()),
@@ -167,6 +172,10 @@ fn order(vassal: &VassalView, recent: &Recent) -> Order {
     }
 }
 
+fn needs_eyes(vassal: &VassalView, recent: &Recent) -> bool {
+    is_down(vassal) || order(vassal, recent) < Order::Well
+}
+
 /// It was stopped, and its end has lost something.
 fn has_ended_with_a_loss(vassal: &VassalView, recent: &Recent) -> bool {
     vassal.phase == Phase::Suspended && recent.has_lost(&vassal.name)
@@ -192,7 +201,9 @@ fn is_ill(mount: &MountView) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use liege_core::Time;
+    use std::time::Duration;
+
+    use liege_core::{Flapping, Time};
 
     use super::*;
     use crate::testing::vassal;
@@ -206,6 +217,8 @@ mod tests {
         let mut doubtful = vassal("d-doubtful.ini", Phase::Running);
         doubtful.doubt = Some("it may serve nothing, its uwsgi says: \"secret\"".into());
         let mut down = vassal("z-down.ini", Phase::Waiting);
+        // It counts as down, as flapping, and once among the ill.
+        down.flapping = Some(Flapping { since: Time(0), failures: 5, steady_after: Duration::from_secs(600) });
         (down.failures, down.retry_at, down.restarts) = (3, Some(Time(9_000_000)), vec![("exit".into(), 2), ("oom".into(), 1)]);
         let view = View {
             now: Time(7_000_000),
@@ -220,9 +233,17 @@ mod tests {
         assert_eq!(names, ["z-down.ini", "a-hung.ini", "c-bad.ini", "d-doubtful.ini", "b-well.ini"]);
         let ill: Vec<bool> = look["rows"].as_array().unwrap().iter().map(|row| row["ill"].as_bool().unwrap()).collect();
         assert_eq!(ill, [true, true, true, true, false]);
-        for (key, number) in
-            [("vassals", 6), ("up", 4), ("down", 2), ("doubtful", 1), ("mounts", 2), ("mounts_ill", 1), ("hidden", 0)]
-        {
+        for (key, number) in [
+            ("vassals", 6),
+            ("up", 4),
+            ("down", 2),
+            ("flapping", 1),
+            ("doubtful", 1),
+            ("ill", 5),
+            ("mounts", 2),
+            ("mounts_ill", 1),
+            ("hidden", 0),
+        ] {
             assert_eq!(look[key], number, "{key}: {text}");
         }
         assert_eq!((&look["rows"][3]["state"], &look["rows"][3]["phase"]), (&"doubtful".into(), &"running".into()));

@@ -127,8 +127,7 @@ function draw() {
   byId("bad").hidden = look.bad_files.length === 0;
   byId("bad-files").textContent = look.bad_files.join(", ");
   byId("ends").replaceChildren(...(look.ends.length ? look.ends.map(end) : [make("li", "empty", "None since the daemon started.")]));
-  const ill = look.down + look.flapping + look.doubtful + look.mounts_ill + look.unread;
-  document.title = `${ill ? `(${ill}) ` : ""}liege · ${location.hostname}`;
+  document.title = `${look.ill ? `(${look.ill}) ` : ""}liege · ${location.hostname}`;
 }
 
 function say(lost) {
