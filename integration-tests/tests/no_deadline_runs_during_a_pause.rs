@@ -9,6 +9,7 @@ use liege_integration_tests::apps::USER;
 use liege_integration_tests::archive::Archive;
 use liege_integration_tests::procs::Process;
 use liege_integration_tests::tools::need;
+use liege_integration_tests::wait::breathe;
 use liege_integration_tests::{Emperor, Host, LONG, story, wait_until};
 use nix::sys::signal::Signal;
 
@@ -20,7 +21,7 @@ fn pause(emperor: &Emperor) {
     let vassals = emperor.vassals().into_iter().flat_map(|vassal| vassal.processes());
     let all: Vec<Process> = Process::read(emperor.pid).into_iter().chain(emperor.helpers()).chain(vassals).collect();
     all.iter().for_each(|process| process.kill(Signal::SIGSTOP));
-    std::thread::sleep(PAUSE);
+    breathe(PAUSE);
     all.iter().rev().for_each(|process| process.kill(Signal::SIGCONT));
 }
 
