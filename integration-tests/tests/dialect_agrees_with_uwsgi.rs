@@ -6,7 +6,7 @@
 //!
 //! Races: none. Each file has its own name in one directory, and the helper files there are written before and never changed.
 //! Not generated: options uWSGI acts upon at once beyond the logic and loading ones, values that refer to themselves (uWSGI
-//! would grow them until memory ends), and a `%` as the last byte of a file (uWSGI then reads past its buffer).
+//! would grow them until memory ends), files and variables that hold placeholders themselves (the difference has its own test), and a `%` as the last byte of a file (uWSGI then reads past its buffer).
 
 mod dialect {
     pub(crate) mod generator;
@@ -143,6 +143,26 @@ fn the_words_of_the_later_uwsgi_are_understood() {
         world.write(name, text.as_bytes());
         let (pairs, _) = flatten(&Source::new(name, text.as_bytes()), &["uwsgi"], false, &world);
         assert_eq!(show_config("uwsgi", &pairs), format!("[uwsgi]\n{meant}"), "{text}");
+    }
+}
+
+/// What a file or a variable brings in uWSGI expands once more. liege does not: who may write the file, or choose a name, would have
+/// text of his own expanded and executed in root's reading.
+#[test]
+fn what_comes_from_outside_is_not_expanded_again() {
+    let world = World::build();
+    for (name, value, theirs, ours) in [
+        ("file.ini", "-@(names-k0.txt)", "-<x>", "-<%(k0)>"),
+        ("variable.ini", "-$(K0_ENV)", "-(x)", "-(%(k0))"),
+        ("lines.ini", "y\nfor-readline = names-k0.txt\nb = -%(_)\nendfor =\nc = -", "-<x>", "-<%(k0)>"),
+    ] {
+        let text = format!("[uwsgi]\nk0 = x\na = {value}\n");
+        world.write(name, text.as_bytes());
+        let Outcome::Shown(shown) = world.run_uwsgi(name, false) else { panic!("uWSGI refuses {text}") };
+        let (pairs, _) = flatten(&Source::new(name, text.as_bytes()), &["uwsgi"], false, &world);
+        for (shown, value) in [(&shown, theirs), (&show_config("uwsgi", &pairs), ours)] {
+            assert!(shown.lines().any(|line| line.ends_with(&format!(" = {value}"))), "{value}: {shown}");
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The app's part of a plan: the program, what bounds it, what runs beside it; and of a uwsgi, its configuration as it is pushed.
 
 use liege_plan::{App, AppLimits, Daemon, DaemonPidfile, Lasting, Program, SmartDaemon, Uwsgi};
-use liege_spec::{AppSpec, Asked, AttachedDaemon, Pidfile, ProcessLimits, ProgramSpec, VassalSpec, capability_names};
+use liege_spec::{
+    AppSpec, Asked, AttachedDaemon, Pidfile, ProcessLimits, ProgramSpec, VassalSpec, capability_names, is_looked_through,
+};
 
 use crate::compile::{CompileError, Surroundings, identity, millis};
 
@@ -125,6 +127,7 @@ fn uwsgi(
     around: Surroundings<'_>,
 ) -> Result<Uwsgi, CompileError> {
     let mut config = String::from("[uwsgi]\n");
+    let mut is_kept_closed = false;
     let set_by_hooks = set_by_hooks.iter().map(|pair| ("env", pair));
     // Init tells it the numbers that it finds.
     let is_told = |key: &str| spec.jail.names.is_none() || !WHO.contains(&key);
@@ -134,7 +137,13 @@ fn uwsgi(
             return Err(CompileError::ValueHasLineBreak { key: key.to_owned() });
         }
         // uwsgi substitutes magic variables in what it is pushed, as it does in a file.
-        config.push_str(&format!("{} = {}\n", key.replace('%', "%%"), value.replace('%', "%%")));
+        let told = format!("{} = {}\n", key.replace('%', "%%"), value.replace('%', "%%"));
+        let opens = ["$(", "@("].iter().any(|open| value.contains(open)) && is_looked_through(key);
+        if opens && !is_kept_closed {
+            config.push_str(&format!("set-placeholder = {OPEN}=(\n"));
+            is_kept_closed = true;
+        }
+        config.push_str(&if opens { told.replace("$(", &closed('$')).replace("@(", &closed('@')) } else { told });
     }
     if config.len() > Uwsgi::MAX_CONFIG {
         return Err(CompileError::ConfigTooLong { length: config.len() });
@@ -142,6 +151,14 @@ fn uwsgi(
     let sockets = sockets(options);
     let (name, graceful_stop) = (around.vassal.to_owned(), around.graceful_stop);
     Ok(Uwsgi { binary: binary.to_owned(), name, config, graceful_stop, sockets, lasting: lasting(options, spec.jail.drops()) })
+}
+
+/// The placeholder of a `(`: uwsgi puts it in when it has looked for `$(` and `@(`, so neither is one for it. What is expanded has been
+/// expanded; what is left was put in from outside, or is a shell's.
+const OPEN: &str = "liege-open";
+
+fn closed(sign: char) -> String {
+    format!("{sign}%({OPEN})")
 }
 
 /// What it does when it makes its log and its sockets, which a reload finds made.

@@ -58,6 +58,7 @@ mod web;
 mod whereabouts;
 mod workers;
 mod world;
+mod writers;
 
 pub use left_mounts::serve as serve_detach;
 pub use lines::Flush;

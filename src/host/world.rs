@@ -5,6 +5,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeSet,
     fs::{self, File},
     io::Read,
     os::fd::{AsFd, OwnedFd},
@@ -14,7 +15,7 @@ use std::{
 };
 
 use liege_plan::Exit;
-use liege_spec::{AccountRecord, Kind, Lookup, NoAnswer};
+use liege_spec::{AccountRecord, Kind, Lookup, NoAnswer, Writer};
 use liege_sys::{
     Strings,
     clone::{Birth, BirthError, Child, Namespaces},
@@ -267,6 +268,12 @@ impl Lookup for World {
         let file = open_regular(&path).map_err(failed)?;
         let file = file.ok_or_else(|| NoAnswer::Failed("not a regular file".to_owned()))?;
         read_at_most(&file, most as u64).map_err(failed)?.ok_or(NoAnswer::TooMuch)
+    }
+
+    fn writers(&self, path: &str) -> Result<BTreeSet<Writer>, NoAnswer> {
+        let path = self.at(path);
+        self.whereabouts.set(&path);
+        crate::writers::of(&path).map_err(|error| not_had(&error))
     }
 
     fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer> {

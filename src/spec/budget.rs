@@ -8,10 +8,11 @@
 //! The bounds are far above any configuration's need: the largest real ones have some hundred lines.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::{
-    AccountRecord, Code, Kind, Lookup, NoAnswer,
+    AccountRecord, Code, Kind, Lookup, NoAnswer, Writer,
     heard::{Heard, Hearing},
 };
 
@@ -188,6 +189,16 @@ impl Lookup for Metered<'_> {
             Err(NoAnswer::Cancelled(why)) => budget.end(Code::Cancelled, why.as_str()),
         }
         answer
+    }
+
+    fn writers(&self, path: &str) -> Result<BTreeSet<Writer>, NoAnswer> {
+        if !self.budget.ask() {
+            return Err(NoAnswer::Failed(SPENT.into()));
+        }
+        self.budget.world.writers(path).inspect_err(|why| match why {
+            NoAnswer::Lacking(why) => self.budget.end(Code::Lacking, format!("{path} cannot be looked up: {why}")),
+            NoAnswer::Failed(_) | NoAnswer::TooMuch | NoAnswer::Cancelled(_) => {}
+        })
     }
 
     fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer> {

@@ -58,6 +58,8 @@ pub enum Code {
     NotContinued,
     /// A mount whose owner is not who uses it.
     OthersMount,
+    /// Text that others than root choose, where it could do more than be a value, or where that it is theirs may be overlooked.
+    OthersText,
     /// A path that depends on the directory.
     RelativePath,
     /// The vassal stays root.

@@ -9,6 +9,7 @@ use crate::logic::Logic;
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::{Reading, Report};
+use crate::text::Text;
 use crate::{
     Asked, Code, Diagnostic, EmperorDeath, EmperorSpec, Lookup, RestartLimits, RestartRules, Severity, Source, caps, flatten,
     hooks, namespaces, traps, values,
@@ -217,6 +218,11 @@ fn vassal_set(options: &Options<'_>, report: &mut Report) -> Vec<(String, String
     let mut pairs = Vec::new();
     for line in options.all(&["vassal-set", "vassals-set"]) {
         match line.value.split_once('=') {
+            Some(_) if line.put_in => {
+                let put_in =
+                    line.error(Code::OthersText, "holds $( @( or %( that was put in: a vassal's reading would expand it");
+                report.push(put_in.with_hint("name the file, or the variable, in the vassals' files"));
+            }
             Some((key, value)) if !key.is_empty() => pairs.push((key.to_owned(), value.to_owned())),
             _ => report.push(line.error(Code::BadValue, "is written KEY=VALUE")),
         }
@@ -250,7 +256,7 @@ fn refuse_the_rest(pairs: &[Pair], report: &mut Report) {
             "end-whitelist",
             "strict",
         ];
-        done.contains(&pair.key.as_str()) || Logic::closes(key) || key == b"else" || Logic::parse(key, b"").is_some()
+        done.contains(&pair.key.as_str()) || Logic::closes(key) || key == b"else" || Logic::parse(key, &Text::default()).is_some()
     };
     for pair in pairs.iter().filter(|pair| !pair.placeholder && !OWN.contains(&pair.key.as_str()) && !read(pair)) {
         let key = pair.key.as_str();

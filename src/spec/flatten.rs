@@ -4,10 +4,13 @@
 //! are then done: the three passes leave them alone. When everything is appended the passes expand the rest, and `inherit`
 //! comes last of all, which is why nothing in an inherited file is expanded but its magic variables.
 //!
+//! What comes from outside of the text (see [`Text`]) is put in once and never expanded; `world` fetches it, and says whose it is.
+//!
 //! Mistakes at which uWSGI would exit are recorded and stepped over, so that one reading finds all of them.
 
 mod load;
 mod passes;
+mod world;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -15,12 +18,14 @@ use std::sync::Arc;
 
 use crate::budget::{Budget, DEPTH, Metered, OPTIONS};
 use crate::known;
-use crate::logic::{Facts, Logic, Test};
+use crate::logic::{Facts, Found, Logic, Refused, Rounds, Test};
 use crate::magic::Magic;
 use crate::pair::Pair;
 use crate::place::Place;
 use crate::report::Report;
+use crate::text::{Mark, Text};
 use crate::values;
+use crate::writers::Writers;
 use crate::{Code, Diagnostic, Lookup, Severity, Source};
 
 /// The section of a vassal that is liege's alone.
@@ -52,6 +57,9 @@ pub(crate) fn flatten_into(
         lookup,
         budget: lookup.budget,
         report,
+        authors: HashMap::new(),
+        first_author: Writers::default(),
+        asked_writers: RefCell::default(),
         sections,
         reload,
         magic: Magic::new(lookup),
@@ -70,22 +78,23 @@ pub(crate) fn flatten_into(
         has_own_section: false,
     };
     for (key, value) in source.map_or(&[][..], |source| source.set) {
-        reading.append(key.as_bytes(), value.as_bytes(), &Arc::new(Place::command_line(key)));
+        reading.append(key.as_bytes(), &Text::new(value.as_str(), Mark::ROOTS), &Arc::new(Place::command_line(key)));
     }
     if let Some(source) = source {
         // uWSGI sees its own `--ini FILE` as an option: `%(ini)` and `if-opt = ini` find it.
-        reading.push(b"ini", source.path.as_bytes(), Arc::default(), Mark::Hidden);
-        reading.magic.enter(source.path, None, false, lookup);
+        reading.push(b"ini", Text::new(source.path, Mark::DATA), Arc::default(), Stage::Hidden);
         reading.budget.take(source.text.len());
+        let author = reading.author_of_first(source.path);
+        reading.magic.enter(source.path, None, false, Mark::DATA, lookup);
         if reading.tell_the_end(|code, why| Diagnostic::of_file(Severity::Error, code, source.path, why)) {
-            reading.read_text(source.path, None, source.text);
+            reading.read_text(source.path, None, source.text, author);
         }
     }
     if !flags.is_empty() {
         reading.close_logic();
     }
     for (key, value) in flags {
-        reading.append(key.as_bytes(), value.as_bytes(), &Arc::new(Place::command_line(key)));
+        reading.append(key.as_bytes(), &Text::new(value.as_str(), Mark::ROOTS), &Arc::new(Place::command_line(key)));
     }
     let has_own_section = reading.has_own_section;
     Flat { pairs: reading.finish(), has_own_section }
@@ -101,14 +110,14 @@ pub(crate) struct Flat {
 /// One exported option.
 struct Exported {
     key: Vec<u8>,
-    value: Vec<u8>,
+    value: Text,
     place: Arc<Place>,
-    mark: Mark,
+    stage: Stage,
 }
 
 /// How an option is treated after it was appended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mark {
+enum Stage {
     /// Goes through the passes.
     Plain,
     /// Acted at once; the passes leave it alone.
@@ -126,13 +135,19 @@ struct Running {
     /// The line that started it.
     started: Arc<Place>,
     /// What a `for` goes through: found out once, not for each of its lines.
-    rounds: Option<Arc<Vec<Option<Vec<u8>>>>>,
+    rounds: Option<Arc<Rounds>>,
 }
 
 struct Flattener<'a> {
     lookup: &'a dyn Lookup,
     budget: &'a Budget<'a>,
     report: &'a mut Report,
+    /// Of each file that was read.
+    authors: HashMap<Arc<str>, world::Author>,
+    /// Who may write the file that is read first: what these choose as well is nothing foreign to it.
+    first_author: Writers,
+    /// Who writes what was asked for before.
+    asked_writers: RefCell<HashMap<String, Writers>>,
     sections: &'a [&'a str],
     reload: bool,
     magic: Magic,
@@ -180,21 +195,35 @@ impl Facts for Flattener<'_> {
         }
     }
 
-    fn option(&self, name: &[u8]) -> Option<Vec<u8>> {
+    fn option(&self, name: &[u8]) -> Option<Text> {
         self.asked_for.borrow_mut().insert(name.to_vec());
         let value = &self.options.get(*self.first.get(name)?)?.value;
         self.budget.work(value.len()).then(|| value.clone())
     }
 
+    fn read(&self, source: &Text) -> Result<Found, Refused> {
+        self.read_from(source)
+    }
+
+    fn who_names(&self, paths: &[String]) -> Writers {
+        self.writers_above(paths)
+    }
+
+    fn mark_of(&self, writers: &Writers) -> Mark {
+        self.mark_of_data(writers)
+    }
+
     fn has_plugin(&self, name: &[u8]) -> bool {
         let mut lines = self.plugins.iter().filter_map(|at| self.options.get(*at));
-        lines.any(|line| self.budget.work(line.value.len()) && line.value.split(|byte| *byte == b',').any(|one| one == name))
+        lines.any(|line| {
+            self.budget.work(line.value.len()) && line.value.bytes().split(|byte| *byte == b',').any(|one| one == name)
+        })
     }
 }
 
 impl Flattener<'_> {
     /// Appends one option: contexts, closers and the running logic first.
-    fn append(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
+    fn append(&mut self, key: &[u8], value: &Text, place: &Arc<Place>) {
         if !self.goes_on(place) {
             return;
         }
@@ -210,7 +239,7 @@ impl Flattener<'_> {
                 }
             } else if key == b"else" {
                 self.turn_to_else(place);
-                return self.push(key, value, Arc::clone(place), Mark::Done);
+                return self.push(key, value.clone(), Arc::clone(place), Stage::Done);
             } else if let Some(running) = self.logic.clone() {
                 return self.hand_to_logic(&running, key, value, place);
             }
@@ -242,18 +271,19 @@ impl Flattener<'_> {
             }
             Some(running) => !running.logic.holds(self),
         };
-        self.run(Logic { test: Test::Else(taken), negated: false, argument: Vec::new() }, place);
+        self.run(Logic { test: Test::Else(taken), negated: false, argument: Text::default() }, place);
     }
 
     fn run(&mut self, logic: Logic, place: &Arc<Place>) {
         self.logic = Some(Running { logic: Arc::new(logic), started: Arc::clone(place), rounds: None });
     }
 
-    fn rounds(&mut self, running: &Running) -> Result<Arc<Vec<Option<Vec<u8>>>>, String> {
+    fn rounds(&mut self, running: &Running) -> Result<Arc<Rounds>, Refused> {
         if let Some(rounds) = &running.rounds {
             return Ok(Arc::clone(rounds));
         }
         let rounds = Arc::new(running.logic.rounds(self)?);
+        self.doubt_rounds(running, &rounds.writers);
         if running.logic.is_for()
             && let Some(running) = &mut self.logic
         {
@@ -262,17 +292,17 @@ impl Flattener<'_> {
         Ok(rounds)
     }
 
-    fn hand_to_logic(&mut self, running: &Running, key: &[u8], value: &[u8], place: &Arc<Place>) {
+    fn hand_to_logic(&mut self, running: &Running, key: &[u8], value: &Text, place: &Arc<Place>) {
         match self.rounds(running) {
             Ok(rounds) => {
-                if rounds.is_empty() && Logic::parse(key, value).is_some() {
+                if rounds.values.is_empty() && Logic::parse(key, value).is_some() {
                     self.warn_of_nesting(place);
                 }
                 self.logic_running = true;
-                for round in rounds.iter() {
+                for round in &rounds.values {
                     let value = match round {
                         Some(tested) => replace_all(value, b"%(_)", tested, self.budget),
-                        None => value.to_vec(),
+                        None => value.clone(),
                     };
                     self.append(key, &value, place);
                     if self.budget.is_over() {
@@ -281,10 +311,15 @@ impl Flattener<'_> {
                 }
                 self.logic_running = false;
             }
-            Err(why) => {
+            Err(Refused { why, hint }) => {
                 if self.tell_the_end(|code, why| running.started.at_value(Severity::Error, code, why)) {
-                    let skipped = format!("{why}: the lines below are skipped");
-                    self.report.push(running.started.at_value(Severity::Warning, Code::BadValue, skipped));
+                    self.report.push(match hint {
+                        Some(hint) => running.started.at_value(Severity::Error, Code::OthersText, why).with_hint(hint),
+                        None => {
+                            let skipped = format!("{why}: the lines below are skipped");
+                            running.started.at_value(Severity::Warning, Code::BadValue, skipped)
+                        }
+                    });
                 }
             }
         }
@@ -303,7 +338,7 @@ impl Flattener<'_> {
         }
     }
 
-    fn push(&mut self, key: &[u8], value: &[u8], place: Arc<Place>, mark: Mark) {
+    fn push(&mut self, key: &[u8], value: Text, place: Arc<Place>, stage: Stage) {
         if self.options.len() == OPTIONS {
             self.budget.end(Code::TooMuch, format!("more than {OPTIONS} options"));
         }
@@ -315,28 +350,28 @@ impl Flattener<'_> {
         if matches!(key, b"plugin" | b"plugins" | b"need-plugin" | b"need-plugins") {
             self.plugins.push(self.options.len());
         }
-        self.options.push(Exported { key: key.to_vec(), value: value.to_vec(), place, mark });
+        self.options.push(Exported { key: key.to_vec(), value, place, stage });
     }
 
     /// Appends for good, and does at once what is done at once.
-    fn act(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
+    fn act(&mut self, key: &[u8], value: &Text, place: &Arc<Place>) {
         if self.strict && !known::is_known(key) {
             self.refuse_unknown_option(key, place);
         }
-        let mark = if known::is_immediate(key) { Mark::Done } else { Mark::Plain };
-        self.push(key, value, Arc::clone(place), mark);
+        let stage = if known::is_immediate(key) { Stage::Done } else { Stage::Plain };
+        self.push(key, value.clone(), Arc::clone(place), stage);
         if let Some(logic) = Logic::parse(key, value) {
             return self.start_logic(logic, place);
         }
         match key {
-            b"set" => self.set(value, place, Mark::Plain),
-            b"set-placeholder" | b"set-ph" => self.set(value, place, Mark::Placeholder),
-            b"include" if value.ends_with(b".ini") => self.load(value, place, true),
+            b"set" => self.set(value, place, Stage::Plain),
+            b"set-placeholder" | b"set-ph" => self.set(value, place, Stage::Placeholder),
+            b"include" if value.bytes().ends_with(b".ini") => self.load(value, place, true),
             b"ini" => self.load(value, place, false),
-            b"strict" => self.strict = values::boolean(&String::from_utf8_lossy(value)),
-            b"blacklist" => self.forbidden = Some(value.to_vec()),
+            b"strict" => self.strict = values::boolean(&value.lossy()),
+            b"blacklist" => self.forbidden = Some(value.bytes().to_vec()),
             b"end-blacklist" => self.forbidden = None,
-            b"whitelist" => self.allowed = Some(value.to_vec()),
+            b"whitelist" => self.allowed = Some(value.bytes().to_vec()),
             b"end-whitelist" => self.allowed = None,
             b"include" => self.refuse(place, Code::NotSupported, "includes only files whose name ends in .ini"),
             b"config" | b"xml" | b"xmlconfig" | b"yaml" | b"yml" | b"json" | b"js" => {
@@ -382,9 +417,9 @@ impl Flattener<'_> {
     }
 
     fn start_logic(&mut self, logic: Logic, place: &Arc<Place>) {
-        if logic.argument.windows(2).any(|two| two == b"%(") {
+        if logic.argument.bytes().windows(2).any(|two| two == b"%(") {
             // The name was meant all the same: it is no mistyped option.
-            let text = String::from_utf8_lossy(&logic.argument).into_owned();
+            let text = logic.argument.lossy();
             let names = text.split("%(").skip(1).filter_map(|rest| rest.split_once(')'));
             self.asked_for.borrow_mut().extend(names.map(|(name, _)| name.as_bytes().to_vec()));
             let message = "placeholders are not expanded here: it is tested as it stands, as in uWSGI";
@@ -404,14 +439,19 @@ impl Flattener<'_> {
     }
 
     /// `set = KEY=VALUE`: no blanks are trimmed around the `=`, as uWSGI does not.
-    fn set(&mut self, value: &[u8], place: &Arc<Place>, mark: Mark) {
-        let Some(equal) = value.iter().position(|byte| *byte == b'=') else {
+    fn set(&mut self, value: &Text, place: &Arc<Place>, stage: Stage) {
+        let Some(equal) = value.bytes().iter().position(|byte| *byte == b'=') else {
             return self.report.push(place.at_value(Severity::Error, Code::BadValue, "is no NAME=VALUE"));
         };
-        let (key, rest) = (&value[..equal], &value[equal + 1..]);
+        let (name, rest) = (value.slice(0..equal), value.slice(equal + 1..value.len()));
+        if name.has_foreign_data(|_| true) {
+            let chosen = place.at_value(Severity::Error, Code::OthersText, "others than root choose which option this sets");
+            return self.report.push(chosen.with_hint("write the name of the option out: set = NAME=%(_)"));
+        }
+        let key = name.bytes();
         self.check_contexts(key, place);
-        if mark == Mark::Plain {
-            return self.set_option(key, rest, place);
+        if stage == Stage::Plain {
+            return self.set_option(key, &rest, place);
         }
         if known::is_uwsgi_option(&String::from_utf8_lossy(key)) {
             let name = String::from_utf8_lossy(key);
@@ -421,11 +461,11 @@ impl Flattener<'_> {
                 format!("{name} is an option, so it cannot be a placeholder"),
             ));
         }
-        self.push(key, rest, Arc::clone(place), Mark::Placeholder);
+        self.push(key, rest, Arc::clone(place), Stage::Placeholder);
     }
 
     /// The logic is asked for what `set` appends, too.
-    fn set_option(&mut self, key: &[u8], value: &[u8], place: &Arc<Place>) {
+    fn set_option(&mut self, key: &[u8], value: &Text, place: &Arc<Place>) {
         let mut named = (**place).clone();
         named.name = String::from_utf8_lossy(key).into();
         if self.sets == DEPTH {
@@ -459,23 +499,25 @@ fn closer(name: &str) -> &'static str {
 }
 
 /// Ends early where the budget does.
-fn replace_all(text: &[u8], what: &[u8], with: &[u8], budget: &Budget<'_>) -> Vec<u8> {
-    let mut replaced = Vec::with_capacity(text.len());
-    let mut at = 0;
+fn replace_all(text: &Text, what: &[u8], with: &Text, budget: &Budget<'_>) -> Text {
+    let mut replaced = Text::with_capacity(text.len());
+    let (mut start, mut at) = (0, 0);
     if !budget.work(text.len()) {
         return replaced;
     }
     while at < text.len() {
-        if text[at..].starts_with(what) {
+        if what.iter().enumerate().all(|(index, sign)| text.is_sign(at + index, *sign)) {
             if !budget.make(with.len()) {
-                break;
+                return replaced;
             }
-            replaced.extend_from_slice(with);
+            replaced.append(&text.slice(start..at));
+            replaced.append(with);
             at += what.len();
+            start = at;
         } else {
-            replaced.push(text[at]);
             at += 1;
         }
     }
+    replaced.append(&text.slice(start..at));
     replaced
 }

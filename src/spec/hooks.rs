@@ -53,6 +53,11 @@ pub(crate) fn is_hook(key: &str) -> bool {
     known::is_uwsgi_option(key) && split(key).is_some()
 }
 
+/// Whether an option is a hook that runs with the rights of the vassal's user.
+pub(crate) fn is_of_the_user(key: &str) -> bool {
+    is_hook(key) && split(key).is_some_and(|(_, phase)| matches!(phase, HookPhase::AsUser | HookPhase::AsUserAtexit))
+}
+
 fn split(key: &str) -> Option<(&str, HookPhase)> {
     let (family, phase) = key.split_once('-')?;
     let phase = phase.strip_suffix(['1', '3']).filter(|_| family == "call").unwrap_or(phase);

@@ -101,6 +101,12 @@ pub(crate) fn is_immediate(name: &[u8]) -> bool {
     std::str::from_utf8(name).is_ok_and(|name| UWSGI.get(name).copied().unwrap_or(false))
 }
 
+/// Whether uWSGI looks through the value of such an option for `$(`, `@(` and `%(`.
+#[must_use]
+pub fn is_looked_through(name: &str) -> bool {
+    !is_immediate(name.as_bytes())
+}
+
 /// The known option that was probably meant.
 #[must_use]
 pub fn nearest_option(name: &str) -> Option<&'static str> {

@@ -4,7 +4,7 @@
 //! 1. `magic`: `%d`, `%n` and the like are replaced in its raw bytes, each byte remembering where it came from;
 //! 2. `lines`: bytes to pairs with their places, rust-ini the reader, `armor` what brings uWSGI's lines past it unharmed;
 //! 3. `logic`: if and for, line by line, driven by `flatten`, which also follows includes;
-//! 4. `placeholder`: `$(ENV)`, `@(file)`, `%(name)`;
+//! 4. `placeholder`: `$(ENV)`, `@(file)`, `%(name)`; on all of this way `text` keeps what is put in from outside from being expanded;
 //! 5. the *raising* of flat pairs to a typed [`VassalSpec`] (`vassal_file`, `hooks`, `program`, `identity`) or [`EmperorSpec`]
 //!    (`emperor_file`).
 //!
@@ -57,11 +57,13 @@ mod restarts;
 mod shell;
 mod source;
 pub mod testing;
+mod text;
 mod traps;
 mod values;
 mod vassal;
 mod vassal_file;
 mod verb;
+mod writers;
 
 pub use caps::capability_names;
 pub use cgroup::Cgroups;
@@ -75,7 +77,7 @@ pub use emperor::{EmperorDeath, EmperorSpec};
 pub use emperor_file::read_emperor;
 pub use environment::{AccountRecord, Environment, Secrets};
 pub use flatten::flatten;
-pub use known::{KNOWN_OPTIONS, nearest_option};
+pub use known::{KNOWN_OPTIONS, is_looked_through, nearest_option};
 pub use layers::{Layer, TakenAway, taken_away};
 pub use limits::ProcessLimits;
 pub use lookup::{Kind, Lookup, NoAnswer};
@@ -95,3 +97,4 @@ pub use vassal::{
     VassalConfig, VassalSpec, Verb,
 };
 pub use vassal_file::read_vassal;
+pub use writers::Writer;

@@ -3,12 +3,13 @@
 //! uWSGI's rules (its `ini.c`): a line ends at `\n` only; blanks, tabs and carriage returns are trimmed at both ends; a first
 //! character `;` or `#` makes a comment, `[` a section whose name is all that follows *minus the last character, whatever it
 //! is*; everything else is a pair, cut at the first `=`, its value empty where there is none. No quoting, no continuation, no
-//! comments at the end of a line. A zero byte ends a line early.
+//! comments at the end of a line. A zero byte ends a line early. A sign counts only where it is no data ([`Text`]).
 //!
 //! Each line is written anew in a form rust-ini cannot misread ([`armor`]), the line's number in front of its key: that
 //! keeps duplicates apart and leads back to the place.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ini::{Ini, ParseOption};
@@ -19,6 +20,7 @@ use crate::budget::{Budget, OPTIONS};
 use crate::magic::Substituted;
 use crate::offsets::Offsets;
 use crate::place::Place;
+use crate::text::Text;
 
 /// One pair of a file.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub(crate) struct Line {
     /// Name of the section it stands in; None before the first one.
     pub(crate) section: Option<Vec<u8>>,
     pub(crate) key: Vec<u8>,
-    pub(crate) value: Vec<u8>,
+    pub(crate) value: Text,
     pub(crate) place: Arc<Place>,
 }
 
@@ -49,16 +51,22 @@ pub(crate) fn read(original: &[u8], file: &str, text: &Substituted, budget: &Bud
     let mut places = Vec::new();
     let mut headers = Vec::new();
     let mut start = 0;
-    for piece in text.bytes.split(|byte| *byte == b'\n') {
+    let all = text.text.bytes();
+    while start <= all.len() {
+        let next = text.text.find(start..all.len(), b'\n').unwrap_or(all.len());
+        let piece = &all[start..next];
         let end = piece.iter().position(|byte| *byte == 0).unwrap_or(piece.len());
         let (lead, line) = trimmed(&piece[..end]);
-        let at = Span { offsets: &text.from, range: start + lead..start + lead + line.len() };
-        start += piece.len() + 1;
-        if !matches!(line.first(), None | Some(b';' | b'#')) && places.len() + headers.len() == OPTIONS {
+        let begin = start + lead;
+        let at = Span { offsets: &text.from, range: begin..begin + line.len() };
+        start = next + 1;
+        // Data at the front makes neither a remark nor a section.
+        let first = line.first().map(|first| if text.text.parts(begin, *first) { *first } else { b'-' });
+        if !matches!(first, None | Some(b';' | b'#')) && places.len() + headers.len() == OPTIONS {
             budget.end(Code::TooMuch, format!("more than {OPTIONS} lines"));
             return Lines { ended_at: Some(map.place(&at, 0..0, 0..0, b"")), ..Lines::default() };
         }
-        match line.first() {
+        match first {
             None | Some(b';' | b'#') => {}
             Some(b'[') => {
                 // `[` alone has no last character to lose: uWSGI then cuts off the bracket itself.
@@ -67,36 +75,37 @@ pub(crate) fn read(original: &[u8], file: &str, text: &Substituted, budget: &Bud
                 headers.push((name.to_vec(), map.place(&at, 0..line.len(), 0..0, name)));
             }
             Some(_) => {
-                let equal = line.iter().position(|byte| *byte == b'=').unwrap_or(line.len());
+                let equal = text.text.find(at.range.clone(), b'=').map_or(line.len(), |equal| equal - begin);
                 let (_, key) = trimmed(&line[..equal]);
                 let rest = line.get(equal + 1..).unwrap_or_default();
                 let (blanks, value) = trimmed(rest);
                 let value_at = (equal + 1 + blanks).min(line.len());
                 neutral.push_str(&format!("{} {}={}\n", places.len(), armor::put_on(key), armor::put_on(value)));
-                places.push(map.place(&at, 0..key.len(), value_at..value_at + value.len(), key));
+                let place = map.place(&at, 0..key.len(), value_at..value_at + value.len(), key);
+                places.push((place, begin + value_at..begin + value_at + value.len()));
             }
         }
     }
-    Lines { pairs: read_neutral(neutral, places), headers, ended_at: None }
+    Lines { pairs: read_neutral(neutral, places, &text.text), headers, ended_at: None }
 }
 
-/// Lets rust-ini read the neutral text and puts its pairs back in order, each with its place.
-fn read_neutral(neutral: String, places: Vec<Place>) -> Vec<Line> {
+/// Lets rust-ini read the neutral text and puts its pairs back in order, each with its place and the marks of its value.
+fn read_neutral(neutral: String, places: Vec<(Place, Range<usize>)>, text: &Text) -> Vec<Line> {
     let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
     // Armor leaves it nothing to stumble over; a text it refuses all the same yields no pairs, which the reader reports.
     let ini = Ini::load_from_str_opt(&neutral, options).unwrap_or_default();
     drop(neutral);
-    let mut places: Vec<Option<Place>> = places.into_iter().map(Some).collect();
+    let mut places: Vec<Option<(Place, Range<usize>)>> = places.into_iter().map(Some).collect();
     let mut pairs = Vec::new();
     for (section, properties) in ini {
-        for (tagged, value) in properties {
+        for (tagged, _) in properties {
             let (number, key) = tagged.split_once(' ').unwrap_or((&*tagged, ""));
             let Ok(number) = number.parse::<usize>() else { continue };
-            let Some(place) = places.get_mut(number).and_then(Option::take) else { continue };
+            let Some((place, value_at)) = places.get_mut(number).and_then(Option::take) else { continue };
             let line = Line {
                 section: section.as_deref().map(armor::take_off),
                 key: armor::take_off(key),
-                value: armor::take_off(&value),
+                value: text.slice(value_at),
                 place: Arc::new(place),
             };
             pairs.push((number, line));
@@ -110,7 +119,7 @@ fn read_neutral(neutral: String, places: Vec<Place>) -> Vec<Line> {
 struct Span<'a> {
     offsets: &'a Offsets,
     /// Its bytes in that text.
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
 }
 
 impl Span<'_> {
@@ -178,11 +187,11 @@ impl<'a> Map<'a> {
     }
 
     /// The place of a pair: `at` is its line, `key` and `value` are ranges in that line.
-    fn place(&self, at: &Span<'_>, key: std::ops::Range<usize>, value: std::ops::Range<usize>, name: &[u8]) -> Place {
+    fn place(&self, at: &Span<'_>, key: Range<usize>, value: Range<usize>, name: &[u8]) -> Place {
         let last = at.range.len().checked_sub(1).and_then(|last| at.offset(last)).unwrap_or(0);
         let offset = |index: usize| at.offset(index).unwrap_or(last + 1);
         let (line, start, end) = self.line_of(offset(0));
-        let span = |range: std::ops::Range<usize>| {
+        let span = |range: Range<usize>| {
             let left = offset(range.start).clamp(start, end);
             let right = if range.is_empty() { left } else { (offset(range.end - 1) + 1).clamp(left, end) };
             (1 + chars(&self.original[start..left]), chars(&self.original[left..right]))
@@ -207,12 +216,13 @@ fn chars(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
     use crate::testing::TableLookup;
+    use crate::text::Mark;
 
     fn pairs(text: &str) -> Vec<(String, String, String)> {
-        let raw = Substituted { bytes: text.into(), from: Offsets::of_file(text.len()), eaten: Vec::new() };
+        let raw = Substituted { text: Text::new(text, Mark::ROOTS), from: Offsets::of_file(text.len()), eaten: Vec::new() };
         let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let lines = read(text.as_bytes(), "a.ini", &raw, &Budget::new(&TableLookup::default()));
-        lines.pairs.iter().map(|l| (show(l.section.as_deref().unwrap_or(b"-")), show(&l.key), show(&l.value))).collect()
+        lines.pairs.iter().map(|l| (show(l.section.as_deref().unwrap_or(b"-")), show(&l.key), show(l.value.bytes()))).collect()
     }
 
     #[test]
@@ -254,7 +264,7 @@ mod tests {
     #[test]
     fn places_are_those_of_the_file() {
         let text = "[uwsgi]\n\tключ  =  é x\nbare\n";
-        let raw = Substituted { bytes: text.into(), from: Offsets::of_file(text.len()), eaten: Vec::new() };
+        let raw = Substituted { text: Text::new(text, Mark::ROOTS), from: Offsets::of_file(text.len()), eaten: Vec::new() };
         let lines = read(text.as_bytes(), "a.ini", &raw, &Budget::new(&TableLookup::default()));
         let place = &lines.pairs[0].place;
         assert_eq!((place.line, place.key, place.value), (2, (2, 4), (11, 3)));

@@ -1,6 +1,8 @@
 //! What the dialect asks of the world. The host answers for real, tests answer from a table.
 
-use crate::{AccountRecord, Identity};
+use std::collections::BTreeSet;
+
+use crate::{AccountRecord, Identity, Writer};
 
 /// What is found at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,12 @@ pub trait Lookup {
     /// # Errors
     /// [`NoAnswer::TooMuch`] where it is longer than `most` bytes; no more than that is read.
     fn read(&self, source: &str, most: usize) -> Result<Vec<u8>, NoAnswer>;
+    /// Who, besides root and the user who reads, may write the file at a path, or lead the path to another one; of a directory, who may
+    /// name things in it.
+    ///
+    /// # Errors
+    /// It cannot be told; then it is taken for everybody's.
+    fn writers(&self, path: &str) -> Result<BTreeSet<Writer>, NoAnswer>;
     /// A phrase where the reading is not wanted any more: it ends at once, with an error. Asked often, so it must be cheap.
     fn cancelled(&self) -> Option<String> {
         None

@@ -4,17 +4,21 @@
 //! at the end of a line eats the line break. `%(` alone stays, for the placeholders. Every byte of the result remembers which
 //! byte of the file it came from, so that columns in messages are those of the file.
 //!
+//! What a variable brings in is data: a file's name may be chosen by others than its author, so neither a line break nor a `$(` in it means
+//! anything.
+//!
 //! Lower-case names speak of the file being read, upper-case ones of the first file that was read.
 
 use crate::Lookup;
 use crate::budget::Budget;
 use crate::offsets::Offsets;
 use crate::paths;
+use crate::text::{Mark, Text};
 
 /// The table of one reading. It lives across includes, as uWSGI's does: `ini = :section` keeps the last file's entries.
 #[derive(Clone, Debug)]
 pub(crate) struct Magic {
-    table: Vec<Vec<u8>>,
+    table: Vec<Text>,
     first_file_seen: bool,
 }
 
@@ -22,7 +26,7 @@ pub(crate) struct Magic {
 #[derive(Debug)]
 pub(crate) struct Substituted {
     /// The bytes.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) text: Text,
     /// For each of them, its offset in the file.
     pub(crate) from: Offsets,
     /// Offsets in the file of `%c` pairs that mean nothing and vanished.
@@ -34,11 +38,8 @@ const KNOWN: &[u8] = b"%(vVhoOpPsSdDeEnNcCtTxXiI0123456789[kuUgGjJb";
 
 impl Magic {
     pub(crate) fn new(lookup: &dyn Lookup) -> Self {
-        let mut magic = Self { table: vec![Vec::new(); 256], first_file_seen: false };
+        let mut magic = Self { table: vec![Text::default(); 256], first_file_seen: false };
         let (uid, user, gid, group) = lookup.own_identity();
-        magic.set(b'%', "%");
-        magic.set(b'(', "%(");
-        magic.set(b'[', "\u{1b}");
         magic.set(b'v', lookup.directory());
         magic.set(b'h', lookup.hostname());
         magic.set(b't', lookup.now().to_string());
@@ -52,55 +53,54 @@ impl Magic {
     }
 
     fn set(&mut self, name: u8, value: impl Into<Vec<u8>>) {
-        self.table[name as usize] = value.into();
+        self.set_by(Mark::DATA, name, value);
     }
 
-    fn get(&self, name: u8) -> Vec<u8> {
-        self.table[name as usize].clone()
+    fn set_by(&mut self, mark: Mark, name: u8, value: impl Into<Vec<u8>>) {
+        self.table[name as usize] = Text::new(value, mark);
     }
 
     /// Fills in the entries of a file: `path` without its section, `section` as asked for. `template`: an included or inherited
-    /// file, which never becomes the *first* one.
-    pub(crate) fn enter(&mut self, path: &str, section: Option<&str>, template: bool, lookup: &dyn Lookup) {
+    /// file, which never becomes the *first* one. `mark`: of its names.
+    pub(crate) fn enter(&mut self, path: &str, section: Option<&str>, template: bool, mark: Mark, lookup: &dyn Lookup) {
         if paths::has_scheme(path) || path == "-" {
-            self.set(b'o', path);
+            self.set_by(mark, b'o', path);
             return;
         }
         if path.is_empty() {
             self.set(b'o', "");
         } else {
-            self.enter_file(path, lookup);
+            self.enter_file(path, mark, lookup);
         }
-        self.set(b'x', section.unwrap_or_default());
+        self.set_by(mark, b'x', section.unwrap_or_default());
         if !self.first_file_seen && !template {
             for name in *b"odspcenxij" {
-                let value = self.get(name);
-                self.set(name.to_ascii_uppercase(), value);
+                self.table[name.to_ascii_uppercase() as usize] = self.table[name as usize].clone();
             }
             self.first_file_seen = true;
         }
     }
 
-    fn enter_file(&mut self, path: &str, lookup: &dyn Lookup) {
+    fn enter_file(&mut self, path: &str, mark: Mark, lookup: &dyn Lookup) {
         let full = lookup.full_path(path);
         let split = full.rfind('/').map_or(0, |at| at + 1);
         let (directory, name) = full.split_at(split);
         let parent = directory.trim_end_matches('/');
         // uWSGI's Emperor is in the directory of its vassals and names a file there as it stands.
         let given = path.strip_prefix(lookup.directory().trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
-        self.set(b'o', given.filter(|name| !name.contains('/')).unwrap_or(path));
-        self.set(b'p', full.as_str());
+        self.set_by(mark, b'o', given.filter(|name| !name.contains('/')).unwrap_or(path));
+        self.set_by(mark, b'p', full.as_str());
         self.set(b'j', paths::hash_in_hex(full.as_bytes()));
         self.set(b'i', lookup.inode(&full).map(|inode| (inode as i32).to_string()).unwrap_or_default());
-        self.set(b's', name);
-        self.set(b'd', directory);
-        self.set(b'c', parent.rsplit('/').next().unwrap_or_default());
+        self.set_by(mark, b's', name);
+        self.set_by(mark, b'd', directory);
+        self.set_by(mark, b'c', parent.rsplit('/').next().unwrap_or_default());
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-        self.set(b'n', stem);
-        self.set(b'e', extension);
+        self.set_by(mark, b'n', stem);
+        self.set_by(mark, b'e', extension);
         let mut parts = directory.split('/').filter(|part| !part.is_empty());
         for digit in b'0'..=b'9' {
-            self.set(digit, parts.next().unwrap_or_default());
+            self.set_by(mark, digit, parts.next().unwrap_or_default());
         }
     }
 
@@ -111,15 +111,15 @@ impl Magic {
             self.set(b'V', lookup.uwsgi_version());
         }
         // As everything that is filled in with a file.
-        if asks(b"%b") && !self.get(b'p').is_empty() {
+        if asks(b"%b") && !self.table[b'p' as usize].is_empty() {
             self.set(b'b', lookup.uwsgi_binary());
         }
     }
 
-    /// Replaces every `%c` in a file's bytes.
+    /// Replaces every `%c` in a file's bytes, which are marked so.
     /// Ends early where the budget does.
-    pub(crate) fn substitute(&self, text: &[u8], budget: &Budget<'_>) -> Substituted {
-        let mut out = Substituted { bytes: Vec::with_capacity(text.len()), from: Offsets::default(), eaten: Vec::new() };
+    pub(crate) fn substitute(&self, text: &[u8], mark: Mark, budget: &Budget<'_>) -> Substituted {
+        let mut out = Substituted { text: Text::with_capacity(text.len()), from: Offsets::default(), eaten: Vec::new() };
         let mut at = 0;
         while at < text.len() {
             if text[at] == b'%' {
@@ -128,11 +128,18 @@ impl Magic {
                 if !KNOWN.contains(&name) {
                     out.eaten.push(at);
                 }
-                let value = &self.table[name as usize];
+                // Only another way to write a sign: the author's own.
+                let sign: Option<&[u8]> = match name {
+                    b'%' => Some(b"%"),
+                    b'(' => Some(b"%("),
+                    b'[' => Some(b"\x1b"),
+                    _ => None,
+                };
+                let value = sign.map_or_else(|| self.table[name as usize].clone(), |sign| Text::new(sign, mark));
                 if !budget.make(value.len()) {
                     break;
                 }
-                out.bytes.extend_from_slice(value);
+                out.text.append(&value);
                 // `%(` keeps two columns apart: the value of a placeholder starts where it stands.
                 if name == b'(' {
                     out.from.straight(value.len(), at)
@@ -142,7 +149,7 @@ impl Magic {
                 at += 2;
             } else {
                 let end = text[at..].iter().position(|byte| *byte == b'%').map_or(text.len(), |next| at + next);
-                out.bytes.extend_from_slice(&text[at..end]);
+                out.text.append_bytes(&text[at..end], mark);
                 out.from.straight(end - at, at);
                 at = end;
             }
@@ -159,9 +166,9 @@ mod tests {
     fn substituted(text: &str) -> String {
         let lookup = TableLookup::default();
         let mut magic = Magic::new(&lookup);
-        magic.enter("/etc/vassals/shop.v2.ini", None, false, &lookup);
+        magic.enter("/etc/vassals/shop.v2.ini", None, false, Mark::DATA, &lookup);
         magic.inquire(text.as_bytes(), &lookup);
-        String::from_utf8(magic.substitute(text.as_bytes(), &Budget::new(&lookup)).bytes).unwrap()
+        magic.substitute(text.as_bytes(), Mark::ROOTS, &Budget::new(&lookup)).text.lossy()
     }
 
     #[test]
@@ -185,9 +192,9 @@ mod tests {
     #[test]
     fn every_byte_knows_where_it_came_from() {
         let lookup = TableLookup::default();
-        let out = Magic::new(&lookup).substitute(b"%%a%(b)%Yc", &Budget::new(&lookup));
-        assert_eq!(out.bytes, b"%a%(b)c");
-        let from: Vec<_> = (0..out.bytes.len()).map_while(|at| out.from.get(at)).collect();
+        let out = Magic::new(&lookup).substitute(b"%%a%(b)%Yc", Mark::ROOTS, &Budget::new(&lookup));
+        assert_eq!(out.text.bytes(), b"%a%(b)c");
+        let from: Vec<_> = (0..out.text.len()).map_while(|at| out.from.get(at)).collect();
         assert_eq!(from, [0, 2, 3, 4, 5, 6, 9]);
         assert_eq!(out.eaten, [7]);
     }

@@ -19,6 +19,8 @@ pub struct Pair {
     pub(crate) placeholder: bool,
     /// Some `%(...)` or `if-opt` of the file asked for it: a name of the user's own, not a mistyped option.
     pub(crate) asked_for: bool,
+    /// Something was put in that would be expanded if it were looked through.
+    pub(crate) put_in: bool,
 }
 
 impl Pair {

@@ -2,9 +2,10 @@
 //!
 //! One scanner serves all three, and it has uWSGI's habits: after a replacement it starts again at the *second* character of
 //! the value (so what a placeholder brought in is expanded too, unless it stands at the very front), and a name it cannot
-//! resolve stays as it is.
+//! resolve stays as it is. Of a [`Text`] only what is no data is scanned: what comes from outside is not expanded again.
 
 use crate::budget::Budget;
+use crate::text::{Mark, Text};
 
 /// More replacements than this in one value mean that it refers to itself; uWSGI would grow it until memory ends.
 const REPLACEMENTS: usize = 1024;
@@ -17,10 +18,10 @@ pub(crate) struct Endless;
 
 /// Expands every `symbol(name)` in a value for which `resolve` has an answer.
 pub(crate) fn expand(
-    value: &mut Vec<u8>,
+    value: &mut Text,
     symbol: u8,
     budget: &Budget<'_>,
-    mut resolve: impl FnMut(&[u8]) -> Option<Vec<u8>>,
+    mut resolve: impl FnMut(&Text) -> Option<Text>,
 ) -> Result<(), Endless> {
     // 0: outside, 1: the symbol was just seen, 2 and more: inside, so many characters of the name (and two) were seen.
     let mut state = 0usize;
@@ -32,25 +33,24 @@ pub(crate) fn expand(
         return Err(Endless);
     }
     while at < value.len() {
-        let byte = value[at];
-        if byte == symbol {
+        if value.is_sign(at, symbol) {
             state = 1;
-        } else if byte == b'(' && state == 1 {
+        } else if state == 1 && value.is_sign(at, b'(') {
             state = 2;
             depth = 0;
             name_at = at + 1;
         } else if state > 1 {
-            match byte {
-                b')' if depth > 0 => {
+            match value.is_sign(at, b')') {
+                true if depth > 0 => {
                     state += 1;
                     depth -= 1;
                 }
-                b')' => {
-                    let name = value[name_at..name_at + state - 2].to_vec();
+                true => {
+                    let name = value.slice(name_at..name_at + state - 2);
                     let found = if name.is_empty() { None } else { resolve(&name) };
                     if let Some(found) = found {
                         let made = found.len();
-                        value.splice(name_at - 2..name_at + state - 1, found);
+                        value.replace(name_at - 2..name_at + state - 1, found);
                         replaced += 1;
                         // The scan starts again.
                         let spent = !budget.make(made) || !budget.work(value.len());
@@ -61,9 +61,9 @@ pub(crate) fn expand(
                     }
                     state = 0;
                 }
-                _ => {
+                false => {
                     state += 1;
-                    if byte == b'(' {
+                    if value.is_sign(at, b'(') {
                         depth += 1;
                     }
                 }
@@ -77,30 +77,35 @@ pub(crate) fn expand(
 }
 
 /// A placeholder's value: one name, or words with blanks between, a pipeline from left to right.
-pub(crate) fn pipeline(name: &[u8], budget: &Budget<'_>, option: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+pub(crate) fn pipeline(name: &[u8], budget: &Budget<'_>, option: impl Fn(&[u8]) -> Option<Text>) -> Option<Text> {
     if !name.contains(&b' ') {
         return option(name);
     }
-    let mut current: Option<Vec<u8>> = None;
+    let written = |number: i64| Text::new(number.to_string(), Mark::ROOTS);
+    let mut current: Option<Text> = None;
     let mut operator: Option<u8> = None;
     for word in name.split(|byte| *byte == b' ').filter(|word| !word.is_empty()) {
         match word {
             b"+" | b"-" | b"*" | b"/" => operator = Some(word[0]),
             b"++" | b"--" => {
                 let step = if word == b"++" { 1 } else { -1 };
-                current = current.map(|value| number(&value).wrapping_add(step).to_string().into_bytes());
+                current = current.map(|value| written(number(value.bytes()).wrapping_add(step)));
                 operator = None;
             }
             _ => {
-                let value = if word.iter().all(u8::is_ascii_digit) { word.to_vec() } else { option(word).unwrap_or_default() };
-                let left = current.take().unwrap_or_default();
+                let is_number = word.iter().all(u8::is_ascii_digit);
+                let value = if is_number { Text::new(word, Mark::ROOTS) } else { option(word).unwrap_or_default() };
+                let mut left = current.take().unwrap_or_default();
                 // What is put together grows with each word.
                 if !budget.work(left.len() + value.len()) {
                     return None;
                 }
                 current = Some(match operator.take() {
-                    None => [left, value].concat(),
-                    Some(operator) => compute(number(&left), operator, number(&value)).to_string().into_bytes(),
+                    None => {
+                        left.append(&value);
+                        left
+                    }
+                    Some(operator) => written(compute(number(left.bytes()), operator, number(value.bytes()))),
                 });
             }
         }
@@ -141,7 +146,7 @@ mod tests {
     use super::*;
     use crate::testing::TableLookup;
 
-    fn option(name: &[u8]) -> Option<Vec<u8>> {
+    fn option(name: &[u8]) -> Option<Text> {
         let value: &[u8] = match name {
             b"x" => b"7",
             b"text" => b"abc",
@@ -150,9 +155,10 @@ mod tests {
             b"front" => b"%(x)",
             b"loop" => b"-%(loop)",
             b"(x)" => b"paren",
+            b"data" => b"%(x)",
             _ => return None,
         };
-        Some(value.to_vec())
+        Some(Text::new(value, if name == b"data" { Mark::DATA } else { Mark::ROOTS }))
     }
 
     #[test]
@@ -183,12 +189,14 @@ mod tests {
             ("%( )", "%( )"),
             ("%(text + 1)", "1"),
             ("%(x -5)", "7"),
+            ("-%(data)%(x)", "-%(x)7"),
+            ("-%(x data)", "-7%(x)"),
         ] {
-            let mut bytes = value.as_bytes().to_vec();
+            let mut text = Text::new(value, Mark::ROOTS);
             let world = TableLookup::default();
             let budget = Budget::new(&world);
-            expand(&mut bytes, b'%', &budget, |name| pipeline(name, &budget, option)).unwrap();
-            assert_eq!(String::from_utf8(bytes).unwrap(), meant, "{value}");
+            expand(&mut text, b'%', &budget, |name| pipeline(name.bytes(), &budget, option)).unwrap();
+            assert_eq!(text.lossy(), meant, "{value}");
         }
     }
 
@@ -196,8 +204,8 @@ mod tests {
     fn a_value_that_contains_itself_is_found() {
         let world = TableLookup::default();
         let budget = Budget::new(&world);
-        let mut value = b" %(loop)".to_vec();
-        assert_eq!(expand(&mut value, b'%', &budget, |name| pipeline(name, &budget, option)), Err(Endless));
+        let mut value = Text::new(" %(loop)", Mark::ROOTS);
+        assert_eq!(expand(&mut value, b'%', &budget, |name| pipeline(name.bytes(), &budget, option)), Err(Endless));
         assert!(!budget.is_over(), "it is the value that is wrong");
     }
 

@@ -1,10 +1,13 @@
 //! What runs as the app, and what it is given: everything liege does not carry out itself.
 
+use std::collections::HashSet;
+
 use crate::known;
 use crate::logic::Logic;
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::report::Report;
+use crate::text::Text;
 use crate::vassal_file::{FileKind, has_checks, is_carried};
 use crate::{AppSpec, Asked, Code, Environment, ProcessLimits, ProgramSpec, daemons, hooks, limits, values};
 
@@ -181,6 +184,7 @@ fn uwsgi(pairs: &[Pair], options: &Options<'_>, report: &mut Report) -> ProgramS
         }
         left.push((pair.key.clone(), pair.value.clone()));
     }
+    refuse_to_be_expanded(pairs, &left, report);
     // In uWSGI a mount-point check is the master's work and switches it on; the check is liege's now, the master is still wanted.
     if has_checks(pairs) && options.last("master").is_none() {
         left.push(("master".into(), "true".into()));
@@ -188,9 +192,32 @@ fn uwsgi(pairs: &[Pair], options: &Options<'_>, report: &mut Report) -> ProgramS
     ProgramSpec::Uwsgi { binary: options.text("binary-path").unwrap_or_else(|| "uwsgi".into()), options: left }
 }
 
+/// A uwsgi looks through what it is given once more. It can be kept from expanding the `$(` and `@(` of data (the core does that), but
+/// not a `%(` that it has an answer to.
+fn refuse_to_be_expanded(pairs: &[Pair], left: &[(String, String)], report: &mut Report) {
+    let keys: HashSet<&str> = left.iter().map(|(key, _)| key.as_str()).collect();
+    for pair in pairs.iter().filter(|pair| pair.put_in && keys.contains(&*pair.key)) {
+        let Some(name) = answered(&pair.value, &keys) else { continue };
+        let message = format!("holds %({name}) that was put in, and uwsgi would expand it");
+        let hint = "take it out of the file, the name or the variable that brings it; for a name of its own: set-placeholder";
+        report.push(pair.error(Code::OthersText, message).with_hint(hint));
+    }
+}
+
+/// The first `%(name)` that a uwsgi with these options has an answer to: an option's name, or several words.
+fn answered<'a>(value: &'a str, keys: &HashSet<&str>) -> Option<&'a str> {
+    const LONGEST: usize = 1024;
+    let opened = value.match_indices("%(").filter_map(|(at, _)| value.get(at + 2..));
+    let named = opened.filter_map(|rest| {
+        let end = rest.bytes().take(LONGEST).position(|byte| byte == b')')?;
+        rest.get(..end)
+    });
+    named.into_iter().find(|name| keys.contains(name) || name.contains(' '))
+}
+
 fn did_its_work(pair: &Pair) -> bool {
     let key = pair.key.as_bytes();
-    READ.contains(&pair.key.as_str()) || Logic::closes(key) || key == b"else" || Logic::parse(key, b"").is_some()
+    READ.contains(&pair.key.as_str()) || Logic::closes(key) || key == b"else" || Logic::parse(key, &Text::default()).is_some()
 }
 
 /// In a vassal with a command of its own, options for uwsgi reach nobody.

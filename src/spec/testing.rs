@@ -1,8 +1,8 @@
 //! A world made of tables, for tests of this room and of the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Kind, Lookup, NoAnswer};
+use crate::{Kind, Lookup, NoAnswer, Writer};
 
 /// A [`Lookup`] that answers from tables: no file system, no environment, no clock.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +11,8 @@ pub struct TableLookup {
     pub files: BTreeMap<String, Vec<u8>>,
     /// Directories by absolute path.
     pub directories: Vec<String>,
+    /// Where others than root write: paths, with all that is below them, and a user's number.
+    pub others: BTreeMap<String, u32>,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
     /// Users: name to uid and primary gid. A group of the same name and that gid exists too.
@@ -36,6 +38,13 @@ impl TableLookup {
         self
     }
 
+    /// With a directory, or a file, that is a user's.
+    #[must_use]
+    pub fn with_others(mut self, path: &str, uid: u32) -> Self {
+        self.others.insert(path.into(), uid);
+        self
+    }
+
     /// With an environment variable.
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {
@@ -55,6 +64,12 @@ impl Lookup for TableLookup {
             Some(text) => Ok(text.clone()),
             None => Err(NoAnswer::Failed("No such file or directory".into())),
         }
+    }
+
+    fn writers(&self, path: &str) -> Result<BTreeSet<Writer>, NoAnswer> {
+        let leads_through = |others: &str| path.strip_prefix(others).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let all = self.others.iter().filter(|(others, _)| leads_through(others));
+        Ok(all.map(|(_, uid)| Writer::User(*uid)).collect())
     }
 
     fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer> {

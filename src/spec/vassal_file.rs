@@ -14,6 +14,7 @@ use crate::options::Options;
 use crate::pair::Pair;
 use crate::program;
 use crate::report::{Reading, Report};
+use crate::text::{Mark, Text};
 use crate::{
     Asked, Attributes, Code, Diagnostic, HookPhase, Jail, Lookup, MountpointCheck, PivotRoot, ProgramSpec, RestartRules,
     Severity, Source, Timeouts, VassalConfig, VassalSpec, Verb,
@@ -142,6 +143,12 @@ fn lacks(options: &Options<'_>, source: &Source<'_>, report: &mut Report) {
 /// Whether liege carries the option out itself.
 pub(crate) fn is_carried(key: &str) -> bool {
     CARRIED.contains(&key) || CHECKS.contains(&key) || key.starts_with("wait-for-") || hooks::is_hook(key)
+}
+
+/// Whether root carries out what the option says: all of that but what becomes the app, or runs as its user.
+pub(crate) fn is_carried_by_root(key: &str) -> bool {
+    let of_the_app = ["command", "unprivileged-binary-patch-arg"];
+    key == "attach-daemon2" || is_carried(key) && !of_the_app.contains(&key) && !hooks::is_of_the_user(key)
 }
 
 fn raise(
@@ -323,11 +330,12 @@ fn attributes(source: &Source<'_>, budget: &Budget<'_>) -> Attributes {
     if budget.is_over() || !has_any() {
         return Attributes::new();
     }
-    let raw = Substituted { bytes: source.text.to_vec(), from: Offsets::of_file(source.text.len()), eaten: Vec::new() };
+    let raw =
+        Substituted { text: Text::new(source.text, Mark::ROOTS), from: Offsets::of_file(source.text.len()), eaten: Vec::new() };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let lines = lines::read(source.text, source.path, &raw, budget).pairs;
     let of_emperor = lines.iter().filter(|line| line.section.as_deref() == Some(b"emperor"));
-    of_emperor.map(|line| (text(&line.key), text(&line.value))).collect()
+    of_emperor.map(|line| (text(&line.key), text(line.value.bytes()))).collect()
 }
 
 /// Whether one of the aliases of `mountpoint-check` stands in a file.

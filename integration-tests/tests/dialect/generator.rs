@@ -171,9 +171,6 @@ fn value(dice: &mut Dice, text: &mut Vec<u8>, number: usize) {
             14 => {
                 let files = ["@(word.txt)", "@(two.txt)", "@(empty.txt)", "@(sub/a.txt)", "@()", "@(", "a@b", "@@(word.txt)"];
                 text.extend_from_slice(dice.pick(&files).as_bytes());
-                if number > 0 && dice.one_in(4) {
-                    text.extend_from_slice(dice.pick(&["@(names-k0.txt)", "$(K0_ENV)"]).as_bytes());
-                }
                 if dice.one_in(30) {
                     text.extend_from_slice(b"@(missing.txt)");
                 }

@@ -1,11 +1,12 @@
 //! The directory in which both readers work, and what they see of the world: the same for both.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use liege_spec::{Kind, Lookup, NoAnswer};
+use liege_spec::{Kind, Lookup, NoAnswer, Writer};
 
-/// Helper files by name. None may refer to a placeholder above `k0`: the generator relies on it.
+/// Helper files by name. Only `names-k0.txt` refers to a placeholder, and the generator does not use it.
 const HELPERS: &[(&str, &str)] = &[
     ("word.txt", "from-a-file\n"),
     ("two.txt", "first\nsecond\r\n"),
@@ -116,6 +117,10 @@ impl World {
 impl Lookup for World {
     fn read(&self, source: &str, _: usize) -> Result<Vec<u8>, NoAnswer> {
         std::fs::read(self.path(source)).map_err(|error| NoAnswer::Failed(error.to_string()))
+    }
+
+    fn writers(&self, _: &str) -> Result<BTreeSet<Writer>, NoAnswer> {
+        Ok(BTreeSet::new())
     }
 
     fn kind(&self, path: &str) -> Result<Option<Kind>, NoAnswer> {

@@ -245,6 +245,19 @@ fn uwsgi_is_told_its_options_with_every_percent_doubled() {
     assert_eq!(uwsgi.config, "[uwsgi]\nlog-format = 100%% %%(uri)\nmaster = \n");
 }
 
+/// The `(` comes from a placeholder, which uwsgi puts in when it has looked for `$(` and `@(`; what acts at once it does not look through.
+#[test]
+fn what_uwsgi_is_told_opens_no_variable_and_no_file() {
+    let mut config = specs::config(0, 0);
+    let options = [("a", "x"), ("env", "A=@(exec://id) $(B)"), ("plugins-dir", "/x$(B)"), ("exec-post-app", "echo $(date)")];
+    let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    config.fresh.app.program = ProgramSpec::Uwsgi { binary: "uwsgi".into(), options };
+    let Program::Uwsgi(uwsgi) = compile(&config, around()).unwrap().work.app.program else { panic!("not uwsgi") };
+    let meant = "[uwsgi]\na = x\nset-placeholder = liege-open=(\nenv = A=@%(liege-open)exec://id) $%(liege-open)B)\n\
+                 plugins-dir = /x$(B)\nexec-post-app = echo $%(liege-open)date)\n";
+    assert_eq!(uwsgi.config, meant);
+}
+
 #[test]
 fn a_uwsgi_that_reloads_is_told_what_the_hooks_of_the_reload_have_set() {
     let mut config = specs::config(0, 0);

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::{Flattener, OWN_SECTION};
 use crate::budget::DEPTH;
 use crate::lines;
+use crate::logic::Refused;
 use crate::paths;
 use crate::place::Place;
+use crate::text::{Mark, Text};
 use crate::{Code, Diagnostic, Severity, traps};
 
 /// So many vanished `%` of one text are told one by one.
@@ -14,10 +16,10 @@ const EATEN: usize = 200;
 
 impl Flattener<'_> {
     /// Reads a text as a file: magic, lines, and each pair of the asked section appended. The magic table is filled already.
-    pub(super) fn read_text(&mut self, path: &str, section: Option<&str>, text: &[u8]) {
+    pub(super) fn read_text(&mut self, path: &str, section: Option<&str>, text: &[u8], mark: Mark) {
         self.last_file = Some(path.to_owned());
         self.magic.inquire(text, self.lookup);
-        let substituted = self.magic.substitute(text, self.budget);
+        let substituted = self.magic.substitute(text, mark, self.budget);
         let shown = match section {
             Some(section) if !section.is_empty() => format!("{path}:{section}"),
             _ => path.to_owned(),
@@ -76,7 +78,7 @@ impl Flattener<'_> {
 
     /// Of a vassal's own file, where nothing is said outside of it.
     fn is_all_of_a_vassal(&self) -> bool {
-        let is_only_named = self.options.iter().all(|option| option.mark == super::Mark::Hidden);
+        let is_only_named = self.options.iter().all(|option| option.stage == super::Stage::Hidden);
         self.depth == 0 && self.sections.contains(&OWN_SECTION) && !self.has_own_section && is_only_named
     }
 
@@ -104,9 +106,11 @@ impl Flattener<'_> {
     }
 
     /// Reads another file at this point.
-    pub(super) fn load(&mut self, name: &[u8], place: &Arc<Place>, template: bool) {
-        let name = String::from_utf8_lossy(name).into_owned();
-        let (path, section) = paths::split_section(&name);
+    pub(super) fn load(&mut self, source: &Text, place: &Arc<Place>, template: bool) {
+        let name = source.lossy();
+        // A colon that others chose is a part of the name.
+        let is_chosen = source.has_foreign_data(|byte| byte == b':');
+        let (path, section) = if is_chosen { (&*name, None) } else { paths::split_section(&name) };
         let named = path.to_owned();
         let path = match (path, &self.last_file) {
             // `ini = :section`: the same file again, another section.
@@ -120,16 +124,27 @@ impl Flattener<'_> {
                 format!("more than {DEPTH} files within files: {path} seems to include itself"),
             ));
         }
-        match self.lookup.read(&paths::absolute(&path, &self.lookup.directory()), usize::MAX) {
+        // Its bytes are those of the line, but where the line says `:section` and means a file that was named before.
+        let file = if named == path && source.bytes().starts_with(path.as_bytes()) {
+            source.slice(0..path.len())
+        } else {
+            Text::new(path.as_str(), source.mark())
+        };
+        match self.read_from(&file) {
             // What is too much is told as the budget's end.
             _ if !self.goes_on(place) => {}
-            Ok(text) => {
+            Ok(found) => {
                 self.depth += 1;
-                self.magic.enter(&named, section, template, self.lookup);
-                self.read_text(&path, section, &text);
+                let (mark, of_names) = self.author_of_included(source, &found, &path, place);
+                self.doubt_included(source, &found, place);
+                self.magic.enter(&named, section, template, of_names, self.lookup);
+                self.read_text(&path, section, found.text.bytes(), mark);
                 self.depth -= 1;
             }
-            Err(why) => self.report.push(place.at_value(Severity::Error, Code::Unreadable, format!("cannot read {path}: {why}"))),
+            Err(Refused { why, hint: None }) => self.report.push(place.at_value(Severity::Error, Code::Unreadable, why)),
+            Err(Refused { why, hint: Some(hint) }) => {
+                self.report.push(place.at_value(Severity::Error, Code::OthersText, why).with_hint(hint));
+            }
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Flattener, Mark};
+use super::{Exported, Flattener, Stage};
 use crate::known;
-use crate::logic::Facts;
+use crate::logic::{Facts, Refused};
 use crate::pair::Pair;
-use crate::paths;
 use crate::place::Place;
 use crate::placeholder;
+use crate::text::{Mark, Text};
+use crate::vassal_file::is_carried_by_root;
 use crate::{Code, Diagnostic, Severity, traps};
 
 /// What resolving one name counts for.
@@ -17,7 +18,7 @@ const RESOLVED: usize = 64;
 
 /// One name that a value asks for.
 struct Asked<'a> {
-    name: &'a [u8],
+    name: &'a Text,
     place: &'a Place,
     /// The same value has asked for it before, and there is none: the scan starts again after each replacement.
     again: bool,
@@ -31,10 +32,10 @@ impl Flattener<'_> {
         self.expand_placeholders();
         let mut at = 0;
         while at < self.options.len() {
-            if self.options[at].key == b"inherit" && self.options[at].mark == Mark::Plain {
-                self.options[at].mark = Mark::Done;
+            if self.options[at].key == b"inherit" && self.options[at].stage == Stage::Plain {
+                self.options[at].stage = Stage::Done;
                 let (value, place) = (self.options[at].value.clone(), Arc::clone(&self.options[at].place));
-                if value.ends_with(b".ini") {
+                if value.bytes().ends_with(b".ini") {
                     let before = self.options.len();
                     self.load(&value, &place, true);
                     self.warn_of_unexpanded(before);
@@ -57,7 +58,7 @@ impl Flattener<'_> {
         if !self.strict {
             return;
         }
-        let unknown = self.options.iter().filter(|option| option.mark == Mark::Plain && !known::is_known(&option.key));
+        let unknown = self.options.iter().filter(|option| option.stage == Stage::Plain && !known::is_known(&option.key));
         let unknown: Vec<_> = unknown.map(|option| (option.key.clone(), Arc::clone(&option.place))).collect();
         for (key, place) in unknown {
             self.refuse_unknown_option(&key, &place);
@@ -69,7 +70,7 @@ impl Flattener<'_> {
         for option in &self.options[from..] {
             let mut expanded = option.value.clone();
             let budget = self.budget;
-            let resolve = |name: &[u8]| placeholder::pipeline(name, budget, |name| self.option(name));
+            let resolve = |name: &Text| placeholder::pipeline(name.bytes(), budget, |name| self.option(name));
             let outcome = placeholder::expand(&mut expanded, b'%', budget, resolve);
             if budget.is_over() {
                 break;
@@ -85,9 +86,9 @@ impl Flattener<'_> {
         }
     }
 
-    fn pass(&mut self, symbol: u8, resolve: impl Fn(&Self, &Asked<'_>) -> (Option<Vec<u8>>, Option<Diagnostic>)) {
+    fn pass(&mut self, symbol: u8, resolve: impl Fn(&Self, &Asked<'_>) -> (Option<Text>, Option<Diagnostic>)) {
         for at in 0..self.options.len() {
-            if self.options[at].mark != Mark::Plain {
+            if self.options[at].stage != Stage::Plain {
                 continue;
             }
             let mut value = self.options[at].value.clone();
@@ -97,10 +98,10 @@ impl Flattener<'_> {
             // The option under expansion is itself still found with its old value, as in uWSGI.
             let outcome = placeholder::expand(&mut value, symbol, self.budget, |name| {
                 self.budget.work(RESOLVED);
-                let asked = Asked { name, place: &place, again: told.contains(name) };
+                let asked = Asked { name, place: &place, again: told.contains(name.bytes()) };
                 let (found, mistake) = resolve(self, &asked);
                 if found.is_none() && !asked.again {
-                    told.insert(name.to_vec());
+                    told.insert(name.bytes().to_vec());
                 }
                 mistakes.extend(mistake);
                 found
@@ -125,9 +126,9 @@ impl Flattener<'_> {
 
     fn expand_environment(&mut self) {
         self.pass(b'$', |this, asked| {
-            let name = String::from_utf8_lossy(asked.name);
+            let name = asked.name.lossy();
             let of_a_shell = traps::has_own_signs(&asked.place.name);
-            let found = environment(&name, of_a_shell, &|name| this.env(name)).map(String::into_bytes);
+            let found = environment(asked.name, of_a_shell, &|name| this.env(name));
             let unset = if found.is_none() && !asked.again { this.unset(&name, asked.place) } else { None };
             (found, unset)
         });
@@ -135,34 +136,37 @@ impl Flattener<'_> {
 
     fn expand_files(&mut self) {
         self.pass(b'@', |this, asked| {
-            let name = String::from_utf8_lossy(asked.name).into_owned();
-            match this.lookup.read(&paths::absolute(&name, &this.lookup.directory()), usize::MAX) {
-                Ok(mut content) => {
-                    if let [.., b'\n' | b'\r'] = content[..] {
-                        content.pop();
-                    }
+            let word = format!("@({})", asked.name.lossy());
+            match this.read_from(asked.name) {
+                Ok(found) => {
+                    let content = found.text.bytes();
+                    let content = content.strip_suffix(b"\n").or_else(|| content.strip_suffix(b"\r")).unwrap_or(content);
                     let end = content.iter().position(|byte| *byte == 0).unwrap_or(content.len());
-                    content.truncate(end);
-                    (Some(content), None)
+                    let news = !this.is_no_news(&found.writers, asked.place);
+                    let doubt = news.then(|| {
+                        let message = format!("others than root may write this file ({})", found.writers);
+                        let doubt = asked.place.at_word(Severity::Warning, &word, Code::OthersText, message);
+                        doubt.with_hint(
+                            "a link in its place leads to any file, and that is read as root; env-file takes root's files only",
+                        )
+                    });
+                    (Some(found.text.slice(0..end)), doubt)
                 }
                 Err(_) if asked.again => (None, None),
-                Err(why) => (
-                    None,
-                    Some(asked.place.at_word(
-                        Severity::Error,
-                        &format!("@({name})"),
-                        Code::Unreadable,
-                        format!("cannot read {name}: {why}"),
-                    )),
-                ),
+                Err(Refused { why, hint: None }) => {
+                    (None, Some(asked.place.at_word(Severity::Error, &word, Code::Unreadable, why)))
+                }
+                Err(Refused { why, hint: Some(hint) }) => {
+                    (None, Some(asked.place.at_word(Severity::Error, &word, Code::OthersText, why).with_hint(hint)))
+                }
             }
         });
     }
 
     fn expand_placeholders(&mut self) {
         self.pass(b'%', |this, asked| {
-            let found = placeholder::pipeline(asked.name, this.budget, |name| this.option(name));
-            let typo = if found.is_none() && !asked.again { this.mistyped(asked.name, asked.place) } else { None };
+            let found = placeholder::pipeline(asked.name.bytes(), this.budget, |name| this.option(name));
+            let typo = if found.is_none() && !asked.again { this.mistyped(asked.name.bytes(), asked.place) } else { None };
             (found, typo)
         });
     }
@@ -198,11 +202,30 @@ impl Flattener<'_> {
         Some(unknown)
     }
 
-    fn into_pairs(self) -> Vec<Pair> {
+    /// Where root carries out what a value says, a sign that others put in would be a part of what it says: a blank ends a word, a `;` a
+    /// command. Names and lines of plain letters pass.
+    fn refuse_untamed(&mut self) {
+        let declared = |option: &Exported| Some(option.value.bytes().split(|byte| *byte == b'=').next()?.to_vec());
+        let declared: HashSet<Vec<u8>> =
+            self.options.iter().filter(|option| option.key == b"declare-option").filter_map(declared).collect();
+        for option in &self.options {
+            let is_carried_out = option.stage != Stage::Hidden
+                && (declared.contains(&option.key) || std::str::from_utf8(&option.key).is_ok_and(is_carried_by_root));
+            if is_carried_out && option.value.has_foreign_data(|byte| !is_tame(byte)) {
+                let message = "others than root choose a part of this, with signs that are no part of a plain name";
+                let untamed = option.place.at_value(Severity::Error, Code::OthersText, message);
+                let hint = "root carries it out, so only letters, digits, and _ - . / @ + = ~ may come from others";
+                self.report.push(untamed.with_hint(hint));
+            }
+        }
+    }
+
+    fn into_pairs(mut self) -> Vec<Pair> {
+        self.refuse_untamed();
         let mut pairs = Vec::new();
         let asked_for = self.asked_for.into_inner();
         for option in self.options {
-            if option.mark == Mark::Hidden {
+            if option.stage == Stage::Hidden {
                 continue;
             }
             let asked_for = asked_for.contains(&option.key);
@@ -211,7 +234,8 @@ impl Flattener<'_> {
                 Err(bytes) => (String::from_utf8_lossy(bytes.as_bytes()).into_owned(), false),
             };
             let (key, key_is_text) = text(option.key);
-            let (value, value_is_text) = text(option.value);
+            let put_in = option.value.has_signs_in_data();
+            let (value, value_is_text) = text(option.value.into_bytes());
             if !(key_is_text && value_is_text) {
                 let strange = option.place.at_value(Severity::Error, Code::NotUtf8, "holds bytes that are no UTF-8");
                 self.report.push(strange.with_hint("save the file as UTF-8"));
@@ -222,12 +246,18 @@ impl Flattener<'_> {
                 value,
                 origin,
                 place: option.place,
-                placeholder: option.mark == Mark::Placeholder,
+                placeholder: option.stage == Stage::Placeholder,
                 asked_for,
+                put_in,
             });
         }
         pairs
     }
+}
+
+/// A letter, a digit, or a sign that means nothing to a shell within a word, nor to a hook.
+fn is_tame(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"_-./@+=~".contains(&byte)
 }
 
 /// What a person would call a variable or a placeholder; a pipeline or a shell's line is none.
@@ -240,16 +270,19 @@ fn is_name(name: &str) -> bool {
 ///
 /// `$(id -u)` and `$(dpkg-architecture)` are a shell's: before a default stands the name of a variable, and in the line of a
 /// shell one in capitals. uWSGI 2.0 has no defaults at all and leaves all of them to the shell.
-fn environment(name: &str, of_a_shell: bool, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    if let Some(value) = env(name) {
-        return Some(value);
+fn environment(whole: &Text, of_a_shell: bool, env: &dyn Fn(&str) -> Option<String>) -> Option<Text> {
+    let value = |value: String| Text::new(value, Mark::DATA);
+    if let Some(found) = env(&whole.lossy()) {
+        return Some(value(found));
     }
-    let (variable, default) = name.split_once('-')?;
+    let hyphen = whole.bytes().iter().position(|byte| *byte == b'-')?;
+    let variable = std::str::from_utf8(&whole.bytes()[..hyphen]).ok()?;
     let (variable, or_empty) = variable.strip_suffix(':').map_or((variable, false), |variable| (variable, true));
     if !is_variable(variable) || of_a_shell && variable.contains(|c: char| c.is_ascii_lowercase()) {
         return None;
     }
-    Some(env(variable).filter(|value| !or_empty || !value.is_empty()).unwrap_or_else(|| default.to_owned()))
+    let found = env(variable).filter(|value| !or_empty || !value.is_empty());
+    Some(found.map_or_else(|| whole.slice(hyphen + 1..whole.len()), value))
 }
 
 fn is_variable(name: &str) -> bool {
@@ -286,7 +319,8 @@ mod tests {
             ("7-d", false, None),
             ("-d", false, None),
         ] {
-            assert_eq!(environment(name, of_a_shell, &env).as_deref(), meant, "{name} {of_a_shell}");
+            let found = environment(&Text::new(name, Mark::ROOTS), of_a_shell, &env).map(|found| found.lossy());
+            assert_eq!(found.as_deref(), meant, "{name} {of_a_shell}");
         }
     }
 }
