@@ -2,11 +2,13 @@
 //! them is executed as root, and nothing of a neighbour's is read for them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
 
-use liege_integration_tests::apps::{Reporter, USER, own};
-use liege_integration_tests::story;
+use liege_integration_tests::apps::{Reporter, USER, own, user};
 use liege_integration_tests::tools::run_liege;
+use liege_integration_tests::{SHORT, story, wait_until};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 const SECRET: &str = "DB_PASSWORD=hunter2";
 
@@ -109,5 +111,41 @@ fn a_command_in_a_file_that_others_may_write_is_a_mistake() {
         fs::write(emperor.file("own.ini"), file.replace(USER, "root")).unwrap();
         emperor.wait_log_from(log, &["own.ini: started"]);
         assert!(mark.exists(), "root's own command is carried out");
+    });
+}
+
+/// A FUSE file system says of its files what its owner likes: that they are root's, and that only root may write them.
+#[test]
+fn a_mount_of_a_tenants_is_not_roots_whatever_it_says() {
+    story(|host| {
+        let (source, point, mark) = (host.open_dir("source"), host.open_dir("point"), host.path("executed"));
+        own(&point);
+        let secret = host.path("secret");
+        fs::write(&secret, "A=hunter2\n").unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        symlink(&secret, source.join("secret")).unwrap();
+        fs::write(source.join("more.ini"), format!("[vassal]\nenv = B=@(exec://touch {})\n", mark.display())).unwrap();
+        // In the story's own mount namespace. Hosts have it where vassals share their mounts.
+        let allowed = host.path("fuse.conf");
+        fs::write(&allowed, "user_allow_other\n").unwrap();
+        mount(Some(&allowed), "/etc/fuse.conf", None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+        let (uid, gid) = user();
+        let mut theirs = Command::new("setpriv");
+        theirs.args([&format!("--reuid={uid}"), &format!("--regid={gid}"), "--clear-groups", "bindfs", "-f"]);
+        theirs.args(["-o", "allow_other", "--force-user=0", "--force-group=0"]).arg(&source).arg(&point);
+        let mut theirs = theirs.spawn().expect("bindfs is installed: make deps");
+        wait_until("the tenant's mount", SHORT, || point.join("secret").symlink_metadata().is_ok());
+
+        let file = host.path("shop.ini");
+        let at = point.display();
+        let head = format!("[vassal]\nuid = {USER}\ngid = {USER}\ncommand = sleep 1000\n");
+        fs::write(&file, format!("{head}env-file = {at}/secret\ninclude = {at}/more.ini\n")).unwrap();
+        let (status, said) = run_liege(&["check", &file.display().to_string()]);
+        umount2(&point, MntFlags::MNT_DETACH).unwrap();
+        umount2("/etc/fuse.conf", MntFlags::MNT_DETACH).unwrap();
+        theirs.wait().unwrap();
+        assert!(status == 1 && said.contains(&format!("uid {uid} could lead it elsewhere")), "{said}");
+        assert!(said.contains(&format!("others than root may write this file (uid {uid})")), "{said}");
+        assert!(!mark.exists(), "a tenant's command was executed");
     });
 }

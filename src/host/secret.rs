@@ -1,7 +1,8 @@
 //! Files that only root may read: `env-file`.
 //!
 //! The path is walked one name at a time. Each directory and each link on the way must be root's, so that no tenant can lead the walk
-//! elsewhere: in a directory that others may write to nothing is trusted, unless it is sticky, where what root has made stays root's.
+//! elsewhere: in a directory that others may write to nothing is trusted, unless it is sticky, where what root has made stays root's. Nor is a
+//! FUSE file system of another user's, whatever it says of its files.
 
 use std::{
     collections::VecDeque,
@@ -17,6 +18,7 @@ use nix::fcntl::OFlag;
 use crate::{
     regular::{read_at_most, refuse_the_kernels_own},
     world::{not_had, phrase},
+    writers,
 };
 
 /// As the kernel.
@@ -32,6 +34,9 @@ const STICKY: u32 = 0o1000;
 pub(crate) fn read(path: &Path, most: usize) -> Result<Vec<u8>, NoAnswer> {
     let failed = |e: std::io::Error| not_had(&e);
     let end = walk(path).map_err(NoAnswer::Failed)?;
+    if let Some(writer) = writers::of(path).map_err(failed)?.first() {
+        return Err(NoAnswer::Failed(format!("{writer} could lead it elsewhere")));
+    }
     let file = OpenOptions::new().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(&end);
     let file = file.map_err(failed)?;
     judge(&file.metadata().map_err(failed)?).map_err(NoAnswer::Failed)?;
