@@ -102,13 +102,14 @@ impl Process {
     /// When it is gone already: a story that kills wants something alive to kill.
     #[track_caller]
     pub fn kill(&self, signal: Signal) {
-        let gone = |why: &str| -> ! { panic!("{} ({}) was to be killed: {why}", self.name, self.pid) };
-        let Ok(pidfd) = pidfd::open(self.pid) else { gone("it is gone") };
+        assert!(self.kill_if_there(signal), "{} ({}) was to be killed: it is gone", self.name, self.pid);
+    }
+
+    /// The same of one that may have ended by itself. Whether it was there.
+    pub fn kill_if_there(&self, signal: Signal) -> bool {
+        let Ok(pidfd) = pidfd::open(self.pid) else { return false };
         // Looked at after the descriptor was opened: from here on nobody else can be meant.
-        if !self.lives() {
-            gone("it is gone already");
-        }
-        pidfd::signal(&pidfd, signal as i32).unwrap_or_else(|e| gone(e.desc()));
+        self.lives() && pidfd::signal(&pidfd, signal as i32).is_ok()
     }
 }
 

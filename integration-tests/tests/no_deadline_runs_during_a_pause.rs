@@ -9,20 +9,28 @@ use liege_integration_tests::apps::USER;
 use liege_integration_tests::archive::Archive;
 use liege_integration_tests::procs::Process;
 use liege_integration_tests::tools::need;
-use liege_integration_tests::wait::breathe;
-use liege_integration_tests::{Emperor, Host, LONG, story, wait_until};
+use liege_integration_tests::wait::holds_for;
+use liege_integration_tests::{Emperor, Host, LONG, SHORT, story, wait_until};
 use nix::sys::signal::Signal;
 
 /// Longer than any deadline in here.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The daemon, its prober and its vassals, in this order; the ends of a pause are no event that could be waited for.
+/// The daemon, its prober and its vassals, in this order. What an app's shell runs for a moment may end by itself.
 fn pause(emperor: &Emperor) {
+    let daemon = Process::read(emperor.pid).expect("it runs");
     let vassals = emperor.vassals().into_iter().flat_map(|vassal| vassal.processes());
-    let all: Vec<Process> = Process::read(emperor.pid).into_iter().chain(emperor.helpers()).chain(vassals).collect();
-    all.iter().for_each(|process| process.kill(Signal::SIGSTOP));
-    breathe(PAUSE);
-    all.iter().rev().for_each(|process| process.kill(Signal::SIGCONT));
+    let others: Vec<Process> = emperor.helpers().into_iter().chain(vassals).collect();
+    daemon.kill(Signal::SIGSTOP);
+    for process in &others {
+        process.kill_if_there(Signal::SIGSTOP);
+    }
+    wait_until("the daemon to be stopped", SHORT, || daemon.is_stopped());
+    holds_for("the daemon is stopped", PAUSE, || daemon.is_stopped());
+    for process in others.iter().rev() {
+        process.kill_if_there(Signal::SIGCONT);
+    }
+    daemon.kill(Signal::SIGCONT);
 }
 
 #[test]
