@@ -2,21 +2,38 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::wait::{bar, breathe, wait_for};
 
-/// A port of the loopback interface that was free a moment ago.
+/// Ports that the kernel gives to no socket that asks for any port.
+const PORTS: std::ops::Range<u16> = 10_240..32_768;
+
+/// What keeps the other stories from the ports of this one. It goes with the process.
+static OURS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+
+/// A port of the loopback interface that is free, and that no other story gets while this one is told.
 ///
 /// # Panics
 /// When the machine has none left.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("no free port on the loopback interface");
-    listener.local_addr().expect("a bound socket has an address").port()
+    let count = u32::from(PORTS.end - PORTS.start);
+    let first = std::process::id().wrapping_mul(61) % count; // not all stories look for it at the same place
+    let mut ports = (0..count).map(|next| PORTS.start + u16::try_from((first + next) % count).expect("it is below the count"));
+    let take = |port: u16| {
+        let name = UnixAddress::from_abstract_name(format!("liege-story-port-{port}")).expect("it is short");
+        let ours = UnixListener::bind_addr(&name).ok()?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
+        OURS.lock().expect("nothing panics with it").push(ours);
+        Some(port)
+    };
+    ports.find_map(take).expect("no free port on the loopback interface")
 }
 
 /// `GET path`, its status and body.
