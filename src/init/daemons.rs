@@ -436,7 +436,12 @@ impl Attached {
         self.began = now;
         let pipe = self.pipe.unwrap_or_default();
         init.output.begin_daemon(pipe);
-        let (pid, report) = match self.recipe.launch(&[], init.output.daemons_writer(pipe, init.later.identity.as_ref())) {
+        let output = init.output.daemons_writer(pipe, init.later.identity.as_ref());
+        let mut launched = self.recipe.launch(&[], output);
+        while launched.as_ref().is_err_and(|errno| init.saving.lend_to_start(*errno)) {
+            launched = self.recipe.launch(&[], output);
+        }
+        let (pid, report) = match launched {
             Ok(child) => child,
             Err(errno) => return self.not_started("could not be started", errno),
         };

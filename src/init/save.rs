@@ -91,6 +91,9 @@ const OVERTIME: Duration = Duration::from_secs(5);
 const SPARE: u64 = 8;
 /// Descriptors that are kept for the end, where init may not have as many as it wants.
 const RESERVE: usize = 24;
+/// What a start gets of these where there are no others, and what stays for the end.
+const LENT: usize = 4;
+const LEAST_RESERVE: usize = 12;
 /// Between two looks at what no event tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -172,6 +175,16 @@ impl Saving {
     /// The vassal ends.
     pub(crate) fn has_begun(&self) -> bool {
         self.since.is_some()
+    }
+
+    /// Gives back a few of the descriptors that are kept for the end, because a start has none. The end saves in rounds, so it needs no more
+    /// than the least. Whether there were any.
+    pub(crate) fn lend_to_start(&mut self, errno: Errno) -> bool {
+        let lends = errno == Errno::EMFILE && self.reserve.len() >= LEAST_RESERVE + LENT;
+        if lends {
+            self.reserve.truncate(self.reserve.len() - LENT);
+        }
+        lends
     }
 
     /// The daemons of mounts.
