@@ -14,7 +14,7 @@ use liege_integration_tests::{Emperor, Host, LONG, SHORT, story, wait_until};
 use nix::sys::signal::Signal;
 
 /// Longer than any deadline in here.
-const PAUSE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(14);
 
 /// The daemon, its prober and its vassals, in this order. What an app's shell runs for a moment may end by itself.
 fn pause(emperor: &Emperor) {
@@ -93,7 +93,7 @@ fn an_app_that_ends_slowly_has_all_of_its_time() {
         story(|host| {
             let emperor = host.emperor().namespaces(namespaces).start();
             let marks = Marks::new(host);
-            let identity = format!("uid = {USER}\ngid = {USER}\nstop-timeout = 8\n");
+            let identity = format!("uid = {USER}\ngid = {USER}\nstop-timeout = 12\n");
             emperor.write("slow.ini", &format!("[vassal]\n{identity}command = sh -c '{}'\n", marks.words()));
             marks.stop(&emperor, "slow");
         });
@@ -108,7 +108,7 @@ fn what_is_written_back_has_all_of_its_time() {
             let emperor = host.emperor().namespaces(namespaces).start();
             let (archive, marks) = (Archive::new(host, "app"), Marks::new(host));
             let (identity, hook, command) = (archive.identity(), archive.hook(), archive.command(&marks.words()));
-            emperor.write("zip.ini", &format!("[vassal]\n{identity}{hook}stop-timeout = 8\n{command}"));
+            emperor.write("zip.ini", &format!("[vassal]\n{identity}{hook}stop-timeout = 12\n{command}"));
             archive.written(1);
             marks.stop(&emperor, "zip");
             archive.assert_saved(&emperor, namespaces);
