@@ -4,6 +4,7 @@
 use liege_integration_tests::archive::Archive;
 use liege_integration_tests::faults::{Filesystem, Kind, Owner};
 use liege_integration_tests::tools::need;
+use liege_integration_tests::wait::slowness;
 use liege_integration_tests::{LONG, SHORT, story, wait_until};
 use nix::mount::{MntFlags, umount2};
 
@@ -19,7 +20,8 @@ fn a_mount_that_hangs_costs_its_neighbours_nothing() {
             let (mounts, command) = (hangs.lines() + &above.lines(), archive.command("exec sleep 1001"));
             let hook = format!("hook-pre-jail = exec:fuse-zip {} {}\n", archive.zip.display(), archive.mount.display());
             let emperor = host.emperor().namespaces(namespaces).start();
-            emperor.write("v.ini", &format!("[vassal]\nuid = root\n{hook}{mounts}{command}stop-timeout = 12\n"));
+            let stop_timeout = 12 * slowness();
+            emperor.write("v.ini", &format!("[vassal]\nuid = root\n{hook}{mounts}{command}stop-timeout = {stop_timeout}\n"));
             archive.written(1);
             let faultfs = hangs.faultfs.as_ref().expect("it is a faultfs");
             faultfs.order("swallow").expect("it obeys");
