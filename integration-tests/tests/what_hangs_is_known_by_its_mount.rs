@@ -8,7 +8,8 @@ use std::time::Duration;
 use liege_integration_tests::archive::Archive;
 use liege_integration_tests::faults::{Filesystem, Kind, Owner};
 use liege_integration_tests::tools::need;
-use liege_integration_tests::{Host, LONG, story, wait_until};
+use liege_integration_tests::wait::slowness;
+use liege_integration_tests::{Host, LONG, bar, story, wait_until};
 use nix::sys::signal::Signal;
 
 /// Much less than the `stop-timeout` of the vassal, and more than an archive takes.
@@ -24,7 +25,8 @@ fn told(way: impl Fn(&Host, &Archive, &Path) -> String + Send + Sync) {
             let check = way(host, &archive, &hangs.mount);
             let checks = format!(
                 "mountpoint-check = {check}\nmountpoint-check-interval = 0.2\nmountpoint-check-timeout = 0.5\n\
-                 mountpoint-check-tolerance = 1000\nstop-timeout = 120\n"
+                 mountpoint-check-tolerance = 1000\nstop-timeout = {}\n",
+                120 * slowness()
             );
             let (identity, hook, command) = (archive.identity(), archive.hook(), archive.command("exec sleep 1001"));
             let emperor = host.emperor().namespaces(namespaces).start();
@@ -37,7 +39,7 @@ fn told(way: impl Fn(&Host, &Archive, &Path) -> String + Send + Sync) {
 
             let (mark, processes) = (emperor.mark(), vassal.processes());
             emperor.ask_well(&["stop", "v"]);
-            wait_until("it to be gone", SOON, || vassal.is_gone(&processes) && emperor.vassals().is_empty());
+            wait_until("it to be gone", bar(SOON), || vassal.is_gone(&processes) && emperor.vassals().is_empty());
             assert!(archive.is_saved(), "{namespaces:?}: lost");
             let told = emperor.wait_log_from(mark, &["what was not written back is lost", "of a mount that hangs"]);
             assert!(told.contains(&format!("the daemon of {},", hangs.mount.display())), "{told}");
