@@ -22,6 +22,7 @@ pub mod launch;
 pub mod leaks;
 mod log;
 pub mod procs;
+pub mod remote;
 pub mod scrape;
 pub mod story;
 pub mod terminal;

@@ -3,39 +3,11 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use std::process::Command;
 
 use liege_integration_tests::apps::Reporter;
-use liege_integration_tests::procs::{self, Process};
-use liege_integration_tests::{Emperor, Host, LONG, story, wait_until};
-use nix::mount::{MntFlags, umount2};
+use liege_integration_tests::remote::Remote;
+use liege_integration_tests::{Emperor, LONG, story, wait_until};
 use nix::sys::signal::Signal;
-
-/// A directory, and what shows it under another path as long as its daemon works.
-struct Remote {
-    at: PathBuf,
-    daemon: Process,
-}
-
-impl Remote {
-    fn new(host: &Host) -> Self {
-        let (real, at) = (host.open_dir("real"), host.open_dir("remote"));
-        // No answer is remembered: each look asks the daemon.
-        let mounted = Command::new("bindfs").args(["-o", "attr_timeout=0,entry_timeout=0"]).arg(&real).arg(&at).status();
-        assert!(mounted.expect("bindfs: make deps").success());
-        let is_daemon = |process: &Process| process.name == "bindfs" && process.command_line().contains(&*at.to_string_lossy());
-        let daemon = procs::all().into_iter().find(is_daemon).expect("the daemon of the mount");
-        Self { at, daemon }
-    }
-}
-
-impl Drop for Remote {
-    fn drop(&mut self) {
-        self.daemon.kill(Signal::SIGCONT);
-        umount2(&self.at, MntFlags::MNT_DETACH).ok();
-    }
-}
 
 /// The order is refused, and the refusal names what does not answer.
 fn is_refused(emperor: &Emperor, order: &str, vassal: &str, what: &str) {

@@ -2,45 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::{lchown, symlink};
-use std::path::PathBuf;
-use std::process::Command;
 
 use liege_integration_tests::apps::Reporter;
-use liege_integration_tests::procs::{self, Process};
-use liege_integration_tests::{Emperor, Host, LONG, story, wait_until};
-use nix::mount::{MntFlags, umount2};
+use liege_integration_tests::remote::Remote;
+use liege_integration_tests::{Emperor, LONG, story, wait_until};
 use nix::sys::signal::Signal;
 
 const TENANT: u32 = 60_011;
 
 /// More than the daemon reads at once, and fewer than one tenant may let hang.
 const FILES: usize = 24;
-
-/// The tenant's files, behind a daemon that can be stopped.
-struct Remote {
-    at: PathBuf,
-    daemon: Process,
-}
-
-impl Remote {
-    /// The kernel asks its daemon for everything again that it heard so many seconds ago.
-    fn new(host: &Host, remembered: u32, options: &[&str]) -> Self {
-        let (real, at) = (host.open_dir("real"), host.open_dir("remote"));
-        let times = format!("attr_timeout={remembered},entry_timeout={remembered}");
-        let mounted = Command::new("bindfs").args(["-o", &times]).args(options).arg(&real).arg(&at).status();
-        assert!(mounted.expect("bindfs: make deps").success());
-        let is_daemon = |process: &Process| process.name == "bindfs" && process.command_line().contains(&*at.to_string_lossy());
-        let daemon = procs::all().into_iter().find(is_daemon).expect("the daemon of the mount");
-        Self { at, daemon }
-    }
-}
-
-impl Drop for Remote {
-    fn drop(&mut self) {
-        self.daemon.kill(Signal::SIGCONT);
-        umount2(&self.at, MntFlags::MNT_DETACH).ok();
-    }
-}
 
 /// The links are touched, so that all the tenant's files are looked at, and do not answer.
 fn touch_links(emperor: &Emperor, owner: u32) {
@@ -52,7 +23,7 @@ fn touch_links(emperor: &Emperor, owner: u32) {
 fn tell(links_owner: u32) {
     story(|host| {
         let neighbour = Reporter::new(host, "neighbour");
-        let remote = Remote::new(host, 0, &[]);
+        let remote = Remote::new(host);
         let emperor = host.emperor().arg("--emperor-freq").arg("1").start();
         for number in 0..FILES {
             let file = remote.at.join(format!("t{number}.ini"));
@@ -100,7 +71,7 @@ fn files_that_a_tenant_says_are_a_neighbours_count_for_their_file_system() {
     const MANY: usize = 40;
     story(|host| {
         let neighbour = Reporter::new(host, "neighbour");
-        let remote = Remote::new(host, 10_000, &[&format!("--force-user={NEIGHBOUR}")]);
+        let remote = Remote::with(host, 10_000, &[&format!("--force-user={NEIGHBOUR}")]);
         let emperor = host.emperor().arg("--emperor-freq").arg("3600").start();
         for number in 0..MANY {
             let file = remote.at.join(format!("t{number}.ini"));
