@@ -186,12 +186,7 @@ impl Init {
         self.mounts.app_begins();
         let output = self.output.writer(APP, None);
         let born = now_in_ticks();
-        let launch = || recipe.launch(fds.as_ref().map_or(&[], |fds| &fds[..]), output);
-        let mut launched = launch();
-        while launched.as_ref().is_err_and(|errno| self.saving.lend_to_start(*errno)) {
-            launched = launch();
-        }
-        match launched {
+        match self.saving.start(|| recipe.launch(fds.as_ref().map_or(&[], |fds| &fds[..]), output)) {
             Ok((pid, report)) => {
                 self.app = Some(RunningApp { pid, ended: None, recipe, plan, report: Some(report), failed: None, relay, born });
                 Ok(())

@@ -437,11 +437,7 @@ impl Attached {
         let pipe = self.pipe.unwrap_or_default();
         init.output.begin_daemon(pipe);
         let output = init.output.daemons_writer(pipe, init.later.identity.as_ref());
-        let mut launched = self.recipe.launch(&[], output);
-        while launched.as_ref().is_err_and(|errno| init.saving.lend_to_start(*errno)) {
-            launched = self.recipe.launch(&[], output);
-        }
-        let (pid, report) = match launched {
+        let (pid, report) = match init.saving.start(|| self.recipe.launch(&[], output)) {
             Ok(child) => child,
             Err(errno) => return self.not_started("could not be started", errno),
         };

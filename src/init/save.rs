@@ -177,14 +177,17 @@ impl Saving {
         self.since.is_some()
     }
 
-    /// Gives back a few of the descriptors that are kept for the end, because a start has none. The end saves in rounds, so it needs no more
-    /// than the least. Whether there were any.
-    pub(crate) fn lend_to_start(&mut self, errno: Errno) -> bool {
-        let lends = errno == Errno::EMFILE && self.reserve.len() >= LEAST_RESERVE + LENT;
-        if lends {
-            self.reserve.truncate(self.reserve.len() - LENT);
+    /// Starts a process. Where it has no descriptors for that it gets a few of those that are kept for the end, which saves in rounds and needs
+    /// no more than the least.
+    pub(crate) fn start<T>(&mut self, launch: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+        loop {
+            match launch() {
+                Err(Errno::EMFILE) if self.reserve.len() >= LEAST_RESERVE + LENT => {
+                    self.reserve.truncate(self.reserve.len() - LENT);
+                }
+                launched => return launched,
+            }
         }
-        lends
     }
 
     /// The daemons of mounts.

@@ -16,7 +16,7 @@ use liege_sys::{
     programs::candidates,
 };
 
-use crate::env::Env;
+use crate::{env::Env, save::Saving};
 
 /// uwsgi's emperor sockets in the child: the first numbers after its standard ones.
 pub(crate) const UWSGI_FDS: [RawFd; 2] = [3, 4];
@@ -177,6 +177,7 @@ pub(crate) fn shell(
     env: &Env,
     identity: Option<&Identity>,
     output: Option<BorrowedFd<'_>>,
+    saving: &mut Saving,
 ) -> Result<(i32, Report), (i32, String)> {
     let strings = || {
         Ok::<_, std::ffi::NulError>((
@@ -201,7 +202,7 @@ pub(crate) fn shell(
         umask: None,
         no_new_privs: false,
     };
-    process::launch(&launch).map_err(|errno| (errno as i32, fork::FOR_STEP.into()))
+    saving.start(|| process::launch(&launch)).map_err(|errno| (errno as i32, fork::FOR_STEP.into()))
 }
 
 /// Why a hook's shell did not even start.

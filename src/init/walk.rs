@@ -146,11 +146,7 @@ impl Init {
         let identity = self.later.identity.as_ref().filter(|_| step.as_user);
         self.output.begin_step(step.phase.name());
         let output = self.output.writer(step.phase.name(), identity);
-        let mut begun = spawn::shell(command, &self.env, identity, output);
-        while begun.as_ref().is_err_and(|(errno, _)| self.saving.lend_to_start(Errno::from_raw(*errno))) {
-            begun = spawn::shell(command, &self.env, identity, output);
-        }
-        let (pid, report) = match begun {
+        let (pid, report) = match spawn::shell(command, &self.env, identity, output, &mut self.saving) {
             Ok(child) => child,
             Err((errno, detail)) => return Ok(Outcome::Failed { errno, detail }),
         };
